@@ -1,0 +1,55 @@
+# Everything a person or a CI job does with this checkout. `make help` lists it.
+# Needs Python 3.11 or newer, Node with npm, and make; the network only while something
+# is not installed yet.
+
+PYTHON_BIN := .venv/bin/python
+OPENCODE_PINNED := 1.18.33
+OPENCODE_OTHERS := 1.15.4 1.17.19
+
+# Stamps: what they depend on says when an installation is out of date.
+PYTHON_READY := .venv/.installed
+OPENCODE_READY := tools/opencode/node_modules/.installed
+OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-versions bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(PYTHON_READY) $(OPENCODE_READY) ## Install what the checkout needs, where it is missing
+
+demo: setup ## Show a delegation from start to end (MODEL=provider/id for a real model)
+	@$(PYTHON_BIN) -m background_agents.testing.demo $(if $(MODEL),--model $(MODEL))
+
+test: setup ## Run every check and every test
+	$(PYTHON_BIN) -m ruff check
+	$(PYTHON_BIN) -m ruff format --check
+	$(PYTHON_BIN) -m mypy
+	.venv/bin/lint-imports
+	$(PYTHON_BIN) -m pytest
+
+test-versions: setup $(OTHERS_READY) ## Run the main path on each supported OpenCode
+	@set -e; for version in $(OPENCODE_OTHERS) $(OPENCODE_PINNED); do \
+	  echo "== OpenCode $$version"; \
+	  env -u OPENCODE_BIN OPENCODE_VERSION=$$version $(PYTHON_BIN) -m pytest tests/opencode -m main_path; \
+	done
+
+bench: setup ## Measure, on the real OpenCode
+	@$(PYTHON_BIN) -m background_agents.testing.bench
+
+clean: ## Remove everything that setup and the tools made
+	rm -rf .venv tools/opencode/node_modules tools/opencode/versions build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(PYTHON_READY): pyproject.toml constraints.txt tools/setup.sh
+	tools/setup.sh python
+	@touch $@
+
+$(OPENCODE_READY): tools/opencode/package.json tools/opencode/package-lock.json
+	tools/setup.sh opencode
+	@touch $@
+
+$(OTHERS_READY): tools/opencode/versions/%/.installed:
+	tools/setup.sh opencode $*
+	@touch $@

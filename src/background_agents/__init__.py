@@ -1,0 +1,3 @@
+"""Supervised background delegation for coding agents."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,163 @@
+"""Results as markdown files that people can read and grep, complete without the database.
+
+One file per delegation: front matter, a blank line, the result. Names are checked as
+names before they touch a path. Knows nothing of the database or of who reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from background_agents.adapters.private_files import FILE_MODE, private_folder, sync_folder
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
+from background_agents.domain.ids import is_readable_id
+
+PROMPT_CHARS = 2000
+"""How much of the prompt the front matter repeats; enough to tell what was asked."""
+
+Scalar = str | int | float | bool | None
+
+_SESSION = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+_FENCE = "---\n"
+
+# What JSON lets stand unescaped, but YAML, an editor or UTF-8 does not.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+class MarkdownArtifacts:
+    """``<root>/<root session>/<id>.md`` for every finished delegation of a project."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def write(self, delegation: Delegation, result: str) -> Path:
+        path = self.path(delegation)
+
+        def replace() -> None:
+            private_folder(self._root)
+            private_folder(path.parent)
+            _replace(path, render(delegation, result))
+
+        try:
+            await asyncio.to_thread(replace)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The artifact {path} cannot be written ({_reason(error)}); "
+                "check the disk and the permissions of its folder."
+            ) from error
+        return path
+
+    async def read(self, delegation: Delegation) -> str:
+        path = self.path(delegation)
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The artifact {path} of {delegation.id} cannot be read ({_reason(error)}); "
+                "it may have been moved or deleted."
+            ) from error
+        return content.decode(errors="replace")
+
+    def path(self, delegation: Delegation) -> Path:
+        if not is_readable_id(delegation.id):
+            raise InvalidRequest(f"{quote(delegation.id)} is not a delegation's id.")
+        return self.folder(delegation.root_session) / f"{delegation.id}.md"
+
+    def folder(self, root_session: str) -> Path:
+        if not _SESSION.fullmatch(root_session):
+            raise InvalidRequest(f"{quote(root_session)} is not a session's id.")
+        return self._root / root_session
+
+
+def render(delegation: Delegation, result: str) -> str:
+    """Return the text of an artifact; ``parse`` takes it apart again, exactly."""
+    lines = (f"{key}: {_scalar(value)}\n" for key, value in _front_matter(delegation).items())
+    return f"{_FENCE}{''.join(lines)}{_FENCE}\n{result}"
+
+
+def parse(text: str) -> tuple[dict[str, Scalar], str]:
+    """Return the front matter and the result of an artifact.
+
+    Raises:
+        ValueError: the text does not begin with front matter as ``render`` writes it.
+    """
+    if not text.startswith(_FENCE):
+        raise ValueError(f"Front matter begins with '---', not with {quote(text[:20])}.")
+    # A value is JSON, which holds no line break: the first fence is the end.
+    head, fence, rest = text[len(_FENCE) - 1 :].partition(f"\n{_FENCE}")
+    if not fence:
+        raise ValueError("Front matter has no closing '---'.")
+    pairs = (line.partition(": ") for line in head.split("\n") if line)
+    return {key: _value(key, raw) for key, _, raw in pairs}, rest.removeprefix("\n")
+
+
+def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:
+    ended, usage = delegation.ended_at, delegation.usage
+    return {
+        "id": delegation.id,
+        "title": delegation.title,
+        "summary": delegation.summary,
+        "agent": delegation.agent,
+        "model": delegation.model,
+        "state": delegation.status.value,
+        "error": delegation.error,
+        "session": delegation.session,
+        "parent_session": delegation.parent_session,
+        "root_session": delegation.root_session,
+        "started": (delegation.launched_at or delegation.registered_at).isoformat(),
+        "ended": ended.isoformat() if ended else None,
+        "elapsed_s": delegation.elapsed(ended).total_seconds() if ended else None,
+        "tokens": usage.tokens,
+        "cost_usd": usage.cost_usd,
+        "tool_calls": usage.tool_calls,
+        "steers": len(delegation.steers),
+        "continued_from": delegation.continued_from,
+        "prompt": delegation.prompt[:PROMPT_CHARS],
+    }
+
+
+def _scalar(value: Scalar) -> str:
+    """Write a value as JSON on one line that is YAML too."""
+    return _UNPRINTABLE.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)
+    )
+
+
+def _value(key: str, raw: str) -> Scalar:
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise ValueError(f"Front matter has no JSON after {quote(key)}.") from error
+    if isinstance(value, dict | list):
+        raise ValueError(f"Front matter has more than one value after {quote(key)}.")
+    scalar: Scalar = value
+    return scalar
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put ``text`` at ``path``, all or nothing, and past any power cut."""
+    descriptor, temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), FILE_MODE)
+            # A run's output may hold half a surrogate pair; UTF-8 cannot.
+            file.write(text.encode(errors="replace"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,133 @@
+"""A supervisor's OpenCode session as a ``SupervisorChannel``.
+
+A notice is a synthetic text part, which the model reads and the TUI hides. The receipt is
+the message itself, seen in the session's events or, failing those, in its messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.api import Api, NotFound
+from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.domain.errors import DelegationError, RuntimeUnreachable
+from background_agents.ports import (
+    MessageChanged,
+    OutgoingMessage,
+    RunFailed,
+    RuntimeEvent,
+    SessionDeleted,
+    SupervisorGone,
+)
+
+log = logging.getLogger(__name__)
+
+RECEIPT_LIMIT_S = 5.0
+"""The message shows in the events within milliseconds of being accepted; a cold instance
+was seen to take over one second."""
+
+NEWEST = 20
+"""How many messages of a supervisor are looked at for its newest user message."""
+
+
+class OpenCodeChannel:
+    """Reaches the supervisors of one project."""
+
+    def __init__(self, runtime: OpenCodeRuntime) -> None:
+        self._api: Api = runtime.api
+        self._reader = runtime.reader
+        self._awaited: dict[str, asyncio.Event] = {}
+        self._stopped_by_user: dict[str, str] = {}
+        """Sessions whose user aborted them, with the newest message that is no new turn."""
+        runtime.subscribe(self._hear)
+
+    async def deliver(self, message: OutgoingMessage) -> None:
+        """See ``SupervisorChannel``."""
+        seen = self._awaited[message.message] = asyncio.Event()
+        try:
+            await self._api.prompt(message.session, await self._body(message))
+            async with asyncio.timeout(RECEIPT_LIMIT_S):
+                await seen.wait()
+        except TimeoutError:
+            await self._look_up(message)
+        except NotFound as error:
+            raise _gone(message) from error
+        finally:
+            del self._awaited[message.message]
+
+    async def toast(self, title: str, message: str, variant: str) -> None:
+        """See ``SupervisorChannel``."""
+        await self._api.toast(title, message, variant)
+
+    async def _body(self, message: OutgoingMessage) -> dict[str, object]:
+        newest = await self._newest_user_message(message.session)
+        stopped = message.session in self._stopped_by_user
+        if stopped:
+            self._stopped_by_user[message.session] = message.message
+        body: dict[str, object] = {
+            "messageID": message.message,
+            # An abort by the user holds until the user speaks again.
+            "noReply": stopped,
+            "parts": [
+                {"id": part, "type": "text", "text": text, "synthetic": True}
+                for part, text in message.parts
+            ],
+        }
+        return body | _as_user_chose(newest)
+
+    async def _newest_user_message(self, session: str) -> wire.MessageInfo | None:
+        if session not in self._reader.newest_user:
+            listed = [m.info for m in await self._api.messages(session, limit=NEWEST)]
+            if listed and listed[-1].error is not None and listed[-1].error.aborted:
+                self._stopped_by_user[session] = listed[-1].id
+            for info in listed:
+                if info.role == "user":
+                    self._reader.newest_user[session] = info
+        return self._reader.newest_user.get(session)
+
+    async def _look_up(self, message: OutgoingMessage) -> None:
+        """Ask for the message, since no event told of it."""
+        try:
+            await self._api.message(message.session, message.message)
+        except NotFound as error:
+            try:
+                await self._api.session(message.session)
+            except NotFound:
+                raise _gone(message) from error
+            raise RuntimeUnreachable(
+                f"OpenCode took the message {message.message} but does not show it."
+            ) from error
+
+    def _hear(self, event: RuntimeEvent) -> None:
+        if isinstance(event, RunFailed) and event.aborted:
+            newest = self._reader.newest_user.get(event.session)
+            self._stopped_by_user[event.session] = newest.id if newest else ""
+        elif isinstance(event, SessionDeleted):
+            self._stopped_by_user.pop(event.session, None)
+        elif isinstance(event, MessageChanged) and event.message.role == "user":
+            if awaited := self._awaited.get(event.message.id):
+                awaited.set()
+            # Ids sort by time: an older message that changes is not the user speaking.
+            elif event.message.id > self._stopped_by_user.get(event.session, "~"):
+                del self._stopped_by_user[event.session]
+
+
+def _as_user_chose(newest: wire.MessageInfo | None) -> dict[str, object]:
+    """Repeat the agent, model and variant of the newest user message."""
+    if newest is None:
+        return {}
+    chosen: dict[str, object] = {}
+    if newest.agent:
+        chosen["agent"] = newest.agent
+    if newest.model is not None:
+        model = newest.model
+        chosen["model"] = {"providerID": model.provider_id, "modelID": model.model_id}
+        if variant := model.variant or newest.variant:
+            chosen["variant"] = variant
+    return chosen
+
+
+def _gone(message: OutgoingMessage) -> DelegationError:
+    return SupervisorGone(f"The session {message.session} no longer exists.")

@@ -1,0 +1,150 @@
+"""From OpenCode's events to the ports' runtime events.
+
+Also keeps what events teach for free, so that the hot path asks nothing: who is whose
+parent, and the newest user message of each session that somebody cares about.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.live import LiveSession
+from background_agents.ports import (
+    Busy,
+    Idle,
+    MessageChanged,
+    Retrying,
+    RunFailed,
+    RuntimeEvent,
+    SessionDeleted,
+    TextStreamed,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+KNOWN_SESSIONS = 10_000
+"""Parents and newest user messages kept in memory; the oldest are asked for again."""
+
+
+class EventReader:
+    """Reads events into the live sessions it was told to follow, and passes them on."""
+
+    def __init__(self, emit: Callable[[RuntimeEvent], None]) -> None:
+        self.live: dict[str, LiveSession] = {}
+        self.parents: dict[str, str | None] = {}
+        self.newest_user: dict[str, wire.MessageInfo] = {}
+        self._emit = emit
+        self._readers: Mapping[str, Callable[[msgspec.Raw], None]] = {
+            "session.created": self._session_changed,
+            "session.updated": self._session_changed,
+            "session.deleted": self._session_deleted,
+            "session.status": self._status,
+            "session.idle": self._idle,
+            "session.error": self._error,
+            "message.updated": self._message,
+            "message.removed": self._message_removed,
+            "message.part.updated": self._part,
+            "message.part.removed": self._part_removed,
+            "message.part.delta": self._delta,
+        }
+
+    def read(self, kind: str, properties: msgspec.Raw) -> None:
+        """Take one event. One that cannot be read is logged and skipped."""
+        reader = self._readers.get(kind)
+        if reader is None:
+            return
+        try:
+            reader(properties)
+        except msgspec.DecodeError as error:
+            log.warning("an OpenCode event %s could not be read: %s", kind, error)
+
+    def learn_parent(self, session: str, parent: str | None) -> None:
+        """Remember whose child a session is."""
+        _remember(self.parents, session, parent)
+
+    def _session_changed(self, raw: msgspec.Raw) -> None:
+        info = _decode(raw, wire.SessionProperties).info
+        self.learn_parent(info.id, info.parent_id)
+
+    def _session_deleted(self, raw: msgspec.Raw) -> None:
+        info = _decode(raw, wire.SessionProperties).info
+        self.parents.pop(info.id, None)
+        self.newest_user.pop(info.id, None)
+        self._emit(SessionDeleted(info.id))
+
+    def _status(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.StatusProperties)
+        status = seen.status
+        if status.type == "busy":
+            self._emit(Busy(seen.session_id))
+        elif status.type == "retry":
+            at = datetime.fromtimestamp(status.next / 1000, UTC) if status.next else None
+            self._emit(Retrying(seen.session_id, status.attempt, status.message, at))
+
+    def _idle(self, raw: msgspec.Raw) -> None:
+        # "session.status idle" says the same a moment earlier; one of the two is enough.
+        self._emit(Idle(_decode(raw, wire.IdleProperties).session_id))
+
+    def _error(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.ErrorProperties)
+        if seen.session_id is None:
+            return
+        error = seen.error or wire.Error()
+        self._emit(RunFailed(seen.session_id, error.text, error.aborted))
+
+    def _message(self, raw: msgspec.Raw) -> None:
+        info = _decode(raw, wire.MessageProperties).info
+        if info.role == "user":
+            known = self.newest_user.get(info.session_id)
+            if known is None or known.id <= info.id:
+                _remember(self.newest_user, info.session_id, info)
+        live = self.live.get(info.session_id)
+        if live is None:
+            # Supervisors' sessions are not followed; that a message exists is all
+            # that is asked about them.
+            live = LiveSession()
+        live.message(info)
+        message = live.one(info.id)
+        if message is not None:
+            self._emit(MessageChanged(info.session_id, message))
+
+    def _message_removed(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.MessageRemovedProperties)
+        if live := self.live.get(seen.session_id):
+            live.remove_message(seen.message_id)
+
+    def _part(self, raw: msgspec.Raw) -> None:
+        part = _decode(raw, wire.PartProperties).part
+        if live := self.live.get(part.session_id):
+            live.part(part)
+            self._emit(TextStreamed(part.session_id))
+
+    def _part_removed(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.PartRemovedProperties)
+        if live := self.live.get(seen.session_id):
+            live.remove_part(seen.message_id, seen.part_id)
+
+    def _delta(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.DeltaProperties)
+        if seen.field == "text" and (live := self.live.get(seen.session_id)):
+            live.delta(seen.message_id, seen.part_id, seen.delta)
+            self._emit(TextStreamed(seen.session_id))
+
+
+def _decode(raw: msgspec.Raw, kind: type[T]) -> T:
+    return msgspec.json.decode(raw, type=kind)
+
+
+def _remember(memory: dict[str, T], key: str, value: T) -> None:
+    memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > KNOWN_SESSIONS:
+        del memory[next(iter(memory))]

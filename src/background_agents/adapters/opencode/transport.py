@@ -1,0 +1,42 @@
+"""What the OpenCode adapter needs from a way to reach OpenCode.
+
+Two exist: the bridge (``transport_bridge``), inside the OpenCode process, and HTTP
+with server-sent events (``transport_http``). The adapter above cannot tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+WireListener = Callable[[str, msgspec.Raw], None]
+"""Takes an event's type and its properties, still encoded."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer of OpenCode's API."""
+
+    status: int
+    body: bytes
+
+
+class Transport(Protocol):
+    """Carries requests to one project of one OpenCode, and its events back."""
+
+    on_event: WireListener
+    on_restored: Callable[[], None]
+    """Called when the event stream is back after a break in which events may be lost."""
+
+    async def request(self, method: str, path: str, body: object = None) -> Response:
+        """Ask the API. Raises ``RuntimeUnreachable`` when no answer came in time."""
+        ...
+
+
+def ignore_event(_kind: str, _properties: msgspec.Raw) -> None:
+    """Hear an event before anybody listens."""
+
+
+def ignore_restored() -> None:
+    """Hear of a restored stream before anybody listens."""

@@ -1,0 +1,103 @@
+"""Reaches OpenCode through the plugin: requests go over the bridge into its own ``fetch``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+
+from background_agents.adapters.opencode.transport import (
+    Response,
+    WireListener,
+    ignore_event,
+    ignore_restored,
+)
+from background_agents.domain.errors import RuntimeUnreachable
+from background_agents.rpc.connection import Connection
+from background_agents.rpc.messages import RpcError
+
+REQUEST_LIMIT = timedelta(seconds=30)
+"""Requests used here are answered in milliseconds; a cold OpenCode may take seconds."""
+
+SEPARATE_UNTIL = (1, 17)
+"""Below this version the in-process ``fetch`` of a *serving* OpenCode runs a second copy
+of the project: sessions started there are invisible to the first (seen on 1.15.4, not on
+1.17.19 or 1.18.33). There the requests go over its port."""
+
+PORTLESS_URL = "http://localhost:4096"
+"""What an OpenCode that serves no port calls its base URL (seen on 1.15 to 1.18)."""
+
+
+class _Fetch(msgspec.Struct):
+    instance: int
+    method: str
+    path: str
+    body: object
+    over_http: bool
+    headers: dict[str, str]
+
+
+class _Fetched(msgspec.Struct):
+    status: int
+    body: str
+
+
+class BridgeTransport:
+    """A project of the OpenCode process that spawned us. ``instance`` is the plugin's."""
+
+    def __init__(
+        self,
+        caller: Connection,
+        instance: int,
+        base_url: str,
+        *,
+        authorization: str | None = None,
+    ) -> None:
+        self.instance = instance
+        self.on_event: WireListener = ignore_event
+        self.on_restored: Callable[[], None] = ignore_restored
+        self._caller = caller
+        self._base_url = base_url.rstrip("/")
+        self._headers = {} if authorization is None else {"authorization": authorization}
+        self._over_http: bool | None = None
+
+    def moved_to(self, instance: int) -> None:
+        """Go on with the instance that replaced ours, after OpenCode reloaded the project."""
+        self.instance = instance
+        self.on_restored()
+
+    async def request(self, method: str, path: str, body: object = None) -> Response:
+        """See ``Transport``."""
+        if self._over_http is None:
+            self._over_http = await self._needs_port()
+        return await self._fetch(method, path, body, over_http=self._over_http)
+
+    async def _needs_port(self) -> bool:
+        if self._base_url == PORTLESS_URL:
+            return False
+        health = await self._fetch("GET", "/global/health", None, over_http=False)
+        version = msgspec.json.decode(health.body, type=dict[str, object]).get("version")
+        return _release(str(version)) < SEPARATE_UNTIL
+
+    async def _fetch(
+        self, method: str, path: str, body: object, *, over_http: bool
+    ) -> Response:
+        params = _Fetch(self.instance, method, path, body, over_http, self._headers)
+        try:
+            async with asyncio.timeout(REQUEST_LIMIT.total_seconds()):
+                fetched = await self._caller.call("fetch", params, _Fetched)
+        except RpcError as error:
+            raise RuntimeUnreachable(f"OpenCode did not take {method} {path}: {error}") from error
+        except TimeoutError as error:
+            raise RuntimeUnreachable(
+                f"OpenCode did not answer {method} {path} within {REQUEST_LIMIT}."
+            ) from error
+        return Response(fetched.status, fetched.body.encode())
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, or a high one for what is no release."""
+    numbers = version.split("-")[0].split(".")
+    return tuple(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else (999,)

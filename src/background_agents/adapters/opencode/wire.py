@@ -1,0 +1,173 @@
+"""The parts of OpenCode's API objects that are used, as typed structures.
+
+Every field that some supported version leaves out has a default (1.15 to 1.18 seen).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Struct(msgspec.Struct):
+    """A part of an API object; members that are not used are skipped."""
+
+
+class Cache(Struct):
+    read: float = 0
+    write: float = 0
+
+
+class Tokens(Struct):
+    input: float = 0
+    output: float = 0
+    reasoning: float = 0
+    cache: Cache = msgspec.field(default_factory=Cache)
+
+
+class Times(Struct):
+    created: float = 0
+    completed: float | None = None
+
+
+class ErrorData(Struct):
+    message: str = ""
+
+
+class Error(Struct):
+    name: str = "UnknownError"
+    data: ErrorData = msgspec.field(default_factory=ErrorData)
+
+    @property
+    def aborted(self) -> bool:
+        return self.name == "MessageAbortedError"
+
+    @property
+    def text(self) -> str:
+        return self.data.message or self.name
+
+
+class Model(Struct):
+    """A model as user messages name it."""
+
+    provider_id: str = msgspec.field(name="providerID", default="")
+    model_id: str = msgspec.field(name="modelID", default="")
+    variant: str | None = None
+
+
+class MessageInfo(Struct):
+    """A user or assistant message without its parts."""
+
+    id: str
+    role: str
+    session_id: str = msgspec.field(name="sessionID")
+    parent_id: str | None = msgspec.field(name="parentID", default=None)
+    agent: str | None = None
+    model: Model | None = None
+    variant: str | None = None
+    finish: str | None = None
+    error: Error | None = None
+    time: Times = msgspec.field(default_factory=Times)
+    tokens: Tokens = msgspec.field(default_factory=Tokens)
+    cost: float = 0.0
+
+
+class ToolState(Struct):
+    status: str = "pending"
+    title: str | None = None
+
+
+class Part(Struct):
+    """A part of a message: text, reasoning, a tool call, or one that is skipped."""
+
+    id: str
+    type: str
+    session_id: str = msgspec.field(name="sessionID")
+    message_id: str = msgspec.field(name="messageID")
+    text: str = ""
+    tool: str = ""
+    state: ToolState = msgspec.field(default_factory=ToolState)
+    synthetic: bool = False
+
+
+class StoredMessage(Struct):
+    """A message as ``GET /session/{id}/message`` lists it."""
+
+    info: MessageInfo
+    parts: list[Part] = []
+
+
+class SessionInfo(Struct):
+    id: str
+    parent_id: str | None = msgspec.field(name="parentID", default=None)
+
+
+class Rule(Struct):
+    permission: str
+    pattern: str
+    action: str
+
+
+class AgentInfo(Struct):
+    name: str
+    mode: str = "all"
+    description: str | None = None
+    hidden: bool | None = None
+
+
+class Status(Struct):
+    type: str
+    attempt: int = 0
+    message: str = ""
+    next: float | None = None
+
+
+class Config(Struct):
+    small_model: str | None = None
+
+
+# --- properties of events --------------------------------------------------
+
+
+class SessionProperties(Struct):
+    info: SessionInfo
+
+
+class StatusProperties(Struct):
+    session_id: str = msgspec.field(name="sessionID")
+    status: Status
+
+
+class IdleProperties(Struct):
+    session_id: str = msgspec.field(name="sessionID")
+
+
+class ErrorProperties(Struct):
+    session_id: str | None = msgspec.field(name="sessionID", default=None)
+    error: Error | None = None
+
+
+class MessageProperties(Struct):
+    info: MessageInfo
+
+
+class MessageRemovedProperties(Struct):
+    session_id: str = msgspec.field(name="sessionID")
+    message_id: str = msgspec.field(name="messageID")
+
+
+class PartProperties(Struct):
+    part: Part
+
+
+class PartRemovedProperties(Struct):
+    session_id: str = msgspec.field(name="sessionID")
+    message_id: str = msgspec.field(name="messageID")
+    part_id: str = msgspec.field(name="partID")
+
+
+class DeltaProperties(Struct):
+    session_id: str = msgspec.field(name="sessionID")
+    message_id: str = msgspec.field(name="messageID")
+    part_id: str = msgspec.field(name="partID")
+    field: str
+    delta: str

@@ -1,0 +1,21 @@
+"""The statements of ``queries.sql`` by name, read once when the store is first imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def split(text: str) -> Mapping[str, str]:
+    """Return the statements of a file like ``queries.sql``, without their comments."""
+    _, *pieces = _NAME.split(text)
+    return {
+        name: "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
+        for name, body in zip(pieces[::2], pieces[1::2], strict=True)
+    }
+
+
+QUERIES = split(resources.files(__package__).joinpath("queries.sql").read_text(encoding="utf-8"))

@@ -1,0 +1,83 @@
+-- Every statement the store runs, by name. The line `-- name:` begins one; the comment
+-- below it says what it is for.
+
+-- name: insert_delegation
+-- A new delegation; changes no row when the id is taken.
+INSERT INTO delegations (
+    id, version, owner, active, status, root_session, parent_session, session,
+    agent, title, summary, registered_at, ended_at, read_at, record
+) VALUES (
+    :id, :version, :owner, :active, :status, :root_session, :parent_session, :session,
+    :agent, :title, :summary, :registered_at, :ended_at, :read_at, :record
+)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: update_delegation
+-- Compare and set: changes no row when the stored version is not the expected one.
+UPDATE delegations
+SET version = :version, owner = coalesce(:owner, owner), active = :active, status = :status,
+    session = :session, title = :title, summary = :summary,
+    ended_at = :ended_at, read_at = :read_at, record = :record
+WHERE id = :id AND version = :expected;
+
+-- name: insert_event
+-- An event, under the version that it led to.
+INSERT INTO events (delegation, seq, at, kind, body) VALUES (?, ?, ?, ?, ?);
+
+-- name: insert_notice
+-- A notice, in the same transaction as the change it tells of.
+INSERT INTO notices (id, delegation, supervisor, due, state, message, text, record)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: find
+-- A delegation, if it is visible from a root session.
+SELECT record FROM delegations WHERE id = ? AND root_session = ?;
+
+-- name: get
+-- A delegation, whosever it is.
+SELECT record FROM delegations WHERE id = ?;
+
+-- name: with_session
+-- The newest delegation that ran in a child session; several may have, by continuation.
+SELECT record FROM delegations WHERE session = ? ORDER BY number DESC LIMIT 1;
+
+-- name: page
+-- The newest lines of a root session, without their records.
+SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
+FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
+
+-- name: count
+-- How many delegations a root session has; answered by an index alone.
+SELECT count(*) FROM delegations WHERE root_session = ?;
+
+-- name: unfinished
+-- Every delegation that is not terminal, with its owner. Left to itself SQLite would rather
+-- scan the whole table than sort the few.
+SELECT record, owner FROM delegations INDEXED BY delegations_active
+WHERE active = 1 ORDER BY number;
+
+-- name: remaining
+-- How many delegations of a supervisor session are not terminal; looks at those alone.
+SELECT count(*) FROM delegations WHERE parent_session = ? AND active = 1;
+
+-- name: history
+-- All events of a delegation, in order.
+SELECT body FROM events WHERE delegation = ? ORDER BY seq;
+
+-- name: due
+-- The notices of all supervisors that have not arrived; by index for the same reason.
+SELECT record, state, message, text FROM notices INDEXED BY notices_due
+WHERE due = 1 ORDER BY number;
+
+-- name: due_to
+-- The notices of one supervisor that have not arrived.
+SELECT record, state, message, text FROM notices
+WHERE supervisor = ? AND due = 1 ORDER BY number;
+
+-- name: assign
+-- Fixes what a notice is sent with. One that has arrived stays as it is.
+UPDATE notices SET state = ?, message = ?, text = ? WHERE id = ? AND due = 1;
+
+-- name: settle
+-- Takes a notice out of the outbox. The first settlement counts.
+UPDATE notices SET state = ?, due = ? WHERE id = ? AND due = 1;

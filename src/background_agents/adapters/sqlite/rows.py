@@ -1,0 +1,185 @@
+"""What each operation of the store does to the tables, as plain functions of a connection.
+
+They run on the writer's thread inside its transaction, and know neither threads nor
+asyncio nor when anything is committed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from background_agents.adapters.sqlite.queries import QUERIES
+from background_agents.domain import delegation as domain
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import StaleVersion
+from background_agents.domain.events import AnyEvent, Event, Registered
+from background_agents.domain.notice import Notice, NoticeState
+from background_agents.domain.status import Status
+from background_agents.ports import Change, IdTaken, Line
+
+_encode = msgspec.json.Encoder().encode
+_delegation = msgspec.json.Decoder(Delegation).decode
+_notice = msgspec.json.Decoder(Notice).decode
+_event = msgspec.json.Decoder[Event](AnyEvent).decode
+
+_OPEN = (NoticeState.QUEUED, NoticeState.ASSIGNED)
+
+Value = str | int | bytes | None
+
+
+def register(connection: sqlite3.Connection, event: Registered, owner: str) -> Delegation:
+    """Insert a delegation and its first event."""
+    delegation = domain.register(event)
+    row = _columns(delegation) | {"owner": owner}
+    if connection.execute(QUERIES["insert_delegation"], row).rowcount == 0:
+        raise IdTaken(f"Another delegation is already called {delegation.id}; take another id.")
+    _insert_events(connection, delegation.id, 1, (event,))
+    return delegation
+
+
+def commit(connection: sqlite3.Connection, change: Change) -> None:
+    """Store a change if the stored version is the one that it starts from."""
+    after, expected = change.after, change.expected_version
+    row = _columns(after) | {"owner": change.owner, "expected": expected}
+    if connection.execute(QUERIES["update_delegation"], row).rowcount == 0:
+        raise StaleVersion(after.id, expected)
+    _insert_events(connection, after.id, expected + 1, change.events)
+    connection.executemany(QUERIES["insert_notice"], map(_notice_row, change.notices))
+
+
+def find(connection: sqlite3.Connection, delegation: str, root: str) -> Delegation | None:
+    """Read a delegation that is visible from ``root``."""
+    row = connection.execute(QUERIES["find"], (delegation, root)).fetchone()
+    return _delegation(row[0]) if row else None
+
+
+def get(connection: sqlite3.Connection, delegation: str) -> Delegation | None:
+    """Read a delegation."""
+    row = connection.execute(QUERIES["get"], (delegation,)).fetchone()
+    return _delegation(row[0]) if row else None
+
+
+def with_session(connection: sqlite3.Connection, session: str) -> Delegation | None:
+    """Read the newest delegation that ran in ``session``."""
+    row = connection.execute(QUERIES["with_session"], (session,)).fetchone()
+    return _delegation(row[0]) if row else None
+
+
+def page(connection: sqlite3.Connection, root: str, limit: int) -> tuple[list[Line], int]:
+    """Read the newest lines of a root session and how many there are."""
+    # SQLite takes a negative limit as none.
+    lines = connection.execute(QUERIES["page"], (root, max(limit, 0)))
+    return [_line(row) for row in lines], _number(connection, "count", root)
+
+
+def unfinished(connection: sqlite3.Connection) -> list[tuple[Delegation, str]]:
+    """Read what is not terminal, with its owners."""
+    return [(_delegation(row[0]), row[1]) for row in connection.execute(QUERIES["unfinished"])]
+
+
+def remaining(connection: sqlite3.Connection, supervisor: str) -> int:
+    """Count what is not terminal of one supervisor."""
+    return _number(connection, "remaining", supervisor)
+
+
+def history(connection: sqlite3.Connection, delegation: str) -> list[Event]:
+    """Read all events of a delegation."""
+    return [_event(row[0]) for row in connection.execute(QUERIES["history"], (delegation,))]
+
+
+def due(connection: sqlite3.Connection, supervisor: str | None) -> list[Notice]:
+    """Read the notices that have not arrived."""
+    if supervisor is None:
+        rows = connection.execute(QUERIES["due"])
+    else:
+        rows = connection.execute(QUERIES["due_to"], (supervisor,))
+    return [
+        msgspec.structs.replace(
+            _notice(record), state=NoticeState(state), message=message, text=text
+        )
+        for record, state, message, text in rows
+    ]
+
+
+def assign(connection: sqlite3.Connection, notices: Sequence[Notice]) -> None:
+    """Fix message and text of notices."""
+    rows = [(NoticeState.ASSIGNED.value, one.message, one.text, one.id) for one in notices]
+    connection.executemany(QUERIES["assign"], rows)
+
+
+def settle(connection: sqlite3.Connection, notices: Sequence[Notice]) -> None:
+    """Take notices out of the outbox."""
+    rows = [(one.state.value, one.state in _OPEN, one.id) for one in notices]
+    connection.executemany(QUERIES["settle"], rows)
+
+
+def _columns(delegation: Delegation) -> dict[str, Value]:
+    return {
+        "id": delegation.id,
+        "version": delegation.version,
+        "active": not delegation.is_terminal,
+        "status": delegation.status.value,
+        "root_session": delegation.root_session,
+        "parent_session": delegation.parent_session,
+        "session": delegation.session,
+        "agent": delegation.agent,
+        "title": delegation.title,
+        "summary": delegation.summary,
+        "registered_at": delegation.registered_at.isoformat(),
+        "ended_at": _text(delegation.ended_at),
+        "read_at": _text(delegation.read_at),
+        "record": _encode(delegation),
+    }
+
+
+def _insert_events(
+    connection: sqlite3.Connection, delegation: str, first: int, events: Sequence[Event]
+) -> None:
+    rows = [
+        (delegation, seq, event.at.isoformat(), type(event).__name__, _encode(event))
+        for seq, event in enumerate(events, first)
+    ]
+    connection.executemany(QUERIES["insert_event"], rows)
+
+
+def _notice_row(notice: Notice) -> tuple[Value, ...]:
+    return (
+        notice.id,
+        notice.delegation,
+        notice.supervisor,
+        notice.state in _OPEN,
+        notice.state.value,
+        notice.message,
+        notice.text,
+        _encode(notice),
+    )
+
+
+def _line(row: tuple[str, str, str, str, str, str, str | None, str | None]) -> Line:
+    name, title, agent, status, summary, registered_at, ended_at, read_at = row
+    return Line(
+        id=name,
+        title=title,
+        agent=agent,
+        status=Status(status),
+        summary=summary,
+        registered_at=datetime.fromisoformat(registered_at),
+        ended_at=_time(ended_at),
+        read_at=_time(read_at),
+    )
+
+
+def _number(connection: sqlite3.Connection, query: str, session: str) -> int:
+    return int(connection.execute(QUERIES[query], (session,)).fetchone()[0])
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,82 @@
+"""``DelegationStore`` on SQLite: hands each operation to the writer's thread.
+
+What an operation does is in ``rows``, when it is committed in ``writer``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite.writer import Writer
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.events import Event, Registered
+from background_agents.domain.notice import Notice
+from background_agents.ports import Change, Line
+
+
+class SqliteStore:
+    """The delegations of one project in one database file.
+
+    Belongs to the event loop that opened it. Several processes may have the same file open.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._run = writer.run
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, path: Path) -> SqliteStore:
+        """Open the database, created and migrated as needed.
+
+        Its folder becomes 0700 and the file 0600.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, or a newer version wrote it.
+        """
+        writer = Writer(path)
+        await writer.start()
+        return cls(writer)
+
+    async def register(self, event: Registered, owner: str) -> Delegation:
+        return await self._run(partial(rows.register, event=event, owner=owner), writes=True)
+
+    async def commit(self, change: Change) -> None:
+        await self._run(partial(rows.commit, change=change), writes=True)
+
+    async def find(self, delegation: str, root_session: str) -> Delegation | None:
+        job = partial(rows.find, delegation=delegation, root=root_session)
+        return await self._run(job, writes=False)
+
+    async def get(self, delegation: str) -> Delegation | None:
+        return await self._run(partial(rows.get, delegation=delegation), writes=False)
+
+    async def with_session(self, session: str) -> Delegation | None:
+        return await self._run(partial(rows.with_session, session=session), writes=False)
+
+    async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
+        return await self._run(partial(rows.page, root=root_session, limit=limit), writes=False)
+
+    async def unfinished(self) -> list[tuple[Delegation, str]]:
+        return await self._run(rows.unfinished, writes=False)
+
+    async def remaining(self, supervisor: str) -> int:
+        return await self._run(partial(rows.remaining, supervisor=supervisor), writes=False)
+
+    async def history(self, delegation: str) -> list[Event]:
+        return await self._run(partial(rows.history, delegation=delegation), writes=False)
+
+    async def due(self, supervisor: str | None = None) -> list[Notice]:
+        return await self._run(partial(rows.due, supervisor=supervisor), writes=False)
+
+    async def assign(self, notices: Sequence[Notice]) -> None:
+        await self._run(partial(rows.assign, notices=tuple(notices)), writes=True)
+
+    async def settle(self, notices: Sequence[Notice]) -> None:
+        await self._run(partial(rows.settle, notices=tuple(notices)), writes=True)
+
+    async def close(self) -> None:
+        """Finish what was begun and close the file. Closing twice is fine."""
+        await self._writer.close()

@@ -1,0 +1,186 @@
+"""The thread that owns the connection, and commits together what waits together.
+
+Whatever queued up during one commit goes into the next one, so that a burst of
+changes costs a few fsyncs instead of one each. Knows nothing of delegations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from background_agents.adapters.sqlite.schema import connect
+from background_agents.domain.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+Job = Callable[[sqlite3.Connection], T]
+"""Something to do with the connection, inside a transaction, on the writer's thread."""
+
+_DAMAGE = (sqlite3.Error, msgspec.DecodeError)
+"""What a job raises when the database, and not its caller, is at fault."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Call(Generic[T]):
+    """A job, its outcome, and the future of whoever waits for it."""
+
+    def __init__(self, job: Job[T], writes: bool, future: asyncio.Future[T]) -> None:
+        self.job = job
+        self.writes = writes
+        self.result: T
+        self.error: Exception | None = None
+        self._future = future
+
+    def answer(self) -> None:
+        """Wake the caller, on the event loop. One that was cancelled does not care."""
+        if self._future.done():
+            return
+        if self.error is not None:
+            self._future.set_exception(self.error)
+        else:
+            self._future.set_result(self.result)
+
+
+class Writer:
+    """Runs jobs on its own thread, in the order in which they were submitted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Call[Any] | None] = SimpleQueue()
+        self._closed = False
+        # A daemon, so that a process whose loop died can still end; what was answered
+        # is on disk by then.
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+
+    async def start(self) -> None:
+        """Open the database. Raises ``StoreUnavailable``."""
+        opened = self._enqueue(lambda _: None, writes=False)
+        self._thread.start()
+        try:
+            await opened
+        except BaseException:
+            await self.close()
+            raise
+
+    async def run(self, job: Job[T], *, writes: bool) -> T:
+        """Return what ``job`` returned, once the transaction that held it is committed.
+
+        What a job raises reaches its caller alone, and what it changed is undone.
+        A caller that is cancelled stops waiting; its job is done nevertheless.
+
+        Raises:
+            StoreUnavailable: SQLite failed, or the store is closed; nothing was stored.
+        """
+        if self._closed:
+            raise StoreUnavailable(f"The database {self._path} is closed; open the store again.")
+        return await self._enqueue(job, writes)
+
+    async def close(self) -> None:
+        """Finish what was submitted, close the connection and end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _enqueue(self, job: Job[T], writes: bool) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Call(job, writes, future))
+        return future
+
+    # --- on the writer's thread ----------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            connection = connect(self._path)
+        except (sqlite3.Error, OSError, StoreUnavailable) as error:
+            self._refuse_all(error)
+            return
+        try:
+            while batch := self._next_batch():
+                self._commit(connection, batch)
+                self._answer(batch)
+        finally:
+            connection.close()
+
+    def _next_batch(self) -> Sequence[_Call[Any]]:
+        """Wait for a call and take all that wait with it; nothing once the store is closed."""
+        batch: list[_Call[Any]] = []
+        call = self._queue.get()
+        try:
+            while call is not None:
+                batch.append(call)
+                call = self._queue.get_nowait()
+        except Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # the end again, for when these are done
+        return batch
+
+    def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Call[Any]]) -> None:
+        """Do a batch in one transaction. If that fails, every call of it fails."""
+        writes = any(call.writes for call in batch)
+        try:
+            connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            for call in batch:
+                self._attempt(connection, call)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            for call in batch:
+                call.error = self._unavailable(error)
+            self._roll_back(connection)
+
+    def _attempt(self, connection: sqlite3.Connection, call: _Call[Any]) -> None:
+        """Do one job; if it fails, take back what it changed and leave the others alone."""
+        connection.execute("SAVEPOINT call")
+        try:
+            call.result = call.job(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite gave up the transaction, and the others with it
+            call.error = self._unavailable(error) if isinstance(error, _DAMAGE) else error
+            connection.execute("ROLLBACK TO call")
+        connection.execute("RELEASE call")
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """End a failed transaction, if SQLite has not done so itself."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:  # every later call will say that the database cannot be used
+            _log.exception("The database %s could not roll back", self._path)
+
+    def _refuse_all(self, error: Exception) -> None:
+        """Fail whatever was submitted before anybody knew that the database cannot be opened."""
+        batch = self._next_batch()
+        for call in batch:
+            call.error = error if isinstance(error, StoreUnavailable) else self._unavailable(error)
+        self._answer(batch)
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        unavailable = StoreUnavailable(
+            f"The database {self._path} cannot be used ({error}); "
+            "check the disk and the permissions of its folder."
+        )
+        unavailable.__cause__ = error
+        return unavailable
+
+    def _answer(self, batch: Sequence[_Call[Any]]) -> None:
+        def answer() -> None:
+            for call in batch:
+                call.answer()
+
+        try:
+            self._loop.call_soon_threadsafe(answer)
+        except RuntimeError:
+            _log.debug("The event loop ended before %d answers of %s", len(batch), self._path)

@@ -1,0 +1,72 @@
+"""The composition root: wires adapters to ports, and does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.git import project_id
+from background_agents.adapters.opencode.channel import OpenCodeChannel
+from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.sqlite import SqliteStore
+from background_agents.config import Settings
+from background_agents.domain.ids import SortableIds
+from background_agents.service.clock import SystemClock
+from background_agents.service.context import Context
+from background_agents.service.delegations import Delegations
+from background_agents.service.recovery import owner_name
+
+DATABASE = "delegations.db"
+
+
+class App:
+    """The projects that one process serves. Worktrees of a project share its store."""
+
+    def __init__(self, settings: Settings, data_root: Path) -> None:
+        self._settings = settings
+        self._data_root = data_root
+        self._stores: dict[str, SqliteStore] = {}
+        self._opening = asyncio.Lock()
+        self._open: list[Delegations] = []
+
+    async def open_project(self, directory: Path, transport: Transport) -> Delegations:
+        """Serve the project in ``directory``, whose agents ``transport`` reaches.
+
+        Raises:
+            StoreUnavailable: the data folder or the database cannot be used.
+        """
+        runtime = OpenCodeRuntime(transport)
+        project = await project_id(directory)
+        folder = self._data_root / project
+        context = Context(
+            runtime=runtime,
+            channel=OpenCodeChannel(runtime),
+            store=await self._store(folder),
+            artifacts=MarkdownArtifacts(folder),
+            clock=SystemClock(),
+            ids=SortableIds(random.SystemRandom()),
+            project=project,
+            directory=str(directory),
+            owner=owner_name(),
+        )
+        delegations = Delegations(context, self._settings)
+        await delegations.start()
+        self._open.append(delegations)
+        return delegations
+
+    async def close(self) -> None:
+        """Let go of everything; what runs is taken over by the next process."""
+        for delegations in self._open:
+            await delegations.close()
+        for store in self._stores.values():
+            await store.close()
+
+    async def _store(self, folder: Path) -> SqliteStore:
+        async with self._opening:
+            key = str(folder)
+            if key not in self._stores:
+                self._stores[key] = await SqliteStore.open(folder / DATABASE)
+            return self._stores[key]

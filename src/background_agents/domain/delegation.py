@@ -1,0 +1,183 @@
+"""A delegation: the record, and how events change it.
+
+``apply`` is the only way to a new record. It consults the table in ``status`` and
+raises on an illegal move, in which case nothing has changed, since records are frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import reduce
+
+import msgspec
+
+from background_agents.domain import events as ev
+from background_agents.domain.errors import IllegalTransition
+from background_agents.domain.status import TERMINAL, Status, target
+
+
+class Steer(msgspec.Struct, frozen=True):
+    """An instruction that was put into a run, and its receipt."""
+
+    id: str
+    text: str
+    sent_at: datetime
+    confirmed_at: datetime | None = None
+
+
+class OpenRequest(msgspec.Struct, frozen=True):
+    """A permission or a question that nobody has answered yet."""
+
+    id: str
+    kind: str
+    text: str
+    asked_at: datetime
+
+
+class Delegation(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of background work. Times are UTC; ``version`` counts the events applied."""
+
+    id: str
+    project: str
+    directory: str
+    root_session: str
+    parent_session: str
+    prompt: str
+    agent: str
+    title: str
+    registered_at: datetime
+    model: str | None = None
+    timeout: timedelta | None = None
+    continued_from: str | None = None
+
+    status: Status = Status.REGISTERED
+    version: int = 1
+    session: str | None = None
+    prompt_message: str | None = None
+    launched_at: datetime | None = None
+    ended_at: datetime | None = None
+    read_at: datetime | None = None
+    summary: str = ""
+    error: str | None = None
+    result_chars: int = 0
+    usage: ev.Usage = ev.Usage()
+    steers: tuple[Steer, ...] = ()
+    requests: tuple[OpenRequest, ...] = ()
+    stop_requested_by: str | None = None
+    resumes: int = 0
+    notice_queued_at: datetime | None = None
+    notice_confirmed_at: datetime | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    def elapsed(self, now: datetime) -> timedelta:
+        """Return how long it has run, or ran; before the launch, how long it has waited."""
+        return (self.ended_at or now) - (self.launched_at or self.registered_at)
+
+
+def register(event: ev.Registered) -> Delegation:
+    """Return the delegation that ``event`` brings into being."""
+    return Delegation(
+        id=event.id,
+        project=event.project,
+        directory=event.directory,
+        root_session=event.root_session,
+        parent_session=event.parent_session,
+        prompt=event.prompt,
+        agent=event.agent,
+        title=event.title,
+        registered_at=event.at,
+        model=event.model,
+        timeout=event.timeout,
+        continued_from=event.continued_from,
+    )
+
+
+def apply(delegation: Delegation, event: ev.Event) -> Delegation:
+    """Return the delegation as it is after ``event``.
+
+    Raises:
+        IllegalTransition: the event may not happen in the delegation's status.
+    """
+    status = target(delegation.status, type(event))
+    if status is None:
+        raise IllegalTransition(delegation.id, delegation.status, type(event).__name__)
+    changed = msgspec.structs.replace(
+        delegation, status=status, version=delegation.version + 1
+    )
+    return _with_facts(changed, event)
+
+
+def replay(first: ev.Registered, later: Iterable[ev.Event]) -> Delegation:
+    """Return the delegation that a whole history leads to."""
+    return reduce(apply, later, register(first))
+
+
+def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
+    """Record what ``event`` says beyond the change of status."""
+    replace = msgspec.structs.replace
+    match event:
+        case ev.Launched():
+            return replace(
+                now, session=event.session, prompt_message=event.message, launched_at=event.at
+            )
+        case ev.Progressed():
+            return replace(now, usage=event.usage)
+        case ev.InputRequested():
+            asked = OpenRequest(event.request, event.kind, event.text, event.at)
+            others = _without_request(now, event.request)
+            return replace(now, requests=(*others, asked))
+        case ev.InputAnswered():
+            left = _without_request(now, event.request)
+            return replace(now, requests=left, status=Status.WAITING if left else now.status)
+        case ev.SteerSent():
+            return replace(now, steers=(*now.steers, Steer(event.steer, event.text, event.at)))
+        case ev.SteerConfirmed():
+            return replace(now, steers=tuple(_confirmed(now.steers, event)))
+        case ev.StopRequested():
+            return replace(now, stop_requested_by=event.by)
+        case ev.Resumed():
+            # Requests belong to the process that asked them; the reconciliation after
+            # a resume asks again for those that are still open.
+            return replace(now, resumes=now.resumes + 1, requests=())
+        case ev.Described():
+            return replace(now, title=event.title, summary=event.summary)
+        case ev.Read():
+            return replace(now, read_at=now.read_at or event.at)
+        case ev.NoticeQueued():
+            return replace(now, notice_queued_at=event.at)
+        case ev.NoticeConfirmed():
+            return replace(now, notice_confirmed_at=event.at)
+        case ev.Ended():
+            return _ended(now, event)
+        case _:
+            return now
+
+
+def _ended(now: Delegation, event: ev.Ended) -> Delegation:
+    return msgspec.structs.replace(
+        now,
+        ended_at=event.at,
+        title=event.title or now.title,
+        summary=event.summary,
+        usage=event.usage,
+        result_chars=event.result_chars,
+        error=getattr(event, "error", None),
+        requests=(),
+    )
+
+
+def _without_request(delegation: Delegation, request: str) -> tuple[OpenRequest, ...]:
+    return tuple(one for one in delegation.requests if one.id != request)
+
+
+def _confirmed(steers: Iterable[Steer], event: ev.SteerConfirmed) -> Iterable[Steer]:
+    """Mark the confirmed steer, and the older ones that the same answer took up."""
+    listed = list(steers)
+    upto = next((i for i, steer in enumerate(listed) if steer.id == event.steer), -1)
+    for index, steer in enumerate(listed):
+        taken_up = index <= upto and steer.confirmed_at is None
+        yield msgspec.structs.replace(steer, confirmed_at=event.at) if taken_up else steer

@@ -1,0 +1,92 @@
+"""The errors that callers may meet.
+
+::
+
+    DelegationError
+    ├── InvalidRequest        what was asked cannot be done as asked; nothing changed
+    │   ├── UnknownDelegation
+    │   ├── UnknownAgent
+    │   └── NotDelegable
+    ├── IllegalTransition     an event that may not happen in this status
+    ├── StaleVersion          somebody else changed the delegation first
+    ├── RuntimeRefused        the runtime answered, and said no
+    ├── RuntimeUnreachable    the runtime did not answer
+    └── StoreUnavailable      the database or the artifact folder cannot be used
+
+Each message is one sentence for the person or model that reads it: what happened,
+with which value, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DelegationError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidRequest(DelegationError):
+    """What was asked cannot be done as asked; nothing was changed."""
+
+
+class UnknownDelegation(InvalidRequest):
+    """No delegation of this root session has that id."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"No delegation is called {quote(given)} in this session; "
+            "delegation_list() shows the ids."
+        )
+
+
+class UnknownAgent(InvalidRequest):
+    """The runtime has no agent of that name that can be delegated to."""
+
+    def __init__(self, given: str, agents: Sequence[str]) -> None:
+        known = ", ".join(agents) or "none"
+        super().__init__(f"No agent is called {quote(given)}; choose one of: {known}.")
+        self.agents = tuple(agents)
+
+
+class NotDelegable(InvalidRequest):
+    """The session that asks may not delegate."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A background agent cannot delegate; do this part of the work yourself."
+        )
+
+
+class IllegalTransition(DelegationError):
+    """An event that may not happen in the delegation's status."""
+
+    def __init__(self, delegation: str, status: str, event: str) -> None:
+        super().__init__(f"{event} cannot happen to {delegation}, which is {status}.")
+
+
+class StaleVersion(DelegationError):
+    """The delegation was changed by somebody else since it was read."""
+
+    def __init__(self, delegation: str, expected: int) -> None:
+        super().__init__(
+            f"{delegation} is no longer at version {expected}; read it again before changing it."
+        )
+
+
+class RuntimeRefused(DelegationError):
+    """The runtime answered a request with an error."""
+
+
+class RuntimeUnreachable(DelegationError):
+    """The runtime gave no answer; the request may or may not have been taken."""
+
+
+class StoreUnavailable(DelegationError):
+    """The database or the artifact folder cannot be read or written."""
+
+
+def quote(value: str, limit: int = 60) -> str:
+    """Return ``value`` as it may stand in a message: quoted, one line, at most ``limit`` long."""
+    shown = value if len(value) <= limit else value[: limit - 1] + "…"
+    return repr(shown)

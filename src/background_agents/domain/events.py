@@ -1,0 +1,201 @@
+"""What can happen to a delegation.
+
+Each event is a fact with its time: frozen, encodable, and kept in the store in the
+order in which it happened. Where an event leads is ``status.TRANSITIONS``'s business.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """A fact about one delegation; ``at`` is when it happened, in UTC."""
+
+    at: datetime
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a run has used so far, as its runtime reports it."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    tool_calls: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """All tokens together."""
+        cached = self.cache_read_tokens + self.cache_write_tokens
+        return self.input_tokens + self.output_tokens + self.reasoning_tokens + cached
+
+
+class Registered(Event, frozen=True, kw_only=True, tag=True):
+    """The delegation exists durably; nothing runs yet."""
+
+    id: str
+    project: str
+    directory: str
+    root_session: str
+    parent_session: str
+    prompt: str
+    agent: str
+    title: str
+    model: str | None = None
+    timeout: timedelta | None = None
+    continued_from: str | None = None
+
+
+class Launched(Event, frozen=True, kw_only=True, tag=True):
+    """Its child session has accepted the prompt."""
+
+    session: str
+    message: str
+    """Id of the user message that holds the prompt."""
+
+
+class Progressed(Event, frozen=True, kw_only=True, tag=True):
+    """Live numbers, flushed at a low rate."""
+
+    usage: Usage
+
+
+class ToolCalled(Event, frozen=True, kw_only=True, tag=True):
+    """The child called a tool."""
+
+    tool: str
+    title: str = ""
+
+
+class InputRequested(Event, frozen=True, kw_only=True, tag=True):
+    """The child, or a session below it, waits for a permission or an answer."""
+
+    request: str
+    kind: str
+    """``permission`` or ``question``."""
+    text: str
+
+
+class InputAnswered(Event, frozen=True, kw_only=True, tag=True):
+    """An open request was answered, by whomever."""
+
+    request: str
+    reply: str
+
+
+class SteerSent(Event, frozen=True, kw_only=True, tag=True):
+    """An instruction was put into the current run."""
+
+    steer: str
+    """Message id of the instruction."""
+    text: str
+
+
+class SteerConfirmed(Event, frozen=True, kw_only=True, tag=True):
+    """The child's transcript shows that it took the instruction up."""
+
+    steer: str
+
+
+class StopRequested(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody asked for the end of the run; the run itself ends later."""
+
+    by: str
+
+
+class Ended(Event, frozen=True, kw_only=True):
+    """What the five endings share."""
+
+    summary: str
+    title: str = ""
+    """A better title than the one made from the prompt, if any."""
+    usage: Usage = Usage()
+    result_chars: int = 0
+
+
+class Completed(Ended, frozen=True, kw_only=True, tag=True):
+    """The run finished and gave its result."""
+
+
+class Failed(Ended, frozen=True, kw_only=True, tag=True):
+    """The run ended by an error."""
+
+    error: str
+
+
+class TimedOut(Ended, frozen=True, kw_only=True, tag=True):
+    """The time window ran out."""
+
+    error: str
+
+
+class Stopped(Ended, frozen=True, kw_only=True, tag=True):
+    """The run was ended on request, or from outside."""
+
+    error: str
+
+
+class Interrupted(Ended, frozen=True, kw_only=True, tag=True):
+    """The process that ran it died, and it was not resumed."""
+
+    error: str
+
+
+class Resumed(Event, frozen=True, kw_only=True, tag=True):
+    """Another process took the delegation over after its owner's end."""
+
+    owner: str
+
+
+class Described(Event, frozen=True, kw_only=True, tag=True):
+    """A small model gave a better title and summary, after the end."""
+
+    title: str
+    summary: str
+
+
+class Read(Event, frozen=True, kw_only=True, tag=True):
+    """The supervisor read the artifact."""
+
+
+class NoticeQueued(Event, frozen=True, kw_only=True, tag=True):
+    """A notice was committed to the outbox."""
+
+    notice: str
+
+
+class NoticeConfirmed(Event, frozen=True, kw_only=True, tag=True):
+    """The notice was seen in the supervisor's transcript."""
+
+    notice: str
+
+
+AnyEvent = (
+    Registered
+    | Launched
+    | Progressed
+    | ToolCalled
+    | InputRequested
+    | InputAnswered
+    | SteerSent
+    | SteerConfirmed
+    | StopRequested
+    | Completed
+    | Failed
+    | TimedOut
+    | Stopped
+    | Interrupted
+    | Resumed
+    | Described
+    | Read
+    | NoticeQueued
+    | NoticeConfirmed
+)
+"""Every kind of event; what a stored event decodes to."""
+
+Ending = Completed | Failed | TimedOut | Stopped | Interrupted

@@ -1,0 +1,67 @@
+"""Text that agents wrote, made fit for where it goes.
+
+Whatever comes from an agent is untrusted: before it stands in a notice it is one
+line, bounded and escaped, so that no output can open or close a tag.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+TITLE_CHARS = 70
+"""About what a list line or a toast shows without wrapping."""
+
+SUMMARY_CHARS = 300
+"""One or two sentences."""
+
+_MARKUP = re.compile(r"^(?:[#>*\-+]+|\d+[.)])\s+|[`*_]{1,3}")
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
+)
+"""Control characters, invisible ones, and those that turn the direction of writing."""
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` on one line without control characters, at most ``limit`` characters."""
+    # Cut first: what follows costs time in proportion to its input, and an agent may write 100 MB.
+    flat = " ".join(_UNSAFE.sub(" ", text[: limit * 4 + 400]).split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def escape(text: str) -> str:
+    """Return ``text`` so that it cannot open or close a tag or an attribute."""
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(char, entity)
+    return text
+
+
+def title_of(prompt: str) -> str:
+    """Make a title from the first line of a prompt that says something."""
+    for line in prompt[:4000].splitlines():
+        plain = one_line(_MARKUP.sub("", line.strip()), TITLE_CHARS)
+        if any(char.isalnum() for char in plain):
+            return plain
+    return "Untitled delegation"
+
+
+def summary_of(result: str) -> str:
+    """Make a summary from the first paragraph of a result that is not a heading."""
+    for block in re.split(r"\n\s*\n", result.strip()[:8000]):
+        lines = [line for line in block.splitlines() if not line.lstrip().startswith("#")]
+        plain = one_line(" ".join(_MARKUP.sub("", line.strip()) for line in lines), SUMMARY_CHARS)
+        if any(char.isalnum() for char in plain):
+            return plain
+    return one_line(result, SUMMARY_CHARS)
+
+
+def span(duration: timedelta) -> str:
+    """Write a duration as people say it: ``0.4s``, ``12s``, ``2m 14s``, ``1h 05m``."""
+    seconds = max(duration.total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"

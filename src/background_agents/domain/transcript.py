@@ -1,0 +1,105 @@
+"""What a session's messages say about a run: its result, and whether it is over.
+
+Runtime-neutral: an adapter turns its own messages into these and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import reduce
+
+import msgspec
+
+from background_agents.domain.events import Usage
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A tool call in an assistant message; ``state`` is the runtime's own word."""
+
+    tool: str
+    state: str
+    title: str = ""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a session."""
+
+    id: str
+    role: str
+    """``user`` or ``assistant``."""
+    text: str = ""
+    answers: str | None = None
+    """For an assistant message: the user message it answers."""
+    tools: tuple[ToolCall, ...] = ()
+    finished: bool = False
+    """The model said on its own that it is done, with nothing left to call."""
+    error: str | None = None
+    aborted: bool = False
+    usage: Usage = Usage()
+
+
+class Verdict(StrEnum):
+    """What a transcript proves about the run that answers a prompt."""
+
+    GOING_ON = "going on"
+    FINISHED = "finished"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """The messages of one session, oldest first."""
+
+    messages: tuple[Message, ...] = ()
+
+    def since(self, message: str | None) -> Transcript:
+        """Return the part that begins with the user message ``message`` (all, if unknown)."""
+        for index, one in enumerate(self.messages):
+            if one.id == message:
+                return Transcript(self.messages[index:])
+        return self
+
+    @property
+    def answers(self) -> list[Message]:
+        """The assistant's messages, oldest first."""
+        return [message for message in self.messages if message.role == "assistant"]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the newest messages prove."""
+        newest = self.answers[-1] if self.answers else None
+        if newest is None:
+            return Verdict.GOING_ON
+        if newest.aborted:
+            return Verdict.ABORTED
+        if newest.error is not None:
+            return Verdict.FAILED
+        newest_prompt = next((m.id for m in reversed(self.messages) if m.role == "user"), None)
+        answered = newest_prompt in (None, newest.answers) or self.messages[-1] is newest
+        return Verdict.FINISHED if newest.finished and answered else Verdict.GOING_ON
+
+    @property
+    def result(self) -> str:
+        """The answer of a finished run: what its last message that has text says."""
+        return next((m.text for m in reversed(self.answers) if m.text.strip()), "")
+
+    @property
+    def everything(self) -> str:
+        """All that the assistant wrote, for a run that was cut off."""
+        return "\n\n".join(message.text for message in self.answers if message.text.strip())
+
+    @property
+    def usage(self) -> Usage:
+        """What all its messages have used together."""
+        calls = sum(len(message.tools) for message in self.answers)
+        total = _sum(message.usage for message in self.answers)
+        return msgspec.structs.replace(total, tool_calls=calls)
+
+
+def _sum(usages: Iterable[Usage]) -> Usage:
+    def add(one: Usage, other: Usage) -> Usage:
+        fields = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
+        return Usage(*(left + right for left, right in fields))
+
+    return reduce(add, usages, Usage())

@@ -1,0 +1,1 @@
+"""Where supervisors and people meet the service: one package for each host."""

@@ -1,0 +1,114 @@
+"""Finds another delegation plugin that OpenCode would load beside ours.
+
+Two plugins with a tool of the same name would shadow each other, and a model would see
+one's tools and the other's notices. Text is searched, nothing is run: what is refused
+is named, with the file or the line to remove.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from background_agents.domain.errors import InvalidRequest
+
+_TOOLS = re.compile(
+    r"""\bdelegation_read\b                        # a tool that only such plugins have
+      | \bdelegate["']?\s*:\s*(?:tool\s*\(|\{)     # a tool called delegate, defined here
+      | \b(?:from|import)\s*\(?\s*["'](?:          # the package itself, imported
+            (?:[^"']*/node_modules/)?(?:@[^"'/]+/)?[^"'/.]*background-agents
+          | [^"']*/[^"'/]*background-agents[^"'/]*["'])
+    """,
+    re.VERBOSE,
+)
+
+_PACKAGE = re.compile(r"background[-_]agents", re.IGNORECASE)
+
+_STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_STRING_OR_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+
+
+def refuse_any(folders: Iterable[Path], own: Path, is_ours: Callable[[str], bool]) -> None:
+    """Raise ``InvalidRequest`` when OpenCode would load another delegation plugin.
+
+    ``folders`` are the configuration directories, ``own`` is the file to be installed.
+    """
+    for folder in folders:
+        for file in _plugins(folder):
+            if not (own.exists() and file.samefile(own)):
+                _check_file(file, is_ours)
+        for file in _configs(folder):
+            _check_config(file)
+
+
+def read_text(file: Path) -> str:
+    """Return what a file says. Raises ``InvalidRequest`` when it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InvalidRequest(
+            f"{file} cannot be read ({error.strerror}); mend that first."
+        ) from error
+
+
+def _plugins(folder: Path) -> Iterator[Path]:
+    for name in ("plugin", "plugins"):
+        found = (folder / name).glob("*.[jt]s")
+        yield from sorted(file for file in found if file.is_file())
+
+
+def _configs(folder: Path) -> Iterator[Path]:
+    # A project's configuration may also stand beside its .opencode.
+    places = [folder, folder.parent] if folder.name == ".opencode" else [folder]
+    for place in places:
+        for name in ("opencode.json", "opencode.jsonc", "config.json"):
+            file = place / name
+            if file.is_file() and (name != "config.json" or place.name == "opencode"):
+                yield file
+
+
+def _check_file(file: Path, is_ours: Callable[[str], bool]) -> None:
+    text = read_text(file)
+    if is_ours(text):
+        raise InvalidRequest(
+            f"OpenCode already loads background-agents from {file}; remove that file first, "
+            "or leave it and install nothing."
+        )
+    if _TOOLS.search(text):
+        raise InvalidRequest(
+            f"{file} is another delegation plugin, and two would shadow each other's tools; "
+            "remove that file first."
+        )
+
+
+def _check_config(file: Path) -> None:
+    text = read_text(file)
+    for name in _plugin_names(file, text):
+        if _PACKAGE.search(name):
+            quoted = json.dumps(name, ensure_ascii=False)
+            line = next((n for n, line in enumerate(text.splitlines(), 1) if quoted in line), 1)
+            raise InvalidRequest(
+                f'{quoted} in the "plugin" list of {file} (line {line}) is another delegation '
+                "plugin, and two would shadow each other's tools; remove that entry first."
+            )
+
+
+def _plugin_names(file: Path, text: str) -> list[str]:
+    try:
+        config = json.loads(_plain_json(text) or "{}")
+    except ValueError as error:
+        raise InvalidRequest(f"{file} is not valid JSON ({error}); mend that first.") from error
+    entries = config.get("plugin") if isinstance(config, dict) else None
+    if not isinstance(entries, list):
+        return []
+    # An entry is a name, or a list of a name and its options.
+    names = [entry[0] if isinstance(entry, list) and entry else entry for entry in entries]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _plain_json(text: str) -> str:
+    """Return JSON with comments and trailing commas, which OpenCode takes, without them."""
+    bare = _STRING_OR_COMMENT.sub(lambda match: match[1] or " ", text)
+    return _STRING_OR_LAST_COMMA.sub(lambda match: match[1] or "", bare).strip()

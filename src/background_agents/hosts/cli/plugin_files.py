@@ -1,0 +1,155 @@
+"""The file that makes OpenCode load us: where it belongs, what it says, and its removal.
+
+It holds one line of code, which imports the bridge by its absolute path, so nothing is
+copied and an upgrade of the package is an upgrade of the plugin. Knows OpenCode's
+folders, and nothing of its API.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import background_agents
+from background_agents.domain.errors import InvalidRequest
+from background_agents.hosts.cli import plugin_conflicts
+
+NAME = "background-agents.js"
+
+BRIDGE = Path(background_agents.__file__).parent / "hosts" / "opencode" / "bridge.js"
+
+_OURS = "// Written by `background-agents install"
+
+
+class Scope(StrEnum):
+    """For whom OpenCode loads the plugin."""
+
+    GLOBAL = "global"
+    """Every project of this user."""
+    PROJECT = "project"
+    """This project only."""
+
+    @property
+    def flag(self) -> str:
+        return " --project" if self is Scope.PROJECT else ""
+
+
+class Change(StrEnum):
+    """What an operation did to the file."""
+
+    WRITTEN = "written"
+    REFRESHED = "refreshed"
+    UNCHANGED = "unchanged"
+    REMOVED = "removed"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, and to which file."""
+
+    change: Change
+    file: Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """The configuration directories that OpenCode reads when it is started in some folder."""
+
+    user: Path
+    """``$XDG_CONFIG_HOME/opencode``."""
+    project: Path
+    """``.opencode`` at the top of the git work tree, or in the folder itself."""
+    others: tuple[Path, ...] = ()
+    """Further directories that OpenCode reads; nothing is ever written there."""
+
+    @classmethod
+    def of(cls, folder: Path, environ: Mapping[str, str]) -> Places:
+        """Return the places for OpenCode started in ``folder``."""
+        home = Path(environ.get("HOME") or Path.home())
+        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+        between = list(_up_to_git_top(folder.absolute()))
+        others = [step / ".opencode" for step in between[:-1]]
+        others.append(home / ".opencode")
+        if custom := environ.get("OPENCODE_CONFIG_DIR"):
+            others.append(Path(custom).absolute())
+        return cls(config / "opencode", between[-1] / ".opencode", tuple(others))
+
+    def file(self, scope: Scope) -> Path:
+        """Return where our file belongs."""
+        return (self.project if scope is Scope.PROJECT else self.user) / "plugin" / NAME
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every directory that OpenCode reads, each once."""
+        return tuple(dict.fromkeys((self.user, self.project, *self.others)))
+
+
+def _up_to_git_top(folder: Path) -> Iterator[Path]:
+    """Yield ``folder`` and its parents up to the git work tree; only ``folder`` outside of one."""
+    steps = [folder, *folder.parents]
+    top = next((index for index, step in enumerate(steps) if (step / ".git").exists()), 0)
+    yield from steps[: top + 1]
+
+
+def shim(scope: Scope) -> str:
+    """Return the text of the file that OpenCode loads."""
+    bridge, python = json.dumps(str(BRIDGE)), json.dumps(sys.executable)
+    return (
+        f"{_OURS}{scope.flag}`; `background-agents uninstall{scope.flag}` removes it.\n"
+        f"import {{ connect }} from {bridge}; "
+        f"export const BackgroundAgents = connect({{ python: {python} }})\n"
+    )
+
+
+def install(places: Places, scope: Scope) -> Outcome:
+    """Write our file, or refresh it when Python or the package has moved.
+
+    Raises:
+        InvalidRequest: OpenCode would load two plugins with the same tools, or the
+            file's name is taken.
+    """
+    file = places.file(scope)
+    old = _ours(file)
+    plugin_conflicts.refuse_any(places.all, file, is_ours)
+    new = shim(scope)
+    if old == new:
+        return Outcome(Change.UNCHANGED, file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{NAME}.{os.getpid()}")
+    draft.write_text(new, encoding="utf-8")
+    # At once, so that an OpenCode that starts now never loads half a file.
+    draft.replace(file)
+    return Outcome(Change.WRITTEN if old is None else Change.REFRESHED, file)
+
+
+def uninstall(places: Places, scope: Scope) -> Outcome:
+    """Remove our file, and nothing else. Raises ``InvalidRequest`` when it is not ours."""
+    file = places.file(scope)
+    if _ours(file) is None:
+        return Outcome(Change.ABSENT, file)
+    file.unlink()
+    return Outcome(Change.REMOVED, file)
+
+
+def is_ours(text: str) -> bool:
+    """Return whether ``text`` is a file that ``install`` wrote."""
+    return text.startswith(_OURS)
+
+
+def _ours(file: Path) -> str | None:
+    """Return the text of our file, or None when there is none."""
+    if not file.exists() and not file.is_symlink():
+        return None
+    text = plugin_conflicts.read_text(file)
+    if not is_ours(text):
+        raise InvalidRequest(
+            f"{file} was not written by `background-agents install`; "
+            "move or remove that file first."
+        )
+    return text

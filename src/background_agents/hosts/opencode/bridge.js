@@ -1,0 +1,222 @@
+// The bridge between OpenCode and the background-agents service, which is a Python
+// process. It spawns that process once per OpenCode, carries tool calls and events to
+// it, and carries its API requests into OpenCode. No policy lives here, and nothing is
+// remembered but which instances exist. Frames: JSON-RPC 2.0, one per line, over a socket
+// that the process gets as descriptor 3: what is written to a child's stdin leaves Bun only
+// when its loop turns next, which was measured at up to 20 ms, and what is written to a
+// socket leaves at once.
+
+import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+
+const TOOLS = JSON.parse(readFileSync(new URL("./tools.json", import.meta.url), "utf8"))
+
+// What Python follows; everything else stays in OpenCode.
+const EVENTS = new Set([
+  "session.created", "session.updated", "session.deleted", "session.status", "session.idle",
+  "session.error", "message.updated", "message.removed", "message.part.updated",
+  "message.part.removed", "message.part.delta", "permission.asked", "permission.replied",
+  "question.asked", "question.replied", "question.rejected",
+])
+
+// A dead service is started again after 0.25 s, then twice as long each time, to 30 s;
+// one that has lived for a minute has earned a fresh start.
+const BACKOFF_MS = { first: 250, most: 30_000, healthy: 60_000 }
+
+// A service that answers takes milliseconds; beyond this it hangs, and the model should
+// hear so rather than wait.
+const ANSWER_LIMIT_MS = 60_000
+
+// How long a service may take to end by itself once its socket is closed.
+const GRACE_MS = 3_000
+
+class Service {
+  instances = new Map()
+  pending = new Map()
+  lastNumber = 0
+  child = undefined
+  socket = undefined
+  backoff = BACKOFF_MS.first
+  lastWords = ""
+  timer = undefined
+
+  constructor(options) {
+    this.options = options
+  }
+
+  attach(context) {
+    const instance = ++this.lastNumber
+    const config = context.client._client.getConfig()
+    const about = {
+      instance,
+      directory: context.directory,
+      worktree: context.worktree,
+      base_url: String(config.baseUrl ?? ""),
+    }
+    this.instances.set(instance, { about, config })
+    if (this.child) this.send({ method: "attach", params: about })
+    else if (!this.timer) this.start()
+    return instance
+  }
+
+  detach(instance) {
+    this.instances.delete(instance)
+    this.send({ method: "detach", params: { instance } })
+    if (this.instances.size === 0) this.stop()
+  }
+
+  start() {
+    this.timer = undefined
+    const [command, ...args] = this.options.command ?? [this.options.python, "-m", "background_agents", "bridge"]
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"] })
+    const started = Date.now()
+    this.child = child
+    this.socket = child.stdio[3]
+    this.lastWords = ""
+    let ended = false
+    const onEnd = (why) => {
+      if (ended) return
+      ended = true
+      this.ended(child, why, Date.now() - started)
+    }
+    child.on("error", (error) => onEnd(error.message))
+    child.on("exit", (code, signal) => onEnd(signal ? `signal ${signal}` : `exit code ${code}`))
+    this.socket?.on("error", () => {}) // the exit tells what there is to tell
+    child.stderr.on("data", (data) => { this.lastWords = (this.lastWords + data).slice(-2000) })
+    if (this.socket) readLines(this.socket, (line) => this.receive(child, line))
+    child.unref()
+    for (const { about } of this.instances.values()) this.send({ method: "attach", params: about })
+  }
+
+  stop() {
+    const child = this.child
+    this.child = undefined
+    clearTimeout(this.timer)
+    this.timer = undefined
+    if (!child) return
+    this.socket?.end()
+    setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref()
+  }
+
+  ended(child, why, livedMs) {
+    if (this.child !== child) return
+    this.child = undefined
+    const words = this.lastWords.trim().split("\n").at(-1)
+    const sentence = `The background-agents service is not running (${why}${words ? `: ${words}` : ""}); it is started again by itself, so try once more in a moment. If that does not help, run: background-agents install`
+    for (const { reject } of this.pending.values()) reject(new Error(sentence))
+    this.pending.clear()
+    this.unavailable = sentence
+    if (this.instances.size === 0) return
+    if (livedMs > BACKOFF_MS.healthy) this.backoff = BACKOFF_MS.first
+    this.timer = setTimeout(() => this.start(), this.backoff)
+    this.timer.unref?.()
+    this.backoff = Math.min(this.backoff * 2, BACKOFF_MS.most)
+  }
+
+  send(message) {
+    if (this.child) this.socket?.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n")
+  }
+
+  call(method, params) {
+    return new Promise((resolve, reject) => {
+      if (!this.child) return reject(new Error(this.unavailable ?? "The background-agents service is not running; restart OpenCode."))
+      const id = ++this.lastNumber
+      const limit = setTimeout(() => {
+        this.pending.delete(id)
+        reject(new Error("The background-agents service does not answer; whether the call took effect is unknown, so look with delegation_list() before you repeat it."))
+      }, ANSWER_LIMIT_MS)
+      const settle = (done) => (value) => { clearTimeout(limit); done(value) }
+      this.pending.set(id, { resolve: settle(resolve), reject: settle(reject) })
+      this.send({ id, method, params })
+    })
+  }
+
+  receive(child, line) {
+    if (this.child !== child) return
+    let message
+    try {
+      message = JSON.parse(line)
+    } catch {
+      return this.send({ id: null, error: { code: -32700, message: "not JSON" } })
+    }
+    if (message.method) return void this.answer(message)
+    const waiting = this.pending.get(message.id)
+    this.pending.delete(message.id)
+    if (message.error) waiting?.reject(new Error(message.error.message))
+    else waiting?.resolve(message.result)
+  }
+
+  async answer({ id, method, params }) {
+    try {
+      if (method !== "fetch") throw new Error(`there is no method ${method}`)
+      this.send({ id, result: await this.fetch(params) })
+    } catch (error) {
+      this.send({ id, error: { code: -32603, message: String(error?.message ?? error) } })
+    }
+  }
+
+  async fetch({ instance, method, path, body, over_http, headers }) {
+    const { config } = this.instances.get(instance) ?? {}
+    if (!config) throw new Error(`instance ${instance} was disposed`)
+    const all = new Headers(config.headers)
+    for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value)
+    const request = new Request(new URL(path, config.baseUrl), {
+      method,
+      headers: all,
+      body: body == null ? undefined : JSON.stringify(body),
+    })
+    const response = await (over_http ? globalThis.fetch : config.fetch)(request)
+    return { status: response.status, body: await response.text() }
+  }
+}
+
+function readLines(stream, onLine) {
+  const decoder = new TextDecoder()
+  let rest = []
+  stream.on("data", (chunk) => {
+    const lines = decoder.decode(chunk, { stream: true }).split("\n")
+    rest.push(lines[0])
+    for (let i = 1; i < lines.length; i++) {
+      onLine(rest.join(""))
+      rest = [lines[i]]
+    }
+  })
+}
+
+// OpenCode loads a plugin once per directory, and may load this file more than once.
+const KEY = Symbol.for("background-agents.service")
+
+/** Return the plugin function. `options.python` is the interpreter that has the package. */
+export const connect = (options) => async (context) => {
+  const service = (globalThis[KEY] ??= new Service(options))
+  const instance = service.attach(context)
+
+  const execute = (tool) => async (args, call) => {
+    const params = { instance, tool, args, session: call.sessionID, message: call.messageID, call: call.callID, agent: call.agent }
+    try {
+      return await service.call("tool", params)
+    } catch (error) {
+      return { title: "", output: error.message, metadata: {} }
+    }
+  }
+
+  return {
+    dispose: async () => service.detach(instance),
+    event: async ({ event }) => {
+      if (EVENTS.has(event.type)) service.send({ method: "event", params: { instance, type: event.type, properties: event.properties } })
+    },
+    // Without this every argument would reach the model as required.
+    "tool.definition": async ({ toolID }, output) => {
+      const tool = TOOLS[toolID]
+      if (!tool) return
+      output.description = tool.description
+      output.jsonSchema = tool.schema
+    },
+    tool: Object.fromEntries(
+      Object.entries(TOOLS).map(([name, { description, schema }]) => [
+        name,
+        { description, args: schema.properties, execute: execute(name) },
+      ]),
+    ),
+  }
+}

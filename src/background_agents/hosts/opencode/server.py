@@ -1,0 +1,214 @@
+"""The process at the other end of the bridge: one per OpenCode, for all its projects.
+
+Turns the bridge's calls into operations on ``Delegations`` and nothing more. It ends when
+its socket does, which is when OpenCode ends, however that came about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from background_agents import config
+from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.app import App
+from background_agents.domain.errors import DelegationError
+from background_agents.hosts.opencode.log import open_log
+from background_agents.hosts.opencode.tools import Answer, run_tool
+from background_agents.rpc.connection import Connection
+from background_agents.rpc.messages import RpcError
+from background_agents.rpc.descriptor import open_descriptor, pump
+from background_agents.service.delegations import Delegations
+
+log = logging.getLogger(__name__)
+
+REFUSED = -32001
+"""Our code for "bad input, nothing was changed"; its message is for the model."""
+
+BRIDGE_FD = 3
+"""Where the bridge puts its socket; stdin and stdout stay out of the way of frames."""
+
+CLOSE_LIMIT_S = 2.0
+"""The bridge kills what has not ended three seconds after its socket was closed."""
+
+
+class Attach(msgspec.Struct):
+    """A plugin instance: one project directory of the OpenCode process."""
+
+    instance: int
+    directory: str
+    base_url: str
+    worktree: str = ""
+
+
+class Detach(msgspec.Struct):
+    instance: int
+
+
+class Event(msgspec.Struct):
+    instance: int
+    type: str
+    properties: msgspec.Raw
+
+
+class Call(msgspec.Struct):
+    """A tool call as the bridge hands it over."""
+
+    instance: int
+    tool: str
+    session: str
+    args: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Project:
+    """A directory that OpenCode has open, from its first instance on."""
+
+    def __init__(self, transport: BridgeTransport, opening: asyncio.Task[Delegations]) -> None:
+        self.transport = transport
+        self.opening = opening
+
+
+class Host:
+    """The bridge's counterpart."""
+
+    def __init__(self, app: App, env: Mapping[str, str]) -> None:
+        self._app = app
+        self._authorization = _authorization(env)
+        self._projects: dict[str, Project] = {}
+        self._instances: dict[int, Project] = {}
+        self._connection: Connection | None = None
+
+    def connect(self, connection: Connection) -> None:
+        """Use ``connection`` for requests into OpenCode."""
+        self._connection = connection
+
+    def attach(self, raw: msgspec.Raw) -> None:
+        """A project was opened, or opened anew after OpenCode reloaded it."""
+        about = msgspec.json.decode(raw, type=Attach)
+        if self._connection is None:
+            raise AssertionError("attached before connected")
+        project = self._projects.get(about.directory)
+        if project is not None:
+            project.transport.moved_to(about.instance)
+        else:
+            transport = BridgeTransport(
+                self._connection,
+                about.instance,
+                about.base_url,
+                authorization=self._authorization,
+            )
+            opening = asyncio.create_task(
+                self._app.open_project(Path(about.directory), transport)
+            )
+            opening.add_done_callback(_log_failure)
+            project = self._projects[about.directory] = Project(transport, opening)
+        self._instances[about.instance] = project
+
+    def detach(self, raw: msgspec.Raw) -> None:
+        """An instance was disposed. Its project stays open: another one may follow."""
+        self._instances.pop(msgspec.json.decode(raw, type=Detach).instance, None)
+
+    def event(self, raw: msgspec.Raw) -> None:
+        """Something happened in a project."""
+        event = msgspec.json.decode(raw, type=Event)
+        project = self._instances.get(event.instance)
+        if project is not None and project.transport.instance == event.instance:
+            project.transport.on_event(event.type, event.properties)
+
+    async def tool(self, raw: msgspec.Raw) -> Answer:
+        """A model called a tool."""
+        call = msgspec.json.decode(raw, type=Call)
+        project = self._instances.get(call.instance)
+        if project is None:
+            raise RpcError(REFUSED, "This project was closed; try again.")
+        delegations = await asyncio.shield(project.opening)
+        return await run_tool(delegations, call.session, call.tool, call.args)
+
+    async def close(self) -> None:
+        """End everything in a bounded time."""
+        for project in self._projects.values():
+            project.opening.cancel()
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._app.close()
+        except TimeoutError:
+            log.error("not everything ended within %s s", CLOSE_LIMIT_S)
+
+
+def main() -> None:
+    """Serve the bridge on descriptor 3 until its other end is closed."""
+    asyncio.run(serve(os.environ))
+
+
+async def serve(env: Mapping[str, str]) -> None:
+    """Serve the bridge with the settings of ``env``."""
+    # Ctrl-C in a terminal reaches us too, but OpenCode decides whether it means the end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reader, write = await open_descriptor(BRIDGE_FD)
+    data_root = config.data_root(env)
+    try:
+        settings = config.load(env)
+    except config.BadSetting as error:
+        await _explain(error, reader, write)
+        return
+    open_log(data_root, settings.log)
+    host = Host(App(settings, data_root), env)
+    connection = Connection(
+        write,
+        calls={"tool": host.tool},
+        notes={"attach": host.attach, "detach": host.detach, "event": host.event},
+        translate=_translate,
+    )
+    host.connect(connection)
+    await _pump_until_term(reader, connection)
+    await connection.close("OpenCode has ended.")
+    await host.close()
+
+
+async def _pump_until_term(reader: asyncio.StreamReader, connection: Connection) -> None:
+    pumping = asyncio.create_task(pump(reader, connection.feed))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, pumping.cancel)
+    await asyncio.wait([pumping])
+    if not pumping.cancelled() and (error := pumping.exception()) is not None:
+        log.error("reading from the bridge failed", exc_info=error)
+
+
+async def _explain(
+    error: config.BadSetting, reader: asyncio.StreamReader, write: Callable[[bytes], None]
+) -> None:
+    """Answer every tool with what is wrong with the settings, until OpenCode ends."""
+
+    async def tool(_raw: msgspec.Raw) -> Answer:
+        raise error
+
+    def ignore(_raw: msgspec.Raw) -> None:
+        """Nothing is served, so nothing is followed."""
+
+    notes = dict.fromkeys(("attach", "detach", "event"), ignore)
+    connection = Connection(write, calls={"tool": tool}, notes=notes, translate=_translate)
+    await _pump_until_term(reader, connection)
+
+
+def _translate(error: Exception) -> RpcError | None:
+    return RpcError(REFUSED, str(error)) if isinstance(error, DelegationError) else None
+
+
+def _authorization(env: Mapping[str, str]) -> str | None:
+    """Return the header for an OpenCode that asks for a password; it is inherited from it."""
+    password = env.get("OPENCODE_SERVER_PASSWORD")
+    if not password:
+        return None
+    user = env.get("OPENCODE_SERVER_USERNAME") or "opencode"
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _log_failure(opening: asyncio.Task[Delegations]) -> None:
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        log.error("a project could not be opened: %s", error)

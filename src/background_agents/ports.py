@@ -1,0 +1,344 @@
+"""What the service needs from the world: five protocols, each with its behaviour in words.
+
+Every implementation, fake or real, passes the suite for its port in
+``background_agents.testing.contracts``. Nothing here knows OpenCode or SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import DelegationError
+from background_agents.domain.events import Event, Registered
+from background_agents.domain.notice import Notice
+from background_agents.domain.status import Status
+from background_agents.domain.transcript import Message, Transcript
+
+# --- the runtime -----------------------------------------------------------
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An agent that the runtime offers."""
+
+    name: str
+    description: str = ""
+    delegable: bool = True
+    """False for agents that only the runtime itself uses (titles, compaction)."""
+
+
+class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A session to be created as the child of another."""
+
+    parent: str
+    title: str
+    denied_tools: tuple[str, ...] = ()
+    """Tools that agents in the session never get."""
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A user message that starts or goes on with a run."""
+
+    message: str
+    """Its id, minted by the caller: sending the same id again changes nothing."""
+    text: str
+    agent: str
+    model: str | None = None
+    """``provider/model-id``; None leaves it to the agent's own default."""
+    denied_tools: tuple[str, ...] = ()
+
+
+class RuntimeEvent(msgspec.Struct, frozen=True):
+    """Something seen in a session."""
+
+    session: str
+
+
+class Busy(RuntimeEvent, frozen=True):
+    """The session works."""
+
+
+class Idle(RuntimeEvent, frozen=True):
+    """The session has nothing left to do. After an abort more than one may come."""
+
+
+class Retrying(RuntimeEvent, frozen=True):
+    """The provider refused for now; the runtime tries again by itself."""
+
+    attempt: int
+    message: str
+    next_at: datetime | None
+
+
+class RunFailed(RuntimeEvent, frozen=True):
+    """The run ended by an error. It may be the only trace: the transcript can lack it."""
+
+    message: str
+    aborted: bool
+
+
+class MessageChanged(RuntimeEvent, frozen=True):
+    """A message of the session was stored or changed."""
+
+    message: Message
+
+
+class TextStreamed(RuntimeEvent, frozen=True):
+    """The assistant wrote something; also the sign of life."""
+
+
+class SessionDeleted(RuntimeEvent, frozen=True):
+    """The session and its messages are gone."""
+
+
+class StreamRestored(RuntimeEvent, frozen=True):
+    """Events may have been lost; whoever follows a session looks at it again.
+
+    ``session`` is empty: it concerns all.
+    """
+
+
+Listener = Callable[[RuntimeEvent], None]
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """What the runtime says of a session when asked."""
+
+    exists: bool
+    busy: bool
+
+
+class AgentRuntime(Protocol):
+    """Runs agents in sessions.
+
+    Every coroutine raises ``RuntimeRefused`` when the runtime said no and
+    ``RuntimeUnreachable`` when it did not answer.
+    """
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` for every event, in order, on the event loop; return the undo."""
+        ...
+
+    async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
+        """Return the agents; from memory unless ``refresh`` or nothing is known yet."""
+        ...
+
+    async def lineage(self, session: str) -> tuple[str, ...]:
+        """Return ``session``, its parent, and so on up to its root session."""
+        ...
+
+    async def open_session(self, order: SessionOrder) -> str:
+        """Create a child session and return its id. Nothing runs in it yet."""
+        ...
+
+    async def prompt(self, session: str, prompt: Prompt) -> None:
+        """Hand a prompt to a session; return once it is accepted.
+
+        From here on the session's transcript is kept until ``release``. On a busy
+        session the running loop takes the prompt up at its next step.
+        """
+        ...
+
+    async def abort(self, session: str) -> None:
+        """Ask the session to stop what it is doing; return once that is accepted."""
+        ...
+
+    async def state(self, session: str) -> RunState:
+        """Ask whether the session exists and works. Not used in the normal path."""
+        ...
+
+    async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
+        """Return what is known of the session's messages, to the last streamed token.
+
+        From memory for a session that was prompted and not released; with ``refresh``
+        it is asked for first. What was streamed but never stored is kept.
+        """
+        ...
+
+    def release(self, session: str) -> None:
+        """Forget the session's transcript; the session itself stays."""
+        ...
+
+    async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
+        """Let a small model write a title and a summary; None where none is configured."""
+        ...
+
+
+# --- the supervisor --------------------------------------------------------
+
+
+class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to a supervisor that carries one or more notices."""
+
+    session: str
+    message: str
+    parts: tuple[tuple[str, str], ...]
+    """Pairs of part id and text."""
+
+
+class SupervisorGone(DelegationError):
+    """The supervisor's session no longer exists."""
+
+
+class SupervisorChannel(Protocol):
+    """Reaches a supervisor's model and its human."""
+
+    async def deliver(self, message: OutgoingMessage) -> None:
+        """Put the message into the supervisor's transcript, hidden from the human.
+
+        Returns when it was seen there. An idle supervisor wakes, unless its user
+        stopped it. Delivering the same ids again leaves one copy. Raises
+        ``SupervisorGone``, ``RuntimeRefused`` or ``RuntimeUnreachable``.
+        """
+        ...
+
+    async def toast(self, title: str, message: str, variant: str) -> None:
+        """Show the human a short message; ``variant`` is info, success, warning or error."""
+        ...
+
+
+# --- storage ---------------------------------------------------------------
+
+
+class IdTaken(DelegationError):
+    """Another delegation already has this id."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A move of one delegation, to be stored as a whole or not at all."""
+
+    after: Delegation
+    events: tuple[Event, ...]
+    """What led from the stored version to ``after``, in order."""
+    notices: tuple[Notice, ...] = ()
+    """What the same commit puts into the outbox."""
+    owner: str | None = None
+    """The delegation's new owner, when another process takes it over."""
+
+    @property
+    def expected_version(self) -> int:
+        return self.after.version - len(self.events)
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list shows of a delegation."""
+
+    id: str
+    title: str
+    agent: str
+    status: Status
+    summary: str
+    registered_at: datetime
+    ended_at: datetime | None
+    read_at: datetime | None
+
+
+class DelegationStore(Protocol):
+    """Keeps records, events and the outbox of one project. Every commit is durable on return.
+
+    Raises ``StoreUnavailable`` when the storage fails; nothing is then half stored.
+    """
+
+    async def register(self, event: Registered, owner: str) -> Delegation:
+        """Store a new delegation. Raises ``IdTaken``."""
+        ...
+
+    async def commit(self, change: Change) -> None:
+        """Store a change. Raises ``StaleVersion`` when the stored version is another."""
+        ...
+
+    async def find(self, delegation: str, root_session: str) -> Delegation | None:
+        """Return the delegation if it belongs to ``root_session``."""
+        ...
+
+    async def get(self, delegation: str) -> Delegation | None:
+        """Return the delegation, whosever it is. Not for what a model asks."""
+        ...
+
+    async def with_session(self, session: str) -> Delegation | None:
+        """Return the newest delegation that ran in this child session."""
+        ...
+
+    async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
+        """Return the newest ``limit`` lines of a root session, and how many it has in all."""
+        ...
+
+    async def unfinished(self) -> list[tuple[Delegation, str]]:
+        """Return every delegation that is not terminal, with its owner, oldest first."""
+        ...
+
+    async def remaining(self, supervisor: str) -> int:
+        """Count the delegations of this supervisor session that are not terminal."""
+        ...
+
+    async def history(self, delegation: str) -> list[Event]:
+        """Return all events of a delegation, oldest first."""
+        ...
+
+    async def due(self, supervisor: str | None = None) -> list[Notice]:
+        """Return the notices that are neither confirmed nor dropped, oldest first."""
+        ...
+
+    async def assign(self, notices: Sequence[Notice]) -> None:
+        """Store message id and text of notices that are about to be sent."""
+        ...
+
+    async def settle(self, notices: Sequence[Notice]) -> None:
+        """Store that notices were confirmed or dropped, by their ``state``."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of the storage."""
+        ...
+
+
+class ArtifactStore(Protocol):
+    """Keeps results as files that people can read, complete without the database."""
+
+    async def write(self, delegation: Delegation, result: str) -> Path:
+        """Write the artifact durably and atomically; return where it is."""
+        ...
+
+    async def read(self, delegation: Delegation) -> str:
+        """Return the whole artifact. Raises ``StoreUnavailable`` when there is none."""
+        ...
+
+    def path(self, delegation: Delegation) -> Path:
+        """Return where the artifact is, or will be."""
+        ...
+
+    def folder(self, root_session: str) -> Path:
+        """Return the folder that holds a root session's artifacts."""
+        ...
+
+
+# --- time ------------------------------------------------------------------
+
+
+class Timer(Protocol):
+    """A call that will be made later."""
+
+    def cancel(self) -> None:
+        """Do not make it."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as the service knows it."""
+
+    def now(self) -> datetime:
+        """Return the present, in UTC."""
+        ...
+
+    def call_later(self, delay: timedelta, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` on the event loop after ``delay``, whatever the wall clock does."""
+        ...
+
+    async def sleep(self, delay: timedelta) -> None:
+        """Return after ``delay``."""
+        ...

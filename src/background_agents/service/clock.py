@@ -1,0 +1,25 @@
+"""The clock of a real process: wall time from the system, delays from the event loop.
+
+Delays follow the loop's monotonic clock, so that a stepped wall clock moves no deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from background_agents.ports import Timer
+
+
+class SystemClock:
+    """``ports.Clock`` on the running event loop."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def call_later(self, delay: timedelta, callback: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(delay.total_seconds(), callback)
+
+    async def sleep(self, delay: timedelta) -> None:
+        await asyncio.sleep(delay.total_seconds())

@@ -1,0 +1,55 @@
+"""What every part of the service works with: the ports, and who we are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from background_agents.domain.delegation import Delegation, apply
+from background_agents.domain.errors import StaleVersion, UnknownDelegation
+from background_agents.domain.events import Event
+from background_agents.domain.ids import SortableIds
+from background_agents.ports import (
+    AgentRuntime,
+    ArtifactStore,
+    Change,
+    Clock,
+    DelegationStore,
+    SupervisorChannel,
+)
+
+AMEND_ATTEMPTS = 10
+"""A delegation that has ended is changed by its reader, its notice and its better title:
+three writers, each once, so that a fourth attempt is already one too many."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The ports of one project, and this process's name in its store."""
+
+    runtime: AgentRuntime
+    channel: SupervisorChannel
+    store: DelegationStore
+    artifacts: ArtifactStore
+    clock: Clock
+    ids: SortableIds
+    project: str
+    directory: str
+    owner: str
+
+    def mint(self, prefix: str) -> str:
+        """Return a new id that sorts by time."""
+        return self.ids.mint(prefix, self.clock.now())
+
+    async def amend(self, delegation: Delegation, event: Event) -> Delegation:
+        """Apply ``event`` to a delegation that has ended, whoever else is changing it too."""
+        for _ in range(AMEND_ATTEMPTS):
+            now = await self.store.get(delegation.id)
+            if now is None:
+                raise UnknownDelegation(delegation.id)
+            changed = Change(after=apply(now, event), events=(event,))
+            try:
+                await self.store.commit(changed)
+            except StaleVersion:
+                continue
+            return changed.after
+        raise StaleVersion(delegation.id, delegation.version)

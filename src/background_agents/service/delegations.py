@@ -1,0 +1,262 @@
+"""The public operations: what hosts call, and the Python API of the package.
+
+One ``Delegations`` serves one project of one runtime. Each operation checks what was
+asked, changes durable state through the ports, and returns records; how they read is the
+business of ``views``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import coolname
+
+from background_agents.config import Settings
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import (
+    DelegationError,
+    NotDelegable,
+    UnknownAgent,
+    UnknownDelegation,
+)
+from background_agents.domain.ids import readable_ids
+from background_agents.domain.notice import Notice
+from background_agents.domain.status import Status
+from background_agents.domain.text import title_of
+from background_agents.ports import (
+    IdTaken,
+    MessageChanged,
+    RuntimeEvent,
+    SessionDeleted,
+    StreamRestored,
+)
+from background_agents.service import requests, views
+from background_agents.service.context import Context
+from background_agents.service.outbox import Outbox
+from background_agents.service.recovery import adopt_orphans
+from background_agents.service.requests import DelegateRequest
+from background_agents.service.run import Run, StopAsked
+from background_agents.service.slots import Slots
+from background_agents.service.tasks import Tasks
+from background_agents.service.views import Listing, Reading
+
+log = logging.getLogger(__name__)
+
+GIVE_WAY = timedelta(milliseconds=50)
+"""What is less urgent waits until the notice, which takes ~20 ms, has had the runtime to
+itself."""
+
+DENIED_TOOLS = (
+    "delegate",
+    "delegation_read",
+    "delegation_list",
+    "task",
+)
+"""What a background agent does not get: delegations do not spawn delegations."""
+
+
+class Delegations:
+    """Supervised background delegation for one project."""
+
+    def __init__(self, context: Context, settings: Settings) -> None:
+        self._context = context
+        self._settings = settings
+        self._tasks = Tasks()
+        self._slots = Slots(settings.max_concurrent)
+        self._runs: dict[str, Run] = {}
+        self._by_session: dict[str, Run] = {}
+        self._roots: dict[str, str] = {}
+        self._outbox = Outbox(context, self._tasks, companions=self._about_to_end)
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Take over orphans, deliver notices that are due, and begin to follow events."""
+        self._unsubscribe = self._context.runtime.subscribe(self._hear)
+        for delegation in await adopt_orphans(self._context):
+            self._conduct(delegation)
+        await self._outbox.recover()
+
+    async def close(self) -> None:
+        """Let go; runs stay as they are stored, for the next process to take over."""
+        self._unsubscribe()
+        await self._tasks.close()
+
+    # --- operations --------------------------------------------------------
+
+    async def delegate(self, supervisor: str, request: DelegateRequest) -> Delegation:
+        """Register a delegation for the session ``supervisor`` and return it; it runs behind.
+
+        Raises:
+            InvalidRequest: an argument cannot be meant, or the session may not delegate.
+        """
+        requests.check_prompt(request.prompt)
+        model = requests.check_model(request.model)
+        timeout = requests.check_timeout(
+            request.timeout_minutes, self._settings.default_timeout
+        )
+        root = await self._root_of(supervisor)
+        await self._check_agent(request.agent)
+        delegation = await self._register(
+            lambda name: ev.Registered(
+                at=self._context.clock.now(),
+                id=name,
+                project=self._context.project,
+                directory=self._context.directory,
+                root_session=root,
+                parent_session=supervisor,
+                prompt=request.prompt,
+                agent=request.agent,
+                title=title_of(request.prompt),
+                model=model,
+                timeout=timeout,
+            )
+        )
+        self._conduct(delegation)
+        return delegation
+
+    async def read(self, supervisor: str, given: str, offset: int | None = None) -> Reading:
+        """Return the artifact of a delegation that has ended, and mark it read.
+
+        Raises:
+            InvalidRequest: the id or offset cannot be meant, or is not of this root session.
+        """
+        name = requests.check_id(given)
+        start = requests.check_offset(offset)
+        root = await self._root_of(supervisor, delegates=False)
+        delegation = await self._context.store.find(name, root)
+        if delegation is None:
+            raise UnknownDelegation(name)
+        path, now = self._context.artifacts.path(delegation), self._context.clock.now()
+        if not delegation.is_terminal:
+            return Reading(delegation, None, start, path, now)
+        text = await self._context.artifacts.read(delegation)
+        if delegation.read_at is None:
+            delegation = await self._context.amend(delegation, ev.Read(at=now))
+        return Reading(delegation, text, start, path, now)
+
+    async def list(self, supervisor: str) -> Listing:
+        """Return the newest delegations of the supervisor's root session."""
+        root = await self._root_of(supervisor, delegates=False)
+        lines, total = await self._context.store.page(root, views.LIST_LINES)
+        folder = self._context.artifacts.folder(root)
+        return Listing(lines, total, folder, self._context.clock.now())
+
+    # --- checks ------------------------------------------------------------
+
+    async def _root_of(self, session: str, *, delegates: bool = True) -> str:
+        """Return the root of a session; refuse a background agent that would delegate."""
+        if session not in self._roots:
+            lineage = await self._context.runtime.lineage(session)
+            if delegates and await self._is_below_a_delegation(lineage):
+                raise NotDelegable
+            if not delegates:
+                return lineage[-1]
+            self._roots[session] = lineage[-1]
+        return self._roots[session]
+
+    async def _is_below_a_delegation(self, lineage: Sequence[str]) -> bool:
+        for session in lineage:
+            if session in self._by_session:
+                return True
+            if await self._context.store.with_session(session) is not None:
+                return True
+        return False
+
+    async def _check_agent(self, name: str) -> None:
+        try:
+            requests.check_agent(name, await self._context.runtime.agents())
+        except UnknownAgent:
+            # It may have been added since they were last asked for.
+            requests.check_agent(name, await self._context.runtime.agents(refresh=True))
+
+    async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
+        for name in readable_ids(lambda: coolname.generate(3)):
+            try:
+                return await self._context.store.register(event(name), self._context.owner)
+            except IdTaken:
+                continue
+        raise AssertionError("candidates for ids never end")
+
+    # --- runs --------------------------------------------------------------
+
+    def _conduct(self, delegation: Delegation) -> None:
+        run = Run(
+            self._context,
+            self._slots,
+            delegation,
+            denied_tools=DENIED_TOOLS,
+            launched=self._by_session.__setitem__,
+            ended=self._after_end,
+        )
+        self._runs[delegation.id] = run
+        self._tasks.spawn(run.work(), delegation.id)
+
+    def _after_end(self, run: Run, notice: Notice, result: str) -> None:
+        delegation = run.delegation
+        self._runs.pop(delegation.id, None)
+        if delegation.session is not None:
+            self._by_session.pop(delegation.session, None)
+            self._context.runtime.release(delegation.session)
+        self._outbox.kick(delegation.parent_session)
+        about = f"toast and title of {delegation.id}"
+        self._tasks.spawn(self._afterwards(delegation, notice, result), about)
+
+    def _about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
+        return [
+            run.committed
+            for run in self._runs.values()
+            if run.is_ending and run.delegation.parent_session == supervisor
+        ]
+
+    def _hear(self, event: RuntimeEvent) -> None:
+        if isinstance(event, StreamRestored):
+            for run in self._runs.values():
+                run.hear(event)
+            return
+        if event.session in self._by_session:
+            self._by_session[event.session].hear(event)
+        elif isinstance(event, SessionDeleted):
+            self._supervisor_deleted(event.session)
+        elif isinstance(event, MessageChanged) and event.message.role == "user":
+            self._outbox.nudge(event.session)
+
+    def _supervisor_deleted(self, session: str) -> None:
+        self._roots.pop(session, None)
+        for run in self._runs.values():
+            if run.delegation.parent_session == session:
+                run.hear(StopAsked("Its supervisor's session was deleted."))
+
+    # --- what may fail without harm ----------------------------------------
+
+    async def _afterwards(self, delegation: Delegation, notice: Notice, result: str) -> None:
+        """Tell the human, then improve the title; both give way to the notice."""
+        await self._context.clock.sleep(GIVE_WAY)
+        await self._toast(*views.toast(notice, delegation.agent))
+        if delegation.status is Status.COMPLETED:
+            await self._describe(delegation, result)
+
+    async def _toast(self, title: str, message: str, variant: str) -> None:
+        try:
+            await self._context.channel.toast(title, message, variant)
+        except DelegationError as error:
+            log.warning("a toast was not shown: %s", error)
+
+    async def _describe(self, delegation: Delegation, result: str) -> None:
+        """Let a small model improve title and summary, where one is configured."""
+        try:
+            described = await self._context.runtime.describe(
+                delegation.prompt, result, delegation.session or delegation.parent_session
+            )
+            if described is None:
+                return
+            title, summary = described
+            event = ev.Described(at=self._context.clock.now(), title=title, summary=summary)
+            better = await self._context.amend(delegation, event)
+            body = views.artifact_body(better.status, better.error, result)
+            await self._context.artifacts.write(better, body)
+        except (DelegationError, TimeoutError) as error:
+            log.warning("%s keeps its first title: %s", delegation.id, error)

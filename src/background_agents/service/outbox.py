@@ -1,0 +1,165 @@
+"""Brings notices to supervisors, each exactly once.
+
+A notice exists because its row was committed with the ending. What is sent, and under
+which ids, is committed before it is sent, so that a retry repeats it to the letter and
+leaves one copy. One gate per supervisor: its notices never interleave, and those that are
+due together travel as one message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from background_agents.domain import events as ev
+from background_agents.domain.errors import DelegationError, RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.notice import Notice, NoticeState
+from background_agents.ports import OutgoingMessage, SupervisorGone
+from background_agents.service import views
+from background_agents.service.context import Context
+from background_agents.service.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+COMPANIONS_LIMIT_S = 0.1
+"""How long a notice waits for delegations that have said their last word: OpenCode goes
+idle 3 to 50 ms after the message is complete."""
+
+RETRY_FIRST, RETRY_MOST = timedelta(seconds=0.25), timedelta(seconds=30)
+"""Pauses between attempts to reach a supervisor; its next message cuts a pause short."""
+
+
+class Outbox:
+    """Delivers what the store holds as due.
+
+    ``companions`` returns an event for each delegation of a supervisor whose ending is
+    only milliseconds away; ``confirmed`` hears of each notice with a receipt.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        tasks: Tasks,
+        *,
+        companions: Callable[[str], Sequence[asyncio.Event]],
+    ) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._companions = companions
+        self._gates: dict[str, asyncio.Event] = {}
+
+    def kick(self, supervisor: str) -> None:
+        """See to it that the supervisor's due notices are delivered, now if possible."""
+        gate = self._gates.get(supervisor)
+        if gate is not None:
+            gate.set()
+            return
+        self._gates[supervisor] = asyncio.Event()
+        self._tasks.spawn(self._drain(supervisor), f"notices for {supervisor}")
+
+    def nudge(self, supervisor: str) -> None:
+        """Try again at once, if a delivery to this supervisor is pausing."""
+        if gate := self._gates.get(supervisor):
+            gate.set()
+
+    async def recover(self) -> None:
+        """Deliver whatever was due when the last process ended."""
+        for supervisor in {notice.supervisor for notice in await self._context.store.due()}:
+            self.kick(supervisor)
+
+    async def _drain(self, supervisor: str) -> None:
+        gate = self._gates[supervisor]
+        pause = RETRY_FIRST
+        try:
+            while True:
+                gate.clear()
+                try:
+                    if not await self._deliver_next(supervisor) and not gate.is_set():
+                        return
+                    pause = RETRY_FIRST
+                except (RuntimeRefused, RuntimeUnreachable) as error:
+                    log.warning("notices for %s are not delivered yet: %s", supervisor, error)
+                    await self._pause(gate, pause)
+                    pause = min(pause * 2, RETRY_MOST)
+        finally:
+            del self._gates[supervisor]
+
+    async def _pause(self, gate: asyncio.Event, pause: timedelta) -> None:
+        timer = self._context.clock.call_later(pause, gate.set)
+        try:
+            await gate.wait()
+        finally:
+            timer.cancel()
+
+    async def _deliver_next(self, supervisor: str) -> bool:
+        """Deliver one message; return False when nothing is due."""
+        due = await self._context.store.due(supervisor)
+        if due and due[0].message is None:
+            await self._await_companions(supervisor)
+            due = await self._context.store.due(supervisor)
+        if not due:
+            return False
+        batch = await self._assigned(supervisor, due)
+        try:
+            await self._context.channel.deliver(_outgoing(batch))
+        except SupervisorGone as error:
+            log.warning("notices dropped: %s", error)
+            await self._context.store.settle(_in_state(batch, NoticeState.DROPPED))
+            return True
+        await self._context.store.settle(_in_state(batch, NoticeState.CONFIRMED))
+        for notice in batch:
+            self._tasks.spawn(self._confirm(notice), f"receipt of {notice.id}")
+        return True
+
+    async def _await_companions(self, supervisor: str) -> None:
+        ending = [asyncio.ensure_future(one.wait()) for one in self._companions(supervisor)]
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=COMPANIONS_LIMIT_S)
+            for waiter in late:
+                waiter.cancel()
+
+    async def _assigned(self, supervisor: str, due: Sequence[Notice]) -> list[Notice]:
+        """Return the notices of the next message, with its id and their text stored."""
+        if due[0].message is not None:
+            # Perhaps sent already: repeated as it was, and alone.
+            return [notice for notice in due if notice.message == due[0].message]
+        remaining = await self._context.store.remaining(supervisor)
+        message = self._context.mint("msg")
+        batch = [
+            msgspec.structs.replace(
+                notice,
+                message=message,
+                text=views.notice_text(notice, remaining),
+                state=NoticeState.ASSIGNED,
+            )
+            for notice in due
+            if notice.message is None
+        ]
+        await self._context.store.assign(batch)
+        return batch
+
+    async def _confirm(self, notice: Notice) -> None:
+        """Write the receipt into the delegation's own history."""
+        delegation = await self._context.store.get(notice.delegation)
+        if delegation is None:
+            return
+        event = ev.NoticeConfirmed(at=self._context.clock.now(), notice=notice.id)
+        try:
+            await self._context.amend(delegation, event)
+        except DelegationError as error:
+            log.error("the receipt of %s is not stored: %s", notice.delegation, error)
+
+
+def _outgoing(batch: Sequence[Notice]) -> OutgoingMessage:
+    parts = tuple((notice.id, notice.text or "") for notice in batch)
+    return OutgoingMessage(
+        session=batch[0].supervisor, message=batch[0].message or "", parts=parts
+    )
+
+
+def _in_state(batch: Sequence[Notice], state: NoticeState) -> list[Notice]:
+    return [msgspec.structs.replace(notice, state=state) for notice in batch]

@@ -1,0 +1,401 @@
+"""One run, from its slot to its terminal state.
+
+A run is an actor: everything that concerns it (runtime events, its deadline, a request to
+stop) is a signal in its inbox, taken one after the other, so that races become an order.
+It alone writes its delegation while it is active, and writes exactly one ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation, apply
+from background_agents.domain.errors import (
+    RuntimeRefused,
+    RuntimeUnreachable,
+    StoreUnavailable,
+)
+from background_agents.domain.notice import Notice
+from background_agents.domain.status import Status
+from background_agents.domain.text import SUMMARY_CHARS, one_line, span, summary_of
+from background_agents.domain.transcript import Transcript, Verdict
+from background_agents.ports import (
+    Busy,
+    Change,
+    Idle,
+    MessageChanged,
+    Prompt,
+    RunFailed,
+    RuntimeEvent,
+    SessionDeleted,
+    SessionOrder,
+    StreamRestored,
+)
+from background_agents.service import views
+from background_agents.service.context import Context
+from background_agents.service.deadlines import Deadline
+from background_agents.service.slots import Slots
+
+log = logging.getLogger(__name__)
+
+QUIET_LIMIT = timedelta(seconds=2)
+"""After an abort OpenCode needs ~50 ms to flush the last text; forty times that is given
+before the abort is repeated, and once more before the run is taken as it is."""
+
+INSIST_FIRST, INSIST_MOST = timedelta(seconds=0.2), timedelta(seconds=30)
+"""Pauses between attempts to store an ending while the disk refuses it."""
+
+
+class SlotGranted:
+    """There is a place for this run."""
+
+
+class DeadlinePassed:
+    """The time window is over."""
+
+
+class QuietLimit:
+    """An abort has had its time."""
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """Somebody wants the run to end."""
+
+    reason: str
+
+
+Signal = RuntimeEvent | SlotGranted | DeadlinePassed | QuietLimit | StopAsked
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, before anything of it is stored."""
+
+    status: Status
+    text: str = ""
+    error: str | None = None
+    usage: ev.Usage = ev.Usage()
+
+
+class Run:
+    """Conducts one delegation to its end."""
+
+    def __init__(
+        self,
+        context: Context,
+        slots: Slots,
+        delegation: Delegation,
+        *,
+        denied_tools: tuple[str, ...],
+        launched: Callable[[str, Run], None],
+        ended: Callable[[Run, Notice, str], None],
+    ) -> None:
+        self.delegation = delegation
+        self.committed = asyncio.Event()
+        """Set once the ending and its notice are stored."""
+        self.is_ending = False
+        """The agent has said its last word; the ending is a matter of milliseconds."""
+        self._context = context
+        self._slots = slots
+        self._denied_tools = denied_tools
+        self._launched = launched
+        self._ended = ended
+        self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
+        self._deadline = Deadline(
+            context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
+        )
+        self._seen_busy = False
+        self._failure: RunFailed | None = None
+
+    @property
+    def session(self) -> str:
+        """The child session; there is one from the launch on."""
+        if self.delegation.session is None:
+            raise AssertionError(f"{self.delegation.id} was not launched")
+        return self.delegation.session
+
+    def hear(self, signal: Signal) -> None:
+        """Put a signal into the inbox."""
+        if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
+            self.is_ending = signal.message.finished
+        self._inbox.put_nowait(signal)
+
+    async def work(self) -> None:
+        """Bring the delegation to its end, and store that."""
+        try:
+            outcome = await self._conduct()
+        finally:
+            self._deadline.close()
+            self._slots.release(self.delegation.id)
+        self.is_ending = True
+        # The ending is stored even while the service closes.
+        finishing = asyncio.create_task(self._finish(outcome))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            await finishing
+            raise
+
+    # --- from the slot to the outcome --------------------------------------
+
+    async def _conduct(self) -> Outcome:
+        try:
+            if self.delegation.session is None:
+                early = await self._wait_for_slot()
+                if early is not None:
+                    return early
+                await self._launch()
+            else:
+                # Taken over: its session already runs, whatever the limit says.
+                self._slots.ask(self.delegation.id, lambda: None)
+                self._launched(self.session, self)
+                self.hear(StreamRestored(""))
+            return await self._follow()
+        except RuntimeRefused as error:
+            return await self._cut_short(Status.FAILED, str(error))
+        except RuntimeUnreachable as error:
+            if self.delegation.session is not None:
+                # The prompt may have been taken all the same.
+                await self._quieten()
+            return await self._cut_short(Status.FAILED, str(error))
+
+    async def _wait_for_slot(self) -> Outcome | None:
+        self._slots.ask(self.delegation.id, lambda: self.hear(SlotGranted()))
+        while True:
+            match await self._inbox.get():
+                case SlotGranted():
+                    return None
+                case StopAsked(reason):
+                    return Outcome(Status.STOPPED, error=reason)
+                case _:
+                    continue
+
+    async def _launch(self) -> None:
+        """Open the child session and hand it the prompt."""
+        delegation, runtime = self.delegation, self._context.runtime
+        order = SessionOrder(
+            parent=delegation.parent_session,
+            title=views.session_title(delegation),
+            denied_tools=self._denied_tools,
+        )
+        session = await runtime.open_session(order)
+        # From now on its events are ours, also those that come before the prompt's answer.
+        self._launched(session, self)
+        message = self._context.mint("msg")
+        launched = ev.Launched(at=self._context.clock.now(), session=session, message=message)
+        await self._record(launched)
+        await self._prompt()
+
+    async def _prompt(self) -> None:
+        """Hand over the prompt; doing so again changes nothing."""
+        delegation = self.delegation
+        if delegation.prompt_message is None:
+            raise AssertionError(f"{delegation.id} was not launched")
+        prompt = Prompt(
+            message=delegation.prompt_message,
+            text=delegation.prompt,
+            agent=delegation.agent,
+            model=delegation.model,
+        )
+        await self._context.runtime.prompt(self.session, prompt)
+
+    async def _follow(self) -> Outcome:
+        launched = self.delegation.launched_at or self._context.clock.now()
+        self._deadline.open(used=self._context.clock.now() - launched)
+        while True:
+            outcome = await self._consider(await self._inbox.get())
+            if outcome is not None:
+                return outcome
+
+    async def _consider(self, signal: Signal) -> Outcome | None:
+        match signal:
+            case Busy():
+                self._seen_busy = True
+            case RunFailed():
+                self._failure = signal
+            case Idle() if self._seen_busy or self._failure:
+                return await self._judge()
+            case StreamRestored():
+                return await self._look_again()
+            case SessionDeleted():
+                return await self._cut_short(Status.STOPPED, "Its session was deleted.")
+            case DeadlinePassed():
+                await self._quieten()
+                limit = span(self.delegation.timeout or timedelta(0))
+                return await self._cut_short(Status.TIMED_OUT, f"Not finished within {limit}.")
+            case StopAsked(reason):
+                await self._quieten()
+                return await self._cut_short(Status.STOPPED, reason)
+            case _:
+                pass
+        return None
+
+    async def _judge(self, *, refresh: bool = False) -> Outcome | None:
+        """Say how the run ended, now that its session is idle; None if it did not."""
+        transcript = await self._transcript(refresh=refresh)
+        match transcript.verdict:
+            case Verdict.FINISHED:
+                return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
+            case Verdict.ABORTED:
+                return await self._cut_short(Status.STOPPED, "It was aborted from outside.")
+            case Verdict.FAILED:
+                error = next(m.error for m in reversed(transcript.answers) if m.error)
+                return await self._cut_short(Status.FAILED, error or "unknown error")
+            case Verdict.GOING_ON if self._failure is not None:
+                # The only trace of an unknown model: no message was ever stored.
+                kind = Status.STOPPED if self._failure.aborted else Status.FAILED
+                return await self._cut_short(kind, self._failure.message)
+            case Verdict.GOING_ON if not refresh:
+                return await self._judge(refresh=True)
+            case Verdict.GOING_ON:
+                return await self._cut_short(
+                    Status.FAILED, "Its session went idle without finishing an answer."
+                )
+
+    async def _look_again(self) -> Outcome | None:
+        """Ask the runtime, since events may have been lost."""
+        state = await self._context.runtime.state(self.session)
+        if not state.exists:
+            return await self._cut_short(Status.STOPPED, "Its session was deleted.")
+        if state.busy:
+            self._seen_busy = True
+            await self._transcript(refresh=True)
+            return None
+        transcript = await self._transcript(refresh=True)
+        if transcript.verdict is not Verdict.GOING_ON or self._failure is not None:
+            return await self._judge()
+        if self.delegation.resumes and not transcript.messages:
+            # The process before us died between storing the launch and the prompt.
+            await self._prompt()
+            return None
+        if self.delegation.resumes:
+            return await self._cut_short(
+                Status.INTERRUPTED, "The process that ran it ended before it had finished."
+            )
+        # Accepted a moment ago and not begun: its events are still to come.
+        return await self._judge() if self._seen_busy else None
+
+    async def _quieten(self) -> None:
+        """Abort, and wait until the last text was flushed; the second abort is the last."""
+        for _ in range(2):
+            try:
+                await self._context.runtime.abort(self.session)
+            except (RuntimeRefused, RuntimeUnreachable) as error:
+                log.warning("%s could not be aborted: %s", self.delegation.id, error)
+            if await self._became_quiet():
+                return
+        log.warning("%s is not quiet after two aborts", self.delegation.id)
+
+    async def _became_quiet(self) -> bool:
+        limit = QuietLimit()
+        timer = self._context.clock.call_later(QUIET_LIMIT, lambda: self.hear(limit))
+        idle = False
+        try:
+            while (signal := await self._inbox.get()) is not limit:
+                idle = idle or isinstance(signal, Idle)
+                if isinstance(signal, SessionDeleted):
+                    return True
+                if idle and isinstance(signal, Idle | MessageChanged):
+                    transcript = await self._transcript()
+                    if not transcript.answers or transcript.verdict is not Verdict.GOING_ON:
+                        return True
+            return False
+        finally:
+            timer.cancel()
+
+    async def _cut_short(self, status: Status, error: str) -> Outcome:
+        """Return the outcome of a run that did not complete, with all that was written."""
+        if self.delegation.session is None:
+            return Outcome(status, error=error)
+        try:
+            transcript = await self._transcript()
+        except (RuntimeRefused, RuntimeUnreachable) as failure:
+            log.warning("%s: its partial output is lost: %s", self.delegation.id, failure)
+            return Outcome(status, error=error)
+        return Outcome(status, transcript.everything, error, transcript.usage)
+
+    async def _transcript(self, *, refresh: bool = False) -> Transcript:
+        whole = await self._context.runtime.transcript(self.session, refresh=refresh)
+        return whole.since(self.delegation.prompt_message)
+
+    # --- from the outcome to the notice ------------------------------------
+
+    async def _finish(self, outcome: Outcome) -> None:
+        """Artifact on disk, then state and notice in one commit, then everybody else."""
+        now = self._context.clock.now()
+        ending = _ending(outcome, now)
+        after = apply(self.delegation, ending)
+        notice = self._notice(after)
+        queued = ev.NoticeQueued(at=now, notice=notice.id)
+        after = apply(after, queued)
+        body = views.artifact_body(outcome.status, outcome.error, outcome.text)
+        await self._insist(lambda: self._context.artifacts.write(after, body))
+        change = Change(after=after, events=(ending, queued), notices=(notice,))
+        await self._insist(lambda: self._context.store.commit(change))
+        self.delegation = after
+        self.committed.set()
+        self._ended(self, notice, outcome.text)
+
+    def _notice(self, after: Delegation) -> Notice:
+        now = self._context.clock.now()
+        return Notice(
+            id=self._context.mint("prt"),
+            delegation=after.id,
+            supervisor=after.parent_session,
+            created_at=now,
+            status=after.status,
+            title=after.title,
+            summary=after.summary,
+            elapsed=views.elapsed(after, now),
+            error=after.error,
+        )
+
+    async def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do ``work`` until the storage takes it: an ending is never given up."""
+        pause = INSIST_FIRST
+        while True:
+            try:
+                await work()
+            except StoreUnavailable as error:
+                log.error("%s: its ending is not stored yet: %s", self.delegation.id, error)
+            else:
+                return
+            await self._context.clock.sleep(pause)
+            pause = min(pause * 2, INSIST_MOST)
+
+    async def _record(self, event: ev.Event) -> None:
+        after = apply(self.delegation, event)
+        await self._insist(lambda: self._context.store.commit(Change(after=after, events=(event,))))
+        self.delegation = after
+
+
+_ENDINGS: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {
+    Status.FAILED: ev.Failed,
+    Status.TIMED_OUT: ev.TimedOut,
+    Status.STOPPED: ev.Stopped,
+    Status.INTERRUPTED: ev.Interrupted,
+}
+
+
+def _ending(outcome: Outcome, now: datetime) -> ev.Ending:
+    """Return the event that an outcome is stored as."""
+    if outcome.error is None:
+        return ev.Completed(
+            at=now,
+            summary=summary_of(outcome.text),
+            usage=outcome.usage,
+            result_chars=len(outcome.text),
+        )
+    return _ENDINGS[outcome.status](
+        at=now,
+        error=outcome.error,
+        summary=one_line(outcome.error, SUMMARY_CHARS),
+        usage=outcome.usage,
+        result_chars=len(outcome.text),
+    )

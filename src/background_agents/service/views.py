@@ -1,0 +1,179 @@
+"""The one read model: every text that a model or a person gets to see is made here.
+
+Pure functions of records. What agents wrote is untrusted and is bounded and escaped here,
+at the last moment, so that the records keep what was really said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.notice import Notice
+from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.text import (
+    SUMMARY_CHARS,
+    TITLE_CHARS,
+    escape,
+    one_line,
+    span,
+)
+from background_agents.ports import Line
+
+READ_CHARS = 45_000
+"""OpenCode cuts a tool's answer at about 50,000 characters; ours says how to go on."""
+
+LIST_CHARS = 4_000
+"""About 1,000 tokens: what a list may cost the supervisor."""
+
+LIST_LINES = 40
+"""More lines than ever fit into ``LIST_CHARS``."""
+
+LIST_SUMMARY_CHARS = 90
+
+MARKS = {
+    Status.TIMED_OUT: "[TIMEOUT REACHED]",
+    Status.STOPPED: "[STOPPED]",
+    Status.FAILED: "[FAILED]",
+    Status.INTERRUPTED: "[INTERRUPTED]",
+}
+"""The first line of an artifact whose run did not complete."""
+
+TOASTS = {
+    Status.COMPLETED: ("Delegation completed", "success"),
+    Status.FAILED: ("Delegation failed", "error"),
+    Status.TIMED_OUT: ("Delegation timed out", "warning"),
+    Status.STOPPED: ("Delegation stopped", "warning"),
+    Status.INTERRUPTED: ("Delegation interrupted", "error"),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a read found: the artifact's text, or None while the delegation is active."""
+
+    delegation: Delegation
+    text: str | None
+    offset: int
+    path: Path
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The newest delegations of a root session, and how many it has in all."""
+
+    lines: Sequence[Line]
+    total: int
+    folder: Path
+    now: datetime
+
+
+def session_title(delegation: Delegation) -> str:
+    """Return the title of a delegation's child session."""
+    return f"{delegation.agent} · {delegation.id}"
+
+
+def delegated(delegation: Delegation) -> str:
+    """Tell the supervisor's model that its delegation was taken."""
+    limit = f"time limit {span(delegation.timeout)}" if delegation.timeout else "no time limit"
+    return (
+        f"Delegated to {one_line(delegation.agent, 60)} as {delegation.id} ({limit}). "
+        "It runs in the background and you are notified when it ends: go on with other "
+        "work, or end your turn. Do not poll."
+    )
+
+
+def artifact_body(status: Status, error: str | None, text: str) -> str:
+    """Return what stands in an artifact below its front matter."""
+    if status is Status.COMPLETED:
+        return text or "(The agent ended without writing an answer.)"
+    head = f"{MARKS[status]} {error}" if error else MARKS[status]
+    return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
+
+
+def reading(found: Reading) -> str:
+    """Return one page of an artifact and how to get the next; or that there is none yet."""
+    delegation, text = found.delegation, found.text
+    if text is None:
+        running_for = elapsed(delegation, found.now)
+        return (
+            f"{delegation.id} is {delegation.status} ({running_for}) and has no result yet; "
+            "you are notified when it ends."
+        )
+    page = text[found.offset : found.offset + READ_CHARS]
+    following = found.offset + len(page)
+    if not page and found.offset:
+        return f"{delegation.id} has {len(text):,} characters; offset {found.offset:,} is past it."
+    if following >= len(text):
+        return page
+    return (
+        f"{page}\n\n[Characters {found.offset:,} to {following:,} of {len(text):,}. Go on with "
+        f'delegation_read("{delegation.id}", offset={following}), or read the file {found.path}]'
+    )
+
+
+def listing(found: Listing) -> str:
+    """List delegations, newest first, within ``LIST_CHARS``."""
+    if found.total == 0:
+        return "Nothing has been delegated in this session yet."
+    head = f"{found.total:,} delegation{'s' if found.total > 1 else ''}, newest first:\n"
+    room = LIST_CHARS - len(head) - len(_older(found.total, found.folder)) - 2
+    shown: list[str] = []
+    for line in found.lines:
+        text = _line(line, found.now)
+        room -= len(text) + 1
+        if room < 0:
+            break
+        shown.append(text)
+    older = found.total - len(shown)
+    return "\n".join([head, *shown, *(["", _older(older, found.folder)] if older else [])])
+
+
+def _older(count: int, folder: Path) -> str:
+    return (
+        f"… and {count:,} older. Each is a markdown file in {folder}: search there, then "
+        "delegation_read(id)."
+    )
+
+
+def _line(line: Line, now: datetime) -> str:
+    unread = line.status in TERMINAL and line.read_at is None
+    state = f"{line.status}, unread" if unread else str(line.status)
+    age = span(now - (line.ended_at or line.registered_at))
+    summary = one_line(line.summary, LIST_SUMMARY_CHARS)
+    told = f": {summary}" if summary else ""
+    title = one_line(line.title, TITLE_CHARS)
+    return f"- {line.id} [{state}] {title} ({line.agent}, {age} ago){told}"
+
+
+def notice_text(notice: Notice, remaining: int) -> str:
+    """Return the XML that tells a supervisor's model about the end of a delegation."""
+    fields = {
+        "task-id": notice.delegation,
+        "status": notice.status,
+        "title": one_line(notice.title, TITLE_CHARS),
+        "summary": one_line(notice.summary, SUMMARY_CHARS),
+        "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
+        "elapsed": notice.elapsed,
+        "remaining": str(remaining),
+        "all-complete": "true" if remaining == 0 else None,
+    }
+    lines = [f"<{tag}>{escape(text)}</{tag}>" for tag, text in fields.items() if text is not None]
+    retrieval = f'<retrieval>delegation_read("{notice.delegation}")</retrieval>'
+    return "\n".join(["<task-notification>", *lines, retrieval, "</task-notification>"])
+
+
+def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
+    """Return title, message and variant of the toast for the human."""
+    title, variant = TOASTS[Status(notice.status)]
+    told = one_line(notice.error or notice.title, TITLE_CHARS)
+    return title, f"{agent} · {notice.delegation} ({notice.elapsed}): {told}", variant
+
+
+def elapsed(delegation: Delegation, now: datetime) -> str:
+    """Return how long a delegation has run, as people say it."""
+    return span(max(delegation.elapsed(now), timedelta(0)))

@@ -1,0 +1,278 @@
+"""What every ``DelegationStore`` does."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from msgspec.structs import replace
+
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation, apply, replay
+from background_agents.domain.errors import StaleVersion
+from background_agents.domain.notice import Notice, NoticeState
+from background_agents.domain.status import Status
+from background_agents.ports import Change, DelegationStore, IdTaken, Line
+from background_agents.testing.contracts.samples import (
+    ROOT,
+    at,
+    completed,
+    launched,
+    notice,
+    registered,
+)
+
+OTTER, LYNX, HERON = "brave-amber-otter", "calm-blue-lynx", "quick-green-heron"
+
+
+def change(before: Delegation, *events: ev.Event, notices: tuple[Notice, ...] = ()) -> Change:
+    """Return the change that ``events`` make of ``before``."""
+    after = before
+    for event in events:
+        after = apply(after, event)
+    return Change(after=after, events=events, notices=notices)
+
+
+class DelegationStoreContract(ABC):
+    """Subclass, name it ``Test...``, and open the store."""
+
+    pytestmark = pytest.mark.asyncio
+
+    @abstractmethod
+    def opened(self, folder: Path) -> AbstractAsyncContextManager[DelegationStore]:
+        """Open an empty store that may use ``folder``, and close it on exit."""
+
+    @pytest_asyncio.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[DelegationStore]:
+        async with self.opened(tmp_path) as store:
+            yield store
+
+    # --- records -----------------------------------------------------------------
+
+    async def test_registering_returns_what_is_found_later(self, store: DelegationStore) -> None:
+        stored = await store.register(registered(), "me")
+        assert stored.status is Status.REGISTERED
+        assert await store.find(OTTER, ROOT) == stored
+
+    async def test_a_delegation_is_invisible_from_another_root(
+        self, store: DelegationStore
+    ) -> None:
+        await store.register(registered(), "me")
+        assert await store.find(OTTER, "ses_other") is None
+        assert await store.page("ses_other", 10) == ([], 0)
+
+    async def test_the_service_itself_reaches_a_delegation_of_any_root(
+        self, store: DelegationStore
+    ) -> None:
+        stored = await store.register(registered(root="ses_other"), "me")
+        assert await store.get(OTTER) == stored
+        assert await store.get(LYNX) is None
+
+    async def test_unknown_names_are_simply_not_found(self, store: DelegationStore) -> None:
+        assert await store.find(OTTER, ROOT) is None
+        assert await store.with_session("ses_child") is None
+        assert await store.history(OTTER) == []
+        assert await store.due("ses_nobody") == []
+        assert await store.remaining("ses_nobody") == 0
+
+    async def test_a_taken_id_is_refused_and_the_first_stays(self, store: DelegationStore) -> None:
+        first = await store.register(registered(), "me")
+        with pytest.raises(IdTaken, match=OTTER):
+            await store.register(registered(root="ses_other", prompt="Another."), "you")
+        assert await store.find(OTTER, ROOT) == first
+        assert await store.history(OTTER) == [registered()]
+
+    async def test_of_many_registrations_at_once_each_stands_for_itself(
+        self, store: DelegationStore
+    ) -> None:
+        names = [OTTER, LYNX, OTTER, HERON]
+        outcomes = await asyncio.gather(
+            *(store.register(registered(name), "me") for name in names), return_exceptions=True
+        )
+        assert [type(one) for one in outcomes] == [Delegation, Delegation, IdTaken, Delegation]
+        assert (await store.page(ROOT, 10))[1] == 3
+
+    async def test_a_large_prompt_of_any_script_survives(self, store: DelegationStore) -> None:
+        prompt = "Größe 大きさ 🦦 \x00\r\n" * 100_000
+        await store.register(registered(prompt=prompt), "me")
+        found = await store.find(OTTER, ROOT)
+        assert found is not None
+        assert found.prompt == prompt
+
+    # --- changes -----------------------------------------------------------------
+
+    async def test_a_change_replaces_the_record_and_extends_the_history(
+        self, store: DelegationStore
+    ) -> None:
+        before = await store.register(registered(), "me")
+        step = change(before, launched(), completed())
+        await store.commit(step)
+        assert await store.find(OTTER, ROOT) == step.after
+        assert await store.history(OTTER) == [registered(), launched(), completed()]
+
+    async def test_every_kind_of_event_comes_back_as_it_was(self, store: DelegationStore) -> None:
+        before = await store.register(registered(), "me")
+        events: tuple[ev.Event, ...] = (
+            ev.Resumed(at=at(0.5), owner="me"),
+            launched(),
+            ev.Progressed(at=at(2), usage=ev.Usage(1, 2, 3, 4, 5, 0.25, 6)),
+            ev.ToolCalled(at=at(3), tool="read", title="README.md"),
+            ev.InputRequested(at=at(4), request="per_1", kind="permission", text="bash: ls"),
+            ev.InputAnswered(at=at(5), request="per_1", reply="once"),
+            ev.SteerSent(at=at(6), steer="msg_2", text="Shorter."),
+            ev.SteerConfirmed(at=at(7), steer="msg_2"),
+            ev.StopRequested(at=at(8), by="user"),
+            ev.Stopped(at=at(9), summary="Half.", error="[STOPPED BY SUPERVISOR]"),
+            ev.Described(at=at(10), title="Better", summary="Half of it."),
+            ev.NoticeQueued(at=at(11), notice="prt_1"),
+            ev.NoticeConfirmed(at=at(12), notice="prt_1"),
+            ev.Read(at=at(13)),
+        )
+        step = change(before, *events)
+        await store.commit(step)
+        first, *later = await store.history(OTTER)
+        assert tuple(later) == events
+        assert isinstance(first, ev.Registered)
+        assert replay(first, later) == await store.find(OTTER, ROOT) == step.after
+
+    async def test_of_two_changes_to_one_version_the_second_is_refused_whole(
+        self, store: DelegationStore
+    ) -> None:
+        before = await store.register(registered(), "me")
+        won = change(before, launched())
+        await store.commit(won)
+        lost = change(before, ev.Stopped(at=at(2), summary="", error="x"), notices=(notice("n1"),))
+        with pytest.raises(StaleVersion, match=OTTER):
+            await store.commit(lost)
+        assert await store.find(OTTER, ROOT) == won.after
+        assert await store.history(OTTER) == [registered(), launched()]
+        assert await store.due() == []
+
+    async def test_of_two_changes_at_once_exactly_one_is_stored(
+        self, store: DelegationStore
+    ) -> None:
+        before = await store.register(registered(), "me")
+        steps = [change(before, launched(f"ses_{number}")) for number in range(2)]
+        outcomes = await asyncio.gather(*map(store.commit, steps), return_exceptions=True)
+        assert [type(one) for one in outcomes if one is not None] == [StaleVersion]
+        assert len(await store.history(OTTER)) == 2
+
+    async def test_a_change_of_what_was_never_registered_is_refused(
+        self, store: DelegationStore
+    ) -> None:
+        with pytest.raises(StaleVersion):
+            await store.commit(change(replay(registered(), ()), launched()))
+        assert await store.page(ROOT, 10) == ([], 0)
+
+    # --- looking around ----------------------------------------------------------
+
+    async def test_a_page_is_the_newest_first_and_counts_all(self, store: DelegationStore) -> None:
+        for name in (OTTER, LYNX, HERON):
+            await store.register(registered(name), "me")
+        lines, total = await store.page(ROOT, 2)
+        assert ([line.id for line in lines], total) == ([HERON, LYNX], 3)
+        assert await store.page(ROOT, 0) == ([], 3)
+
+    async def test_a_line_shows_the_newest_version(self, store: DelegationStore) -> None:
+        before = await store.register(registered(), "me")
+        read = ev.Read(at=at(200))
+        await store.commit(change(before, launched(), completed(), read))
+        lines, _ = await store.page(ROOT, 1)
+        assert lines == [
+            Line(
+                id=OTTER,
+                title="How PKCE works",
+                agent="researcher",
+                status=Status.COMPLETED,
+                summary=completed().summary,
+                registered_at=registered().at,
+                ended_at=completed().at,
+                read_at=read.at,
+            )
+        ]
+
+    async def test_a_session_leads_to_the_newest_delegation_in_it(
+        self, store: DelegationStore
+    ) -> None:
+        for name in (OTTER, LYNX):
+            await store.commit(change(await store.register(registered(name), "me"), launched()))
+        found = await store.with_session("ses_child")
+        assert found is not None
+        assert found.id == LYNX
+
+    async def test_the_unfinished_come_with_their_owners_oldest_first(
+        self, store: DelegationStore
+    ) -> None:
+        for name, owner in ((OTTER, "a"), (LYNX, "b"), (HERON, "c")):
+            await store.register(registered(name), owner)
+        lynx = await store.find(LYNX, ROOT)
+        assert lynx is not None
+        await store.commit(change(lynx, launched(), completed()))
+        listed = [(one.id, owner) for one, owner in await store.unfinished()]
+        assert listed == [(OTTER, "a"), (HERON, "c")]
+
+    async def test_a_change_may_name_a_new_owner_and_otherwise_keeps_the_old(
+        self, store: DelegationStore
+    ) -> None:
+        before = await store.register(registered(), "dead")
+        resumed = change(before, ev.Resumed(at=at(1), owner="alive"))
+        await store.commit(replace(resumed, owner="alive"))
+        await store.commit(change(resumed.after, launched()))
+        assert [owner for _, owner in await store.unfinished()] == ["alive"]
+
+    async def test_remaining_counts_the_active_of_one_supervisor(
+        self, store: DelegationStore
+    ) -> None:
+        await store.register(registered(OTTER), "me")
+        await store.register(registered(LYNX, parent="ses_nested"), "me")
+        ended = await store.register(registered(HERON), "me")
+        await store.commit(change(ended, launched(), completed()))
+        assert await store.remaining(ROOT) == 1
+        assert await store.remaining("ses_nested") == 1
+
+    # --- the outbox --------------------------------------------------------------
+
+    async def queue(self, store: DelegationStore, *notices: Notice) -> None:
+        """Commit ``notices`` with a change."""
+        before = await store.register(registered(), "me")
+        await store.commit(change(before, launched(), completed(), notices=notices))
+
+    async def test_notices_come_with_the_change_and_wait_in_order(
+        self, store: DelegationStore
+    ) -> None:
+        mine, other = notice("prt_2"), notice("prt_1", supervisor="ses_other")
+        await self.queue(store, mine, other)
+        assert await store.due() == [mine, other]
+        assert await store.due(ROOT) == [mine]
+        assert await store.due("ses_other") == [other]
+
+    async def test_what_a_notice_is_sent_with_is_kept_for_the_retry(
+        self, store: DelegationStore
+    ) -> None:
+        await self.queue(store, notice("prt_1"), notice("prt_2"))
+        assigned = replace(
+            notice("prt_1"), state=NoticeState.ASSIGNED, message="msg_9", text="<task…>"
+        )
+        await store.assign([assigned])
+        assert await store.due() == [assigned, notice("prt_2")]
+
+    @pytest.mark.parametrize("state", [NoticeState.CONFIRMED, NoticeState.DROPPED])
+    async def test_a_settled_notice_is_due_no_more(
+        self, store: DelegationStore, state: NoticeState
+    ) -> None:
+        await self.queue(store, notice("prt_1"), notice("prt_2"))
+        await store.settle([replace(notice("prt_1"), state=state)])
+        assert await store.due() == [notice("prt_2")]
+
+    async def test_a_late_assignment_does_not_revive_a_settled_notice(
+        self, store: DelegationStore
+    ) -> None:
+        await self.queue(store, notice("prt_1"))
+        await store.settle([replace(notice("prt_1"), state=NoticeState.CONFIRMED)])
+        await store.assign([replace(notice("prt_1"), message="msg_9", text="again")])
+        assert await store.due() == []

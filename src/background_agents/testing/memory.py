@@ -1,0 +1,159 @@
+"""Storage that lives as long as the test: the fakes of ``DelegationStore`` and ``ArtifactStore``.
+
+They pass the same contract suites as the real ones. Set ``failure`` to make every
+operation raise it until it is None again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from background_agents.adapters.artifacts import MarkdownArtifacts, render
+from background_agents.domain import delegation as domain
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import StaleVersion, StoreUnavailable
+from background_agents.domain.events import Event, Registered
+from background_agents.domain.notice import Notice, NoticeState
+from background_agents.ports import Change, IdTaken, Line
+
+_SETTLED = (NoticeState.CONFIRMED, NoticeState.DROPPED)
+
+
+class MemoryStore:
+    """``DelegationStore`` in dictionaries."""
+
+    def __init__(self) -> None:
+        self.failure: StoreUnavailable | None = None
+        self._delegations: dict[str, Delegation] = {}
+        self._owners: dict[str, str] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._notices: dict[str, Notice] = {}
+
+    async def register(self, event: Registered, owner: str) -> Delegation:
+        self._check()
+        if event.id in self._delegations:
+            raise IdTaken(f"Another delegation is already called {event.id}; take another id.")
+        delegation = domain.register(event)
+        self._delegations[event.id] = delegation
+        self._owners[event.id] = owner
+        self._events[event.id] = [event]
+        return delegation
+
+    async def commit(self, change: Change) -> None:
+        self._check()
+        stored = self._delegations.get(change.after.id)
+        if stored is None or stored.version != change.expected_version:
+            raise StaleVersion(change.after.id, change.expected_version)
+        self._delegations[stored.id] = change.after
+        self._events[stored.id].extend(change.events)
+        self._notices.update((notice.id, notice) for notice in change.notices)
+        if change.owner is not None:
+            self._owners[stored.id] = change.owner
+
+    async def find(self, delegation: str, root_session: str) -> Delegation | None:
+        self._check()
+        found = self._delegations.get(delegation)
+        return found if found and found.root_session == root_session else None
+
+    async def get(self, delegation: str) -> Delegation | None:
+        self._check()
+        return self._delegations.get(delegation)
+
+    async def with_session(self, session: str) -> Delegation | None:
+        return next((one for one in self._newest_first() if one.session == session), None)
+
+    async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
+        mine = [one for one in self._newest_first() if one.root_session == root_session]
+        return [_line(one) for one in mine[: max(limit, 0)]], len(mine)
+
+    async def unfinished(self) -> list[tuple[Delegation, str]]:
+        active = [one for one in self._newest_first() if not one.is_terminal]
+        return [(one, self._owners[one.id]) for one in reversed(active)]
+
+    async def remaining(self, supervisor: str) -> int:
+        mine = [one for one in self._newest_first() if one.parent_session == supervisor]
+        return sum(not one.is_terminal for one in mine)
+
+    async def history(self, delegation: str) -> list[Event]:
+        self._check()
+        return list(self._events.get(delegation, ()))
+
+    async def due(self, supervisor: str | None = None) -> list[Notice]:
+        self._check()
+        waiting = [one for one in self._notices.values() if one.state not in _SETTLED]
+        return [one for one in waiting if supervisor in (None, one.supervisor)]
+
+    async def assign(self, notices: Sequence[Notice]) -> None:
+        for stored, given in self._unsettled(notices):
+            self._notices[stored.id] = replace(
+                stored, state=NoticeState.ASSIGNED, message=given.message, text=given.text
+            )
+
+    async def settle(self, notices: Sequence[Notice]) -> None:
+        for stored, given in self._unsettled(notices):
+            self._notices[stored.id] = replace(stored, state=given.state)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _newest_first(self) -> list[Delegation]:
+        self._check()
+        return list(reversed(self._delegations.values()))
+
+    def _unsettled(self, notices: Sequence[Notice]) -> list[tuple[Notice, Notice]]:
+        """Pair each stored notice that has not arrived with the one that was given."""
+        self._check()
+        pairs = [(self._notices[one.id], one) for one in notices if one.id in self._notices]
+        return [(stored, given) for stored, given in pairs if stored.state not in _SETTLED]
+
+
+class MemoryArtifacts:
+    """``ArtifactStore`` in a dictionary, with the texts and paths of the real one."""
+
+    def __init__(self, root: Path = Path("/artifacts")) -> None:
+        self.failure: StoreUnavailable | None = None
+        self._names = MarkdownArtifacts(root)
+        self._texts: dict[Path, str] = {}
+
+    async def write(self, delegation: Delegation, result: str) -> Path:
+        path = self.path(delegation)
+        self._check()
+        self._texts[path] = render(delegation, result)
+        return path
+
+    async def read(self, delegation: Delegation) -> str:
+        path = self.path(delegation)
+        self._check()
+        if path not in self._texts:
+            raise StoreUnavailable(f"The artifact {path} was never written.")
+        return self._texts[path]
+
+    def path(self, delegation: Delegation) -> Path:
+        return self._names.path(delegation)
+
+    def folder(self, root_session: str) -> Path:
+        return self._names.folder(root_session)
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def _line(delegation: Delegation) -> Line:
+    return Line(
+        id=delegation.id,
+        title=delegation.title,
+        agent=delegation.agent,
+        status=delegation.status,
+        summary=delegation.summary,
+        registered_at=delegation.registered_at,
+        ended_at=delegation.ended_at,
+        read_at=delegation.read_at,
+    )

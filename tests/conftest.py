@@ -1,0 +1,39 @@
+"""What all tests share: the contract suites assert as tests do, and nothing blocks the loop."""
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+pytest.register_assert_rewrite("background_agents.testing.contracts")
+
+_CHECKED = {Path(__file__).parent / room for room in ("adapters", "service")}
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which our code blocks the event loop; a test itself may."""
+    if _CHECKED.isdisjoint(request.path.parents):
+        yield
+        return
+    with blockbuster_ctx("background_agents"):
+        yield
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """Return ``full_disk(size)``, within which no file can grow beyond ``size`` bytes."""
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

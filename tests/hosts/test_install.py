@@ -1,0 +1,253 @@
+"""``background-agents install`` and ``uninstall``, as processes in a home of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import background_agents
+
+BRIDGE = Path(background_agents.__file__).parent / "hosts" / "opencode" / "bridge.js"
+
+
+@dataclass
+class User:
+    """Somebody with a home and a git project, and a shell to run our command in."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config" / "opencode"
+
+    @property
+    def project(self) -> Path:
+        return self.root / "project"
+
+    @property
+    def file(self) -> Path:
+        return self.config / "plugin" / "background-agents.js"
+
+    @property
+    def project_file(self) -> Path:
+        return self.project / ".opencode" / "plugin" / "background-agents.js"
+
+    def run(
+        self, *args: str, cwd: Path | None = None, xdg: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if name == "PATH"}
+        env = {**kept, "HOME": str(self.root), "NO_COLOR": "1"}
+        if xdg:
+            env["XDG_CONFIG_HOME"] = str(self.root / "config")
+        command = [sys.executable, "-m", "background_agents", *args]
+        return subprocess.run(
+            command, cwd=cwd or self.project, env=env, capture_output=True, text=True, timeout=30
+        )
+
+    def files(self) -> dict[str, str]:
+        found = (path for path in self.root.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.root)): path.read_text() for path in found}
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> User:
+    (tmp_path / "project" / ".git").mkdir(parents=True)
+    return User(tmp_path)
+
+
+def write(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def refused(user: User, *args: str) -> str:
+    """Run a command that must be refused, change nothing, and say so in one line."""
+    before = user.files()
+    done = user.run(*args)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert user.files() == before
+    return done.stderr
+
+
+def test_it_writes_one_line_with_absolute_paths(user: User) -> None:
+    done = user.run("install")
+
+    assert done.returncode == 0, done.stderr
+    assert str(user.file) in done.stdout
+    comment, code = user.file.read_text().splitlines()
+    assert comment.startswith("// ")
+    assert "`background-agents uninstall`" in comment
+    assert code == (
+        f'import {{ connect }} from "{BRIDGE}"; '
+        f'export const BackgroundAgents = connect({{ python: "{sys.executable}" }})'
+    )
+    assert list(user.files()) == ["config/opencode/plugin/background-agents.js"]
+
+
+def test_without_xdg_it_goes_to_dot_config(user: User) -> None:
+    assert user.run("install", xdg=False).returncode == 0
+
+    assert list(user.files()) == [".config/opencode/plugin/background-agents.js"]
+
+
+def test_a_second_install_changes_nothing(user: User) -> None:
+    user.run("install")
+    before = user.file.stat()
+
+    done = user.run("install")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("Already there: ")
+    assert user.file.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_an_install_refreshes_what_points_elsewhere(user: User) -> None:
+    user.run("install")
+    current = user.file.read_text()
+    user.file.write_text(current.replace(sys.executable, "/gone/bin/python"))
+
+    done = user.run("install")
+
+    assert done.stdout.startswith("Refreshed: ")
+    assert user.file.read_text() == current
+
+
+def test_a_project_install_goes_to_the_top_of_its_git_tree(user: User) -> None:
+    deep = user.project / "src" / "deep"
+    deep.mkdir(parents=True)
+
+    done = user.run("install", "--project", cwd=deep)
+
+    assert done.returncode == 0, done.stderr
+    assert list(user.files()) == ["project/.opencode/plugin/background-agents.js"]
+    assert "uninstall --project" in user.project_file.read_text()
+
+
+def test_a_folder_outside_git_is_its_own_project(user: User) -> None:
+    folder = user.root / "elsewhere" / "deep"
+    folder.mkdir(parents=True)
+
+    assert user.run("install", "--project", cwd=folder).returncode == 0
+
+    assert list(user.files()) == ["elsewhere/deep/.opencode/plugin/background-agents.js"]
+
+
+def test_print_writes_nothing(user: User) -> None:
+    done = user.run("install", "--print")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{user.file}\n")
+    assert str(BRIDGE) in done.stdout
+    assert user.files() == {}
+
+
+def test_uninstall_removes_our_file_and_nothing_else(user: User) -> None:
+    other = write(user.file.with_name("other.js"), "export const Other = async () => ({})\n")
+    config = write(user.config / "opencode.json", '{"plugin": ["oh-my-opencode"]}')
+    assert user.run("install").returncode == 0
+
+    done = user.run("uninstall")
+
+    assert done.returncode == 0
+    assert done.stdout == f"Removed: {user.file}\n"
+    assert set(user.files()) == {str(path.relative_to(user.root)) for path in (other, config)}
+
+
+def test_uninstall_says_when_there_was_none(user: User) -> None:
+    user.run("install", "--project")
+
+    done = user.run("uninstall")
+
+    assert (done.returncode, done.stdout) == (0, f"There was none: {user.file}\n")
+    assert user.run("uninstall", "--project").stdout == f"Removed: {user.project_file}\n"
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_a_file_of_the_same_name_that_is_not_ours_is_left_alone(user: User, command: str) -> None:
+    write(user.file, "export const Mine = async () => ({})\n")
+
+    assert str(user.file) in refused(user, command)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'tool: { delegate: createDelegate(m), "delegation_read": createRead(m) }',
+        "return { tool: { delegate: tool({ description: 'x' }) } }",
+        'export * from "opencode-background-agents"',
+        'import { Plugin } from "/home/me/node_modules/kdco-background-agents/index.ts"',
+    ],
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "config/opencode/plugin/a.js",
+        "config/opencode/plugins/a.ts",
+        "project/.opencode/plugins/a.js",
+        ".opencode/plugin/a.ts",
+    ],
+)
+def test_another_delegation_plugin_is_named(user: User, place: str, text: str) -> None:
+    file = write(user.root / place, text)
+
+    assert str(file) in refused(user, "install")
+    assert str(file) in refused(user, "install", "--project")
+
+
+def test_the_same_plugin_in_the_other_scope_is_named(user: User) -> None:
+    user.run("install")
+    assert str(user.file) in refused(user, "install", "--project")
+
+    user.run("uninstall")
+    user.run("install", "--project")
+    assert str(user.project_file) in refused(user, "install")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "config/opencode/opencode.json",
+        "config/opencode/opencode.jsonc",
+        "project/opencode.json",
+        "project/.opencode/opencode.jsonc",
+    ],
+)
+def test_a_configured_package_is_named_with_its_line(user: User, place: str) -> None:
+    text = """{
+  // plugins "of mine"
+  "plugin": [
+    "oh-my-opencode",
+    ["@kdco/background-agents@1.2", {"a": 1}],
+  ], /* end */
+}
+"""
+    file = write(user.root / place, text)
+
+    said = refused(user, "install")
+
+    assert f"{file} (line 5)" in said
+    assert '"@kdco/background-agents@1.2"' in said
+
+
+def test_other_plugins_are_no_conflict(user: User) -> None:
+    write(user.config / "opencode.json", '{"plugin": ["oh-my-opencode", "file:///x/y.js"]}')
+    write(
+        user.config / "plugin" / "task.js", "// I delegate: nothing\ntool: { background_task: 1 }"
+    )
+    write(user.config / "plugin" / "notes.md", "delegation_read")
+
+    assert user.run("install").returncode == 0
+
+
+def test_a_configuration_that_is_not_json_is_named(user: User) -> None:
+    file = write(user.config / "opencode.json", '{"plugin": [')
+
+    assert str(file) in refused(user, "install")
