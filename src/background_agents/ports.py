@@ -217,8 +217,6 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What led from the stored version to ``after``, in order."""
     notices: tuple[Notice, ...] = ()
     """What the same commit puts into the outbox."""
-    owner: str | None = None
-    """The delegation's new owner, when another process takes it over."""
 
     @property
     def expected_version(self) -> int:
@@ -244,7 +242,7 @@ class DelegationStore(Protocol):
     Raises ``StoreUnavailable`` when the storage fails; nothing is then half stored.
     """
 
-    async def register(self, event: Registered, owner: str) -> Delegation:
+    async def register(self, event: Registered) -> Delegation:
         """Store a new delegation. Raises ``IdTaken``."""
         ...
 
@@ -268,8 +266,8 @@ class DelegationStore(Protocol):
         """Return the newest ``limit`` lines of a root session, and how many it has in all."""
         ...
 
-    async def unfinished(self) -> list[tuple[Delegation, str]]:
-        """Return every delegation that is not terminal, with its owner, oldest first."""
+    async def unfinished(self) -> list[Delegation]:
+        """Return every delegation that is not terminal, oldest first."""
         ...
 
     async def remaining(self, supervisor: str) -> int:
@@ -284,8 +282,12 @@ class DelegationStore(Protocol):
         """Return the notices that are neither confirmed nor dropped, oldest first."""
         ...
 
-    async def assign(self, notices: Sequence[Notice]) -> None:
-        """Store message id and text of notices that are about to be sent."""
+    async def assign(self, notices: Sequence[Notice]) -> list[Notice]:
+        """Store message id and text of notices that are about to be sent.
+
+        The first assignment of a notice counts. Returns the notices as they now are, so
+        that whoever comes second sends the same.
+        """
         ...
 
     async def settle(self, notices: Sequence[Notice]) -> None:

@@ -90,17 +90,17 @@ def commits(path: Path) -> int:
 
 async def test_everything_is_there_after_reopening(path: Path) -> None:
     async with opened(path) as store:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         running = apply(before, launched())
         events = (launched(), completed())
         step = Change(after=apply(running, completed()), events=events, notices=(notice("prt_1"),))
         await store.commit(step)
-        await store.register(registered(name(1)), "me")
+        await store.register(registered(name(1)))
     async with opened(path) as store:
         assert await store.find(before.id, ROOT) == step.after
         assert await store.history(before.id) == [registered(), *events]
         assert await store.due() == [notice("prt_1")]
-        assert [one.id for one, _ in await store.unfinished()] == [name(1)]
+        assert [one.id for one in await store.unfinished()] == [name(1)]
 
 
 DIES_AFTER_REGISTERING = """
@@ -111,7 +111,7 @@ from background_agents.testing.contracts.samples import registered
 
 async def main():
     store = await SqliteStore.open(Path(sys.argv[1]))
-    await store.register(registered(), "me")
+    await store.register(registered())
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
@@ -132,10 +132,10 @@ async def test_on_a_full_disk_nothing_is_half_stored_and_work_goes_on_later(
     async with opened(path) as store:
         large = registered(prompt="x" * 1_000_000)
         with full_disk(200_000), pytest.raises(StoreUnavailable, match=re.escape(str(path))):
-            await store.register(large, "me")
+            await store.register(large)
         assert await store.find(registered().id, ROOT) is None
         assert await store.history(registered().id) == []
-        await store.register(registered(), "me")
+        await store.register(registered())
         assert await store.find(registered().id, ROOT) is not None
 
 
@@ -146,7 +146,7 @@ async def test_what_waits_together_is_committed_together(path: Path) -> None:
     async with opened(path) as store:
         with held_by_another(path):
             burst = [
-                asyncio.create_task(store.register(registered(name(number)), "me"))
+                asyncio.create_task(store.register(registered(name(number))))
                 for number in [*range(99), 0]
             ]
             await asyncio.sleep(0)
@@ -161,7 +161,7 @@ async def test_what_waits_together_is_committed_together(path: Path) -> None:
 async def test_a_cancelled_caller_does_not_undo_what_was_asked(path: Path) -> None:
     async with opened(path) as store:
         with held_by_another(path):
-            impatient = asyncio.create_task(store.register(registered(), "me"))
+            impatient = asyncio.create_task(store.register(registered()))
             await asyncio.sleep(0)
             impatient.cancel()
             await asyncio.wait([impatient])
@@ -171,9 +171,7 @@ async def test_a_cancelled_caller_does_not_undo_what_was_asked(path: Path) -> No
 
 async def test_closing_finishes_what_was_begun(path: Path) -> None:
     store = await SqliteStore.open(path)
-    begun = [
-        asyncio.create_task(store.register(registered(name(number)), "me")) for number in range(9)
-    ]
+    begun = [asyncio.create_task(store.register(registered(name(number)))) for number in range(9)]
     await asyncio.sleep(0)
     await store.close()
     await store.close()
@@ -184,8 +182,8 @@ async def test_closing_finishes_what_was_begun(path: Path) -> None:
 
 async def test_an_unexpected_error_reaches_its_caller_alone(path: Path) -> None:
     async with opened(path) as store:
-        half_a_pair = store.register(registered(name(1), prompt="\ud83e"), "me")
-        whole = store.register(registered(name(2)), "me")
+        half_a_pair = store.register(registered(name(1), prompt="\ud83e"))
+        whole = store.register(registered(name(2)))
         outcomes = await asyncio.gather(half_a_pair, whole, return_exceptions=True)
         assert isinstance(outcomes[0], UnicodeEncodeError)
         assert (await store.page(ROOT, 9))[1] == 1
@@ -195,13 +193,13 @@ async def test_a_change_that_fails_half_way_is_undone_and_its_neighbours_are_not
     path: Path,
 ) -> None:
     async with opened(path) as store:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         same_twice = (notice("prt_1"), notice("prt_1"))
         step = Change(after=apply(before, launched()), events=(launched(),), notices=same_twice)
         outcomes = await asyncio.gather(
-            store.register(registered(name(1)), "me"),
+            store.register(registered(name(1))),
             store.commit(step),
-            store.register(registered(name(2)), "me"),
+            store.register(registered(name(2))),
             return_exceptions=True,
         )
         assert isinstance(outcomes[1], StoreUnavailable)
@@ -216,7 +214,7 @@ async def test_a_change_that_fails_half_way_is_undone_and_its_neighbours_are_not
 async def test_many_may_create_the_database_at_the_same_moment(path: Path) -> None:
     stores = await asyncio.gather(*(SqliteStore.open(path) for _ in range(8)))
     registrations = (
-        store.register(registered(name(number)), "me") for number, store in enumerate(stores)
+        store.register(registered(name(number))) for number, store in enumerate(stores)
     )
     await asyncio.gather(*registrations)
     assert (await stores[0].page(ROOT, 1))[1] == 8
@@ -225,7 +223,7 @@ async def test_many_may_create_the_database_at_the_same_moment(path: Path) -> No
 
 async def test_two_processes_cannot_both_move_one_version(path: Path) -> None:
     async with opened(path) as mine, opened(path) as yours:
-        before = await mine.register(registered(), "me")
+        before = await mine.register(registered())
         step = Change(after=apply(before, launched()), events=(launched(),))
         outcomes = await asyncio.gather(
             mine.commit(step), yours.commit(step), return_exceptions=True
@@ -263,7 +261,7 @@ async def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(path: Path) ->
 
 async def test_a_damaged_record_is_the_storage_s_fault(path: Path) -> None:
     async with opened(path) as store:
-        await store.register(registered(), "me")
+        await store.register(registered())
         with closing(sqlite3.connect(path)) as other, other:
             other.execute("UPDATE delegations SET record = x'7b'")
         with pytest.raises(StoreUnavailable, match=re.escape(str(path))):
@@ -276,7 +274,7 @@ async def test_only_the_owner_may_look_whatever_the_umask(path: Path, umask: int
     before = os.umask(umask)
     try:
         async with opened(path) as store:
-            await store.register(registered(), "me")
+            await store.register(registered())
             modes = {one.name: one.stat().st_mode & 0o777 for one in path.parent.iterdir()}
     finally:
         os.umask(before)

@@ -56,11 +56,11 @@ async def test_a_store_told_to_fail_fails_and_recovers() -> None:
     store, artifacts = MemoryStore(), MemoryArtifacts()
     store.failure = artifacts.failure = StoreUnavailable("The disk is full.")
     with pytest.raises(StoreUnavailable, match="disk is full"):
-        await store.register(registered(), "me")
+        await store.register(registered())
     with pytest.raises(StoreUnavailable, match="disk is full"):
         await artifacts.write(finished(), "x")
     store.failure = None
-    assert (await store.register(registered(), "me")).id == registered().id
+    assert (await store.register(registered())).id == registered().id
 
 
 def test_each_call_sees_its_own_moment() -> None:

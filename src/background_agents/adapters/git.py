@@ -20,7 +20,11 @@ async def project_id(directory: Path) -> str:
     Of several root commits the first by name is taken, so that the answer does not depend
     on the branch.
     """
-    roots = await asyncio.to_thread(_root_commits, directory)
+    return await asyncio.to_thread(_project_id, directory)
+
+
+def _project_id(directory: Path) -> str:
+    roots = _root_commits(directory)
     if roots:
         return min(roots)
     return hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]

@@ -46,6 +46,7 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     agent: str
     title: str
+    owner: str
     registered_at: datetime
     model: str | None = None
     timeout: timedelta | None = None
@@ -89,6 +90,7 @@ def register(event: ev.Registered) -> Delegation:
         prompt=event.prompt,
         agent=event.agent,
         title=event.title,
+        owner=event.owner,
         registered_at=event.at,
         model=event.model,
         timeout=event.timeout,
@@ -105,9 +107,7 @@ def apply(delegation: Delegation, event: ev.Event) -> Delegation:
     status = target(delegation.status, type(event))
     if status is None:
         raise IllegalTransition(delegation.id, delegation.status, type(event).__name__)
-    changed = msgspec.structs.replace(
-        delegation, status=status, version=delegation.version + 1
-    )
+    changed = msgspec.structs.replace(delegation, status=status, version=delegation.version + 1)
     return _with_facts(changed, event)
 
 
@@ -142,7 +142,7 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
         case ev.Resumed():
             # Requests belong to the process that asked them; the reconciliation after
             # a resume asks again for those that are still open.
-            return replace(now, resumes=now.resumes + 1, requests=())
+            return replace(now, owner=event.owner, resumes=now.resumes + 1, requests=())
         case ev.Described():
             return replace(now, title=event.title, summary=event.summary)
         case ev.Read():

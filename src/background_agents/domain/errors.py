@@ -53,9 +53,7 @@ class NotDelegable(InvalidRequest):
     """The session that asks may not delegate."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "A background agent cannot delegate; do this part of the work yourself."
-        )
+        super().__init__("A background agent cannot delegate; do this part of the work yourself.")
 
 
 class IllegalTransition(DelegationError):

@@ -46,6 +46,8 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     prompt: str
     agent: str
     title: str
+    owner: str
+    """The process that supervises it; ``Resumed`` names the next one."""
     model: str | None = None
     timeout: timedelta | None = None
     continued_from: str | None = None

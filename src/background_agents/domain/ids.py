@@ -49,14 +49,13 @@ class SortableIds:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._last_ms = 0
-        self._counter = 0
+        self._last = 0
 
     def mint(self, prefix: str, at: datetime) -> str:
         """Return a new id such as ``msg_206c0c44e001m17TDtEso1Uea8``."""
-        ms = max(int(at.timestamp() * 1000), self._last_ms)
-        self._counter = self._counter + 1 if ms == self._last_ms else 1
-        self._last_ms = ms
-        stamp = (ms * _COUNTER + self._counter) % 2**48
+        # One number for millisecond and counter, so that a busy millisecond runs on into
+        # the next one and the order is kept.
+        self._last = max(int(at.timestamp() * 1000) * _COUNTER, self._last) + 1
+        stamp = self._last % 2**48
         tail = "".join(self._random.choices(_BASE62, k=14))
         return f"{prefix}_{stamp:012x}{tail}"

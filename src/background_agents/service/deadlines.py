@@ -11,9 +11,7 @@ from background_agents.ports import Clock, Timer
 class Deadline:
     """Calls ``passed`` once, when the window is over; a window of None never ends."""
 
-    def __init__(
-        self, clock: Clock, window: timedelta | None, passed: Callable[[], None]
-    ) -> None:
+    def __init__(self, clock: Clock, window: timedelta | None, passed: Callable[[], None]) -> None:
         self._clock = clock
         self._window = window
         self._passed = passed

@@ -95,9 +95,7 @@ class Delegations:
         """
         requests.check_prompt(request.prompt)
         model = requests.check_model(request.model)
-        timeout = requests.check_timeout(
-            request.timeout_minutes, self._settings.default_timeout
-        )
+        timeout = requests.check_timeout(request.timeout_minutes, self._settings.default_timeout)
         root = await self._root_of(supervisor)
         await self._check_agent(request.agent)
         delegation = await self._register(
@@ -111,6 +109,7 @@ class Delegations:
                 prompt=request.prompt,
                 agent=request.agent,
                 title=title_of(request.prompt),
+                owner=self._context.owner,
                 model=model,
                 timeout=timeout,
             )
@@ -176,7 +175,7 @@ class Delegations:
     async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
         for name in readable_ids(lambda: coolname.generate(3)):
             try:
-                return await self._context.store.register(event(name), self._context.owner)
+                return await self._context.store.register(event(name))
             except IdTaken:
                 continue
         raise AssertionError("candidates for ids never end")

@@ -21,6 +21,7 @@ from background_agents.domain.notice import Notice, NoticeState
 from background_agents.ports import OutgoingMessage, SupervisorGone
 from background_agents.service import views
 from background_agents.service.context import Context
+from background_agents.service.recovery import is_orphan
 from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,11 @@ class Outbox:
             gate.set()
 
     async def recover(self) -> None:
-        """Deliver whatever was due when the last process ended."""
-        for supervisor in {notice.supervisor for notice in await self._context.store.due()}:
-            self.kick(supervisor)
+        """Deliver what a process that ended had not delivered."""
+        for notice in await self._context.store.due():
+            delegation = await self._context.store.get(notice.delegation)
+            if delegation is not None and is_orphan(delegation, self._context):
+                self.kick(notice.supervisor)
 
     async def _drain(self, supervisor: str) -> None:
         gate = self._gates[supervisor]
@@ -139,8 +142,9 @@ class Outbox:
             for notice in due
             if notice.message is None
         ]
-        await self._context.store.assign(batch)
-        return batch
+        stored = await self._context.store.assign(batch)
+        # Another process may have been first with some of them: those go by themselves.
+        return [notice for notice in stored if notice.message == stored[0].message]
 
     async def _confirm(self, notice: Notice) -> None:
         """Write the receipt into the delegation's own history."""
@@ -156,9 +160,7 @@ class Outbox:
 
 def _outgoing(batch: Sequence[Notice]) -> OutgoingMessage:
     parts = tuple((notice.id, notice.text or "") for notice in batch)
-    return OutgoingMessage(
-        session=batch[0].supervisor, message=batch[0].message or "", parts=parts
-    )
+    return OutgoingMessage(session=batch[0].supervisor, message=batch[0].message or "", parts=parts)
 
 
 def _in_state(batch: Sequence[Notice], state: NoticeState) -> list[Notice]:

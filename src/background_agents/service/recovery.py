@@ -31,14 +31,20 @@ def is_alive(owner: str) -> bool:
     return pid.isdigit() and _started(int(pid)) == started != ""
 
 
+def is_orphan(delegation: Delegation, context: Context) -> bool:
+    """Return whether a delegation of this directory has lost the process that owned it."""
+    ours = delegation.directory == context.directory
+    return ours and delegation.owner != context.owner and not is_alive(delegation.owner)
+
+
 async def adopt_orphans(context: Context) -> list[Delegation]:
     """Make every orphan ours and return them, oldest first."""
     adopted = []
-    for delegation, owner in await context.store.unfinished():
-        if is_alive(owner):
+    for delegation in await context.store.unfinished():
+        if not is_orphan(delegation, context):
             continue
         event = ev.Resumed(at=context.clock.now(), owner=context.owner)
-        change = Change(after=apply(delegation, event), events=(event,), owner=context.owner)
+        change = Change(after=apply(delegation, event), events=(event,))
         try:
             await context.store.commit(change)
         except StaleVersion:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from background_agents.domain import events as ev
@@ -80,7 +80,7 @@ class Outcome:
     status: Status
     text: str = ""
     error: str | None = None
-    usage: ev.Usage = ev.Usage()
+    usage: ev.Usage = field(default_factory=ev.Usage)
 
 
 class Run:

@@ -28,17 +28,15 @@ class MemoryStore:
     def __init__(self) -> None:
         self.failure: StoreUnavailable | None = None
         self._delegations: dict[str, Delegation] = {}
-        self._owners: dict[str, str] = {}
         self._events: dict[str, list[Event]] = {}
         self._notices: dict[str, Notice] = {}
 
-    async def register(self, event: Registered, owner: str) -> Delegation:
+    async def register(self, event: Registered) -> Delegation:
         self._check()
         if event.id in self._delegations:
             raise IdTaken(f"Another delegation is already called {event.id}; take another id.")
         delegation = domain.register(event)
         self._delegations[event.id] = delegation
-        self._owners[event.id] = owner
         self._events[event.id] = [event]
         return delegation
 
@@ -50,8 +48,6 @@ class MemoryStore:
         self._delegations[stored.id] = change.after
         self._events[stored.id].extend(change.events)
         self._notices.update((notice.id, notice) for notice in change.notices)
-        if change.owner is not None:
-            self._owners[stored.id] = change.owner
 
     async def find(self, delegation: str, root_session: str) -> Delegation | None:
         self._check()
@@ -69,9 +65,9 @@ class MemoryStore:
         mine = [one for one in self._newest_first() if one.root_session == root_session]
         return [_line(one) for one in mine[: max(limit, 0)]], len(mine)
 
-    async def unfinished(self) -> list[tuple[Delegation, str]]:
+    async def unfinished(self) -> list[Delegation]:
         active = [one for one in self._newest_first() if not one.is_terminal]
-        return [(one, self._owners[one.id]) for one in reversed(active)]
+        return list(reversed(active))
 
     async def remaining(self, supervisor: str) -> int:
         mine = [one for one in self._newest_first() if one.parent_session == supervisor]
@@ -86,11 +82,13 @@ class MemoryStore:
         waiting = [one for one in self._notices.values() if one.state not in _SETTLED]
         return [one for one in waiting if supervisor in (None, one.supervisor)]
 
-    async def assign(self, notices: Sequence[Notice]) -> None:
+    async def assign(self, notices: Sequence[Notice]) -> list[Notice]:
         for stored, given in self._unsettled(notices):
-            self._notices[stored.id] = replace(
-                stored, state=NoticeState.ASSIGNED, message=given.message, text=given.text
-            )
+            if stored.message is None:
+                self._notices[stored.id] = replace(
+                    stored, state=NoticeState.ASSIGNED, message=given.message, text=given.text
+                )
+        return [self._notices[one.id] for one in notices if one.id in self._notices]
 
     async def settle(self, notices: Sequence[Notice]) -> None:
         for stored, given in self._unsettled(notices):

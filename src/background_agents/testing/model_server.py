@@ -354,9 +354,7 @@ class _Stream:
     async def _delta(self, delta: dict[str, object]) -> None:
         await self._chunk({"delta": {"role": "assistant", **delta}, "finish_reason": None})
 
-    async def _chunk(
-        self, choice: dict[str, object], usage: dict[str, int] | None = None
-    ) -> None:
+    async def _chunk(self, choice: dict[str, object], usage: dict[str, int] | None = None) -> None:
         chunk: dict[str, object] = {
             "id": "scripted",
             "object": "chat.completion.chunk",

@@ -24,8 +24,9 @@ class NotFound(RuntimeRefused):
 
 
 class Api:
-    """The calls that the adapter makes. Each raises ``RuntimeRefused`` or
-    ``RuntimeUnreachable``.
+    """The calls that the adapter makes.
+
+    Each raises ``RuntimeRefused`` or ``RuntimeUnreachable``.
     """
 
     def __init__(self, transport: Transport) -> None:

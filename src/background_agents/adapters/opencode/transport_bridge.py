@@ -81,9 +81,7 @@ class BridgeTransport:
         version = msgspec.json.decode(health.body, type=dict[str, object]).get("version")
         return _release(str(version)) < SEPARATE_UNTIL
 
-    async def _fetch(
-        self, method: str, path: str, body: object, *, over_http: bool
-    ) -> Response:
+    async def _fetch(self, method: str, path: str, body: object, *, over_http: bool) -> Response:
         params = _Fetch(self.instance, method, path, body, over_http, self._headers)
         try:
             async with asyncio.timeout(REQUEST_LIMIT.total_seconds()):

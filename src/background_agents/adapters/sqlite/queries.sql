@@ -15,7 +15,7 @@ ON CONFLICT (id) DO NOTHING;
 -- name: update_delegation
 -- Compare and set: changes no row when the stored version is not the expected one.
 UPDATE delegations
-SET version = :version, owner = coalesce(:owner, owner), active = :active, status = :status,
+SET version = :version, owner = :owner, active = :active, status = :status,
     session = :session, title = :title, summary = :summary,
     ended_at = :ended_at, read_at = :read_at, record = :record
 WHERE id = :id AND version = :expected;
@@ -51,9 +51,9 @@ FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
 SELECT count(*) FROM delegations WHERE root_session = ?;
 
 -- name: unfinished
--- Every delegation that is not terminal, with its owner. Left to itself SQLite would rather
+-- Every delegation that is not terminal. Left to itself SQLite would rather
 -- scan the whole table than sort the few.
-SELECT record, owner FROM delegations INDEXED BY delegations_active
+SELECT record FROM delegations INDEXED BY delegations_active
 WHERE active = 1 ORDER BY number;
 
 -- name: remaining
@@ -75,8 +75,12 @@ SELECT record, state, message, text FROM notices
 WHERE supervisor = ? AND due = 1 ORDER BY number;
 
 -- name: assign
--- Fixes what a notice is sent with. One that has arrived stays as it is.
-UPDATE notices SET state = ?, message = ?, text = ? WHERE id = ? AND due = 1;
+-- Fixes what a notice is sent with, once: the first message counts.
+UPDATE notices SET state = ?, message = ?, text = ? WHERE id = ? AND due = 1 AND message IS NULL;
+
+-- name: notice
+-- A notice as it is now.
+SELECT record, state, message, text FROM notices WHERE id = ?;
 
 -- name: settle
 -- Takes a notice out of the outbox. The first settlement counts.

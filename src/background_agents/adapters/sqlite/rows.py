@@ -31,10 +31,10 @@ _OPEN = (NoticeState.QUEUED, NoticeState.ASSIGNED)
 Value = str | int | bytes | None
 
 
-def register(connection: sqlite3.Connection, event: Registered, owner: str) -> Delegation:
+def register(connection: sqlite3.Connection, event: Registered) -> Delegation:
     """Insert a delegation and its first event."""
     delegation = domain.register(event)
-    row = _columns(delegation) | {"owner": owner}
+    row = _columns(delegation)
     if connection.execute(QUERIES["insert_delegation"], row).rowcount == 0:
         raise IdTaken(f"Another delegation is already called {delegation.id}; take another id.")
     _insert_events(connection, delegation.id, 1, (event,))
@@ -44,7 +44,7 @@ def register(connection: sqlite3.Connection, event: Registered, owner: str) -> D
 def commit(connection: sqlite3.Connection, change: Change) -> None:
     """Store a change if the stored version is the one that it starts from."""
     after, expected = change.after, change.expected_version
-    row = _columns(after) | {"owner": change.owner, "expected": expected}
+    row = _columns(after) | {"expected": expected}
     if connection.execute(QUERIES["update_delegation"], row).rowcount == 0:
         raise StaleVersion(after.id, expected)
     _insert_events(connection, after.id, expected + 1, change.events)
@@ -76,9 +76,9 @@ def page(connection: sqlite3.Connection, root: str, limit: int) -> tuple[list[Li
     return [_line(row) for row in lines], _number(connection, "count", root)
 
 
-def unfinished(connection: sqlite3.Connection) -> list[tuple[Delegation, str]]:
-    """Read what is not terminal, with its owners."""
-    return [(_delegation(row[0]), row[1]) for row in connection.execute(QUERIES["unfinished"])]
+def unfinished(connection: sqlite3.Connection) -> list[Delegation]:
+    """Read what is not terminal."""
+    return [_delegation(row[0]) for row in connection.execute(QUERIES["unfinished"])]
 
 
 def remaining(connection: sqlite3.Connection, supervisor: str) -> int:
@@ -97,18 +97,15 @@ def due(connection: sqlite3.Connection, supervisor: str | None) -> list[Notice]:
         rows = connection.execute(QUERIES["due"])
     else:
         rows = connection.execute(QUERIES["due_to"], (supervisor,))
-    return [
-        msgspec.structs.replace(
-            _notice(record), state=NoticeState(state), message=message, text=text
-        )
-        for record, state, message, text in rows
-    ]
+    return [_stored_notice(row) for row in rows]
 
 
-def assign(connection: sqlite3.Connection, notices: Sequence[Notice]) -> None:
-    """Fix message and text of notices."""
+def assign(connection: sqlite3.Connection, notices: Sequence[Notice]) -> list[Notice]:
+    """Fix message and text of notices that have none, and read them all back."""
     rows = [(NoticeState.ASSIGNED.value, one.message, one.text, one.id) for one in notices]
     connection.executemany(QUERIES["assign"], rows)
+    found = (connection.execute(QUERIES["notice"], (one.id,)).fetchone() for one in notices)
+    return [_stored_notice(row) for row in found if row is not None]
 
 
 def settle(connection: sqlite3.Connection, notices: Sequence[Notice]) -> None:
@@ -117,10 +114,18 @@ def settle(connection: sqlite3.Connection, notices: Sequence[Notice]) -> None:
     connection.executemany(QUERIES["settle"], rows)
 
 
+def _stored_notice(row: tuple[bytes, str, str | None, str | None]) -> Notice:
+    record, state, message, text = row
+    return msgspec.structs.replace(
+        _notice(record), state=NoticeState(state), message=message, text=text
+    )
+
+
 def _columns(delegation: Delegation) -> dict[str, Value]:
     return {
         "id": delegation.id,
         "version": delegation.version,
+        "owner": delegation.owner,
         "active": not delegation.is_terminal,
         "status": delegation.status.value,
         "root_session": delegation.root_session,

@@ -40,8 +40,8 @@ class SqliteStore:
         await writer.start()
         return cls(writer)
 
-    async def register(self, event: Registered, owner: str) -> Delegation:
-        return await self._run(partial(rows.register, event=event, owner=owner), writes=True)
+    async def register(self, event: Registered) -> Delegation:
+        return await self._run(partial(rows.register, event=event), writes=True)
 
     async def commit(self, change: Change) -> None:
         await self._run(partial(rows.commit, change=change), writes=True)
@@ -59,7 +59,7 @@ class SqliteStore:
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
         return await self._run(partial(rows.page, root=root_session, limit=limit), writes=False)
 
-    async def unfinished(self) -> list[tuple[Delegation, str]]:
+    async def unfinished(self) -> list[Delegation]:
         return await self._run(rows.unfinished, writes=False)
 
     async def remaining(self, supervisor: str) -> int:
@@ -71,8 +71,8 @@ class SqliteStore:
     async def due(self, supervisor: str | None = None) -> list[Notice]:
         return await self._run(partial(rows.due, supervisor=supervisor), writes=False)
 
-    async def assign(self, notices: Sequence[Notice]) -> None:
-        await self._run(partial(rows.assign, notices=tuple(notices)), writes=True)
+    async def assign(self, notices: Sequence[Notice]) -> list[Notice]:
+        return await self._run(partial(rows.assign, notices=tuple(notices)), writes=True)
 
     async def settle(self, notices: Sequence[Notice]) -> None:
         await self._run(partial(rows.settle, notices=tuple(notices)), writes=True)

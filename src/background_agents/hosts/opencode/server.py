@@ -23,8 +23,8 @@ from background_agents.domain.errors import DelegationError
 from background_agents.hosts.opencode.log import open_log
 from background_agents.hosts.opencode.tools import Answer, run_tool
 from background_agents.rpc.connection import Connection
-from background_agents.rpc.messages import RpcError
 from background_agents.rpc.descriptor import open_descriptor, pump
+from background_agents.rpc.messages import RpcError
 from background_agents.service.delegations import Delegations
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ class Host:
                 about.base_url,
                 authorization=self._authorization,
             )
-            opening = asyncio.create_task(
-                self._app.open_project(Path(about.directory), transport)
-            )
+            opening = asyncio.create_task(self._app.open_project(Path(about.directory), transport))
             opening.add_done_callback(_log_failure)
             project = self._projects[about.directory] = Project(transport, opening)
         self._instances[about.instance] = project

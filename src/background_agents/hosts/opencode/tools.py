@@ -115,9 +115,7 @@ TOOLS: Mapping[str, Tool] = {
 }
 
 
-async def run_tool(
-    service: Delegations, session: str, tool: str, arguments: msgspec.Raw
-) -> Answer:
+async def run_tool(service: Delegations, session: str, tool: str, arguments: msgspec.Raw) -> Answer:
     """Run a tool for a session.
 
     Raises:

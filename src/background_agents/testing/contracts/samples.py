@@ -24,6 +24,7 @@ def registered(
     root: str = ROOT,
     parent: str | None = None,
     prompt: str = "Find out how PKCE works.",
+    owner: str = "me",
 ) -> ev.Registered:
     """Return the first event of a delegation."""
     return ev.Registered(
@@ -36,6 +37,7 @@ def registered(
         prompt=prompt,
         agent="researcher",
         title="How PKCE works",
+        owner=owner,
         model="acme/large",
         timeout=timedelta(minutes=15),
     )

@@ -55,21 +55,21 @@ class DelegationStoreContract(ABC):
     # --- records -----------------------------------------------------------------
 
     async def test_registering_returns_what_is_found_later(self, store: DelegationStore) -> None:
-        stored = await store.register(registered(), "me")
+        stored = await store.register(registered())
         assert stored.status is Status.REGISTERED
         assert await store.find(OTTER, ROOT) == stored
 
     async def test_a_delegation_is_invisible_from_another_root(
         self, store: DelegationStore
     ) -> None:
-        await store.register(registered(), "me")
+        await store.register(registered())
         assert await store.find(OTTER, "ses_other") is None
         assert await store.page("ses_other", 10) == ([], 0)
 
     async def test_the_service_itself_reaches_a_delegation_of_any_root(
         self, store: DelegationStore
     ) -> None:
-        stored = await store.register(registered(root="ses_other"), "me")
+        stored = await store.register(registered(root="ses_other"))
         assert await store.get(OTTER) == stored
         assert await store.get(LYNX) is None
 
@@ -81,9 +81,9 @@ class DelegationStoreContract(ABC):
         assert await store.remaining("ses_nobody") == 0
 
     async def test_a_taken_id_is_refused_and_the_first_stays(self, store: DelegationStore) -> None:
-        first = await store.register(registered(), "me")
+        first = await store.register(registered())
         with pytest.raises(IdTaken, match=OTTER):
-            await store.register(registered(root="ses_other", prompt="Another."), "you")
+            await store.register(registered(root="ses_other", prompt="Another."))
         assert await store.find(OTTER, ROOT) == first
         assert await store.history(OTTER) == [registered()]
 
@@ -92,14 +92,14 @@ class DelegationStoreContract(ABC):
     ) -> None:
         names = [OTTER, LYNX, OTTER, HERON]
         outcomes = await asyncio.gather(
-            *(store.register(registered(name), "me") for name in names), return_exceptions=True
+            *(store.register(registered(name)) for name in names), return_exceptions=True
         )
         assert [type(one) for one in outcomes] == [Delegation, Delegation, IdTaken, Delegation]
         assert (await store.page(ROOT, 10))[1] == 3
 
     async def test_a_large_prompt_of_any_script_survives(self, store: DelegationStore) -> None:
         prompt = "Größe 大きさ 🦦 \x00\r\n" * 100_000
-        await store.register(registered(prompt=prompt), "me")
+        await store.register(registered(prompt=prompt))
         found = await store.find(OTTER, ROOT)
         assert found is not None
         assert found.prompt == prompt
@@ -109,14 +109,14 @@ class DelegationStoreContract(ABC):
     async def test_a_change_replaces_the_record_and_extends_the_history(
         self, store: DelegationStore
     ) -> None:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         step = change(before, launched(), completed())
         await store.commit(step)
         assert await store.find(OTTER, ROOT) == step.after
         assert await store.history(OTTER) == [registered(), launched(), completed()]
 
     async def test_every_kind_of_event_comes_back_as_it_was(self, store: DelegationStore) -> None:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         events: tuple[ev.Event, ...] = (
             ev.Resumed(at=at(0.5), owner="me"),
             launched(),
@@ -143,7 +143,7 @@ class DelegationStoreContract(ABC):
     async def test_of_two_changes_to_one_version_the_second_is_refused_whole(
         self, store: DelegationStore
     ) -> None:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         won = change(before, launched())
         await store.commit(won)
         lost = change(before, ev.Stopped(at=at(2), summary="", error="x"), notices=(notice("n1"),))
@@ -156,7 +156,7 @@ class DelegationStoreContract(ABC):
     async def test_of_two_changes_at_once_exactly_one_is_stored(
         self, store: DelegationStore
     ) -> None:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         steps = [change(before, launched(f"ses_{number}")) for number in range(2)]
         outcomes = await asyncio.gather(*map(store.commit, steps), return_exceptions=True)
         assert [type(one) for one in outcomes if one is not None] == [StaleVersion]
@@ -173,13 +173,13 @@ class DelegationStoreContract(ABC):
 
     async def test_a_page_is_the_newest_first_and_counts_all(self, store: DelegationStore) -> None:
         for name in (OTTER, LYNX, HERON):
-            await store.register(registered(name), "me")
+            await store.register(registered(name))
         lines, total = await store.page(ROOT, 2)
         assert ([line.id for line in lines], total) == ([HERON, LYNX], 3)
         assert await store.page(ROOT, 0) == ([], 3)
 
     async def test_a_line_shows_the_newest_version(self, store: DelegationStore) -> None:
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         read = ev.Read(at=at(200))
         await store.commit(change(before, launched(), completed(), read))
         lines, _ = await store.page(ROOT, 1)
@@ -200,37 +200,34 @@ class DelegationStoreContract(ABC):
         self, store: DelegationStore
     ) -> None:
         for name in (OTTER, LYNX):
-            await store.commit(change(await store.register(registered(name), "me"), launched()))
+            await store.commit(change(await store.register(registered(name)), launched()))
         found = await store.with_session("ses_child")
         assert found is not None
         assert found.id == LYNX
 
-    async def test_the_unfinished_come_with_their_owners_oldest_first(
-        self, store: DelegationStore
-    ) -> None:
-        for name, owner in ((OTTER, "a"), (LYNX, "b"), (HERON, "c")):
-            await store.register(registered(name), owner)
+    async def test_the_unfinished_are_listed_oldest_first(self, store: DelegationStore) -> None:
+        for name in (OTTER, LYNX, HERON):
+            await store.register(registered(name))
         lynx = await store.find(LYNX, ROOT)
         assert lynx is not None
         await store.commit(change(lynx, launched(), completed()))
-        listed = [(one.id, owner) for one, owner in await store.unfinished()]
-        assert listed == [(OTTER, "a"), (HERON, "c")]
+        assert [one.id for one in await store.unfinished()] == [OTTER, HERON]
 
-    async def test_a_change_may_name_a_new_owner_and_otherwise_keeps_the_old(
+    async def test_a_resumed_delegation_has_a_new_owner_and_keeps_it(
         self, store: DelegationStore
     ) -> None:
-        before = await store.register(registered(), "dead")
+        before = await store.register(registered(owner="dead"))
         resumed = change(before, ev.Resumed(at=at(1), owner="alive"))
-        await store.commit(replace(resumed, owner="alive"))
+        await store.commit(resumed)
         await store.commit(change(resumed.after, launched()))
-        assert [owner for _, owner in await store.unfinished()] == ["alive"]
+        assert [one.owner for one in await store.unfinished()] == ["alive"]
 
     async def test_remaining_counts_the_active_of_one_supervisor(
         self, store: DelegationStore
     ) -> None:
-        await store.register(registered(OTTER), "me")
-        await store.register(registered(LYNX, parent="ses_nested"), "me")
-        ended = await store.register(registered(HERON), "me")
+        await store.register(registered(OTTER))
+        await store.register(registered(LYNX, parent="ses_nested"))
+        ended = await store.register(registered(HERON))
         await store.commit(change(ended, launched(), completed()))
         assert await store.remaining(ROOT) == 1
         assert await store.remaining("ses_nested") == 1
@@ -239,7 +236,7 @@ class DelegationStoreContract(ABC):
 
     async def queue(self, store: DelegationStore, *notices: Notice) -> None:
         """Commit ``notices`` with a change."""
-        before = await store.register(registered(), "me")
+        before = await store.register(registered())
         await store.commit(change(before, launched(), completed(), notices=notices))
 
     async def test_notices_come_with_the_change_and_wait_in_order(
@@ -268,6 +265,20 @@ class DelegationStoreContract(ABC):
         await self.queue(store, notice("prt_1"), notice("prt_2"))
         await store.settle([replace(notice("prt_1"), state=state)])
         assert await store.due() == [notice("prt_2")]
+
+    async def test_the_first_assignment_counts_and_the_second_learns_of_it(
+        self, store: DelegationStore
+    ) -> None:
+        await self.queue(store, notice("prt_1"), notice("prt_2"))
+        first = await store.assign([replace(notice("prt_1"), message="msg_1", text="one")])
+        both = [replace(notice(f"prt_{n}"), message="msg_2", text="two") for n in (1, 2)]
+        second = await store.assign(both)
+        assert [one.message for one in first] == ["msg_1"]
+        assert [(one.id, one.message, one.text) for one in second] == [
+            ("prt_1", "msg_1", "one"),
+            ("prt_2", "msg_2", "two"),
+        ]
+        assert second == await store.due()
 
     async def test_a_late_assignment_does_not_revive_a_settled_notice(
         self, store: DelegationStore
