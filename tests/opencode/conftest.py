@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from plays import Stage, staged
 
 from background_agents.testing.model_server import ModelServer
 from background_agents.testing.opencode import OpenCode, running_opencode
@@ -37,3 +39,13 @@ async def client(opencode: OpenCode) -> AsyncIterator[OpenCodeClient]:
     """A client for the project of ``opencode``."""
     async with opencode.client() as connected:
         yield connected
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """An OpenCode with our plugin and its model, shared by the tests of a module.
+
+    Each test takes a supervisor of its own; such a test runs in the module's loop.
+    """
+    async with staged(tmp_path_factory.mktemp("stage")) as ready:
+        yield ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import aiohttp
@@ -213,6 +214,28 @@ async def test_a_client_that_leaves_a_hanging_answer_is_seen(
 
     assert request.cut_off
     assert model.active == 0
+
+
+async def test_answers_end_together_when_their_gate_opens(
+    model: ModelServer, http: aiohttp.ClientSession
+) -> None:
+    async def held(text: str) -> str:
+        return (await ask(http, user(script({"say": text, "gate": "end"})))).text
+
+    async with asyncio.TaskGroup() as asking:
+        one, two = asking.create_task(held("One.")), asking.create_task(held("Two."))
+        await model.wait_held("end", 2)
+        assert model.active == 2
+        assert {request.streamed for request in model.requests} == {"One.", "Two."}
+        model.open("end")
+
+    assert (one.result(), two.result()) == ("One.", "Two.")
+    assert await held("A late one.") == "A late one."
+
+
+async def test_waiting_at_a_gate_has_an_end(model: ModelServer) -> None:
+    with pytest.raises(TimeoutError):
+        await model.wait_held("nobody", timeout_s=0.01)
 
 
 async def test_calls_without_tools_get_the_title(http: aiohttp.ClientSession) -> None:

@@ -222,6 +222,8 @@ class Delegations:
             self._supervisor_deleted(event.session)
         elif isinstance(event, MessageChanged) and event.message.role == "user":
             self._outbox.nudge(event.session)
+            if event.session not in self._roots:
+                self._tasks.spawn(self._prepare(event.session), f"look at {event.session}")
 
     def _supervisor_deleted(self, session: str) -> None:
         self._roots.pop(session, None)
@@ -230,6 +232,16 @@ class Delegations:
                 run.hear(StopAsked("Its supervisor's session was deleted."))
 
     # --- what may fail without harm ----------------------------------------
+
+    async def _prepare(self, session: str) -> None:
+        """Ask what a delegation from this session will need, while its model still thinks."""
+        try:
+            await self._root_of(session)
+            await self._context.runtime.agents()
+        except NotDelegable:
+            return
+        except DelegationError as error:
+            log.info("%s is looked at when it delegates: %s", session, error)
 
     async def _afterwards(self, delegation: Delegation, notice: Notice, result: str) -> None:
         """Tell the human, then improve the title; both give way to the notice."""

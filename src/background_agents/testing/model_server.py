@@ -4,27 +4,14 @@ The prompt says what the model does, so a test, the demo and a benchmark read as
 one piece: whoever writes the prompt also writes the model's side. Knows nothing of
 delegations or of OpenCode beyond the wire protocol.
 
-A prompt carries its script as ``<script>JSON</script>``, where JSON is a list of
-steps or ``{"steps": [...], "on_notice": [...]}``. Each model request plays one step:
-the n-th request after the scripted message plays step n. When the steps are used up
-and the newest user message is a notice, ``on_notice`` is played in the same way, once
-for each notice. Steps are:
-
-* ``{"say": TEXT, "repeat": N, "every_ms": MS, "per_chunk": K}``: stream TEXT N times,
-  K copies to a chunk, MS milliseconds apart;
-* ``{"call": TOOL, "args": {...}}`` or ``{"calls": [{"call": ..., "args": ...}, ...]}``:
-  ask for tool calls. ``{id}``, here and in TEXT, becomes the newest delegation id that
-  the conversation shows;
-* ``{"fail": STATUS, "message": TEXT, "times": N, "retry_after_s": S}``: answer with an
-  HTTP error; with ``times``, N times and then go on to the next step;
-* ``{"hang": true}``: send nothing until the client goes away.
+What each request is answered with is said by the script in the prompt; ``scripts`` gives
+its grammar.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,52 +19,9 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
-READABLE_ID = re.compile(r"\b[a-z]+-[a-z]+-[a-z]+(?:-[0-9]+)?\b")
-"""The form of a delegation's id as the supervisor's model sees it."""
+from background_agents.testing.scripts import Call, Step, fill, newest_id, plan, script
 
-NOTICE = "<task-notification>"
-
-_decoder = msgspec.json.Decoder()
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One tool call of a step."""
-
-    call: str
-    args: dict[str, object] = {}
-
-
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One model answer; the module's docstring gives the meaning of each field."""
-
-    say: str | None = None
-    repeat: int = 1
-    every_ms: float = 0
-    per_chunk: int = 1
-    call: str | None = None
-    args: dict[str, object] = {}
-    calls: list[Call] = []
-    fail: int | None = None
-    message: str = "scripted failure"
-    times: int | None = None
-    retry_after_s: float | None = None
-    hang: bool = False
-
-    def tool_calls(self) -> list[Call]:
-        return [Call(self.call, self.args)] if self.call else self.calls
-
-
-class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the model does after the message that carries this, and after notices."""
-
-    steps: list[Step] = []
-    on_notice: list[Step] = []
-
-
-def script(*steps: dict[str, object], on_notice: list[dict[str, object]] | None = None) -> str:
-    """Return the text to put into a prompt so that the model plays ``steps``."""
-    body = {"steps": list(steps), "on_notice": on_notice or []}
-    return "<script>" + msgspec.json.encode(body).decode() + "</script>"
+__all__ = ["Message", "ModelRequest", "ModelServer", "Tool", "script"]
 
 
 class _Function(msgspec.Struct):
@@ -126,6 +70,8 @@ class ModelRequest:
     """The client closed the connection before the answer was complete."""
     streamed: str = ""
     """The text that was written to the connection so far."""
+    gate: str | None = None
+    """The gate at which the answer has arrived, be it open or not."""
 
     @property
     def text(self) -> str:
@@ -135,63 +81,6 @@ class ModelRequest:
     @property
     def tool_names(self) -> set[str]:
         return {tool.function.name for tool in self.tools}
-
-
-def plan(messages: list[Message]) -> Iterator[Step]:
-    """Yield the step to play for this conversation, then the ones that follow it.
-
-    Raises ``msgspec.ValidationError`` when the newest script is malformed.
-    """
-    for index in reversed(range(len(messages))):
-        if messages[index].role != "user":
-            continue
-        found = _script_in(messages[index].text)
-        if found is None:
-            continue
-        played = _answers(messages[index:])
-        if played < len(found.steps):
-            return iter(found.steps[played:])
-        newest = max(i for i, message in enumerate(messages) if message.role == "user")
-        if NOTICE in messages[newest].text:
-            return iter(found.on_notice[_answers(messages[newest:]) :])
-        return iter(())
-    return iter(())
-
-
-def _answers(messages: list[Message]) -> int:
-    return sum(message.role == "assistant" for message in messages)
-
-
-def _script_in(text: str) -> Script | None:
-    start = text.find("<script>")
-    if start < 0:
-        return None
-    # Scripts nest (a supervisor's script holds its children's prompts) inside JSON
-    # strings, so the first opening tag belongs to the last closing one.
-    body = text[start + len("<script>") : text.rindex("</script>")].encode()
-    return msgspec.convert(_as_object(_decoder.decode(body)), Script)
-
-
-def _as_object(value: object) -> object:
-    return {"steps": value} if isinstance(value, list) else value
-
-
-def _fill(value: object, newest_id: str) -> object:
-    if isinstance(value, str):
-        return value.replace("{id}", newest_id)
-    if isinstance(value, dict):
-        return {key: _fill(item, newest_id) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, newest_id) for item in value]
-    return value
-
-
-def _newest_id(messages: list[Message]) -> str:
-    for message in reversed(messages):
-        shown = message.role == "tool" or NOTICE in message.text
-        if shown and (match := READABLE_ID.search(message.text)):
-            return match.group()
-    return "no-such-delegation"
 
 
 @dataclass
@@ -204,9 +93,12 @@ class ModelServer:
 
     port: int = 0
     title: str = "Scripted title"
+    title_gate: str | None = None
+    """A gate for the answers that offer no tools: a small model that takes its time."""
     requests: list[ModelRequest] = field(default_factory=list)
     _runner: web.AppRunner | None = None
     _failures: dict[str, int] = field(default_factory=dict)
+    _gates: dict[str, asyncio.Event] = field(default_factory=dict)
     _call_ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -236,6 +128,22 @@ class ModelServer:
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def open(self, gate: str) -> None:
+        """Let everything pass that waits at ``gate``, or will come to it."""
+        self._gate(gate).set()
+
+    def _gate(self, name: str) -> asyncio.Event:
+        return self._gates.setdefault(name, asyncio.Event())
+
+    async def wait_held(self, gate: str, count: int = 1, *, timeout_s: float = 20) -> None:
+        """Return when ``count`` answers have arrived at ``gate``; raises ``TimeoutError``."""
+
+        def arrived() -> int:
+            return sum(request.gate == gate for request in self.requests)
+
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: arrived() >= count)
 
     async def wait_for(
         self, wanted: Callable[[ModelRequest], bool], *, timeout_s: float = 20
@@ -284,9 +192,14 @@ class ModelServer:
         if step.hang:
             await stream.start()
             await asyncio.Event().wait()
-        newest = _newest_id(request.messages)
+        newest = newest_id(request.messages)
         if step.say is not None:
             await stream.text(step, step.say.replace("{id}", newest))
+        if step.gate is not None:
+            await stream.start()
+            request.gate = step.gate
+            await self._tell()
+            await self._gate(step.gate).wait()
         calls = step.tool_calls()
         if calls:
             await stream.calls([(f"call_{next(self._call_ids)}", call) for call in calls], newest)
@@ -295,7 +208,7 @@ class ModelServer:
     def _step(self, request: ModelRequest) -> Step:
         if not request.tools:
             # Title and compaction calls offer no tools, and quote the prompt.
-            return Step(say=self.title)
+            return Step(say=self.title, gate=self.title_gate)
         steps = plan(request.messages)
         step = next(steps, Step(say="Done."))
         if step.fail is not None and step.times is not None:
@@ -338,7 +251,7 @@ class _Stream:
 
     async def calls(self, calls: list[tuple[str, Call]], newest_id: str) -> None:
         for index, (call_id, call) in enumerate(calls):
-            arguments = msgspec.json.encode(_fill(call.args, newest_id)).decode()
+            arguments = msgspec.json.encode(fill(call.args, newest_id)).decode()
             function = {"name": call.call, "arguments": arguments}
             entry = {"index": index, "id": call_id, "type": "function", "function": function}
             await self._delta({"tool_calls": [entry]})

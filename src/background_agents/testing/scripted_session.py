@@ -1,0 +1,269 @@
+"""One session of the scripted runtime: its messages, and the loop that plays their scripts.
+
+It behaves as OpenCode's sessions were seen to behave, with timers in place of a model: the
+same events in the same order, also after errors and aborts. Knows no port but the events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from background_agents.domain.events import Usage
+from background_agents.domain.transcript import Message, ToolCall, Transcript
+from background_agents.ports import (
+    Busy,
+    Idle,
+    MessageChanged,
+    Retrying,
+    RunFailed,
+    RuntimeEvent,
+    SessionDeleted,
+    TextStreamed,
+)
+from background_agents.testing.scripts import Step, newest_id, plan
+
+FLUSH_S = 0.02
+"""After an abort the runtime is idle at once, and flushes the aborted message this much
+later: OpenCode takes 15 to 50 ms."""
+
+ABORTED = "Aborted"
+
+
+@dataclass(eq=False)
+class Entry:
+    """A message as the session stores it."""
+
+    id: str
+    role: str
+    parts: dict[str, str] = field(default_factory=dict)
+    """Text by part id. What an assistant streams is in ``pieces`` instead."""
+    hidden: bool = False
+    agent: str | None = None
+    model: str | None = None
+    answers: str | None = None
+    pieces: list[str] = field(default_factory=list)
+    tools: list[ToolCall] = field(default_factory=list)
+    finished: bool = False
+    error: str | None = None
+    aborted: bool = False
+
+    @property
+    def text(self) -> str:
+        if len(self.pieces) > 1:
+            self.pieces = ["".join(self.pieces)]
+        return "".join([*self.parts.values(), *self.pieces])
+
+    def message(self) -> Message:
+        text = self.text
+        return Message(
+            id=self.id,
+            role=self.role,
+            text=text,
+            answers=self.answers,
+            tools=tuple(self.tools),
+            finished=self.finished,
+            error=self.error,
+            aborted=self.aborted,
+            usage=Usage(output_tokens=len(text) // 4) if self.answers else Usage(),
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a session asks of its runtime."""
+
+    emit: Callable[[RuntimeEvent], None]
+    mint: Callable[[], str]
+    knows_model: Callable[[str | None], bool]
+    hold: Callable[[str, Callable[[], None]], None]
+    """Call back once a gate is open."""
+
+
+class ScriptedSession:
+    """A session whose answers are written in its prompts."""
+
+    def __init__(self, name: str, parent: str | None, rules: Rules) -> None:
+        self.name = name
+        self.parent = parent
+        self.denied: set[str] = set()
+        self.busy = False
+        self.stopped_by_user = False
+        self.entries: dict[str, Entry] = {}
+        self._rules = rules
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.Handle | None = None
+        self._flushes: list[asyncio.TimerHandle] = []
+        self._answer: Entry | None = None
+        self._refusals: dict[str, int] = {}
+
+    def transcript(self) -> Transcript:
+        return Transcript(tuple(entry.message() for entry in self.entries.values()))
+
+    def newest_of_user(self) -> Entry | None:
+        """Return the newest message that a user wrote."""
+        return next((e for e in reversed(self.entries.values()) if e.role == "user"), None)
+
+    # --- what is done to it ----------------------------------------------------
+
+    def take(self, entry: Entry, *, wake: bool = True) -> None:
+        """Store a user's message, or update the parts of the one with its id."""
+        known = self.entries.get(entry.id)
+        if known is None:
+            self.entries[entry.id] = entry
+        else:
+            known.parts.update(entry.parts)
+        self._changed(self.entries[entry.id])
+        if wake and not self.busy:
+            self.busy = True
+            self._later(self._begin)
+
+    def abort(self) -> None:
+        """End the run; the aborted message is flushed a little later."""
+        if not self.busy:
+            self._emit(Idle(self.name))
+            return
+        self._halt()
+        answer, self._answer = self._answer, None
+        self._emit(RunFailed(self.name, ABORTED, aborted=True))
+        self._emit(Idle(self.name))
+        if answer is not None:
+            self._flushes.append(self._loop.call_later(FLUSH_S, self._flush_aborted, answer))
+
+    def delete(self) -> None:
+        """Forget everything, in whatever state."""
+        self._halt()
+        for flush in self._flushes:
+            flush.cancel()
+        self._emit(SessionDeleted(self.name))
+
+    # --- the answer, by script or by hand --------------------------------------
+
+    def write(self, text: str) -> None:
+        """Stream a piece of the answer that is being written."""
+        self._current.pieces.append(text)
+        self._emit(TextStreamed(self.name))
+
+    def finish(self) -> None:
+        """End the answer: the model is done."""
+        answer, self._answer = self._current, None
+        answer.finished = True
+        self._changed(answer)
+        newest = self.newest_of_user()
+        steered = newest is not None and newest.id != answer.answers
+        self._later(self._step if steered else self._rest)
+
+    def fail(self, message: str) -> None:
+        """End the run by an error of the provider."""
+        answer, self._answer = self._current, None
+        self._halt()
+        self._emit(RunFailed(self.name, message, aborted=False))
+        self._emit(Idle(self.name))
+        answer.error = message
+        self._changed(answer)
+        self._emit(Idle(self.name))
+
+    @property
+    def _current(self) -> Entry:
+        if self._answer is None:
+            raise AssertionError(f"no answer is being written in {self.name}")
+        return self._answer
+
+    # --- the loop --------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._emit(Busy(self.name))
+        newest = self.newest_of_user()
+        model = newest.model if newest else None
+        if not self._rules.knows_model(model):
+            self._halt()
+            self._emit(RunFailed(self.name, f"Model not found: {model}.", aborted=False))
+            self._emit(Idle(self.name))
+        elif any(newest and entry.answers == newest.id for entry in self.entries.values()):
+            self._rest()  # a prompt that came again after its answer
+        else:
+            self._step()
+
+    def _step(self) -> None:
+        """Play the next step of the script as a new answer."""
+        said = list(self.entries.values())
+        steps = plan(said)
+        step = next(steps, Step(say="Done."))
+        if step.fail is not None and step.times is not None:
+            step = self._after_refusals(step, steps)
+        newest = self.newest_of_user()
+        answer = Entry(self._rules.mint(), "assistant", answers=newest.id if newest else None)
+        self._answer = self.entries[answer.id] = answer
+        self._changed(answer)
+        if step.fail is not None:
+            self.fail(step.message)
+        elif not step.hang:
+            text = (step.say or "").replace("{id}", newest_id(said))
+            self._stream(step, text, step.repeat if step.say else 0)
+
+    def _after_refusals(self, step: Step, steps: Iterable[Step]) -> Step:
+        """Tell of the retries, which take no time here, and return what follows them."""
+        for attempt in range(1, (step.times or 0) + 1):
+            self._emit(Retrying(self.name, attempt, step.message, None))
+        following = next(iter(steps), Step(say="Done."))
+        # The script counts answers, and a refused request has none.
+        return msgspec.structs.replace(following, times=None)
+
+    def _stream(self, step: Step, text: str, left: int) -> None:
+        while left:
+            count = min(step.per_chunk, left)
+            self.write(text * count)
+            left -= count
+            if left and step.every_ms:
+                delay = step.every_ms / 1000
+                self._next = self._loop.call_later(delay, self._stream, step, text, left)
+                return
+        if step.gate is None:
+            self._after_text(step)
+        else:
+            answer = self._current
+            self._rules.hold(step.gate, lambda: self._pass_gate(answer, step))
+
+    def _pass_gate(self, answer: Entry, step: Step) -> None:
+        if answer is self._answer:
+            self._after_text(step)
+
+    def _after_text(self, step: Step) -> None:
+        calls = step.tool_calls()
+        if not calls:
+            self.finish()
+            return
+        answer, self._answer = self._current, None
+        for call in calls:
+            # A tool that is denied is not offered, and OpenCode calls "invalid" instead.
+            tool = "invalid" if call.call in self.denied else call.call
+            answer.tools.append(ToolCall(tool, "completed", tool))
+        self._changed(answer)
+        self._later(self._step)
+
+    def _rest(self) -> None:
+        self.busy = False
+        self._emit(Idle(self.name))
+
+    def _halt(self) -> None:
+        self.busy = False
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _flush_aborted(self, answer: Entry) -> None:
+        answer.aborted, answer.error = True, ABORTED
+        self._changed(answer)
+        self._emit(Idle(self.name))
+
+    def _later(self, step: Callable[[], None]) -> None:
+        self._next = self._loop.call_soon(step)
+
+    def _changed(self, entry: Entry) -> None:
+        self._emit(MessageChanged(self.name, entry.message()))
+
+    def _emit(self, event: RuntimeEvent) -> None:
+        self._rules.emit(event)
