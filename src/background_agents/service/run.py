@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import (
     RuntimeRefused,
     RuntimeUnreachable,
-    StoreUnavailable,
 )
 from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
-from background_agents.domain.text import SUMMARY_CHARS, one_line, span, summary_of
+from background_agents.domain.text import span
 from background_agents.domain.transcript import Transcript, Verdict
 from background_agents.ports import (
     Busy,
@@ -35,10 +34,12 @@ from background_agents.ports import (
     SessionDeleted,
     SessionOrder,
     StreamRestored,
+    TextStreamed,
 )
 from background_agents.service import views
 from background_agents.service.context import Context
 from background_agents.service.deadlines import Deadline
+from background_agents.service.ending import Outcome, insist, store_ending
 from background_agents.service.slots import Slots
 
 log = logging.getLogger(__name__)
@@ -46,9 +47,6 @@ log = logging.getLogger(__name__)
 QUIET_LIMIT = timedelta(seconds=2)
 """After an abort OpenCode needs ~50 ms to flush the last text; forty times that is given
 before the abort is repeated, and once more before the run is taken as it is."""
-
-INSIST_FIRST, INSIST_MOST = timedelta(seconds=0.2), timedelta(seconds=30)
-"""Pauses between attempts to store an ending while the disk refuses it."""
 
 
 class SlotGranted:
@@ -71,16 +69,6 @@ class StopAsked:
 
 
 Signal = RuntimeEvent | SlotGranted | DeadlinePassed | QuietLimit | StopAsked
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended, before anything of it is stored."""
-
-    status: Status
-    text: str = ""
-    error: str | None = None
-    usage: ev.Usage = field(default_factory=ev.Usage)
 
 
 class Run:
@@ -122,6 +110,8 @@ class Run:
 
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
+        if isinstance(signal, TextStreamed):
+            return  # the transcript has it; nothing here depends on it
         if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
             self.is_ending = signal.message.finished
         self._inbox.put_nowait(signal)
@@ -324,78 +314,13 @@ class Run:
         whole = await self._context.runtime.transcript(self.session, refresh=refresh)
         return whole.since(self.delegation.prompt_message)
 
-    # --- from the outcome to the notice ------------------------------------
-
     async def _finish(self, outcome: Outcome) -> None:
-        """Artifact on disk, then state and notice in one commit, then everybody else."""
-        now = self._context.clock.now()
-        ending = _ending(outcome, now)
-        after = apply(self.delegation, ending)
-        notice = self._notice(after)
-        queued = ev.NoticeQueued(at=now, notice=notice.id)
-        after = apply(after, queued)
-        body = views.artifact_body(outcome.status, outcome.error, outcome.text)
-        await self._insist(lambda: self._context.artifacts.write(after, body))
-        change = Change(after=after, events=(ending, queued), notices=(notice,))
-        await self._insist(lambda: self._context.store.commit(change))
-        self.delegation = after
+        self.delegation, notice = await store_ending(self._context, self.delegation, outcome)
         self.committed.set()
         self._ended(self, notice, outcome.text)
 
-    def _notice(self, after: Delegation) -> Notice:
-        now = self._context.clock.now()
-        return Notice(
-            id=self._context.mint("prt"),
-            delegation=after.id,
-            supervisor=after.parent_session,
-            created_at=now,
-            status=after.status,
-            title=after.title,
-            summary=after.summary,
-            elapsed=views.elapsed(after, now),
-            error=after.error,
-        )
-
-    async def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do ``work`` until the storage takes it: an ending is never given up."""
-        pause = INSIST_FIRST
-        while True:
-            try:
-                await work()
-            except StoreUnavailable as error:
-                log.error("%s: its ending is not stored yet: %s", self.delegation.id, error)
-            else:
-                return
-            await self._context.clock.sleep(pause)
-            pause = min(pause * 2, INSIST_MOST)
-
     async def _record(self, event: ev.Event) -> None:
-        after = apply(self.delegation, event)
-        await self._insist(lambda: self._context.store.commit(Change(after=after, events=(event,))))
-        self.delegation = after
-
-
-_ENDINGS: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {
-    Status.FAILED: ev.Failed,
-    Status.TIMED_OUT: ev.TimedOut,
-    Status.STOPPED: ev.Stopped,
-    Status.INTERRUPTED: ev.Interrupted,
-}
-
-
-def _ending(outcome: Outcome, now: datetime) -> ev.Ending:
-    """Return the event that an outcome is stored as."""
-    if outcome.error is None:
-        return ev.Completed(
-            at=now,
-            summary=summary_of(outcome.text),
-            usage=outcome.usage,
-            result_chars=len(outcome.text),
-        )
-    return _ENDINGS[outcome.status](
-        at=now,
-        error=outcome.error,
-        summary=one_line(outcome.error, SUMMARY_CHARS),
-        usage=outcome.usage,
-        result_chars=len(outcome.text),
-    )
+        change = Change(after=apply(self.delegation, event), events=(event,))
+        about = self.delegation.id
+        await insist(self._context, about, lambda: self._context.store.commit(change))
+        self.delegation = change.after

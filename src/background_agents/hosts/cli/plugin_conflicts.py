@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from background_agents.domain.errors import InvalidRequest
 
@@ -86,13 +87,24 @@ def _check_file(file: Path, is_ours: Callable[[str], bool]) -> None:
 def _check_config(file: Path) -> None:
     text = read_text(file)
     for name in _plugin_names(file, text):
-        if _PACKAGE.search(name):
+        if _delegates(name, file.parent):
             quoted = json.dumps(name, ensure_ascii=False)
             line = next((n for n, line in enumerate(text.splitlines(), 1) if quoted in line), 1)
             raise InvalidRequest(
                 f'{quoted} in the "plugin" list of {file} (line {line}) is another delegation '
                 "plugin, and two would shadow each other's tools; remove that entry first."
             )
+
+
+def _delegates(entry: str, folder: Path) -> bool:
+    """Return whether an entry of a "plugin" list is a delegation plugin.
+
+    A file says so by what is in it, whatever its folder is called; a package by its name.
+    """
+    path = Path(unquote(urlsplit(entry).path)) if entry.startswith("file:") else folder / entry
+    if path.is_file():
+        return _TOOLS.search(read_text(path)) is not None
+    return _PACKAGE.search(entry) is not None
 
 
 def _plugin_names(file: Path, text: str) -> list[str]:

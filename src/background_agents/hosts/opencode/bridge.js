@@ -39,6 +39,7 @@ class Service {
   backoff = BACKOFF_MS.first
   lastWords = ""
   timer = undefined
+  ending = false
 
   constructor(options) {
     this.options = options
@@ -55,7 +56,7 @@ class Service {
     }
     this.instances.set(instance, { about, config })
     if (this.child) this.send({ method: "attach", params: about })
-    else if (!this.timer) this.start()
+    else if (!this.timer && !this.ending) this.start()
     return instance
   }
 
@@ -95,7 +96,15 @@ class Service {
     this.timer = undefined
     if (!child) return
     this.socket?.end()
-    setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref()
+    const kill = setTimeout(() => child.kill("SIGKILL"), GRACE_MS)
+    kill.unref?.()
+    // The next one starts only now: it takes over what no living process owns.
+    this.ending = true
+    child.on("exit", () => {
+      clearTimeout(kill)
+      this.ending = false
+      if (this.instances.size > 0) this.start()
+    })
   }
 
   ended(child, why, livedMs) {

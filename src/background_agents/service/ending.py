@@ -1,0 +1,108 @@
+"""From the outcome of a run to its stored ending.
+
+The order is the promise: the artifact is on disk before the state says so, and state and
+notice are one commit. An ending is never given up while the disk refuses it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation, apply
+from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.notice import Notice
+from background_agents.domain.status import Status
+from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
+from background_agents.ports import Change
+from background_agents.service import views
+from background_agents.service.context import Context
+
+log = logging.getLogger(__name__)
+
+INSIST_FIRST, INSIST_MOST = timedelta(seconds=0.2), timedelta(seconds=30)
+"""Pauses between attempts to store something while the disk refuses it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, before anything of it is stored; without an error it completed."""
+
+    status: Status
+    text: str = ""
+    error: str | None = None
+    usage: ev.Usage = field(default_factory=ev.Usage)
+
+
+async def store_ending(
+    context: Context, delegation: Delegation, outcome: Outcome
+) -> tuple[Delegation, Notice]:
+    """Store how a run ended; return the delegation as it then is, and its queued notice."""
+    now = context.clock.now()
+    ending = _event(outcome, now)
+    ended = apply(delegation, ending)
+    notice = _notice(context, ended, now)
+    queued = ev.NoticeQueued(at=now, notice=notice.id)
+    after = apply(ended, queued)
+    body = views.artifact_body(outcome.status, outcome.error, outcome.text)
+    await insist(context, after.id, lambda: context.artifacts.write(after, body))
+    change = Change(after=after, events=(ending, queued), notices=(notice,))
+    await insist(context, after.id, lambda: context.store.commit(change))
+    return after, notice
+
+
+async def insist(context: Context, about: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Do ``work`` until the storage takes it."""
+    pause = INSIST_FIRST
+    while True:
+        try:
+            await work()
+        except StoreUnavailable as error:
+            log.error("%s is not stored yet: %s", about, error)
+        else:
+            return
+        await context.clock.sleep(pause)
+        pause = min(pause * 2, INSIST_MOST)
+
+
+def _notice(context: Context, ended: Delegation, now: datetime) -> Notice:
+    return Notice(
+        id=context.mint("prt"),
+        delegation=ended.id,
+        supervisor=ended.parent_session,
+        created_at=now,
+        status=ended.status,
+        title=ended.title,
+        summary=ended.summary,
+        elapsed=views.elapsed(ended, now),
+        error=ended.error,
+    )
+
+
+_CUT_SHORT: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {
+    Status.FAILED: ev.Failed,
+    Status.TIMED_OUT: ev.TimedOut,
+    Status.STOPPED: ev.Stopped,
+    Status.INTERRUPTED: ev.Interrupted,
+}
+
+
+def _event(outcome: Outcome, now: datetime) -> ev.Ending:
+    """Return the event that an outcome is stored as."""
+    if outcome.error is None:
+        return ev.Completed(
+            at=now,
+            summary=summary_of(outcome.text),
+            usage=outcome.usage,
+            result_chars=len(outcome.text),
+        )
+    return _CUT_SHORT[outcome.status](
+        at=now,
+        error=outcome.error,
+        summary=one_line(outcome.error, SUMMARY_CHARS),
+        usage=outcome.usage,
+        result_chars=len(outcome.text),
+    )

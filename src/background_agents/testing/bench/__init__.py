@@ -1,0 +1,1 @@
+"""Measurements on a real OpenCode with the scripted model, as ``make bench`` runs them."""
