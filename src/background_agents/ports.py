@@ -91,6 +91,9 @@ class MessageChanged(RuntimeEvent, frozen=True):
 class TextStreamed(RuntimeEvent, frozen=True):
     """The assistant wrote something; also the sign of life."""
 
+    whole: bool = False
+    """A text has come to its end, and nothing came after it: most likely the last word."""
+
 
 class SessionDeleted(RuntimeEvent, frozen=True):
     """The session and its messages are gone."""

@@ -7,7 +7,6 @@ on disk; nothing of the service is asked or known.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from xml.etree import ElementTree
 import msgspec
 
 from background_agents.adapters.artifacts import Scalar, parse
-from background_agents.testing.model_server import READABLE_ID, ModelRequest, ModelServer, script
+from background_agents.testing.model_server import ModelRequest, ModelServer, script
 from background_agents.testing.opencode import OpenCode, running_opencode
 from background_agents.testing.opencode_client import Events, OpenCodeClient, Seen, StoredMessage
+from background_agents.testing.scripts import READABLE_ID
 
 T = TypeVar("T")
 
@@ -85,13 +85,13 @@ class Supervisor:
         self,
         *steps: Step,
         on_notice: Sequence[Step] = (),
-        text: str = "Go on.",
+        text: str = "",
         agent: str | None = None,
         model: str | None = None,
     ) -> int:
         """Send the user's next message and return the event position before it."""
         mark = self.stage.events.mark()
-        prompt = f"{text}\n{script(*steps, on_notice=list(on_notice))}"
+        prompt = f"{self.id} {text}\n{script(*steps, on_notice=list(on_notice))}"
         await self.stage.client.prompt(self.id, prompt, agent=agent, model=model)
         return mark
 
@@ -99,7 +99,7 @@ class Supervisor:
         self,
         *steps: Step,
         on_notice: Sequence[Step] = (),
-        text: str = "Go on.",
+        text: str = "",
         agent: str | None = None,
         model: str | None = None,
     ) -> None:
@@ -160,6 +160,11 @@ class Supervisor:
         raw = await self.stage.client.request("GET", f"/session/{self.id}/message")
         parts = [part for one in msgspec.json.decode(raw, type=list[_Stored]) for part in one.parts]
         return [notice for part in parts if (notice := _notice(part))]
+
+    @property
+    def requests(self) -> list[ModelRequest]:
+        """What this session has asked its model so far."""
+        return self.stage.asked(self.id)
 
     async def messages(self) -> list[StoredMessage]:
         return await self.stage.client.messages(self.id)
@@ -226,11 +231,16 @@ class Stage:
 
     def result(self, delegation: str) -> tuple[dict[str, Scalar], str]:
         """Return the front matter and the body of a delegation's artifact."""
-        return parse(self.artifact(delegation).read_text("utf-8"))
+        return parse(self.text(delegation))
 
-    def asked(self, text: str) -> list[ModelRequest]:
-        """Return the requests to the model whose first user message holds ``text``."""
-        return [request for request in self.model.requests if text in _first_prompt(request)]
+    def text(self, delegation: str) -> str:
+        """Return a delegation's artifact as it is, line ends included."""
+        return self.artifact(delegation).read_bytes().decode()
+
+    def asked(self, beginning: str) -> list[ModelRequest]:
+        """Return the requests of the sessions whose first prompt begins so, oldest first."""
+        asked = [request for request in self.model.requests if request.tools]
+        return [request for request in asked if _first_prompt(request).startswith(beginning)]
 
 
 def _first_prompt(request: ModelRequest) -> str:

@@ -20,6 +20,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
     NotDelegable,
+    StoreUnavailable,
     UnknownAgent,
     UnknownDelegation,
 )
@@ -50,6 +51,9 @@ GIVE_WAY = timedelta(milliseconds=50)
 """What is less urgent waits until the notice, which takes ~20 ms, has had the runtime to
 itself."""
 
+ORPHAN_SEARCH = timedelta(seconds=10)
+"""How long an orphan may go unnoticed; a look is one indexed query."""
+
 DENIED_TOOLS = (
     "delegate",
     "delegation_read",
@@ -76,13 +80,13 @@ class Delegations:
     async def start(self) -> None:
         """Take over orphans, deliver notices that are due, and begin to follow events."""
         self._unsubscribe = self._context.runtime.subscribe(self._hear)
-        for delegation in await adopt_orphans(self._context):
-            self._conduct(delegation)
-        await self._outbox.recover()
+        await self._take_over()
+        self._tasks.spawn(self._keep_looking(), "search for orphans")
 
     async def close(self) -> None:
         """Let go; runs stay as they are stored, for the next process to take over."""
-        self._unsubscribe()
+        unsubscribe, self._unsubscribe = self._unsubscribe, lambda: None
+        unsubscribe()
         await self._tasks.close()
 
     # --- operations --------------------------------------------------------
@@ -181,6 +185,21 @@ class Delegations:
         raise AssertionError("candidates for ids never end")
 
     # --- runs --------------------------------------------------------------
+
+    async def _take_over(self) -> None:
+        """Go on with what processes that died have left behind."""
+        for delegation in await adopt_orphans(self._context):
+            self._conduct(delegation)
+        await self._outbox.recover()
+
+    async def _keep_looking(self) -> None:
+        """Another process may die later, or may not be quite dead when this one starts."""
+        while True:
+            await self._context.clock.sleep(ORPHAN_SEARCH)
+            try:
+                await self._take_over()
+            except StoreUnavailable as error:
+                log.warning("orphans were not looked for: %s", error)
 
     def _conduct(self, delegation: Delegation) -> None:
         run = Run(

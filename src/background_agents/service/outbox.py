@@ -16,7 +16,12 @@ from datetime import timedelta
 import msgspec
 
 from background_agents.domain import events as ev
-from background_agents.domain.errors import DelegationError, RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.errors import (
+    DelegationError,
+    RuntimeRefused,
+    RuntimeUnreachable,
+    StoreUnavailable,
+)
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.ports import OutgoingMessage, SupervisorGone
 from background_agents.service import views
@@ -26,9 +31,10 @@ from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-COMPANIONS_LIMIT_S = 0.1
-"""How long a notice waits for delegations that have said their last word: OpenCode goes
-idle 3 to 50 ms after the message is complete."""
+COMPANIONS_LIMIT_S = 0.3
+"""How long a notice waits for delegations that have said their last word. OpenCode takes
+one snapshot of a project at a time, so of two that end together the second goes idle 60 to
+200 ms after the first."""
 
 RETRY_FIRST, RETRY_MOST = timedelta(seconds=0.25), timedelta(seconds=30)
 """Pauses between attempts to reach a supervisor; its next message cuts a pause short."""
@@ -71,7 +77,7 @@ class Outbox:
         """Deliver what a process that ended had not delivered."""
         for notice in await self._context.store.due():
             delegation = await self._context.store.get(notice.delegation)
-            if delegation is not None and is_orphan(delegation, self._context):
+            if delegation is not None and await is_orphan(delegation, self._context):
                 self.kick(notice.supervisor)
 
     async def _drain(self, supervisor: str) -> None:
@@ -84,7 +90,7 @@ class Outbox:
                     if not await self._deliver_next(supervisor) and not gate.is_set():
                         return
                     pause = RETRY_FIRST
-                except (RuntimeRefused, RuntimeUnreachable) as error:
+                except (RuntimeRefused, RuntimeUnreachable, StoreUnavailable) as error:
                     log.warning("notices for %s are not delivered yet: %s", supervisor, error)
                     await self._pause(gate, pause)
                     pause = min(pause * 2, RETRY_MOST)
@@ -101,8 +107,7 @@ class Outbox:
     async def _deliver_next(self, supervisor: str) -> bool:
         """Deliver one message; return False when nothing is due."""
         due = await self._context.store.due(supervisor)
-        if due and due[0].message is None:
-            await self._await_companions(supervisor)
+        if due and due[0].message is None and await self._companions_came(supervisor):
             due = await self._context.store.due(supervisor)
         if not due:
             return False
@@ -118,12 +123,14 @@ class Outbox:
             self._tasks.spawn(self._confirm(notice), f"receipt of {notice.id}")
         return True
 
-    async def _await_companions(self, supervisor: str) -> None:
+    async def _companions_came(self, supervisor: str) -> bool:
+        """Wait for delegations that are about to end; return whether any was."""
         ending = [asyncio.ensure_future(one.wait()) for one in self._companions(supervisor)]
         if ending:
             _, late = await asyncio.wait(ending, timeout=COMPANIONS_LIMIT_S)
             for waiter in late:
                 waiter.cancel()
+        return bool(ending)
 
     async def _assigned(self, supervisor: str, due: Sequence[Notice]) -> list[Notice]:
         """Return the notices of the next message, with its id and their text stored."""

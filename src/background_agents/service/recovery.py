@@ -6,6 +6,7 @@ ours by a commit that names us as its owner, so that of two processes only one w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -31,17 +32,18 @@ def is_alive(owner: str) -> bool:
     return pid.isdigit() and _started(int(pid)) == started != ""
 
 
-def is_orphan(delegation: Delegation, context: Context) -> bool:
+async def is_orphan(delegation: Delegation, context: Context) -> bool:
     """Return whether a delegation of this directory has lost the process that owned it."""
-    ours = delegation.directory == context.directory
-    return ours and delegation.owner != context.owner and not is_alive(delegation.owner)
+    if delegation.directory != context.directory or delegation.owner == context.owner:
+        return False
+    return not await asyncio.to_thread(is_alive, delegation.owner)
 
 
 async def adopt_orphans(context: Context) -> list[Delegation]:
     """Make every orphan ours and return them, oldest first."""
     adopted = []
     for delegation in await context.store.unfinished():
-        if not is_orphan(delegation, context):
+        if not await is_orphan(delegation, context):
             continue
         event = ev.Resumed(at=context.clock.now(), owner=context.owner)
         change = Change(after=apply(delegation, event), events=(event,))
@@ -60,7 +62,8 @@ def _started(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     except OSError:
         return _started_elsewhere(pid)
-    return fields[19]
+    # A zombie has ended, whether its parent ever notices or not (in a container: often not).
+    return "" if fields[0] in ("Z", "X") else fields[19]
 
 
 def _started_elsewhere(pid: int) -> str:

@@ -49,6 +49,9 @@ QUIET_LIMIT = timedelta(seconds=2)
 before the abort is repeated, and once more before the run is taken as it is."""
 
 
+ABORTED = "It was aborted from outside."
+
+
 class SlotGranted:
     """There is a place for this run."""
 
@@ -111,9 +114,10 @@ class Run:
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
         if isinstance(signal, TextStreamed):
-            return  # the transcript has it; nothing here depends on it
+            self.is_ending = signal.whole
+            return  # the transcript has the rest
         if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
-            self.is_ending = signal.message.finished
+            self.is_ending = self.is_ending or signal.message.finished
         self._inbox.put_nowait(signal)
 
     async def work(self) -> None:
@@ -209,11 +213,16 @@ class Run:
                 self._seen_busy = True
             case RunFailed():
                 self._failure = signal
+                if not self._seen_busy:
+                    # Refused before it began, an agent that has vanished: no idle follows.
+                    return await self._look_again()
             case Idle() if self._seen_busy or self._failure:
                 return await self._judge()
             case StreamRestored():
                 return await self._look_again()
             case SessionDeleted():
+                # OpenCode lets a deleted session run on until it is told to stop.
+                await self._abort()
                 return await self._cut_short(Status.STOPPED, "Its session was deleted.")
             case DeadlinePassed():
                 await self._quieten()
@@ -233,14 +242,15 @@ class Run:
             case Verdict.FINISHED:
                 return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
             case Verdict.ABORTED:
-                return await self._cut_short(Status.STOPPED, "It was aborted from outside.")
+                return await self._cut_short(Status.STOPPED, ABORTED)
             case Verdict.FAILED:
                 error = next(m.error for m in reversed(transcript.answers) if m.error)
                 return await self._cut_short(Status.FAILED, error or "unknown error")
+            case Verdict.GOING_ON if self._failure is not None and self._failure.aborted:
+                return await self._cut_short(Status.STOPPED, ABORTED)
             case Verdict.GOING_ON if self._failure is not None:
                 # The only trace of an unknown model: no message was ever stored.
-                kind = Status.STOPPED if self._failure.aborted else Status.FAILED
-                return await self._cut_short(kind, self._failure.message)
+                return await self._cut_short(Status.FAILED, self._failure.message)
             case Verdict.GOING_ON if not refresh:
                 return await self._judge(refresh=True)
             case Verdict.GOING_ON:
@@ -274,13 +284,16 @@ class Run:
     async def _quieten(self) -> None:
         """Abort, and wait until the last text was flushed; the second abort is the last."""
         for _ in range(2):
-            try:
-                await self._context.runtime.abort(self.session)
-            except (RuntimeRefused, RuntimeUnreachable) as error:
-                log.warning("%s could not be aborted: %s", self.delegation.id, error)
+            await self._abort()
             if await self._became_quiet():
                 return
         log.warning("%s is not quiet after two aborts", self.delegation.id)
+
+    async def _abort(self) -> None:
+        try:
+            await self._context.runtime.abort(self.session)
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            log.warning("%s could not be aborted: %s", self.delegation.id, error)
 
     async def _became_quiet(self) -> bool:
         limit = QuietLimit()

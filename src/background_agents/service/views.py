@@ -24,7 +24,9 @@ from background_agents.domain.text import (
 from background_agents.ports import Line
 
 READ_CHARS = 45_000
-"""OpenCode cuts a tool's answer at about 50,000 characters; ours says how to go on."""
+READ_BYTES, READ_LINES = 48_000, 1_900
+"""OpenCode cuts a tool's answer at 51,200 bytes of UTF-8 or 2,000 lines, whatever comes
+first; a page stays below, with room for how to go on."""
 
 LIST_CHARS = 4_000
 """About 1,000 tokens: what a list may cost the supervisor."""
@@ -104,7 +106,7 @@ def reading(found: Reading) -> str:
             f"{delegation.id} is {delegation.status} ({running_for}) and has no result yet; "
             "you are notified when it ends."
         )
-    page = text[found.offset : found.offset + READ_CHARS]
+    page = _page(text[found.offset : found.offset + READ_CHARS])
     following = found.offset + len(page)
     if not page and found.offset:
         return f"{delegation.id} has {len(text):,} characters; offset {found.offset:,} is past it."
@@ -114,6 +116,12 @@ def reading(found: Reading) -> str:
         f"{page}\n\n[Characters {found.offset:,} to {following:,} of {len(text):,}. Go on with "
         f'delegation_read("{delegation.id}", offset={following}), or read the file {found.path}]'
     )
+
+
+def _page(text: str) -> str:
+    """Return as much of the beginning of ``text`` as fits into one tool answer."""
+    lines = "".join(text.splitlines(keepends=True)[:READ_LINES])
+    return lines.encode()[:READ_BYTES].decode(errors="ignore")
 
 
 def listing(found: Listing) -> str:

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from background_agents.testing.scripts import Call, Step, fill, newest_id, plan, script
 
-__all__ = ["Message", "ModelRequest", "ModelServer", "Tool", "script"]
+__all__ = ["Message", "ModelRequest", "ModelServer", "Step", "Tool", "script"]
 
 
 class _Function(msgspec.Struct):

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -180,7 +181,7 @@ class OpenCodeClient:
 
     def __init__(self, base_url: str, directory: Path, password: str | None = None) -> None:
         self._base_url = base_url
-        self._headers = {"x-opencode-directory": str(directory), **authorization(password)}
+        self._headers = {"x-opencode-directory": quote(str(directory)), **authorization(password)}
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> OpenCodeClient:

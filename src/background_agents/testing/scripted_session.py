@@ -7,10 +7,8 @@ same events in the same order, also after errors and aborts. Knows no port but t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-
-import msgspec
 
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
@@ -117,6 +115,8 @@ class ScriptedSession:
         else:
             known.parts.update(entry.parts)
         self._changed(self.entries[entry.id])
+        if not entry.hidden:
+            self.stopped_by_user = False
         if wake and not self.busy:
             self.busy = True
             self._later(self._begin)
@@ -127,6 +127,7 @@ class ScriptedSession:
             self._emit(Idle(self.name))
             return
         self._halt()
+        self.stopped_by_user = True
         answer, self._answer = self._answer, None
         self._emit(RunFailed(self.name, ABORTED, aborted=True))
         self._emit(Idle(self.name))
@@ -140,6 +141,11 @@ class ScriptedSession:
             flush.cancel()
         self._emit(SessionDeleted(self.name))
 
+    def cut_off(self) -> None:
+        """End the run without a word or an event, as when the runtime's process dies."""
+        self._halt()
+        self._answer = None
+
     # --- the answer, by script or by hand --------------------------------------
 
     def write(self, text: str) -> None:
@@ -152,9 +158,7 @@ class ScriptedSession:
         answer, self._answer = self._current, None
         answer.finished = True
         self._changed(answer)
-        newest = self.newest_of_user()
-        steered = newest is not None and newest.id != answer.answers
-        self._later(self._step if steered else self._rest)
+        self._later(self._go_on)
 
     def fail(self, message: str) -> None:
         """End the run by an error of the provider."""
@@ -182,8 +186,15 @@ class ScriptedSession:
             self._halt()
             self._emit(RunFailed(self.name, f"Model not found: {model}.", aborted=False))
             self._emit(Idle(self.name))
-        elif any(newest and entry.answers == newest.id for entry in self.entries.values()):
-            self._rest()  # a prompt that came again after its answer
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answer what came in meanwhile, or rest; a prompt that came again has its answer."""
+        newest = self.newest_of_user()
+        if any(newest and entry.answers == newest.id for entry in self.entries.values()):
+            self.busy = False
+            self._emit(Idle(self.name))
         else:
             self._step()
 
@@ -204,13 +215,11 @@ class ScriptedSession:
             text = (step.say or "").replace("{id}", newest_id(said))
             self._stream(step, text, step.repeat if step.say else 0)
 
-    def _after_refusals(self, step: Step, steps: Iterable[Step]) -> Step:
+    def _after_refusals(self, step: Step, steps: Iterator[Step]) -> Step:
         """Tell of the retries, which take no time here, and return what follows them."""
         for attempt in range(1, (step.times or 0) + 1):
             self._emit(Retrying(self.name, attempt, step.message, None))
-        following = next(iter(steps), Step(say="Done."))
-        # The script counts answers, and a refused request has none.
-        return msgspec.structs.replace(following, times=None)
+        return next(steps, Step(say="Done."))
 
     def _stream(self, step: Step, text: str, left: int) -> None:
         while left:
@@ -243,10 +252,6 @@ class ScriptedSession:
             answer.tools.append(ToolCall(tool, "completed", tool))
         self._changed(answer)
         self._later(self._step)
-
-    def _rest(self) -> None:
-        self.busy = False
-        self._emit(Idle(self.name))
 
     def _halt(self) -> None:
         self.busy = False

@@ -25,7 +25,7 @@ once the test has called ``open(NAME)``. What passes the same gate ends at one m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -73,9 +73,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_notice: list[Step] = []
 
 
-def script(*steps: dict[str, object], on_notice: list[dict[str, object]] | None = None) -> str:
+def script(*steps: Mapping[str, object], on_notice: Sequence[Mapping[str, object]] = ()) -> str:
     """Return the text to put into a prompt so that the model plays ``steps``."""
-    body = {"steps": list(steps), "on_notice": on_notice or []}
+    body = {"steps": list(steps), "on_notice": list(on_notice)}
     return "<script>" + msgspec.json.encode(body).decode() + "</script>"
 
 

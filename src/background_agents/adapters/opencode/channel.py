@@ -102,16 +102,26 @@ class OpenCodeChannel:
 
     def _hear(self, event: RuntimeEvent) -> None:
         if isinstance(event, RunFailed) and event.aborted:
-            newest = self._reader.newest_user.get(event.session)
-            self._stopped_by_user[event.session] = newest.id if newest else ""
+            self._hold_back(event.session)
         elif isinstance(event, SessionDeleted):
             self._stopped_by_user.pop(event.session, None)
+        elif isinstance(event, MessageChanged) and event.message.aborted:
+            # An abort before the model was asked is told by the message alone.
+            if event.message.id > self._newest_known(event.session):
+                self._hold_back(event.session)
         elif isinstance(event, MessageChanged) and event.message.role == "user":
             if awaited := self._awaited.get(event.message.id):
                 awaited.set()
             # Ids sort by time: an older message that changes is not the user speaking.
             elif event.message.id > self._stopped_by_user.get(event.session, "~"):
                 del self._stopped_by_user[event.session]
+
+    def _hold_back(self, session: str) -> None:
+        self._stopped_by_user[session] = self._newest_known(session)
+
+    def _newest_known(self, session: str) -> str:
+        newest = self._reader.newest_user.get(session)
+        return newest.id if newest else ""
 
 
 def _as_user_chose(newest: wire.MessageInfo | None) -> dict[str, object]:

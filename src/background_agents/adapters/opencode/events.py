@@ -125,7 +125,8 @@ class EventReader:
         part = _decode(raw, wire.PartProperties).part
         if live := self.live.get(part.session_id):
             live.part(part)
-            self._emit(TextStreamed(part.session_id))
+            if live.is_answer(part.message_id) and not part.bookkeeping:
+                self._emit(TextStreamed(part.session_id, part.whole))
 
     def _part_removed(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.PartRemovedProperties)

@@ -96,6 +96,11 @@ class LiveSession:
         info = self._infos.get(message)
         return None if info is None else self._as_message(info)
 
+    def is_answer(self, message: str) -> bool:
+        """Whether the message is known as the assistant's."""
+        info = self._infos.get(message)
+        return info is not None and info.role == "assistant"
+
     def transcript(self) -> Transcript:
         # Ids sort by time, and a merge may bring older messages after newer ones.
         return Transcript(tuple(self._as_message(self._infos[key]) for key in sorted(self._infos)))

@@ -76,6 +76,10 @@ class ToolState(Struct):
     title: str | None = None
 
 
+class Span(Struct):
+    end: float | None = None
+
+
 class Part(Struct):
     """A part of a message: text, reasoning, a tool call, or one that is skipped."""
 
@@ -87,6 +91,17 @@ class Part(Struct):
     tool: str = ""
     state: ToolState = msgspec.field(default_factory=ToolState)
     synthetic: bool = False
+    time: Span = msgspec.field(default_factory=Span)
+
+    @property
+    def bookkeeping(self) -> bool:
+        """Whether OpenCode and not the agent wrote it."""
+        return self.type in ("step-start", "step-finish", "snapshot", "patch")
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is a text that has come to its end."""
+        return self.type == "text" and self.time.end is not None
 
 
 class StoredMessage(Struct):

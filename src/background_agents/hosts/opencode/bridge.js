@@ -52,7 +52,8 @@ class Service {
       instance,
       directory: context.directory,
       worktree: context.worktree,
-      base_url: String(config.baseUrl ?? ""),
+      // The client's own base URL is wrong on 1.15, where a server listens elsewhere.
+      base_url: String(context.serverUrl ?? config.baseUrl ?? ""),
     }
     this.instances.set(instance, { about, config })
     if (this.child) this.send({ method: "attach", params: about })
@@ -165,11 +166,11 @@ class Service {
   }
 
   async fetch({ instance, method, path, body, over_http, headers }) {
-    const { config } = this.instances.get(instance) ?? {}
+    const { about, config } = this.instances.get(instance) ?? {}
     if (!config) throw new Error(`instance ${instance} was disposed`)
     const all = new Headers(config.headers)
     for (const [name, value] of Object.entries(headers ?? {})) all.set(name, value)
-    const request = new Request(new URL(path, config.baseUrl), {
+    const request = new Request(new URL(path, over_http ? about.base_url : config.baseUrl), {
       method,
       headers: all,
       body: body == null ? undefined : JSON.stringify(body),

@@ -1,0 +1,163 @@
+"""What every ``SupervisorChannel`` does."""
+
+from __future__ import annotations
+
+import pytest
+
+from background_agents.ports import (
+    OutgoingMessage,
+    SupervisorGone,
+    TextStreamed,
+)
+from background_agents.testing.contracts.stage import (
+    AGENT,
+    MODEL,
+    OTHER_AGENT,
+    OTHER_MODEL,
+    Heard,
+    Stage,
+    StoredMessage,
+    listening,
+    mint,
+)
+from background_agents.testing.scripts import script
+
+NOTICE = "<task-notification>\n<task-id>brave-amber-otter</task-id>\n</task-notification>"
+
+
+class SupervisorChannelContract:
+    """Subclass, name it ``Test...``, and give a fixture ``stage``.
+
+    All tests run on one event loop per module, so that stages may share what is slow.
+    """
+
+    pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+    # --- steps -------------------------------------------------------------------
+
+    async def supervisor(
+        self, stage: Stage, heard: Heard, *, agent: str = AGENT, model: str = MODEL
+    ) -> str:
+        """Return a session in which a user has said something and was answered."""
+        session = await stage.new_session()
+        said = script({"say": "Hello."}, on_notice=[{"say": "Noticed."}])
+        await stage.user_says(session, said, agent=agent, model=model)
+        await heard.answered(session)
+        return session
+
+    async def stored(self, stage: Stage, message: OutgoingMessage) -> list[StoredMessage]:
+        """Return the stored messages with the id of ``message``."""
+        found = await stage.stored(message.session)
+        return [one for one in found if one.id == message.message]
+
+    async def answers(self, stage: Stage, message: OutgoingMessage) -> int:
+        """Count the answers that the message has got."""
+        found = await stage.stored(message.session)
+        return sum(one.answers == message.message for one in found)
+
+    async def abort(self, stage: Stage, heard: Heard, session: str, *, early: bool) -> None:
+        """Let the user begin something endless, and abort it, maybe before it says a word."""
+        await stage.runtime.transcript(session, refresh=True)  # followed from here on
+        spoken = len(heard.of(session, TextStreamed))
+        endless = script({"say": "and ", "repeat": 10_000, "every_ms": 5})
+        await stage.user_says(session, endless, agent=AGENT, model=MODEL)
+        await heard.until(lambda: heard.works(session))
+        if not early:
+            await heard.until(lambda: len(heard.of(session, TextStreamed)) > spoken + 5)
+        await stage.runtime.abort(session)
+        await heard.aborted(session)
+        stage.runtime.release(session)
+
+    # --- deliveries --------------------------------------------------------------
+
+    async def test_a_delivered_message_is_in_the_transcript(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            message = outgoing(session, NOTICE, NOTICE.replace("otter", "lynx"))
+            await stage.channel.deliver(message)
+            (stored,) = await self.stored(stage, message)
+        assert tuple((part.id, part.text) for part in stored.parts) == message.parts
+
+    async def test_its_parts_are_hidden_from_the_human(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            message = outgoing(session, NOTICE)
+            await stage.channel.deliver(message)
+            (stored,) = await self.stored(stage, message)
+        assert all(part.hidden for part in stored.parts)
+
+    async def test_the_same_ids_again_leave_one_copy_and_one_answer(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            message = outgoing(session, NOTICE)
+            await stage.channel.deliver(message)
+            await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
+            await stage.channel.deliver(message)
+            later = outgoing(session, NOTICE.replace("otter", "lynx"))
+            await stage.channel.deliver(later)
+            await heard.until(lambda: heard.has_answer_to(later.message, finished=True))
+        (stored,) = await self.stored(stage, message)
+        assert len(stored.parts) == 1
+        assert await self.answers(stage, message) == 1
+
+    async def test_an_idle_supervisor_wakes(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            message = outgoing(session, NOTICE)
+            await stage.channel.deliver(message)
+            await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
+        assert (await stage.runtime.transcript(session, refresh=True)).result == "Noticed."
+        stage.runtime.release(session)
+
+    async def test_a_new_session_that_never_spoke_can_be_reached(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            message = outgoing(await stage.new_session(), NOTICE)
+            await stage.channel.deliver(message)
+            assert len(await self.stored(stage, message)) == 1
+            await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
+
+    async def test_the_agent_and_model_stay_what_the_user_had_chosen(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard, agent=OTHER_AGENT, model=OTHER_MODEL)
+            message = outgoing(session, NOTICE)
+            await stage.channel.deliver(message)
+            (stored,) = await self.stored(stage, message)
+        assert (stored.agent, stored.model) == (OTHER_AGENT, OTHER_MODEL)
+
+    # --- a user who stops, or leaves ---------------------------------------------
+
+    @pytest.mark.parametrize("early", [True, False])
+    async def test_a_supervisor_that_was_stopped_does_not_wake_until_its_user_speaks(
+        self, stage: Stage, early: bool
+    ) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            await self.abort(stage, heard, session, early=early)
+            first, second = outgoing(session, NOTICE), outgoing(session, NOTICE)
+            for message in (first, second):
+                await stage.channel.deliver(message)
+                assert len(await self.stored(stage, message)) == 1
+                assert not (await stage.runtime.state(session)).busy
+            said = script({"say": "Back again."}, on_notice=[{"say": "Noticed."}])
+            spoken = await stage.user_says(session, said, agent=AGENT, model=MODEL)
+            await heard.until(lambda: heard.has_answer_to(spoken, finished=True))
+            assert await self.answers(stage, first) == await self.answers(stage, second) == 0
+            third = outgoing(session, NOTICE)
+            await stage.channel.deliver(third)
+            await heard.until(lambda: heard.has_answer_to(third.message, finished=True))
+
+    async def test_a_supervisor_that_is_gone_is_said_to_be(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+        await stage.delete_session(session)
+        with pytest.raises(SupervisorGone, match=session):
+            await stage.channel.deliver(outgoing(session, NOTICE))
+
+    async def test_a_toast_without_a_screen_does_no_harm(self, stage: Stage) -> None:
+        await stage.channel.toast("Delegation completed", "brave-amber-otter", "success")
+
+
+def outgoing(session: str, *texts: str) -> OutgoingMessage:
+    """Return a message with a part for each text."""
+    parts = tuple((mint("prt"), text) for text in texts)
+    return OutgoingMessage(session=session, message=mint("msg"), parts=parts)

@@ -1,0 +1,283 @@
+"""A runtime and a channel without a process: agents that do what their prompts say.
+
+Both pass the contract suites of the real ones. A prompt carries its script (see
+``scripts``); a test may also write the answers by hand, lose events, and make either end
+fail. They take no time of their own, so that a thousand active sessions cost little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from background_agents.domain.errors import (
+    DelegationError,
+    RuntimeRefused,
+    RuntimeUnreachable,
+)
+from background_agents.domain.transcript import Transcript
+from background_agents.ports import (
+    Agent,
+    Listener,
+    OutgoingMessage,
+    Prompt,
+    RunFailed,
+    RunState,
+    RuntimeEvent,
+    SessionOrder,
+    StreamRestored,
+    SupervisorGone,
+)
+from background_agents.testing.scripted_session import Entry, Rules, ScriptedSession
+from background_agents.testing.waiting import Changes, Gate
+
+AGENTS = (
+    Agent("build", "Does everything."),
+    Agent("explore", "Reads."),
+    Agent("plan", "Reads and plans."),
+    Agent("title", "Writes titles.", delegable=False),
+)
+
+MODELS = ("scripted/one", "scripted/two", "scripted/small")
+
+
+class ScriptedRuntime:
+    """``AgentRuntime`` whose agents are timers."""
+
+    def __init__(self, agents: Sequence[Agent] = AGENTS, models: Sequence[str] = MODELS) -> None:
+        self.offered = list(agents)
+        """The agents that a refresh finds."""
+        self.failure: DelegationError | None = None
+        """Raised by every coroutine that would ask the runtime, until it is None again."""
+        self.description: tuple[str, str] | None = None
+        """What the small model says; None while none is configured."""
+        self.sessions: dict[str, ScriptedSession] = {}
+        self._known: list[Agent] = []
+        self._listeners: list[Listener] = []
+        self._kept: dict[str, ScriptedSession] = {}
+        self._losing = False
+        self._missed: dict[str, Transcript] = {}
+        self._gates: dict[str, Gate] = {}
+        self._numbers = itertools.count(1)
+        self._rules = Rules(
+            emit=self.emit,
+            mint=lambda: f"msg_answer{next(self._numbers):06}",
+            knows_model=lambda model: model is None or model in models,
+            hold=lambda name, passed: self._gate(name).hold(passed),
+        )
+
+    # --- the port --------------------------------------------------------------
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See ``AgentRuntime``."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
+        """See ``AgentRuntime``."""
+        if refresh or not self._known:
+            self._check()
+            self._known = list(self.offered)
+        return self._known
+
+    async def lineage(self, session: str) -> tuple[str, ...]:
+        """See ``AgentRuntime``."""
+        self._check()
+        chain = [self._session(session)]
+        while (parent := chain[-1].parent) is not None:
+            chain.append(self._session(parent))
+        return tuple(one.name for one in chain)
+
+    async def open_session(self, order: SessionOrder) -> str:
+        """See ``AgentRuntime``."""
+        self._check()
+        name = self.add_session(self._session(order.parent).name)
+        self.sessions[name].denied.update(order.denied_tools)
+        return name
+
+    async def prompt(self, session: str, prompt: Prompt) -> None:
+        """See ``AgentRuntime``."""
+        self._check()
+        found = self._kept[session] = self._session(session)
+        if prompt.agent not in {agent.name for agent in self.offered}:
+            # As in OpenCode: accepted, never begun, and told by this event alone.
+            words = f'Agent not found: "{prompt.agent}".'
+            refused = RunFailed(session, words, aborted=False)
+            asyncio.get_running_loop().call_soon(self.emit, refused)
+            return
+        found.denied.update(prompt.denied_tools)
+        parts = {f"prt_{prompt.message}": prompt.text}
+        found.take(Entry(prompt.message, "user", parts, agent=prompt.agent, model=prompt.model))
+
+    async def abort(self, session: str) -> None:
+        """See ``AgentRuntime``."""
+        self._check()
+        if session in self.sessions:
+            self.sessions[session].abort()
+
+    async def state(self, session: str) -> RunState:
+        """See ``AgentRuntime``."""
+        self._check()
+        found = self.sessions.get(session)
+        return RunState(exists=found is not None, busy=found is not None and found.busy)
+
+    async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
+        """See ``AgentRuntime``."""
+        if refresh or session not in self._kept:
+            self._check()
+            self._kept[session] = self._session(session)
+            self._missed.pop(session, None)
+        return self._missed.get(session) or self._kept[session].transcript()
+
+    def release(self, session: str) -> None:
+        """See ``AgentRuntime``."""
+        self._kept.pop(session, None)
+        self._missed.pop(session, None)
+
+    async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
+        """See ``AgentRuntime``."""
+        self._check()
+        return self.description
+
+    # --- what a test does to it ------------------------------------------------
+
+    def add_session(self, parent: str | None = None) -> str:
+        """Create a session, as a user does, and return its id."""
+        name = f"ses_{next(self._numbers):06}"
+        self.sessions[name] = ScriptedSession(name, parent, self._rules)
+        return name
+
+    def user_says(
+        self, session: str, text: str, *, agent: str = "build", model: str = MODELS[0]
+    ) -> str:
+        """Send a message as the session's user, and return its id."""
+        message = f"msg_user{next(self._numbers):06}"
+        entry = Entry(message, "user", {f"prt_{message}": text}, agent=agent, model=model)
+        self._session(session).take(entry)
+        return message
+
+    def delete_session(self, session: str) -> None:
+        """Delete a session; those below it go first."""
+        for below in [one.name for one in self.sessions.values() if one.parent == session]:
+            self.delete_session(below)
+        self.sessions.pop(session).delete()
+
+    def open(self, gate: str) -> None:
+        """Let everything pass that waits at ``gate``, or will come to it."""
+        self._gate(gate).open()
+
+    def emit(self, event: RuntimeEvent) -> None:
+        """Tell every listener of an event, unless events are being lost."""
+        if self._losing:
+            return
+        self._missed.pop(event.session, None)
+        for listener in tuple(self._listeners):
+            listener(event)
+
+    @contextmanager
+    def losing_events(self) -> Iterator[None]:
+        """Within the block nothing is heard; at its end the stream is restored."""
+        self._losing = True
+        self._missed = {name: one.transcript() for name, one in self._kept.items()}
+        try:
+            yield
+        finally:
+            self._losing = False
+        self.emit(StreamRestored(""))
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def _session(self, name: str) -> ScriptedSession:
+        if name not in self.sessions:
+            raise RuntimeRefused(f"There is no session {name}.")
+        return self.sessions[name]
+
+    def _gate(self, name: str) -> Gate:
+        return self._gates.setdefault(name, Gate())
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """How a delivery goes wrong."""
+
+    error: DelegationError
+    arrives: bool
+    """The message is stored all the same, and only the receipt is missing."""
+
+
+class ScriptedChannel:
+    """``SupervisorChannel`` into the sessions of a ``ScriptedRuntime``."""
+
+    def __init__(self, runtime: ScriptedRuntime) -> None:
+        self.attempts: list[OutgoingMessage] = []
+        """Every message that was to be delivered, each time."""
+        self.toasts: list[tuple[str, str, str]] = []
+        self.changes = Changes()
+        """Tells of each attempt, delivery and toast."""
+        self._runtime = runtime
+        self._mishaps: list[Mishap] = []
+        self._held = Gate()
+        self._held.open()
+
+    async def deliver(self, message: OutgoingMessage) -> None:
+        """See ``SupervisorChannel``."""
+        self.attempts.append(message)
+        self.changes.tell()
+        passed = asyncio.Event()
+        self._held.hold(passed.set)
+        await passed.wait()
+        mishap = self._mishaps.pop(0) if self._mishaps else None
+        if mishap is None or mishap.arrives:
+            self._store(message)
+        if mishap is not None:
+            raise mishap.error
+        self.changes.tell()
+
+    async def toast(self, title: str, message: str, variant: str) -> None:
+        """See ``SupervisorChannel``."""
+        self.toasts.append((title, message, variant))
+        self.changes.tell()
+
+    def fail(self, times: int = 1, *, arrives: bool = False) -> None:
+        """Let the next deliveries end as if OpenCode did not answer."""
+        error = RuntimeUnreachable("The supervisor's OpenCode does not answer.")
+        self._mishaps += [Mishap(error, arrives)] * times
+
+    def hold(self) -> None:
+        """Let deliveries hang from now on."""
+        self._held = Gate()
+
+    def let_go(self) -> None:
+        """Let those that hang, and all later ones, go on."""
+        self._held.open()
+
+    def delivered(self, session: str) -> list[tuple[str, ...]]:
+        """Return the hidden messages of a session, each as the texts of its parts."""
+        found = self._runtime.sessions.get(session)
+        entries = found.entries.values() if found else ()
+        return [tuple(entry.parts.values()) for entry in entries if entry.hidden]
+
+    async def until_delivered(self, session: str, count: int) -> list[tuple[str, ...]]:
+        """Return ``delivered(session)`` once that many messages have arrived."""
+        await self.changes.until(lambda: len(self.delivered(session)) >= count)
+        return self.delivered(session)
+
+    def _store(self, message: OutgoingMessage) -> None:
+        session = self._runtime.sessions.get(message.session)
+        if session is None:
+            raise SupervisorGone(f"The session {message.session} no longer exists.")
+        newest = session.newest_of_user()
+        entry = Entry(
+            message.message,
+            "user",
+            dict(message.parts),
+            hidden=True,
+            agent=newest.agent if newest else None,
+            model=newest.model if newest else None,
+        )
+        session.take(entry, wake=not session.stopped_by_user)

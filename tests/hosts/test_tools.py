@@ -1,0 +1,147 @@
+"""The tools as the model meets them: their definitions, and answers to bad input."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from background_agents.config import Settings
+from background_agents.domain.errors import InvalidRequest
+from background_agents.domain.ids import SortableIds
+from background_agents.hosts.opencode.tools import TOOLS_FILE, Answer, definitions, run_tool
+from background_agents.service.context import Context
+from background_agents.service.delegations import Delegations
+from background_agents.testing.clock import ManualClock
+from background_agents.testing.memory import MemoryArtifacts, MemoryStore
+from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
+
+
+class Tools:
+    """The tools of a service on fakes."""
+
+    def __init__(self) -> None:
+        self.runtime = ScriptedRuntime()
+        self.supervisor = self.runtime.add_session()
+        self.store = MemoryStore()
+        context = Context(
+            runtime=self.runtime,
+            channel=ScriptedChannel(self.runtime),
+            store=self.store,
+            artifacts=MemoryArtifacts(),
+            clock=ManualClock(),
+            ids=SortableIds(random.Random(1)),
+            project="p1",
+            directory="/src/project",
+            owner="me",
+        )
+        self.service = Delegations(context, Settings())
+
+    async def call(self, tool: str, **args: object) -> Answer:
+        return await self.call_raw(tool, json.dumps(args).encode())
+
+    async def call_raw(self, tool: str, args: bytes) -> Answer:
+        return await run_tool(self.service, self.supervisor, tool, msgspec.Raw(args))
+
+
+@pytest.fixture
+async def tools() -> AsyncIterator[Tools]:
+    tools = Tools()
+    await tools.service.start()
+    yield tools
+    await tools.service.close()
+
+
+# --- definitions -------------------------------------------------------------------
+
+
+def test_the_file_that_the_bridge_reads_says_the_same() -> None:
+    assert json.loads(TOOLS_FILE.read_text("utf-8")) == definitions()
+
+
+@pytest.mark.parametrize(
+    ("tool", "required", "optional"),
+    [
+        ("delegate", ["prompt", "agent"], ["timeout_minutes", "model"]),
+        ("delegation_read", ["id"], ["offset"]),
+        ("delegation_list", [], []),
+    ],
+)
+def test_optional_arguments_are_not_required(
+    tool: str, required: list[str], optional: list[str]
+) -> None:
+    schema = msgspec.convert(definitions()[tool]["schema"], dict[str, object])
+    assert schema["required"] == required
+    assert list(msgspec.convert(schema["properties"], dict[str, object])) == required + optional
+    assert schema["additionalProperties"] is False
+
+
+def test_every_tool_and_argument_is_described_in_plain_json_schema() -> None:
+    for about in definitions().values():
+        assert about["description"]
+        schema = msgspec.convert(about["schema"], dict[str, object])
+        for argument in msgspec.convert(schema["properties"], dict[str, dict[str, str]]).values():
+            assert set(argument) == {"type", "description"}
+            assert argument["type"] in {"string", "number", "integer"}
+
+
+# --- calls -------------------------------------------------------------------------
+
+
+async def test_delegating_answers_with_the_id(tools: Tools) -> None:
+    answer = await tools.call("delegate", prompt="Find out.", agent="build")
+    assert str(answer.metadata["id"]) in answer.output
+    assert str(answer.metadata["id"]) in answer.title
+
+
+async def test_null_is_as_good_as_leaving_it_out(tools: Tools) -> None:
+    await tools.call(
+        "delegate", prompt="Find out.", agent="build", timeout_minutes=None, model=None
+    )
+
+
+async def test_a_number_in_quotes_is_a_number(tools: Tools) -> None:
+    answer = await tools.call("delegate", prompt="Find out.", agent="build", timeout_minutes="0.5")
+    assert "time limit 30s" in answer.output
+
+
+async def test_reading_what_runs_and_listing_it(tools: Tools) -> None:
+    name = (await tools.call("delegate", prompt="Find out.", agent="build")).metadata["id"]
+    assert "no result yet" in (await tools.call("delegation_read", id=name)).output
+    assert str(name) in (await tools.call("delegation_list")).output
+
+
+@pytest.mark.parametrize(
+    ("tool", "args"),
+    [
+        ("delegate", b"{}"),
+        ("delegate", b"null"),
+        ("delegate", b"[]"),
+        ("delegate", b'"do it"'),
+        ("delegate", b'{"prompt": "x"}'),
+        ("delegate", b'{"prompt": {"a": 1}, "agent": "build"}'),
+        ("delegate", b'{"prompt": "x", "agent": "build", "timeout_minutes": "soon"}'),
+        ("delegate", b'{"prompt": "x", "agent": "build", "timeout_minutes": "nan"}'),
+        ("delegate", b'{"prompt": "x", "agent": "build", "model": "gpt"}'),
+        ("delegate", b'{"prompt": "x", "agent": "nobody"}'),
+        ("delegation_read", b"{}"),
+        ("delegation_read", b'{"id": 3}'),
+        ("delegation_read", b'{"id": "brave-amber-otter", "offset": 1.5}'),
+        ("delegation_read", b'{"id": "../../etc/passwd"}'),
+        ("delegation_read", b'{"id": "brave-amber-otter"}'),
+        ("delegation_list", b"not json"),
+        ("delegation_peek", b"{}"),
+    ],
+)
+async def test_bad_input_is_answered_in_one_sentence_and_changes_nothing(
+    tools: Tools, tool: str, args: bytes
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await tools.call_raw(tool, args)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    assert 10 < len(sentence) < 300
+    assert await tools.store.unfinished() == []

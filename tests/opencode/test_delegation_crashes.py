@@ -1,0 +1,163 @@
+"""Processes that die: the service, its interpreter, OpenCode itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from plays import Stage, Supervisor, call, delegate, say, staged
+
+from background_agents.testing.model_server import ModelServer
+from background_agents.testing.opencode import OpenCode
+from background_agents.testing.opencode_home import Home, find_binary
+
+pytestmark = pytest.mark.opencode
+
+
+async def service_pid(opencode: OpenCode) -> int:
+    """Return the pid of the service that this OpenCode has started."""
+    asking = await asyncio.create_subprocess_exec(
+        *("pgrep", "-P", str(opencode.pid), "-f", "background_agents"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asking.communicate()
+    (pid,) = out.split()
+    return int(pid)
+
+
+@asynccontextmanager
+async def restarted(stage: Stage) -> AsyncIterator[Stage]:
+    """Start a killed OpenCode again, as its user does: the project is opened anew."""
+    await stage.opencode.start()
+    async with stage.opencode.client() as client, client.events() as events:
+        yield Stage(stage.model, stage.opencode, client, events)
+
+
+async def answer_after_restart(supervisor: Supervisor, tool: str) -> str:
+    """Call a tool until the service is back, and return the first real answer."""
+    for tries in range(1, 20):
+        await supervisor.turn(call(tool), say("Tried."))
+        answer = (await supervisor.outputs(tool, tries))[-1]
+        if "is not running" not in answer:
+            return answer
+    raise AssertionError(answer)
+
+
+async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
+    """The bridge restarts it, and it knows all that was."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("Before.", say("Done before.")), say("Off."))
+        (before,) = await supervisor.delegated()
+        await supervisor.settled()
+        old = await service_pid(stage.opencode)
+
+        os.kill(old, signal.SIGKILL)
+        listed = await answer_after_restart(supervisor, "delegation_list")
+        await supervisor.turn(delegate("After.", say("Done after.")), say("Off."))
+        after = (await supervisor.delegated(2))[-1]
+        notices = await supervisor.settled(2)
+
+        assert await service_pid(stage.opencode) != old
+        assert f"- {before} [completed, unread]" in listed
+        assert [notice.id for notice in notices] == [before, after]
+        assert stage.result(after)[1] == "Done after."
+
+
+async def test_a_service_killed_in_mid_run_finishes_the_delegation(tmp_path: Path) -> None:
+    """OpenCode and the child live on: the new service takes over and brings the result."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        task = delegate("Survive.", say("Survived.", gate="restart"))
+        await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+        (name,) = await supervisor.delegated()
+        await stage.model.wait_held("restart")
+
+        os.kill(await service_pid(stage.opencode), signal.SIGKILL)
+        listed = await answer_after_restart(supervisor, "delegation_list")
+        stage.model.open("restart")
+        (notice,) = await supervisor.settled()
+
+        assert f"- {name} [running]" in listed
+        assert (notice.id, notice.fields["status"]) == (name, "completed")
+        assert stage.result(name)[1] == "Survived."
+
+
+async def test_a_missing_python_is_said_and_opencode_works_on(tmp_path: Path) -> None:
+    """A tool answers with one clear sentence; OpenCode never breaks or waits."""
+    binary = find_binary()
+    home = Home(tmp_path, binary.version)
+    async with ModelServer() as model:
+        home.create(model.base_url)
+        shim = home.install_plugin()
+        shim.write_text(shim.read_text().replace(sys.executable, "/nowhere/bin/python"))
+        opencode = OpenCode(binary, home)
+        await opencode.start()
+        try:
+            async with opencode.client() as client, client.events() as events:
+                stage = Stage(model, opencode, client, events)
+                supervisor = await stage.supervisor()
+                await supervisor.turn(
+                    delegate("Try.", say("Never.")), call("delegation_list"), say("I go on alone.")
+                )
+                answers = [
+                    *await supervisor.outputs("delegate"),
+                    *await supervisor.outputs("delegation_list"),
+                ]
+                newest = (await supervisor.messages())[-1]
+        finally:
+            await opencode.end()
+
+    for answer in answers:
+        assert answer.startswith("The background-agents service is not running")
+        assert "/nowhere/bin/python" in answer or "ENOENT" in answer
+        assert "background-agents install" in answer
+        assert "\n" not in answer
+    assert newest.text == "I go on alone."
+
+
+@pytest.mark.main_path
+async def test_opencode_killed_in_mid_run_leaves_one_notice(tmp_path: Path) -> None:
+    """Cut off in the middle: after the restart the delegation ends, and is told of once."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        text = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
+        await supervisor.turn(delegate("Be cut off.", text), say("Off."))
+        (name,) = await supervisor.delegated()
+        await stage.model.wait_held("never opened")
+
+        await stage.opencode.kill()
+        async with restarted(stage) as again:
+            after = Supervisor(supervisor.id, again)
+            await after.turn(call("delegation_list"), say("Back."), on_notice=[say("Noted.")])
+            (notice,) = await after.settled()
+            await after.turn(call("delegation_read", id=name), say("Read."))
+
+            assert notice.id == name
+            assert notice.fields["status"] in {"interrupted", "completed"}
+            assert notice.fields["remaining"] == "0"
+            assert len(await after.stored_notices()) == 1
+            assert name in (await after.outputs("delegation_read"))[0]
+
+
+async def test_opencode_killed_after_the_result_keeps_it(tmp_path: Path) -> None:
+    """Nothing that had ended is told again, and all of it is still there."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("End.", say("The end.")), say("Off."))
+        (name,) = await supervisor.delegated()
+        await supervisor.settled()
+
+        await stage.opencode.kill()
+        async with restarted(stage) as again:
+            after = Supervisor(supervisor.id, again)
+            await after.turn(call("delegation_read", id=name), say("Back."))
+
+            assert (await after.outputs("delegation_read"))[0].endswith("\n\nThe end.")
+            assert len(await after.stored_notices()) == 1

@@ -1,0 +1,99 @@
+"""OpenCode over the bridge passes the suites for runtimes and channels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.opencode.transport_bridge import PORTLESS_URL, BridgeTransport
+from background_agents.ports import StreamRestored
+from background_agents.rpc.connection import Connection
+from background_agents.testing.bridge import BridgePeer
+from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
+from background_agents.testing.contracts.stage import listening, new_child, prompt
+from background_agents.testing.model_server import ModelServer
+from background_agents.testing.opencode import OpenCode, running_opencode
+from background_agents.testing.opencode_client import OpenCodeClient
+from background_agents.testing.opencode_home import Home
+from background_agents.testing.opencode_stage import OpenCodeStage
+from background_agents.testing.scripts import script
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+
+@dataclass(frozen=True)
+class Bridged:
+    """An OpenCode whose bridge is connected to the test."""
+
+    server: OpenCode
+    peer: BridgePeer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bridged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bridged]:
+    """One OpenCode for all tests here."""
+    folder = tmp_path_factory.mktemp("bridge")
+    peer = BridgePeer(folder)
+    peer.install(Home(folder / "opencode", version=""))
+    async with (
+        ModelServer() as model,
+        peer.listening(),
+        running_opencode(folder / "opencode", model.base_url, plugin=False) as server,
+    ):
+        async with server.client() as client:
+            await client.tool_ids()
+        await peer.until_attached(server.home.project)
+        yield Bridged(server, peer)
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[Transport]:
+    """Give a transport whose bridge has gone."""
+    connection = Connection(lambda _data: None)
+    await connection.close("The bridge has gone.")
+    yield BridgeTransport(connection, 1, PORTLESS_URL)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(bridged: Bridged) -> AsyncIterator[OpenCodeStage]:
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[None]:
+        with bridged.peer.losing_events():
+            yield
+
+    async with bridged.server.client() as client:
+        transport = bridged.peer.transport(bridged.server.home.project)
+        yield OpenCodeStage(client, transport, broken, silence)
+
+
+class TestRuntimeOverTheBridge(AgentRuntimeContract):
+    pass
+
+
+class TestChannelOverTheBridge(SupervisorChannelContract):
+    pass
+
+
+async def test_a_reloaded_project_is_followed_to_its_new_instance(
+    bridged: Bridged, stage: OpenCodeStage
+) -> None:
+    peer, home = bridged.peer, bridged.server.home
+    before = len(peer.instances(home.project))
+    # The bridge ends its service with the last instance, so there is another one.
+    async with OpenCodeClient(bridged.server.base_url, home.root / "home") as elsewhere:
+        await elsewhere.tool_ids()
+    with listening(stage.runtime) as heard:
+        async with bridged.server.client() as client:
+            await client.request("POST", "/instance/dispose")
+            await client.tool_ids()
+        await peer.until_attached(home.project, before + 1)
+        assert heard.of("", StreamRestored)
+        child = await new_child(stage)
+        await stage.runtime.prompt(child, prompt(script({"say": "Still here."})))
+        await heard.answered(child)
+    assert (await stage.runtime.transcript(child)).result == "Still here."

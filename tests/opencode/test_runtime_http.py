@@ -1,0 +1,174 @@
+"""OpenCode over HTTP passes the suites for runtimes and channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.opencode.transport_http import HttpTransport
+from background_agents.domain.errors import RuntimeUnreachable
+from background_agents.domain.transcript import Verdict
+from background_agents.ports import StreamRestored, TextStreamed
+from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
+from background_agents.testing.contracts.runtime import ENDLESS
+from background_agents.testing.contracts.stage import listening, new_child, prompt
+from background_agents.testing.model_server import ModelServer
+from background_agents.testing.opencode import OpenCode, running_opencode
+from background_agents.testing.opencode_stage import OpenCodeStage
+from background_agents.testing.scripts import script
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+PASSWORD = "correct horse"
+
+
+class Line:
+    """A TCP connection to OpenCode that can be cut, and joined again."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    async def join(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        both = {writer, back}
+        self._writers |= both
+        try:
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        finally:
+            self._writers -= both
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(2**16):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # cut, which is what this line is for
+    finally:
+        writer.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenCode]:
+    """One OpenCode for all tests here, without our plugin and with a password."""
+    root = tmp_path_factory.mktemp("http") / "open code"
+    async with (
+        ModelServer() as model,
+        running_opencode(root, model.base_url, plugin=False, password=PASSWORD) as server,
+    ):
+        yield server
+
+
+def transport_to(base_url: str, project: Path) -> HttpTransport:
+    return HttpTransport(base_url, str(project), password=PASSWORD)
+
+
+@asynccontextmanager
+async def silence(server: OpenCode) -> AsyncIterator[Transport]:
+    """Give a transport whose OpenCode has gone."""
+    line = Line(server.port)
+    await line.join()
+    async with transport_to(line.base_url, server.home.project) as transport:
+        await line.cut()
+        yield transport
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(served: OpenCode) -> AsyncIterator[OpenCodeStage]:
+    line = Line(served.port)
+    await line.join()
+
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[None]:
+        await line.cut()
+        yield
+        await line.join()
+
+    async with (
+        served.client() as client,
+        transport_to(line.base_url, served.home.project) as transport,
+    ):
+        yield OpenCodeStage(client, transport, broken, lambda: silence(served))
+    await line.cut()
+
+
+class TestRuntimeOverHttp(AgentRuntimeContract):
+    pass
+
+
+class TestChannelOverHttp(SupervisorChannelContract):
+    pass
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a transport give up soon."""
+    monkeypatch.setattr("background_agents.adapters.opencode.transport_http.REQUEST_LIMIT_S", 0.5)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_where_no_opencode_listens_the_transport_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeUnreachable, match=r"127\.0\.0\.1:9\."):
+        async with transport_to("http://127.0.0.1:9", tmp_path):
+            pytest.fail("entered")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_without_the_password_nothing_is_opened(served: OpenCode) -> None:
+    with pytest.raises(RuntimeUnreachable):
+        async with HttpTransport(served.base_url, str(served.home.project)):
+            pytest.fail("entered")
+
+
+async def test_what_was_streamed_outlives_a_killed_opencode(served: OpenCode) -> None:
+    line = Line(served.port)
+    await line.join()
+    async with (
+        transport_to(line.base_url, served.home.project) as transport,
+        served.client() as client,
+    ):
+        stage = OpenCodeStage(client, transport, no_break, lambda: silence(served))
+        child = await new_child(stage)
+        with listening(stage.runtime) as heard:
+            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
+            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 20)
+            await served.kill()
+            streamed = (await stage.runtime.transcript(child)).everything
+            await served.start()
+            line.target = served.port
+            await heard.until(lambda: bool(heard.of("", StreamRestored)))
+        transcript = await stage.runtime.transcript(child, refresh=True)
+        assert transcript.everything == streamed != ""
+        assert transcript.verdict is Verdict.GOING_ON
+        assert not (await stage.runtime.state(child)).busy
+    await line.cut()
+
+
+@asynccontextmanager
+async def no_break() -> AsyncIterator[None]:
+    yield

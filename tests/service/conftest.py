@@ -1,0 +1,22 @@
+"""Fixtures of a service on fakes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from world import World
+
+from background_agents.service.delegations import Delegations
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    await world.close()
+
+
+@pytest.fixture
+async def service(world: World) -> Delegations:
+    return await world.service()

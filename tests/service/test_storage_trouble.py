@@ -1,0 +1,92 @@
+"""A disk that refuses loses nothing: the ending is insisted on."""
+
+from __future__ import annotations
+
+import pytest
+from world import World
+
+from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.status import Status
+from background_agents.service.delegations import Delegations
+from background_agents.service.ending import INSIST_FIRST
+
+HANG: dict[str, object] = {"hang": True}
+
+FULL = StoreUnavailable("The disk is full.")
+
+
+async def tried(world: World, what: str, count: int) -> None:
+    """Return once something was tried so often, and its pause has begun."""
+    await world.until(lambda: len(world.journal.of(what)) >= count)
+    await world.settle()
+
+
+async def test_an_artifact_that_cannot_be_written_is_written_later(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    world.artifacts.failure = FULL
+    child.write("Not lost.")
+    child.finish()
+    for attempt in range(1, 4):
+        await tried(world, "try to write", attempt)
+        assert not world.now(delegation).is_terminal
+        world.clock.advance(INSIST_FIRST * 2 ** (attempt - 1))
+    await tried(world, "try to write", 4)
+    world.artifacts.failure = None
+    world.advance(seconds=30)
+    assert (await world.ended(delegation)).status is Status.COMPLETED
+    assert (await world.artifact(delegation)).endswith("Not lost.")
+    assert len(await world.notified()) == 1
+
+
+async def test_an_ending_that_cannot_be_committed_is_committed_later(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    before = len(world.journal.of("try to commit"))
+    world.store.failure = FULL
+    child.write("Not lost.")
+    child.finish()
+    await tried(world, "try to commit", before + 1)
+    assert world.channel.attempts == []
+    world.store.failure = None
+    world.clock.advance(INSIST_FIRST)
+    assert (await world.ended(delegation)).status is Status.COMPLETED
+    assert len(await world.notified()) == 1
+    assert world.journal.of("end") == [delegation.id]
+
+
+async def test_a_launch_that_cannot_be_committed_is_committed_later(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, {"say": "Done."})
+    world.store.failure = FULL
+    await tried(world, "try to commit", 1)
+    world.store.failure = None
+    world.clock.advance(INSIST_FIRST)
+    assert (await world.ended(delegation)).status is Status.COMPLETED
+
+
+async def test_a_store_that_refuses_registers_nothing(world: World, service: Delegations) -> None:
+    world.store.failure = FULL
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        await world.delegate(service, HANG)
+    assert set(world.runtime.sessions) == {world.supervisor}
+
+
+async def test_a_notice_survives_a_store_that_refuses_for_a_while(
+    world: World, service: Delegations
+) -> None:
+    world.channel.hold()
+    await world.delegate(service, {"say": "Done."})
+    await world.channel.changes.until(lambda: len(world.channel.attempts) == 1)
+    world.store.failure = FULL
+    world.channel.let_go()
+    await world.channel.until_delivered(world.supervisor, 1)
+    await world.settle()
+    world.store.failure = None
+    world.advance(seconds=30)
+    assert len(await world.notified()) == 1

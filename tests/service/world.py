@@ -1,0 +1,191 @@
+"""A service on the shipped fakes, with a journal of what it did to the world, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from background_agents.config import Settings
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.events import Ended, Registered
+from background_agents.domain.ids import SortableIds
+from background_agents.domain.notice import Notice
+from background_agents.ports import Change, OutgoingMessage
+from background_agents.service.context import Context
+from background_agents.service.delegations import Delegations
+from background_agents.service.requests import DelegateRequest
+from background_agents.testing.clock import ManualClock
+from background_agents.testing.contracts.stage import Heard
+from background_agents.testing.memory import MemoryArtifacts, MemoryStore
+from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
+from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.scripts import script
+from background_agents.testing.waiting import Changes
+
+DEAD = "0:long ago"
+"""The owner's name of a process that is gone."""
+
+SETTLE_TURNS = 50
+"""More turns of the loop than any chain of steps here takes."""
+
+QUIET = timedelta(seconds=2)
+"""What an abort is given before it is repeated."""
+
+
+@dataclass
+class Journal:
+    """What was done, in order."""
+
+    entries: list[tuple[str, str]] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+
+    def note(self, what: str, about: str) -> None:
+        self.entries.append((what, about))
+        self.changes.tell()
+
+    def of(self, what: str) -> list[str]:
+        return [about for done, about in self.entries if done == what]
+
+
+class NotedStore(MemoryStore):
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    def now(self, delegation: str) -> Delegation:
+        return self._delegations[delegation]
+
+    async def register(self, event: Registered) -> Delegation:
+        registered = await super().register(event)
+        self.journal.note("register", event.id)
+        return registered
+
+    async def commit(self, change: Change) -> None:
+        try:
+            await super().commit(change)
+        finally:
+            self.journal.note("try to commit", change.after.id)
+        ending = any(isinstance(event, Ended) for event in change.events)
+        self.journal.note("end" if ending else "commit", change.after.id)
+
+    async def settle(self, notices: Sequence[Notice]) -> None:
+        await super().settle(notices)
+        for notice in notices:
+            self.journal.note(str(notice.state), notice.delegation)
+
+
+class NotedArtifacts(MemoryArtifacts):
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    async def write(self, delegation: Delegation, result: str) -> Path:
+        try:
+            path = await super().write(delegation, result)
+        finally:
+            self.journal.note("try to write", delegation.id)
+        self.journal.note("artifact", delegation.id)
+        return path
+
+
+class NotedChannel(ScriptedChannel):
+    def __init__(self, runtime: ScriptedRuntime, journal: Journal) -> None:
+        super().__init__(runtime)
+        self.journal = journal
+
+    async def deliver(self, message: OutgoingMessage) -> None:
+        self.journal.note("deliver", message.message)
+        await super().deliver(message)
+
+
+class World:
+    """The fakes, a supervisor's session, and services that come and go."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.runtime = ScriptedRuntime()
+        self.channel = NotedChannel(self.runtime, self.journal)
+        self.store = NotedStore(self.journal)
+        self.artifacts = NotedArtifacts(self.journal)
+        self.clock = ManualClock()
+        self.supervisor = self.runtime.add_session()
+        self.heard = Heard()
+        self.runtime.subscribe(self.heard.hear)
+        self._ids = SortableIds(random.Random(1))
+        self._open: list[Delegations] = []
+
+    async def service(self, *, owner: str = DEAD, max_concurrent: int = 8) -> Delegations:
+        """Start a service; by its owner's name its process is already gone."""
+        context = Context(
+            runtime=self.runtime,
+            channel=self.channel,
+            store=self.store,
+            artifacts=self.artifacts,
+            clock=self.clock,
+            ids=self._ids,
+            project="p1",
+            directory="/src/project",
+            owner=owner,
+        )
+        service = Delegations(context, Settings(max_concurrent=max_concurrent))
+        await service.start()
+        self._open.append(service)
+        return service
+
+    async def close(self) -> None:
+        for service in self._open:
+            await service.close()
+
+    # --- steps -------------------------------------------------------------------
+
+    async def delegate(
+        self,
+        service: Delegations,
+        *steps: dict[str, object],
+        agent: str = "build",
+        minutes: float | None = None,
+        model: str | None = None,
+        supervisor: str | None = None,
+    ) -> Delegation:
+        """Delegate a scripted task."""
+        request = DelegateRequest(f"Look into it.\n{script(*steps)}", agent, minutes, model)
+        return await service.delegate(supervisor or self.supervisor, request)
+
+    async def working(self, delegation: Delegation) -> ScriptedSession:
+        """Return the child session of a delegation once it writes an answer."""
+        await self.until(lambda: self.now(delegation).session is not None)
+        session = self.now(delegation).session or ""
+        await self.heard.until(lambda: self.heard.works(session))
+        return self.runtime.sessions[session]
+
+    async def ended(self, delegation: Delegation) -> Delegation:
+        """Return a delegation once it is terminal in the store."""
+        await self.until(lambda: self.now(delegation).is_terminal)
+        return self.now(delegation)
+
+    async def notified(self, count: int = 1) -> list[tuple[str, ...]]:
+        """Return the messages to the supervisor once there are so many with a receipt."""
+        messages = await self.channel.until_delivered(self.supervisor, count)
+        await self.until(lambda: len(self.journal.of("confirmed")) >= sum(map(len, messages)))
+        return messages
+
+    async def settle(self) -> None:
+        """Let everything go on that does not wait for time."""
+        for _ in range(SETTLE_TURNS):
+            await asyncio.sleep(0)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        await self.journal.changes.until(holds)
+
+    def now(self, delegation: Delegation) -> Delegation:
+        return self.store.now(delegation.id)
+
+    async def artifact(self, delegation: Delegation) -> str:
+        return await self.artifacts.read(self.now(delegation))
+
+    def advance(self, **time: float) -> None:
+        self.clock.advance(timedelta(**time))
