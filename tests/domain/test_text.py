@@ -123,3 +123,9 @@ def test_a_very_large_result_costs_no_more_than_a_small_one() -> None:
 )
 def test_a_span_reads_as_people_say_it(seconds: float, said: str) -> None:
     assert span(timedelta(seconds=seconds)) == said
+
+
+def test_a_title_keeps_the_names_in_it() -> None:
+    assert title_of("# **Rename** `my_function_name` *now*!") == (
+        "Rename my_function_name now!"
+    )

@@ -61,11 +61,8 @@ async def test_a_result_of_five_megabytes_is_read_in_pages(stage: Stage, line: s
     copies = 5_000_000 // len(line.encode())
     supervisor = await stage.supervisor()
     slow = say(line, repeat=copies, per_chunk=copies // 50)
-    await supervisor.turn(
-        delegate("Write much.", slow), say("Off."), on_notice=[say("Long.", gate="long")]
-    )
+    await supervisor.turn(delegate("Write much.", slow), say("Off."), on_notice=[say("Long.")])
     (name,) = await supervisor.delegated()
-    stage.model.open("long")
     await supervisor.settled()
     whole = stage.text(name)
     assert stage.result(name)[1] == line * copies

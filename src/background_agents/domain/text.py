@@ -15,7 +15,11 @@ TITLE_CHARS = 70
 SUMMARY_CHARS = 300
 """One or two sentences."""
 
-_MARKUP = re.compile(r"^(?:[#>*\-+]+|\d+[.)])\s+|[`*_]{1,3}")
+_MARKUP = re.compile(
+    r"^(?:[#>*\-+]+|\d+[.)])\s+|`{1,3}|(?<!\w)[*_]{1,3}(?=\w)|(?<=[\w.!?])[*_]{1,3}(?!\w)"
+)
+"""Markdown that means nothing in a title; ``snake_case`` and ``2*3`` are none."""
+
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
 )

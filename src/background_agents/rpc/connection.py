@@ -86,7 +86,8 @@ class Connection:
         """Send a request and return its result, decoded as ``answer``.
 
         Raises:
-            RpcError: the peer answered with an error, or the connection ended first.
+            RpcError: the peer answered with an error or with something else than ``answer``,
+                or the connection ended first.
         """
         if self._closed is not None:
             raise RpcError(CLOSED, self._closed)
@@ -96,6 +97,10 @@ class Connection:
         try:
             self._send(Request(method, params, number))
             return msgspec.json.decode(await future, type=answer)
+        except msgspec.DecodeError as error:
+            raise RpcError(
+                PARSE_ERROR, f"the answer to {method} is not readable: {error}"
+            ) from error
         finally:
             self._pending.pop(number, None)
 
