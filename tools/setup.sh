@@ -35,6 +35,7 @@ check_node() {
 
 setup_python() {
     local python
+    command -v git >/dev/null || fail "git was not found; install it: projects are named by their history."
     python=$(find_python)
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "$python has no venv or pip module; install them (Debian and Ubuntu: python3-venv)."
