@@ -126,6 +126,4 @@ def test_a_span_reads_as_people_say_it(seconds: float, said: str) -> None:
 
 
 def test_a_title_keeps_the_names_in_it() -> None:
-    assert title_of("# **Rename** `my_function_name` *now*!") == (
-        "Rename my_function_name now!"
-    )
+    assert title_of("# **Rename** `my_function_name` *now*!") == ("Rename my_function_name now!")

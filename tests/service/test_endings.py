@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from world import QUIET, World
 
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.status import Status
-from background_agents.ports import Idle
+from background_agents.ports import Idle, SessionOrder
 from background_agents.service.delegations import Delegations
 
 HANG: dict[str, object] = {"hang": True}
@@ -74,6 +75,32 @@ async def test_when_the_window_is_over_what_was_written_is_kept(
     artifact = await world.artifact(delegation)
     assert "\n[TIMEOUT REACHED] Not finished within 30s.\n\nHalf of it." in artifact
     assert not child.busy
+
+
+async def test_what_finished_as_its_time_ran_out_is_completed(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, HANG, minutes=0.5)
+    child = await world.working(delegation)
+    child.write("Just in time.")
+    world.advance(seconds=30)
+    child.finish()
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.error) == (Status.COMPLETED, None)
+    assert (await world.artifact(delegation)).endswith("\n\nJust in time.")
+
+
+async def test_a_fault_of_ours_ends_as_failed_and_is_told(
+    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_order: SessionOrder) -> str:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(world.runtime, "open_session", broken)
+    delegation = await world.delegate(service, {"say": "Never."})
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.error) == (Status.FAILED, "Internal error: KeyError.")
+    assert len(await world.notified()) == 1
 
 
 async def test_a_window_of_zero_never_ends(world: World, service: Delegations) -> None:

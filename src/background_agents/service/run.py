@@ -158,6 +158,10 @@ class Run:
                 # The prompt may have been taken all the same.
                 await self._quieten()
             return await self._cut_short(Status.FAILED, str(error))
+        except Exception as error:
+            # A fault of ours must not leave a delegation running for ever.
+            log.exception("%s: conducting it failed", self.delegation.id)
+            return Outcome(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
 
     async def _wait_for_slot(self) -> Outcome | None:
         self._slots.ask(self.delegation.id, lambda: self.hear(SlotGranted()))
@@ -225,12 +229,10 @@ class Run:
                 await self._abort()
                 return await self._cut_short(Status.STOPPED, "Its session was deleted.")
             case DeadlinePassed():
-                await self._quieten()
                 limit = span(self.delegation.timeout or timedelta(0))
-                return await self._cut_short(Status.TIMED_OUT, f"Not finished within {limit}.")
+                return await self._end_early(Status.TIMED_OUT, f"Not finished within {limit}.")
             case StopAsked(reason):
-                await self._quieten()
-                return await self._cut_short(Status.STOPPED, reason)
+                return await self._end_early(Status.STOPPED, reason)
             case _:
                 pass
         return None
@@ -280,6 +282,14 @@ class Run:
             )
         # Accepted a moment ago and not begun: its events are still to come.
         return await self._judge() if self._seen_busy else None
+
+    async def _end_early(self, status: Status, error: str) -> Outcome:
+        """Stop the session; a run that had finished by then is completed all the same."""
+        await self._quieten()
+        transcript = await self._transcript()
+        if transcript.verdict is Verdict.FINISHED:
+            return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
+        return await self._cut_short(status, error)
 
     async def _quieten(self) -> None:
         """Abort, and wait until the last text was flushed; the second abort is the last."""
