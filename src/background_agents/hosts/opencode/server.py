@@ -23,7 +23,7 @@ from background_agents.domain.errors import DelegationError
 from background_agents.hosts.opencode.log import open_log
 from background_agents.hosts.opencode.tools import Answer, run_tool
 from background_agents.rpc.connection import Connection
-from background_agents.rpc.descriptor import open_descriptor, pump
+from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service.delegations import Delegations
 
@@ -142,7 +142,10 @@ class Host:
 
 def main() -> None:
     """Serve the bridge on descriptor 3 until its other end is closed."""
-    asyncio.run(serve(os.environ))
+    try:
+        asyncio.run(serve(os.environ))
+    except NoSocket as error:
+        raise SystemExit(f"background-agents bridge: {error}.") from error
 
 
 async def serve(env: Mapping[str, str]) -> None:

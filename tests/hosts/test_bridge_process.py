@@ -1,0 +1,100 @@
+"""The service as a process of its own, with this test in the place of the bridge."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LIMIT_S = 20
+"""The process answers within a quarter of a second of its start."""
+
+COMMAND = [sys.executable, "-m", "background_agents", "bridge"]
+
+
+@contextmanager
+def bridged(home: Path, **env: str) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
+    """Start the service with one end of a socket as its descriptor 3."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(LIMIT_S)
+    places = {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    process = subprocess.Popen(
+        ["bash", "-c", f'exec "$@" 3<&{theirs.fileno()}', "bash", *COMMAND],
+        pass_fds=(theirs.fileno(),),
+        env={**os.environ, **places, **env},
+    )
+    theirs.close()
+    try:
+        yield ours, process
+    finally:
+        ours.close()
+        process.kill()
+        process.wait(LIMIT_S)
+
+
+def ask(end: socket.socket, method: str, params: dict[str, object]) -> dict[str, object]:
+    """Send a request and return the answer to it."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    end.sendall(json.dumps(message).encode() + b"\n")
+    with end.makefile("rb") as lines:
+        answer: dict[str, object] = json.loads(lines.readline())
+    return answer
+
+
+def test_by_hand_it_says_that_the_plugin_starts_it() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=LIMIT_S)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "started by the plugin, not by hand" in done.stderr
+
+
+def test_a_bad_setting_is_what_every_tool_answers(tmp_path: Path) -> None:
+    with bridged(tmp_path, BACKGROUND_AGENTS_MAX_CONCURRENT="many") as (end, _):
+        call = {"instance": 1, "tool": "delegation_list", "session": "ses_1", "args": {}}
+        error = ask(end, "tool", call)["error"]
+    assert isinstance(error, dict)
+    assert error["message"] == (
+        "BACKGROUND_AGENTS_MAX_CONCURRENT is 'many', but must be a whole number from 1 to 1000."
+    )
+
+
+def test_a_tool_for_a_project_that_is_not_open_is_refused(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (end, _):
+        call = {"instance": 7, "tool": "delegation_list", "session": "ses_1", "args": {}}
+        error = ask(end, "tool", call)["error"]
+    assert isinstance(error, dict)
+    assert error["message"] == "This project was closed; try again."
+
+
+def test_a_frame_that_is_no_json_is_answered_and_the_next_one_served(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (end, _):
+        end.sendall(b"{no json\n")
+        with end.makefile("rb") as lines:
+            assert json.loads(lines.readline())["error"]["code"] == -32700
+        assert "error" in ask(end, "nothing", {})
+
+
+def test_it_ends_when_its_socket_does(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (end, process):
+        ask(end, "nothing", {})
+        end.shutdown(socket.SHUT_RDWR)
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (end, process):
+        ask(end, "nothing", {})
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_the_log_file_is_private(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (end, _):
+        ask(end, "nothing", {})
+        log = tmp_path / "opencode" / "delegations" / "service.log"
+        assert log.stat().st_mode & 0o777 == 0o600
