@@ -38,12 +38,18 @@ def bridged(home: Path, **env: str) -> Iterator[tuple[socket.socket, subprocess.
 
 
 def ask(end: socket.socket, method: str, params: dict[str, object]) -> dict[str, object]:
-    """Send a request and return the answer to it."""
-    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    end.sendall(json.dumps(message).encode() + b"\n")
+    """Send a request and return the answer to it; whatever OpenCode is asked exists."""
+    tell(end, {"id": 1, "method": method, "params": params})
     with end.makefile("rb") as lines:
-        answer: dict[str, object] = json.loads(lines.readline())
-    return answer
+        while "method" in (answer := json.loads(lines.readline())):
+            found = {"status": 200, "body": '{"id": "ses_1"}'}
+            tell(end, {"id": answer["id"], "result": found})
+    result: dict[str, object] = answer
+    return result
+
+
+def tell(end: socket.socket, message: dict[str, object]) -> None:
+    end.sendall(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
 
 def test_by_hand_it_says_that_the_plugin_starts_it() -> None:
@@ -91,6 +97,23 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
         ask(end, "nothing", {})
         process.terminate()
         assert process.wait(LIMIT_S) == 0
+
+
+def test_a_data_folder_that_cannot_be_used_is_said_and_tried_again(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "opencode" / "delegations"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("a file")
+    call = {"instance": 1, "tool": "delegation_list", "session": "ses_1", "args": {}}
+    about = {"instance": 1, "directory": str(tmp_path), "base_url": "http://localhost:4096"}
+    with bridged(tmp_path) as (end, _):
+        tell(end, {"method": "attach", "params": about})
+        error = ask(end, "tool", call)["error"]
+        assert isinstance(error, dict)
+        assert "cannot be used" in error["message"]
+        in_the_way.unlink()
+        result = ask(end, "tool", call)["result"]
+    assert isinstance(result, dict)
+    assert result["output"] == "Nothing has been delegated in this session yet."
 
 
 def test_the_log_file_is_private(tmp_path: Path) -> None:

@@ -70,9 +70,26 @@ class Call(msgspec.Struct):
 class Project:
     """A directory that OpenCode has open, from its first instance on."""
 
-    def __init__(self, transport: BridgeTransport, opening: asyncio.Task[Delegations]) -> None:
+    def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
         self.transport = transport
-        self.opening = opening
+        self._app = app
+        self._directory = directory
+        self._opening = self._open()
+
+    async def delegations(self) -> Delegations:
+        """Return the project's delegations; what kept it from opening may be mended by now."""
+        if self._opening.done() and self._opening.exception() is not None:
+            self._opening = self._open()
+        return await asyncio.shield(self._opening)
+
+    def close(self) -> None:
+        """Stop opening it, if that still goes on."""
+        self._opening.cancel()
+
+    def _open(self) -> asyncio.Task[Delegations]:
+        opening = asyncio.create_task(self._app.open_project(self._directory, self.transport))
+        opening.add_done_callback(_log_failure)
+        return opening
 
 
 class Host:
@@ -104,9 +121,8 @@ class Host:
                 about.base_url,
                 authorization=self._authorization,
             )
-            opening = asyncio.create_task(self._app.open_project(Path(about.directory), transport))
-            opening.add_done_callback(_log_failure)
-            project = self._projects[about.directory] = Project(transport, opening)
+            project = Project(self._app, Path(about.directory), transport)
+            self._projects[about.directory] = project
         self._instances[about.instance] = project
 
     def detach(self, raw: msgspec.Raw) -> None:
@@ -126,13 +142,12 @@ class Host:
         project = self._instances.get(call.instance)
         if project is None:
             raise RpcError(REFUSED, "This project was closed; try again.")
-        delegations = await asyncio.shield(project.opening)
-        return await run_tool(delegations, call.session, call.tool, call.args)
+        return await run_tool(await project.delegations(), call.session, call.tool, call.args)
 
     async def close(self) -> None:
         """End everything in a bounded time."""
         for project in self._projects.values():
-            project.opening.cancel()
+            project.close()
         try:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self._app.close()
