@@ -12,9 +12,9 @@ import pytest
 from background_agents.config import Settings
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.ids import SortableIds
-from background_agents.hosts.opencode.tools import TOOLS_FILE, Answer, definitions, run_tool
+from background_agents.hosts.opencode.tools import TOOLS, TOOLS_FILE, Answer, definitions, run_tool
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
+from background_agents.service.delegations import DENIED_TOOLS, Delegations
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -68,6 +68,9 @@ def test_the_file_that_the_bridge_reads_says_the_same() -> None:
         ("delegate", ["prompt", "agent"], ["timeout_minutes", "model"]),
         ("delegation_read", ["id"], ["offset"]),
         ("delegation_list", [], []),
+        ("delegation_status", [], []),
+        ("delegation_peek", ["id"], []),
+        ("delegation_stop", ["id"], []),
     ],
 )
 def test_optional_arguments_are_not_required(
@@ -77,6 +80,10 @@ def test_optional_arguments_are_not_required(
     assert schema["required"] == required
     assert list(msgspec.convert(schema["properties"], dict[str, object])) == required + optional
     assert schema["additionalProperties"] is False
+
+
+def test_a_background_agent_gets_none_of_them() -> None:
+    assert set(TOOLS) <= set(DENIED_TOOLS)
 
 
 def test_every_tool_and_argument_is_described_in_plain_json_schema() -> None:

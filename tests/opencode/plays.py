@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import msgspec
 
 from background_agents.adapters.artifacts import Scalar, parse
+from background_agents.hosts.opencode.tools import TOOLS
 from background_agents.testing.model_server import ModelRequest, ModelServer, script
 from background_agents.testing.opencode import OpenCode, running_opencode
 from background_agents.testing.opencode_client import Events, OpenCodeClient, Seen, StoredMessage
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 Step = dict[str, object]
 
-OUR_TOOLS = frozenset({"delegate", "delegation_read", "delegation_list"})
+OUR_TOOLS = frozenset(TOOLS)
 
 
 def say(text: str, **more: object) -> Step:

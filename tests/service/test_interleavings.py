@@ -12,7 +12,6 @@ from world import QUIET, World
 from background_agents.domain.delegation import Delegation, replay
 from background_agents.domain.events import Ended, Registered
 from background_agents.ports import Busy, Idle, RunFailed, StreamRestored
-from background_agents.service.run import StopAsked
 
 Happening = Callable[[World, str], None]
 
@@ -114,15 +113,12 @@ async def prove(world: World, delegation: Delegation) -> None:
 
 
 async def test_a_stop_that_is_asked_for_thrice_ends_once() -> None:
-    """What deleting a supervisor does, as a signal: late ones find nobody."""
     world = World()
     service = await world.service()
     delegation = await world.delegate(service, {"hang": True})
     await world.working(delegation)
-    run = service._runs[delegation.id]
-    for _ in range(3):
-        run.hear(StopAsked("Enough."))
-    await world.ended(delegation)
+    stops = [service.stop(world.supervisor, delegation.id) for _ in range(3)]
+    assert len({ended.version for ended in await asyncio.gather(*stops)}) == 1
     await world.notified()
     await prove(world, delegation)
     await world.close()

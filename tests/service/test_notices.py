@@ -8,7 +8,8 @@ from datetime import timedelta
 from world import World
 
 from background_agents.domain.status import Status
-from background_agents.service.delegations import GIVE_WAY, Delegations
+from background_agents.service.afterwards import GIVE_WAY
+from background_agents.service.delegations import Delegations
 from background_agents.service.outbox import RETRY_FIRST, RETRY_MOST
 
 HANG: dict[str, object] = {"hang": True}

@@ -6,7 +6,8 @@
     ├── InvalidRequest        what was asked cannot be done as asked; nothing changed
     │   ├── UnknownDelegation
     │   ├── UnknownAgent
-    │   └── NotDelegable
+    │   ├── NotDelegable
+    │   └── RunElsewhere
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
     ├── RuntimeRefused        the runtime answered, and said no
@@ -54,6 +55,15 @@ class NotDelegable(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__("A background agent cannot delegate; do this part of the work yourself.")
+
+
+class RunElsewhere(InvalidRequest):
+    """Another process supervises the delegation."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(
+            f"{delegation} is run by another OpenCode process on this project; ask there."
+        )
 
 
 class IllegalTransition(DelegationError):

@@ -20,13 +20,13 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
     NotDelegable,
+    RunElsewhere,
     StoreUnavailable,
     UnknownAgent,
     UnknownDelegation,
 )
 from background_agents.domain.ids import readable_ids
 from background_agents.domain.notice import Notice
-from background_agents.domain.status import Status
 from background_agents.domain.text import title_of
 from background_agents.ports import (
     IdTaken,
@@ -36,20 +36,19 @@ from background_agents.ports import (
     StreamRestored,
 )
 from background_agents.service import requests, views
+from background_agents.service.afterwards import tell_and_describe
 from background_agents.service.context import Context
+from background_agents.service.live import Live, StatusReport
 from background_agents.service.outbox import Outbox
 from background_agents.service.recovery import adopt_orphans
 from background_agents.service.requests import DelegateRequest
-from background_agents.service.run import Run, StopAsked
+from background_agents.service.run import Run
+from background_agents.service.signals import StopAsked
 from background_agents.service.slots import Slots
 from background_agents.service.tasks import Tasks
 from background_agents.service.views import Listing, Reading
 
 log = logging.getLogger(__name__)
-
-GIVE_WAY = timedelta(milliseconds=50)
-"""What is less urgent waits until the notice, which takes ~20 ms, has had the runtime to
-itself."""
 
 ORPHAN_SEARCH = timedelta(seconds=10)
 """How long an orphan may go unnoticed; a look is one indexed query."""
@@ -58,6 +57,9 @@ DENIED_TOOLS = (
     "delegate",
     "delegation_read",
     "delegation_list",
+    "delegation_status",
+    "delegation_peek",
+    "delegation_stop",
     "task",
 )
 """What a background agent does not get: delegations do not spawn delegations."""
@@ -127,12 +129,8 @@ class Delegations:
         Raises:
             InvalidRequest: the id or offset cannot be meant, or is not of this root session.
         """
-        name = requests.check_id(given)
         start = requests.check_offset(offset)
-        root = await self._root_of(supervisor, delegates=False)
-        delegation = await self._context.store.find(name, root)
-        if delegation is None:
-            raise UnknownDelegation(name)
+        delegation = await self._find(supervisor, given)
         path, now = self._context.artifacts.path(delegation), self._context.clock.now()
         if not delegation.is_terminal:
             return Reading(delegation, None, start, path, now)
@@ -140,6 +138,40 @@ class Delegations:
         if delegation.read_at is None:
             delegation = await self._context.amend(delegation, ev.Read(at=now))
         return Reading(delegation, text, start, path, now)
+
+    async def stop(self, supervisor: str, given: str) -> Delegation:
+        """Stop a delegation and return it as it is once its session is quiet.
+
+        What was written is kept. One that has ended already is returned as it is.
+
+        Raises:
+            InvalidRequest: the id cannot be meant, is not of this root session, or is run
+                by another process.
+        """
+        delegation = await self._find(supervisor, given)
+        if delegation.is_terminal:
+            return delegation
+        run = self._run_of(delegation)
+        run.hear(StopAsked(views.SUPERVISOR, "Stopped by the supervisor."))
+        await run.committed.wait()
+        return run.delegation
+
+    async def status(self, supervisor: str) -> StatusReport:
+        """Return what runs for the supervisor's root session, from memory, and what is unread."""
+        root = await self._root_of(supervisor, delegates=False)
+        mine = [run for run in self._runs.values() if run.delegation.root_session == root]
+        live = [await run.look() for run in mine]
+        lines, _ = await self._context.store.page(root, views.LIST_LINES)
+        return StatusReport(live, lines, self._context.clock.now())
+
+    async def peek(self, supervisor: str, given: str) -> Live | Delegation:
+        """Return what a running delegation has written so far; one that has ended as it is.
+
+        Raises:
+            InvalidRequest: as ``stop``.
+        """
+        delegation = await self._find(supervisor, given)
+        return delegation if delegation.is_terminal else await self._run_of(delegation).look()
 
     async def list(self, supervisor: str) -> Listing:
         """Return the newest delegations of the supervisor's root session."""
@@ -149,6 +181,20 @@ class Delegations:
         return Listing(lines, total, folder, self._context.clock.now())
 
     # --- checks ------------------------------------------------------------
+
+    async def _find(self, supervisor: str, given: str) -> Delegation:
+        name = requests.check_id(given)
+        root = await self._root_of(supervisor, delegates=False)
+        delegation = await self._context.store.find(name, root)
+        if delegation is None:
+            raise UnknownDelegation(name)
+        return delegation
+
+    def _run_of(self, delegation: Delegation) -> Run:
+        run = self._runs.get(delegation.id)
+        if run is None:
+            raise RunElsewhere(delegation.id)
+        return run
 
     async def _root_of(self, session: str, *, delegates: bool = True) -> str:
         """Return the root of a session; refuse a background agent that would delegate."""
@@ -220,8 +266,8 @@ class Delegations:
             self._by_session.pop(delegation.session, None)
             self._context.runtime.release(delegation.session)
         self._outbox.kick(delegation.parent_session)
-        about = f"toast and title of {delegation.id}"
-        self._tasks.spawn(self._afterwards(delegation, notice, result), about)
+        after = tell_and_describe(self._context, delegation, notice, result)
+        self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
     def _about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
         return [
@@ -248,9 +294,7 @@ class Delegations:
         self._roots.pop(session, None)
         for run in self._runs.values():
             if run.delegation.parent_session == session:
-                run.hear(StopAsked("Its supervisor's session was deleted."))
-
-    # --- what may fail without harm ----------------------------------------
+                run.hear(StopAsked("deletion", "Its supervisor's session was deleted."))
 
     async def _prepare(self, session: str) -> None:
         """Ask what a delegation from this session will need, while its model still thinks."""
@@ -261,32 +305,3 @@ class Delegations:
             return
         except DelegationError as error:
             log.info("%s is looked at when it delegates: %s", session, error)
-
-    async def _afterwards(self, delegation: Delegation, notice: Notice, result: str) -> None:
-        """Tell the human, then improve the title; both give way to the notice."""
-        await self._context.clock.sleep(GIVE_WAY)
-        await self._toast(*views.toast(notice, delegation.agent))
-        if delegation.status is Status.COMPLETED:
-            await self._describe(delegation, result)
-
-    async def _toast(self, title: str, message: str, variant: str) -> None:
-        try:
-            await self._context.channel.toast(title, message, variant)
-        except DelegationError as error:
-            log.warning("a toast was not shown: %s", error)
-
-    async def _describe(self, delegation: Delegation, result: str) -> None:
-        """Let a small model improve title and summary, where one is configured."""
-        try:
-            described = await self._context.runtime.describe(
-                delegation.prompt, result, delegation.session or delegation.parent_session
-            )
-            if described is None:
-                return
-            title, summary = described
-            event = ev.Described(at=self._context.clock.now(), title=title, summary=summary)
-            better = await self._context.amend(delegation, event)
-            body = views.artifact_body(better.status, better.error, result)
-            await self._context.artifacts.write(better, body)
-        except (DelegationError, TimeoutError) as error:
-            log.warning("%s keeps its first title: %s", delegation.id, error)

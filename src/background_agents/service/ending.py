@@ -47,7 +47,7 @@ async def store_ending(
     notice = _notice(context, ended, now)
     queued = ev.NoticeQueued(at=now, notice=notice.id)
     after = apply(ended, queued)
-    body = views.artifact_body(outcome.status, outcome.error, outcome.text)
+    body = views.artifact_body(ended, outcome.text)
     await insist(context, after.id, lambda: context.artifacts.write(after, body))
     change = Change(after=after, events=(ending, queued), notices=(notice,))
     await insist(context, after.id, lambda: context.store.commit(change))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -29,8 +28,8 @@ from background_agents.ports import (
     Idle,
     MessageChanged,
     Prompt,
+    Retrying,
     RunFailed,
-    RuntimeEvent,
     SessionDeleted,
     SessionOrder,
     StreamRestored,
@@ -40,6 +39,14 @@ from background_agents.service import views
 from background_agents.service.context import Context
 from background_agents.service.deadlines import Deadline
 from background_agents.service.ending import Outcome, insist, store_ending
+from background_agents.service.live import Live
+from background_agents.service.signals import (
+    DeadlinePassed,
+    QuietLimit,
+    Signal,
+    SlotGranted,
+    StopAsked,
+)
 from background_agents.service.slots import Slots
 
 log = logging.getLogger(__name__)
@@ -50,28 +57,6 @@ before the abort is repeated, and once more before the run is taken as it is."""
 
 
 ABORTED = "It was aborted from outside."
-
-
-class SlotGranted:
-    """There is a place for this run."""
-
-
-class DeadlinePassed:
-    """The time window is over."""
-
-
-class QuietLimit:
-    """An abort has had its time."""
-
-
-@dataclass(frozen=True)
-class StopAsked:
-    """Somebody wants the run to end."""
-
-    reason: str
-
-
-Signal = RuntimeEvent | SlotGranted | DeadlinePassed | QuietLimit | StopAsked
 
 
 class Run:
@@ -103,6 +88,8 @@ class Run:
         )
         self._seen_busy = False
         self._failure: RunFailed | None = None
+        self._retry: Retrying | None = None
+        self._heard_at: datetime | None = None
 
     @property
     def session(self) -> str:
@@ -113,12 +100,27 @@ class Run:
 
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
+        self._heard_at = self._context.clock.now()
         if isinstance(signal, TextStreamed):
             self.is_ending = signal.whole
             return  # the transcript has the rest
         if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
             self.is_ending = self.is_ending or signal.message.finished
         self._inbox.put_nowait(signal)
+
+    async def look(self) -> Live:
+        """Return what is known of the run now; nobody is asked."""
+        delegation = self.delegation
+        transcript = Transcript() if delegation.session is None else await self._transcript()
+        return Live(
+            delegation=delegation,
+            transcript=transcript,
+            time_left=self._deadline.left,
+            place=self._slots.position(delegation.id),
+            heard_at=self._heard_at,
+            retry=self._retry,
+            now=self._context.clock.now(),
+        )
 
     async def work(self) -> None:
         """Bring the delegation to its end, and store that."""
@@ -169,8 +171,9 @@ class Run:
             match await self._inbox.get():
                 case SlotGranted():
                     return None
-                case StopAsked(reason):
-                    return Outcome(Status.STOPPED, error=reason)
+                case StopAsked() as stop:
+                    await self._note_stop(stop)
+                    return Outcome(Status.STOPPED, error=stop.reason)
                 case _:
                     continue
 
@@ -215,6 +218,7 @@ class Run:
         match signal:
             case Busy():
                 self._seen_busy = True
+                self._retry = None
             case RunFailed():
                 self._failure = signal
                 if not self._seen_busy:
@@ -231,8 +235,11 @@ class Run:
             case DeadlinePassed():
                 limit = span(self.delegation.timeout or timedelta(0))
                 return await self._end_early(Status.TIMED_OUT, f"Not finished within {limit}.")
-            case StopAsked(reason):
-                return await self._end_early(Status.STOPPED, reason)
+            case StopAsked():
+                await self._note_stop(signal)
+                return await self._end_early(Status.STOPPED, signal.reason)
+            case Retrying():
+                self._retry = signal
             case _:
                 pass
         return None
@@ -282,6 +289,11 @@ class Run:
             )
         # Accepted a moment ago and not begun: its events are still to come.
         return await self._judge() if self._seen_busy else None
+
+    async def _note_stop(self, stop: StopAsked) -> None:
+        """Store who wanted the end, once."""
+        if self.delegation.stop_requested_by is None:
+            await self._record(ev.StopRequested(at=self._context.clock.now(), by=stop.by))
 
     async def _end_early(self, status: Status, error: str) -> Outcome:
         """Stop the session; a run that had finished by then is completed all the same."""

@@ -36,6 +36,9 @@ LIST_LINES = 40
 
 LIST_SUMMARY_CHARS = 90
 
+SUPERVISOR = "supervisor"
+"""Who asked for a stop, when the supervisor's model did."""
+
 MARKS = {
     Status.TIMED_OUT: "[TIMEOUT REACHED]",
     Status.STOPPED: "[STOPPED]",
@@ -89,12 +92,31 @@ def delegated(delegation: Delegation) -> str:
     )
 
 
-def artifact_body(status: Status, error: str | None, text: str) -> str:
+def artifact_body(delegation: Delegation, text: str) -> str:
     """Return what stands in an artifact below its front matter."""
-    if status is Status.COMPLETED:
+    if delegation.status is Status.COMPLETED:
         return text or "(The agent ended without writing an answer.)"
-    head = f"{MARKS[status]} {error}" if error else MARKS[status]
+    mark = MARKS[delegation.status]
+    if delegation.status is Status.STOPPED and delegation.stop_requested_by == SUPERVISOR:
+        mark = "[STOPPED BY SUPERVISOR]"
+    head = f"{mark} {delegation.error}" if delegation.error else mark
     return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
+
+
+def stopped(delegation: Delegation) -> str:
+    """Tell the supervisor's model what its stop has come to."""
+    if delegation.status is not Status.STOPPED:
+        return ended(delegation)
+    written = f"{delegation.result_chars:,} characters of partial output are kept"
+    return f'{delegation.id} is stopped; {written}: delegation_read("{delegation.id}").'
+
+
+def ended(delegation: Delegation) -> str:
+    """Say that a delegation does not run any more."""
+    return (
+        f"{delegation.id} has ended ({delegation.status}); "
+        f'delegation_read("{delegation.id}") returns what it left.'
+    )
 
 
 def reading(found: Reading) -> str:
@@ -131,8 +153,8 @@ def listing(found: Listing) -> str:
     head = f"{found.total:,} delegation{'s' if found.total > 1 else ''}, newest first:\n"
     room = LIST_CHARS - len(head) - len(_older(found.total, found.folder)) - 2
     shown: list[str] = []
-    for line in found.lines:
-        text = _line(line, found.now)
+    for row in found.lines:
+        text = line(row, found.now)
         room -= len(text) + 1
         if room < 0:
             break
@@ -148,14 +170,14 @@ def _older(count: int, folder: Path) -> str:
     )
 
 
-def _line(line: Line, now: datetime) -> str:
-    unread = line.status in TERMINAL and line.read_at is None
-    state = f"{line.status}, unread" if unread else str(line.status)
-    age = span(now - (line.ended_at or line.registered_at))
-    summary = one_line(line.summary, LIST_SUMMARY_CHARS)
+def line(one: Line, now: datetime) -> str:
+    unread = one.status in TERMINAL and one.read_at is None
+    state = f"{one.status}, unread" if unread else str(one.status)
+    age = span(now - (one.ended_at or one.registered_at))
+    summary = one_line(one.summary, LIST_SUMMARY_CHARS)
     told = f": {summary}" if summary else ""
-    title = one_line(line.title, TITLE_CHARS)
-    return f"- {line.id} [{state}] {title} ({line.agent}, {age} ago){told}"
+    title = one_line(one.title, TITLE_CHARS)
+    return f"- {one.id} [{state}] {title} ({one.agent}, {age} ago){told}"
 
 
 def notice_text(notice: Notice, remaining: int) -> str:

@@ -16,7 +16,7 @@ import msgspec
 import msgspec.inspect as mi
 
 from background_agents.domain.errors import InvalidRequest
-from background_agents.service import views
+from background_agents.service import live, views
 from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
 
@@ -51,7 +51,11 @@ class ReadArgs(msgspec.Struct):
     ] = None
 
 
-class ListArgs(msgspec.Struct):
+class IdArgs(msgspec.Struct):
+    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
+
+
+class NoArgs(msgspec.Struct):
     pass
 
 
@@ -78,9 +82,29 @@ async def _read(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
 
 
 async def _list(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
-    _arguments("delegation_list", raw, ListArgs)
+    _arguments("delegation_list", raw, NoArgs)
     listing = await service.list(session)
     return Answer(f"{listing.total} delegations", views.listing(listing))
+
+
+async def _status(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+    _arguments("delegation_status", raw, NoArgs)
+    report = await service.status(session)
+    return Answer(f"{len(report.live)} active", live.status(report))
+
+
+async def _peek(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+    args = _arguments("delegation_peek", raw, IdArgs)
+    found = await service.peek(session, args.id)
+    if isinstance(found, live.Live):
+        return Answer(found.delegation.title, live.peek(found))
+    return Answer(found.title, views.ended(found))
+
+
+async def _stop(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+    args = _arguments("delegation_stop", raw, IdArgs)
+    delegation = await service.stop(session, args.id)
+    return Answer(delegation.title, views.stopped(delegation))
 
 
 @dataclass(frozen=True)
@@ -109,8 +133,24 @@ TOOLS: Mapping[str, Tool] = {
     "delegation_list": Tool(
         "List the delegations of this session, newest first, with their state. Not for "
         "waiting: you are notified.",
-        ListArgs,
+        NoArgs,
         _list,
+    ),
+    "delegation_status": Tool(
+        "See how the running delegations are doing: time, tool calls, tokens, last activity. "
+        "For a look now and then; you are notified of the end.",
+        NoArgs,
+        _status,
+    ),
+    "delegation_peek": Tool(
+        "Look at what a running delegation has written and done so far, the newest part of it.",
+        IdArgs,
+        _peek,
+    ),
+    "delegation_stop": Tool(
+        "Stop a running delegation. What it has written so far is kept.",
+        IdArgs,
+        _stop,
     ),
 }
 

@@ -1,0 +1,125 @@
+"""The read model of running delegations: what a status and a peek show.
+
+Pure functions of what is in memory; the part of ``views`` that looks at transcripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.status import TERMINAL
+from background_agents.domain.text import TITLE_CHARS, one_line, span
+from background_agents.domain.transcript import Message, ToolCall, Transcript
+from background_agents.ports import Line, Retrying
+from background_agents.service.views import elapsed, line
+
+PEEK_CHARS = 4_000
+"""About 1,000 tokens of a transcript's newest part."""
+
+PEEK_CALLS = 10
+"""Tool calls shown of one message; the newest."""
+
+UNREAD_LINES = 10
+"""Lines of at most 400 characters, as a list's."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """An active delegation as it is now, all from memory."""
+
+    delegation: Delegation
+    transcript: Transcript
+    time_left: timedelta | None
+    place: int | None
+    """Its place in the queue for a slot, from 1; None once it has one."""
+    heard_at: datetime | None
+    retry: Retrying | None
+    now: datetime
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """What runs for a root session, and its newest delegations."""
+
+    live: Sequence[Live]
+    newest: Sequence[Line]
+    now: datetime
+
+
+def status(report: StatusReport) -> str:
+    """Say how active delegations are doing; where there are none, which are unread."""
+    if report.live:
+        return "\n".join(_live_line(one) for one in report.live)
+    unread = [one for one in report.newest if one.status in TERMINAL and one.read_at is None]
+    if not unread:
+        return "Nothing is running, and nothing is unread."
+    shown = [line(one, report.now) for one in unread[:UNREAD_LINES]]
+    return "\n".join(["Nothing is running. Unread:", "", *shown])
+
+
+def _live_line(live: Live) -> str:
+    delegation, usage = live.delegation, live.transcript.usage
+    left = "no timeout" if delegation.timeout is None else f"{span(delegation.timeout)} allowed"
+    facts = [
+        f"{elapsed(delegation, live.now)} elapsed",
+        f"{span(live.time_left)} left" if live.time_left is not None else left,
+        f"{usage.tool_calls} tool calls",
+        f"{usage.tokens:,} tokens",
+        f"${usage.cost_usd:.4f}",
+    ]
+    if live.place is not None:
+        facts.append(f"waits for a slot, number {live.place} in the queue")
+    if live.heard_at is not None:
+        facts.append(f"last heard of {span(live.now - live.heard_at)} ago")
+    if live.retry is not None:
+        why = one_line(live.retry.message, TITLE_CHARS)
+        facts.append(f"the provider refuses, attempt {live.retry.attempt}: {why}")
+    agent = one_line(delegation.agent, TITLE_CHARS)
+    model = f" on {one_line(delegation.model, TITLE_CHARS)}" if delegation.model else ""
+    head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
+    return f"{head} ({agent}{model}): {', '.join(facts)}. {_activity(live.transcript)}".rstrip()
+
+
+def _activity(transcript: Transcript) -> str:
+    """Say what the agent did last."""
+    newest = transcript.answers[-1] if transcript.answers else None
+    if newest is None:
+        return ""
+    if newest.tools:
+        return f"Last: {_tool_line(newest.tools[-1])}"
+    return f"Last: …{one_line(newest.text[-TITLE_CHARS:], TITLE_CHARS)}" if newest.text else ""
+
+
+def peek(live: Live) -> str:
+    """Return the newest part of a running delegation's transcript, within ``PEEK_CHARS``."""
+    head = _live_line(live)
+    room = PEEK_CHARS - len(head)
+    shown: list[str] = []
+    for message in reversed(live.transcript.answers):
+        text = _digest(message, room)
+        if not text:
+            continue
+        shown.insert(0, text)
+        room -= len(text) + 2
+        if room < PEEK_CHARS // 20:
+            break
+    body = "\n\n".join(shown) or "(Nothing has been written yet.)"
+    return f"{head}\n\n{body}"
+
+
+def _digest(message: Message, room: int) -> str:
+    """Return the end of what a message says, then its tool calls."""
+    calls = [f"[{_tool_line(call)}]" for call in message.tools[-PEEK_CALLS:]]
+    room -= sum(len(call) + 1 for call in calls)
+    text = message.text.strip()
+    if len(text) > room:
+        text = "…" + text[-max(room - 1, 0) :] if room > 1 else ""
+    return "\n".join([*([text] if text else []), *calls])
+
+
+def _tool_line(call: ToolCall) -> str:
+    title = one_line(call.title, TITLE_CHARS)
+    return f"{one_line(call.tool, TITLE_CHARS)} {call.state}{f': {title}' if title else ''}"

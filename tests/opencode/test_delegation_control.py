@@ -1,0 +1,58 @@
+"""The supervisor sees and stops what runs, on the real OpenCode."""
+
+from __future__ import annotations
+
+import pytest
+from plays import Stage, call, delegate, say
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.mark.main_path
+async def test_a_running_one_is_seen_and_stopped(stage: Stage) -> None:
+    """Status and peek show it; after the stop the model is let go and nothing is asked any more."""
+    supervisor = await stage.supervisor()
+    slow = say("tick ", repeat=10_000, every_ms=20)
+    await supervisor.turn(delegate("Count on.", slow), say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    (request,) = [await stage.model.wait_for(lambda one: one in stage.asked("Count on."))]
+
+    await supervisor.turn(
+        call("delegation_status"), call("delegation_peek", id=name), say("I see it.")
+    )
+    (status,) = await supervisor.outputs("delegation_status")
+    (peek,) = await supervisor.outputs("delegation_peek")
+    assert status.startswith(f"- {name} [running] Count on.")
+    assert "tick tick" in peek
+
+    await supervisor.turn(call("delegation_stop", id=name), say("Stopped."))
+    (stop,) = await supervisor.outputs("delegation_stop")
+    await stage.model.wait_for(lambda one: one is request and one.ended_s is not None)
+    (notice,) = await supervisor.settled()
+
+    assert stop.startswith(f"{name} is stopped; ")
+    assert request.cut_off
+    assert notice.fields["status"] == "stopped"
+    front, body = stage.result(name)
+    head, _, written = body.partition("\n\n")
+    assert head == "[STOPPED BY SUPERVISOR] Stopped by the supervisor."
+    assert request.streamed.startswith(written)
+    assert request.streamed.count("tick") <= written.count("tick") + 3
+    assert front["state"] == "stopped"
+    assert len(stage.asked("Count on.")) == 1
+
+
+async def test_stopping_twice_is_stopping_once(stage: Stage) -> None:
+    """A second stop changes nothing and says the same."""
+    supervisor = await stage.supervisor()
+    task = delegate("Wait here.", say("Half.", gate="stop twice"))
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    await stage.model.wait_held("stop twice")
+    await supervisor.turn(
+        call("delegation_stop", id=name), call("delegation_stop", id=name), say("Twice.")
+    )
+    first, second = await supervisor.outputs("delegation_stop", 2)
+    assert first == second
+    assert first.startswith(f"{name} is stopped; 5 characters")
+    assert len(await supervisor.settled()) == 1
