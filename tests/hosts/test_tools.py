@@ -71,6 +71,7 @@ def test_the_file_that_the_bridge_reads_says_the_same() -> None:
         ("delegation_status", [], []),
         ("delegation_peek", ["id"], []),
         ("delegation_stop", ["id"], []),
+        ("delegation_steer", ["id", "message"], []),
     ],
 )
 def test_optional_arguments_are_not_required(

@@ -56,3 +56,49 @@ async def test_stopping_twice_is_stopping_once(stage: Stage) -> None:
     assert first == second
     assert first.startswith(f"{name} is stopped; 5 characters")
     assert len(await supervisor.settled()) == 1
+
+
+@pytest.mark.main_path
+async def test_a_steer_reaches_the_model_in_the_same_run(stage: Stage) -> None:
+    """The instruction is in the model's next request of the same run, and has its receipt."""
+    supervisor = await stage.supervisor()
+    task = delegate(
+        "Steer me.", say("Half.", gate="steer", **_look()), say("Whole."), timeout_minutes=1
+    )
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    await stage.model.wait_held("steer")
+    await supervisor.turn(
+        call("delegation_steer", id=name, message="Mind the gap."),
+        call("delegation_status"),
+        say("Steered."),
+    )
+    (sent,) = await supervisor.outputs("delegation_steer")
+    (status,) = await supervisor.outputs("delegation_status")
+    stage.model.open("steer")
+    (notice,) = await supervisor.settled()
+    first, second = stage.asked("Steer me.")
+
+    assert sent.startswith(f"Sent to {name}")
+    assert "instructions: 0 taken up, 1 pending" in status
+    assert "Mind the gap." not in first.text
+    assert "Mind the gap." in second.text
+    assert notice.fields["status"] == "completed"
+    assert "never taken up" not in notice.fields["summary"]
+    front, body = stage.result(name)
+    assert (front["steers"], body) == (1, "Whole.")
+
+
+async def test_a_steer_to_what_has_ended_is_refused(stage: Stage) -> None:
+    """Nothing is called sent that nobody will read."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(delegate("Be quick.", say("Done.")), say("Off."))
+    (name,) = await supervisor.delegated()
+    await supervisor.settled()
+    await supervisor.turn(call("delegation_steer", id=name, message="More."), say("Oh."))
+    (refused,) = await supervisor.outputs("delegation_steer")
+    assert refused.startswith(f"{name} is completed and takes no instruction: ")
+
+
+def _look() -> dict[str, object]:
+    return call("bash", command="echo looked", description="Look")

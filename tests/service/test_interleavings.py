@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from world import QUIET, World
 
 from background_agents.domain.delegation import Delegation, replay
+from background_agents.domain.errors import DelegationError
 from background_agents.domain.events import Ended, Registered
 from background_agents.ports import Busy, Idle, RunFailed, StreamRestored
 
@@ -44,7 +45,17 @@ def delete(world: World, session: str) -> None:
         world.runtime.delete_session(session)
 
 
+def steer(world: World, _session: str) -> None:
+    world.ask(lambda service, name: service.steer(world.supervisor, name, "Mind the gap."))
+
+
+def stop(world: World, _session: str) -> None:
+    world.ask(lambda service, name: service.stop(world.supervisor, name))
+
+
 HAPPENINGS: Mapping[str, Happening] = {
+    "steer": steer,
+    "stop": stop,
     "write": write,
     "finish": finish,
     "fail": fail,
@@ -83,6 +94,8 @@ async def one_course(begun: bool, course: list[tuple[str, int]]) -> None:
     await let_it_end(world, delegation)
     await world.notified()
     await prove(world, delegation)
+    for answer in await world.answers():
+        assert isinstance(answer, Delegation | DelegationError)
     await world.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -117,6 +117,7 @@ class World:
         self.runtime.subscribe(self.heard.hear)
         self._ids = SortableIds(random.Random(1))
         self._open: list[Delegations] = []
+        self._asked: list[asyncio.Task[Delegation]] = []
 
     async def service(self, *, owner: str = DEAD, max_concurrent: int = 8) -> Delegations:
         """Start a service; by its owner's name its process is already gone."""
@@ -135,6 +136,18 @@ class World:
         await service.start()
         self._open.append(service)
         return service
+
+    def ask(
+        self, operation: Callable[[Delegations, str], Coroutine[None, None, Delegation]]
+    ) -> None:
+        """Begin an operation on the only delegation; ``answers`` waits for what came of it."""
+        (name,) = self.journal.of("register")
+        self._asked.append(asyncio.create_task(operation(self._open[0], name)))
+
+    async def answers(self) -> list[Delegation | BaseException]:
+        """Return what every operation that was asked for has returned or raised."""
+        async with asyncio.timeout(5):
+            return await asyncio.gather(*self._asked, return_exceptions=True)
 
     async def close(self) -> None:
         for service in self._open:

@@ -74,6 +74,11 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
+    @property
+    def open_steers(self) -> tuple[Steer, ...]:
+        """The instructions that nobody has seen taken up."""
+        return tuple(steer for steer in self.steers if steer.confirmed_at is None)
+
     def elapsed(self, now: datetime) -> timedelta:
         """Return how long it has run, or ran; before the launch, how long it has waited."""
         return (self.ended_at or now) - (self.launched_at or self.registered_at)

@@ -7,7 +7,8 @@
     │   ├── UnknownDelegation
     │   ├── UnknownAgent
     │   ├── NotDelegable
-    │   └── RunElsewhere
+    │   ├── RunElsewhere
+    │   └── NotSteerable
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
     ├── RuntimeRefused        the runtime answered, and said no
@@ -64,6 +65,18 @@ class RunElsewhere(InvalidRequest):
         super().__init__(
             f"{delegation} is run by another OpenCode process on this project; ask there."
         )
+
+
+class NotSteerable(InvalidRequest):
+    """There is no run that could take an instruction."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        instead = (
+            "it has not begun; stop it and delegate anew with the instruction in its prompt"
+            if status == "registered"
+            else "delegate anew, with what you know from its result"
+        )
+        super().__init__(f"{delegation} is {status} and takes no instruction: {instead}.")
 
 
 class IllegalTransition(DelegationError):

@@ -20,6 +20,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
     NotDelegable,
+    NotSteerable,
     RunElsewhere,
     StoreUnavailable,
     UnknownAgent,
@@ -43,7 +44,7 @@ from background_agents.service.outbox import Outbox
 from background_agents.service.recovery import adopt_orphans
 from background_agents.service.requests import DelegateRequest
 from background_agents.service.run import Run
-from background_agents.service.signals import StopAsked
+from background_agents.service.signals import SteerAsked, StopAsked
 from background_agents.service.slots import Slots
 from background_agents.service.tasks import Tasks
 from background_agents.service.views import Listing, Reading
@@ -60,6 +61,7 @@ DENIED_TOOLS = (
     "delegation_status",
     "delegation_peek",
     "delegation_stop",
+    "delegation_steer",
     "task",
 )
 """What a background agent does not get: delegations do not spawn delegations."""
@@ -155,6 +157,26 @@ class Delegations:
         run.hear(StopAsked(views.SUPERVISOR, "Stopped by the supervisor."))
         await run.committed.wait()
         return run.delegation
+
+    async def steer(self, supervisor: str, given: str, message: str) -> Delegation:
+        """Put an instruction into a running delegation; return it once that is sent.
+
+        The receipt comes later, when the agent has taken it up: ``steers`` shows it.
+
+        Raises:
+            InvalidRequest: as ``stop``; or the message is empty, or there is no run any more.
+            RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
+        """
+        requests.check_prompt(message)
+        delegation = await self._find(supervisor, given)
+        if delegation.is_terminal:
+            raise NotSteerable(delegation.id, delegation.status)
+        run = self._run_of(delegation)
+        if run.is_closed:
+            raise NotSteerable(delegation.id, "ending")
+        asked = SteerAsked(message)
+        run.hear(asked)
+        return await asked.sent
 
     async def status(self, supervisor: str) -> StatusReport:
         """Return what runs for the supervisor's root session, from memory, and what is unread."""

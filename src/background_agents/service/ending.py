@@ -76,10 +76,19 @@ def _notice(context: Context, ended: Delegation, now: datetime) -> Notice:
         created_at=now,
         status=ended.status,
         title=ended.title,
-        summary=ended.summary,
+        summary=_summary(ended),
         elapsed=views.elapsed(ended, now),
         error=ended.error,
     )
+
+
+def _summary(ended: Delegation) -> str:
+    """Return what the notice says; an instruction that was never taken up comes first."""
+    missed = len(ended.open_steers)
+    if not missed:
+        return ended.summary
+    what = "instruction was" if missed == 1 else "instructions were"
+    return f"{missed} {what} never taken up. {ended.summary}"
 
 
 _CUT_SHORT: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {

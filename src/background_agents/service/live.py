@@ -70,6 +70,9 @@ def _live_line(live: Live) -> str:
         f"{usage.tokens:,} tokens",
         f"${usage.cost_usd:.4f}",
     ]
+    if delegation.steers:
+        taken = len(delegation.steers) - len(delegation.open_steers)
+        facts.append(f"instructions: {taken} taken up, {len(delegation.open_steers)} pending")
     if live.place is not None:
         facts.append(f"waits for a slot, number {live.place} in the queue")
     if live.heard_at is not None:
@@ -96,7 +99,9 @@ def _activity(transcript: Transcript) -> str:
 def peek(live: Live) -> str:
     """Return the newest part of a running delegation's transcript, within ``PEEK_CHARS``."""
     head = _live_line(live)
-    room = PEEK_CHARS - len(head)
+    room = (
+        PEEK_CHARS - len(head) - sum(TITLE_CHARS + 40 for _ in live.delegation.steers[-PEEK_CALLS:])
+    )
     shown: list[str] = []
     for message in reversed(live.transcript.answers):
         text = _digest(message, room)
@@ -106,6 +111,9 @@ def peek(live: Live) -> str:
         room -= len(text) + 2
         if room < PEEK_CHARS // 20:
             break
+    for steer in live.delegation.steers[-PEEK_CALLS:]:
+        state = "taken up" if steer.confirmed_at else "pending"
+        shown.append(f"[your instruction, {state}: {one_line(steer.text, TITLE_CHARS)}]")
     body = "\n\n".join(shown) or "(Nothing has been written yet.)"
     return f"{head}\n\n{body}"
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import (
+    NotSteerable,
     RuntimeRefused,
     RuntimeUnreachable,
 )
@@ -39,22 +40,20 @@ from background_agents.service import views
 from background_agents.service.context import Context
 from background_agents.service.deadlines import Deadline
 from background_agents.service.ending import Outcome, insist, store_ending
+from background_agents.service.ladder import StopLadder
 from background_agents.service.live import Live
 from background_agents.service.signals import (
     DeadlinePassed,
-    QuietLimit,
+    Inbox,
     Signal,
     SlotGranted,
+    SteerAsked,
     StopAsked,
 )
 from background_agents.service.slots import Slots
+from background_agents.service.steering import Steering
 
 log = logging.getLogger(__name__)
-
-QUIET_LIMIT = timedelta(seconds=2)
-"""After an abort OpenCode needs ~50 ms to flush the last text; forty times that is given
-before the abort is repeated, and once more before the run is taken as it is."""
-
 
 ABORTED = "It was aborted from outside."
 
@@ -75,6 +74,8 @@ class Run:
         self.delegation = delegation
         self.committed = asyncio.Event()
         """Set once the ending and its notice are stored."""
+        self.is_closed = False
+        """It takes no instruction any more."""
         self.is_ending = False
         """The agent has said its last word; the ending is a matter of milliseconds."""
         self._context = context
@@ -82,10 +83,12 @@ class Run:
         self._denied_tools = denied_tools
         self._launched = launched
         self._ended = ended
-        self._inbox: asyncio.Queue[Signal] = asyncio.Queue()
+        self._inbox = Inbox()
         self._deadline = Deadline(
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
         )
+        self._steering = Steering(context, self._record, self._deadline.open)
+        self._ladder = StopLadder(context, self._inbox, self._transcript, self._refuse)
         self._seen_busy = False
         self._failure: RunFailed | None = None
         self._retry: Retrying | None = None
@@ -106,7 +109,7 @@ class Run:
             return  # the transcript has the rest
         if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
             self.is_ending = self.is_ending or signal.message.finished
-        self._inbox.put_nowait(signal)
+        self._inbox.put(signal)
 
     async def look(self) -> Live:
         """Return what is known of the run now; nobody is asked."""
@@ -127,6 +130,7 @@ class Run:
         try:
             outcome = await self._conduct()
         finally:
+            self._close()
             self._deadline.close()
             self._slots.release(self.delegation.id)
         self.is_ending = True
@@ -158,7 +162,7 @@ class Run:
         except RuntimeUnreachable as error:
             if self.delegation.session is not None:
                 # The prompt may have been taken all the same.
-                await self._quieten()
+                await self._ladder.quieten(self.session)
             return await self._cut_short(Status.FAILED, str(error))
         except Exception as error:
             # A fault of ours must not leave a delegation running for ever.
@@ -171,6 +175,8 @@ class Run:
             match await self._inbox.get():
                 case SlotGranted():
                     return None
+                case SteerAsked() as asked:
+                    self._refuse(asked)
                 case StopAsked() as stop:
                     await self._note_stop(stop)
                     return Outcome(Status.STOPPED, error=stop.reason)
@@ -211,8 +217,11 @@ class Run:
         self._deadline.open(used=self._context.clock.now() - launched)
         while True:
             outcome = await self._consider(await self._inbox.get())
-            if outcome is not None:
-                return outcome
+            if outcome is None:
+                continue
+            if outcome.status is Status.COMPLETED and await self._reopened():
+                continue
+            return outcome
 
     async def _consider(self, signal: Signal) -> Outcome | None:
         match signal:
@@ -230,11 +239,15 @@ class Run:
                 return await self._look_again()
             case SessionDeleted():
                 # OpenCode lets a deleted session run on until it is told to stop.
-                await self._abort()
+                await self._ladder.abort(self.session)
                 return await self._cut_short(Status.STOPPED, "Its session was deleted.")
             case DeadlinePassed():
                 limit = span(self.delegation.timeout or timedelta(0))
                 return await self._end_early(Status.TIMED_OUT, f"Not finished within {limit}.")
+            case SteerAsked():
+                await self._steering.send(self.delegation, signal)
+            case MessageChanged():
+                await self._steering.confirm(self.delegation, [signal.message])
             case StopAsked():
                 await self._note_stop(signal)
                 return await self._end_early(Status.STOPPED, signal.reason)
@@ -247,7 +260,13 @@ class Run:
     async def _judge(self, *, refresh: bool = False) -> Outcome | None:
         """Say how the run ended, now that its session is idle; None if it did not."""
         transcript = await self._transcript(refresh=refresh)
+        await self._steering.confirm(self.delegation, transcript.answers)
         match transcript.verdict:
+            case Verdict.FINISHED if self.delegation.open_steers:
+                # Accepted as the run went idle: the turn that takes it up is still to come.
+                return None if refresh else await self._judge(refresh=True)
+            case Verdict.GOING_ON if self.delegation.open_steers and self._failure is None:
+                return None
             case Verdict.FINISHED:
                 return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
             case Verdict.ABORTED:
@@ -290,6 +309,25 @@ class Run:
         # Accepted a moment ago and not begun: its events are still to come.
         return await self._judge() if self._seen_busy else None
 
+    async def _reopened(self) -> bool:
+        """Take up instructions that came while the run was judged; close it to later ones."""
+        asked = self._inbox.take_steers()
+        for steer in asked:
+            await self._steering.send(self.delegation, steer)
+        self.is_closed = not asked
+        return bool(asked)
+
+    def _close(self) -> None:
+        """Refuse what asks for more of a run that has ended."""
+        self.is_closed = True
+        for steer in self._inbox.take_steers():
+            self._refuse(steer)
+
+    def _refuse(self, asked: SteerAsked) -> None:
+        ending = self.delegation.session is not None
+        status = "ending" if ending else self.delegation.status
+        asked.refuse(NotSteerable(self.delegation.id, status))
+
     async def _note_stop(self, stop: StopAsked) -> None:
         """Store who wanted the end, once."""
         if self.delegation.stop_requested_by is None:
@@ -297,42 +335,11 @@ class Run:
 
     async def _end_early(self, status: Status, error: str) -> Outcome:
         """Stop the session; a run that had finished by then is completed all the same."""
-        await self._quieten()
+        await self._ladder.quieten(self.session)
         transcript = await self._transcript()
         if transcript.verdict is Verdict.FINISHED:
             return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
         return await self._cut_short(status, error)
-
-    async def _quieten(self) -> None:
-        """Abort, and wait until the last text was flushed; the second abort is the last."""
-        for _ in range(2):
-            await self._abort()
-            if await self._became_quiet():
-                return
-        log.warning("%s is not quiet after two aborts", self.delegation.id)
-
-    async def _abort(self) -> None:
-        try:
-            await self._context.runtime.abort(self.session)
-        except (RuntimeRefused, RuntimeUnreachable) as error:
-            log.warning("%s could not be aborted: %s", self.delegation.id, error)
-
-    async def _became_quiet(self) -> bool:
-        limit = QuietLimit()
-        timer = self._context.clock.call_later(QUIET_LIMIT, lambda: self.hear(limit))
-        idle = False
-        try:
-            while (signal := await self._inbox.get()) is not limit:
-                idle = idle or isinstance(signal, Idle)
-                if isinstance(signal, SessionDeleted):
-                    return True
-                if idle and isinstance(signal, Idle | MessageChanged):
-                    transcript = await self._transcript()
-                    if not transcript.answers or transcript.verdict is not Verdict.GOING_ON:
-                        return True
-            return False
-        finally:
-            timer.cancel()
 
     async def _cut_short(self, status: Status, error: str) -> Outcome:
         """Return the outcome of a run that did not complete, with all that was written."""
@@ -343,6 +350,7 @@ class Run:
         except (RuntimeRefused, RuntimeUnreachable) as failure:
             log.warning("%s: its partial output is lost: %s", self.delegation.id, failure)
             return Outcome(status, error=error)
+        await self._steering.confirm(self.delegation, transcript.answers)
         return Outcome(status, transcript.everything, error, transcript.usage)
 
     async def _transcript(self, *, refresh: bool = False) -> Transcript:
@@ -354,8 +362,9 @@ class Run:
         self.committed.set()
         self._ended(self, notice, outcome.text)
 
-    async def _record(self, event: ev.Event) -> None:
+    async def _record(self, event: ev.Event) -> Delegation:
         change = Change(after=apply(self.delegation, event), events=(event,))
         about = self.delegation.id
         await insist(self._context, about, lambda: self._context.store.commit(change))
         self.delegation = change.after
+        return change.after

@@ -103,6 +103,14 @@ def artifact_body(delegation: Delegation, text: str) -> str:
     return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
 
 
+def steered(delegation: Delegation) -> str:
+    """Tell the supervisor's model that its instruction was sent, and not more than that."""
+    return (
+        f"Sent to {delegation.id}, which takes it up at its next step; delegation_status() "
+        "shows when it has. Its time limit starts anew."
+    )
+
+
 def stopped(delegation: Delegation) -> str:
     """Tell the supervisor's model what its stop has come to."""
     if delegation.status is not Status.STOPPED:

@@ -55,6 +55,11 @@ class IdArgs(msgspec.Struct):
     id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
 
 
+class SteerArgs(msgspec.Struct):
+    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
+    message: Annotated[str, msgspec.Meta(description="What the agent is to do differently.")]
+
+
 class NoArgs(msgspec.Struct):
     pass
 
@@ -107,6 +112,12 @@ async def _stop(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
     return Answer(delegation.title, views.stopped(delegation))
 
 
+async def _steer(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+    args = _arguments("delegation_steer", raw, SteerArgs)
+    delegation = await service.steer(session, args.id, args.message)
+    return Answer(delegation.title, views.steered(delegation))
+
+
 @dataclass(frozen=True)
 class Tool:
     """A tool: what the model is told, and what runs."""
@@ -146,6 +157,12 @@ TOOLS: Mapping[str, Tool] = {
         "Look at what a running delegation has written and done so far, the newest part of it.",
         IdArgs,
         _peek,
+    ),
+    "delegation_steer": Tool(
+        "Give a running delegation an instruction. It is sent at once and taken up at the "
+        "agent's next step; delegation_status shows when.",
+        SteerArgs,
+        _steer,
     ),
     "delegation_stop": Tool(
         "Stop a running delegation. What it has written so far is kept.",
