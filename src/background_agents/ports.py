@@ -50,7 +50,6 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     model: str | None = None
     """``provider/model-id``; None leaves it to the agent's own default."""
-    denied_tools: tuple[str, ...] = ()
 
 
 class RuntimeEvent(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from background_agents.domain.status import Status
 from background_agents.ports import Retrying
 from background_agents.service import live, views
 from background_agents.service.delegations import Delegations
+from background_agents.service.signals import SteerAsked
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -114,6 +115,17 @@ async def test_a_status_tells_time_work_and_the_last_activity(
     assert "30s elapsed, 1m 30s left" in text
     assert "last heard of 30s ago" in text
     assert text.endswith("Last: …So far so good.")
+
+
+async def test_a_steer_of_ours_is_no_sign_of_life(world: World, service: Delegations) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    child.write("Here.")
+    world.advance(seconds=30)
+    run = service._runs[delegation.id]
+    run.hear(SteerAsked("Still there?"))
+    text = live.status(await service.status(world.supervisor))
+    assert "last heard of 30s ago" in text
 
 
 async def test_a_retry_shows_until_the_run_goes_on(world: World, service: Delegations) -> None:

@@ -31,6 +31,7 @@ from background_agents.ports import (
     Prompt,
     Retrying,
     RunFailed,
+    RuntimeEvent,
     SessionDeleted,
     SessionOrder,
     StreamRestored,
@@ -103,7 +104,8 @@ class Run:
 
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
-        self._heard_at = self._context.clock.now()
+        if isinstance(signal, RuntimeEvent) and signal.session:
+            self._heard_at = self._context.clock.now()
         if isinstance(signal, TextStreamed):
             self.is_ending = signal.whole
             return  # the transcript has the rest

@@ -108,7 +108,6 @@ class ScriptedRuntime:
             refused = RunFailed(session, words, aborted=False)
             asyncio.get_running_loop().call_soon(self.emit, refused)
             return
-        found.denied.update(prompt.denied_tools)
         parts = {f"prt_{prompt.message}": prompt.text}
         found.take(Entry(prompt.message, "user", parts, agent=prompt.agent, model=prompt.model))
 

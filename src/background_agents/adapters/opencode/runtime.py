@@ -104,8 +104,6 @@ class OpenCodeRuntime:
             # The part's id too, else the same message sent again would grow a second part.
             "parts": [{"id": part_id(prompt.message), "type": "text", "text": prompt.text}],
         }
-        if prompt.denied_tools:
-            body["tools"] = dict.fromkeys(prompt.denied_tools, False)
         if prompt.model is not None:
             body["model"] = model_body(prompt.model)
         await self.api.prompt(session, body)

@@ -116,12 +116,6 @@ class SessionInfo(Struct):
     parent_id: str | None = msgspec.field(name="parentID", default=None)
 
 
-class Rule(Struct):
-    permission: str
-    pattern: str
-    action: str
-
-
 class AgentInfo(Struct):
     name: str
     mode: str = "all"
