@@ -43,10 +43,11 @@ setup_python() {
     check_node
     [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1 ||
         "$python" -m venv --clear .venv
-    # The build backend comes first and is pinned like the rest: with build isolation, pip
-    # would fetch whichever is newest, each time.
+    # The build backends come first and are pinned like the rest: with build isolation, pip
+    # would fetch whichever is newest, each time. setuptools builds forbiddenfruit
+    # (blockbuster's), which has no wheel, and the one in a new environment may be too old.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        --constraint constraints.txt hatchling editables
+        --constraint constraints.txt hatchling editables setuptools
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 }
