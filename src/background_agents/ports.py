@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.events import Event, Registered
@@ -30,6 +31,10 @@ class Agent(msgspec.Struct, frozen=True):
     description: str = ""
     delegable: bool = True
     """False for agents that only the runtime itself uses (titles, compaction)."""
+    model: str | None = None
+    """The ``provider/model-id`` that it uses when a prompt names none; None if that is not told."""
+    read_only: bool = False
+    """Its effective permissions let it neither edit, nor write, nor run commands."""
 
 
 class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,8 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     denied_tools: tuple[str, ...] = ()
     """Tools that agents in the session never get."""
+    allowed_tools: tuple[str, ...] = ()
+    """Tools that they get although others do not."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +101,19 @@ class TextStreamed(RuntimeEvent, frozen=True):
     """A text has come to its end, and nothing came after it: most likely the last word."""
 
 
+class InputAsked(RuntimeEvent, frozen=True):
+    """The session waits for a permission or an answer."""
+
+    ask: Ask
+
+
+class InputSettled(RuntimeEvent, frozen=True):
+    """A request of the session was answered, by whomever."""
+
+    request: str
+    reply: Reply
+
+
 class SessionDeleted(RuntimeEvent, frozen=True):
     """The session and its messages are gone."""
 
@@ -106,6 +126,10 @@ class StreamRestored(RuntimeEvent, frozen=True):
 
 
 Listener = Callable[[RuntimeEvent], None]
+
+
+class NotAsked(DelegationError):
+    """The request is open no longer: it was answered already, or whoever asked is gone."""
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -134,6 +158,14 @@ class AgentRuntime(Protocol):
         """Return ``session``, its parent, and so on up to its root session."""
         ...
 
+    def ancestors(self, session: str) -> tuple[str, ...]:
+        """Return ``session`` and those above it as far as they are known; nobody is asked."""
+        ...
+
+    async def below(self, session: str) -> Sequence[str]:
+        """Return the sessions below ``session``, all the way down."""
+        ...
+
     async def open_session(self, order: SessionOrder) -> str:
         """Create a child session and return its id. Nothing runs in it yet."""
         ...
@@ -143,6 +175,18 @@ class AgentRuntime(Protocol):
 
         From here on the session's transcript is kept until ``release``. On a busy
         session the running loop takes the prompt up at its next step.
+        """
+        ...
+
+    async def requests(self) -> Sequence[Ask]:
+        """Return what sessions wait for now. Not used in the normal path."""
+        ...
+
+    async def answer(self, ask: Ask, reply: Reply) -> None:
+        """Answer what a session waits for; return once that is accepted. Raises ``NotAsked``.
+
+        A permission that is granted ``always`` holds for all sessions. A rejection without
+        a reason ends the run; one with a reason may let it go on.
         """
         ...
 

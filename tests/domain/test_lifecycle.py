@@ -10,7 +10,7 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, OpenRequest, apply, register
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import ACTIVE, TERMINAL, TRANSITIONS, Status, mermaid, target
-from background_agents.testing.contracts.samples import NOON, at, registered
+from background_agents.testing.contracts.samples import NOON, PERMISSION, QUESTION, at, registered
 
 KINDS: tuple[type[ev.Event], ...] = get_args(ev.AnyEvent)
 
@@ -21,8 +21,9 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.Launched(at=at(1), session="ses_child", message="msg_1"),
         ev.Progressed(at=at(2), usage=ev.Usage(input_tokens=5)),
         ev.ToolCalled(at=at(3), tool="read"),
-        ev.InputRequested(at=at(4), request="per_1", kind="permission", text="bash: ls"),
-        ev.InputAnswered(at=at(5), request="per_1", reply="once"),
+        ev.InputRequested(at=at(4), ask=PERMISSION),
+        ev.InputAnswered(at=at(5), request="per_1", reply="once", by="supervisor"),
+        ev.ParentNotified(at=at(5), text="Which branch?"),
         ev.SteerSent(at=at(6), steer="msg_2", text="Shorter."),
         ev.SteerConfirmed(at=at(7), steer="msg_2"),
         ev.StopRequested(at=at(8), by="user"),
@@ -39,7 +40,7 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
     )
 }
 
-REQUEST = OpenRequest("per_1", "permission", "bash: ls", NOON)
+REQUEST = OpenRequest(PERMISSION, NOON)
 
 ALLOWED = {(status, kind) for status, moves in TRANSITIONS.items() for kind in moves}
 PAIRS = [(status, kind) for status in Status for kind in KINDS]
@@ -48,7 +49,8 @@ PAIRS = [(status, kind) for status in Status for kind in KINDS]
 def standing(status: Status) -> Delegation:
     """Return a delegation in ``status``; one that waits has one open request."""
     requests = (REQUEST,) if status is Status.WAITING else ()
-    return replace(register(registered()), status=status, requests=requests)
+    since = NOON if requests else None
+    return replace(register(registered()), status=status, requests=requests, waiting_since=since)
 
 
 def test_every_kind_of_event_has_a_sample() -> None:
@@ -97,17 +99,44 @@ def test_the_diagram_has_one_arrow_per_move() -> None:
 
 def test_it_waits_until_the_last_request_is_answered() -> None:
     waiting = standing(Status.WAITING)
-    second = ev.InputRequested(at=at(5), request="que_2", kind="question", text="Which one?")
+    second = ev.InputRequested(at=at(5), ask=QUESTION)
     both = apply(waiting, second)
     one_left = apply(both, SAMPLES[ev.InputAnswered])
     assert (one_left.status, [one.id for one in one_left.requests]) == (Status.WAITING, ["que_2"])
-    none_left = apply(one_left, ev.InputAnswered(at=at(6), request="que_2", reply="the first"))
+    none_left = apply(one_left, ev.InputAnswered(at=at(6), request="que_2", reply="A", by="user"))
     assert (none_left.status, none_left.requests) == (Status.RUNNING, ())
 
 
 def test_a_request_asked_twice_is_open_once() -> None:
     again = apply(standing(Status.WAITING), SAMPLES[ev.InputRequested])
     assert [one.id for one in again.requests] == ["per_1"]
+
+
+def test_waiting_for_an_answer_takes_nothing_of_the_window() -> None:
+    running = apply(register(registered()), ev.Launched(at=at(10), session="s", message="m"))
+    assert running.window_used(at(15)) == timedelta(seconds=5)
+    waiting = apply(running, ev.InputRequested(at=at(20), ask=PERMISSION))
+    asked_more = apply(waiting, ev.InputRequested(at=at(25), ask=QUESTION))
+    assert asked_more.window_used(at(100)) == timedelta(seconds=10)
+    half = apply(asked_more, ev.InputAnswered(at=at(110), request="per_1", reply="", by="user"))
+    assert half.window_used(at(120)) == timedelta(seconds=10)
+    on = apply(half, ev.InputAnswered(at=at(130), request="que_2", reply="", by="user"))
+    assert on.window_used(at(135)) == timedelta(seconds=15)
+
+
+def test_an_instruction_opens_the_window_anew_also_while_it_waits() -> None:
+    running = apply(register(registered()), ev.Launched(at=at(10), session="s", message="m"))
+    waiting = apply(running, ev.InputRequested(at=at(20), ask=PERMISSION))
+    steered = apply(waiting, ev.SteerSent(at=at(30), steer="msg_9", text="Shorter."))
+    assert steered.window_used(at(90)) == timedelta(0)
+    on = apply(steered, ev.InputAnswered(at=at(90), request="per_1", reply="", by="user"))
+    assert on.window_used(at(95)) == timedelta(seconds=5)
+
+
+def test_what_was_asked_stays_asked_when_another_process_takes_over() -> None:
+    taken_over = apply(standing(Status.WAITING), SAMPLES[ev.Resumed])
+    assert (taken_over.status, taken_over.requests) == (Status.WAITING, (REQUEST,))
+    assert taken_over.resumes == 1
 
 
 def test_confirming_a_steer_confirms_the_older_ones_and_no_newer() -> None:
@@ -134,11 +163,9 @@ def test_an_ending_keeps_the_title_unless_it_brings_a_better_one() -> None:
     assert (renamed.title, renamed.error) == ("Better", "no model")
 
 
-def test_nothing_is_open_once_it_ended_or_was_resumed() -> None:
-    waiting = standing(Status.WAITING)
-    assert apply(waiting, SAMPLES[ev.TimedOut]).requests == ()
-    resumed = apply(waiting, SAMPLES[ev.Resumed])
-    assert (resumed.requests, resumed.resumes, resumed.status) == ((), 1, Status.RUNNING)
+def test_nothing_is_open_once_it_ended() -> None:
+    ended = apply(standing(Status.WAITING), SAMPLES[ev.TimedOut])
+    assert (ended.requests, ended.waiting_since) == ((), None)
 
 
 def test_the_first_reading_counts() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from background_agents.domain import events as ev
+from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation, apply, register, replay
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import TERMINAL, Status, target
@@ -30,8 +31,9 @@ IN_A_RUN = [
     _of(ev.Launched, session=NAMES, message=NAMES),
     _of(ev.Progressed, usage=st.builds(ev.Usage, input_tokens=st.integers(0, 10**9))),
     _of(ev.ToolCalled, tool=NAMES),
-    _of(ev.InputRequested, request=NAMES, kind=st.just("permission"), text=st.text()),
-    _of(ev.InputAnswered, request=NAMES, reply=st.text()),
+    _of(ev.InputRequested, ask=st.builds(Ask, id=NAMES, session=NAMES, permission=st.text())),
+    _of(ev.InputAnswered, request=NAMES, reply=st.text(), by=NAMES),
+    _of(ev.ParentNotified, text=st.text()),
     _of(ev.SteerSent, steer=NAMES, text=st.text()),
     _of(ev.SteerConfirmed, steer=NAMES),
     _of(ev.StopRequested, by=NAMES),

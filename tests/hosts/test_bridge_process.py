@@ -77,6 +77,36 @@ def test_a_tool_for_a_project_that_is_not_open_is_refused(tmp_path: Path) -> Non
     assert error["message"] == "This project was closed; try again."
 
 
+HOOK: dict[str, object] = {
+    "instance": 1,
+    "hook": "system",
+    "session": "ses_1",
+    "system": "You are opencode.",
+}
+
+
+def test_a_hook_for_a_project_that_is_not_open_says_nothing(tmp_path: Path) -> None:
+    with bridged(tmp_path) as (end, _):
+        assert ask(end, "hook", HOOK)["result"] is None
+
+
+def test_a_hook_that_cannot_find_out_says_nothing(tmp_path: Path) -> None:
+    about = {"instance": 1, "directory": str(tmp_path), "base_url": "http://localhost:4096"}
+    with bridged(tmp_path) as (end, _):
+        tell(end, {"method": "attach", "params": about})
+        # What OpenCode answers here is no list of agents.
+        assert ask(end, "hook", HOOK)["result"] is None
+        log = (tmp_path / "opencode" / "delegations" / "service.log").read_text()
+    assert "the hook system said nothing for ses_1: OpenCode's answer to /agent" in log
+
+
+def test_an_unknown_hook_says_nothing(tmp_path: Path) -> None:
+    about = {"instance": 1, "directory": str(tmp_path), "base_url": "http://localhost:4096"}
+    with bridged(tmp_path) as (end, _):
+        tell(end, {"method": "attach", "params": about})
+        assert ask(end, "hook", {**HOOK, "hook": "future"})["result"] is None
+
+
 def test_a_frame_that_is_no_json_is_answered_and_the_next_one_served(tmp_path: Path) -> None:
     with bridged(tmp_path) as (end, _):
         end.sendall(b"{no json\n")

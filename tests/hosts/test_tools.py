@@ -12,9 +12,17 @@ import pytest
 from background_agents.config import Settings
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.ids import SortableIds
-from background_agents.hosts.opencode.tools import TOOLS, TOOLS_FILE, Answer, definitions, run_tool
+from background_agents.hosts.opencode.tools import (
+    TOOLS,
+    TOOLS_FILE,
+    Answer,
+    Caller,
+    definitions,
+    run_tool,
+)
 from background_agents.service.context import Context
-from background_agents.service.delegations import DENIED_TOOLS, Delegations
+from background_agents.service.delegations import Delegations
+from background_agents.service.launch import ALLOWED_TOOLS, DENIED_TOOLS
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -44,7 +52,7 @@ class Tools:
         return await self.call_raw(tool, json.dumps(args).encode())
 
     async def call_raw(self, tool: str, args: bytes) -> Answer:
-        return await run_tool(self.service, self.supervisor, tool, msgspec.Raw(args))
+        return await run_tool(self.service, Caller(self.supervisor), tool, msgspec.Raw(args))
 
 
 @pytest.fixture
@@ -65,13 +73,16 @@ def test_the_file_that_the_bridge_reads_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("tool", "required", "optional"),
     [
-        ("delegate", ["prompt", "agent"], ["timeout_minutes", "model"]),
+        ("delegate", ["prompt", "agent"], ["timeout_minutes", "model", "continue_id"]),
         ("delegation_read", ["id"], ["offset"]),
         ("delegation_list", [], []),
         ("delegation_status", [], []),
         ("delegation_peek", ["id"], []),
         ("delegation_stop", ["id"], []),
         ("delegation_steer", ["id", "message"], []),
+        ("delegation_answer", ["id", "reply"], []),
+        ("delegation_wait", [], ["ids", "timeout_seconds", "mode"]),
+        ("notify_parent", ["message"], []),
     ],
 )
 def test_optional_arguments_are_not_required(
@@ -84,16 +95,19 @@ def test_optional_arguments_are_not_required(
 
 
 def test_a_background_agent_gets_none_of_them() -> None:
-    assert set(TOOLS) <= set(DENIED_TOOLS)
+    assert set(TOOLS) == set(DENIED_TOOLS) - {"task"} | set(ALLOWED_TOOLS)
 
 
 def test_every_tool_and_argument_is_described_in_plain_json_schema() -> None:
     for about in definitions().values():
         assert about["description"]
         schema = msgspec.convert(about["schema"], dict[str, object])
-        for argument in msgspec.convert(schema["properties"], dict[str, dict[str, str]]).values():
-            assert set(argument) == {"type", "description"}
-            assert argument["type"] in {"string", "number", "integer"}
+        for argument in msgspec.convert(
+            schema["properties"], dict[str, dict[str, object]]
+        ).values():
+            is_list = argument["type"] == "array"
+            assert set(argument) == {"type", "description"} | ({"items"} if is_list else set())
+            assert argument["type"] in {"string", "number", "integer", "array"}
 
 
 # --- calls -------------------------------------------------------------------------
@@ -142,6 +156,16 @@ async def test_reading_what_runs_and_listing_it(tools: Tools) -> None:
         ("delegation_read", b'{"id": "brave-amber-otter"}'),
         ("delegation_list", b"not json"),
         ("delegation_peek", b"{}"),
+        ("delegation_answer", b'{"id": "brave-amber-otter"}'),
+        ("delegation_answer", b'{"id": "brave-amber-otter", "reply": "once"}'),
+        ("delegation_wait", b'{"ids": "brave-amber-otter"}'),
+        ("delegation_wait", b'{"ids": ["brave-amber-otter"]}'),
+        ("delegation_wait", b'{"timeout_seconds": 601}'),
+        ("delegation_wait", b'{"timeout_seconds": -1}'),
+        ("delegation_wait", b'{"mode": "some"}'),
+        ("notify_parent", b'{"message": " "}'),
+        ("notify_parent", b'{"message": "I am nobody\'s child."}'),
+        ("delegate", b'{"prompt": "x", "agent": "build", "continue_id": "brave-amber-otter"}'),
     ],
 )
 async def test_bad_input_is_answered_in_one_sentence_and_changes_nothing(

@@ -29,6 +29,10 @@ Step = dict[str, object]
 
 OUR_TOOLS = frozenset(TOOLS)
 
+ENDED, REQUEST, MESSAGE = "task-notification", "delegation-request", "child-notification"
+TAGS = (ENDED, REQUEST, MESSAGE)
+"""What notices there are, by their tag."""
+
 
 def say(text: str, **more: object) -> Step:
     """Let the model say something; ``gate``, ``repeat`` and the like as the server has them."""
@@ -55,6 +59,7 @@ class Notice:
     """A notice as it stands in the supervisor's transcript."""
 
     message: str
+    tag: str
     text: str
     fields: Mapping[str, str]
     is_hidden: bool
@@ -125,12 +130,14 @@ class Supervisor:
         answers = await self.outputs("delegate", count)
         return [_only(READABLE_ID.findall(answer)) for answer in answers]
 
-    async def notices(self, count: int = 1, *, timeout_s: float = 20) -> list[Notice]:
+    async def notices(
+        self, count: int = 1, *, tag: str = ENDED, timeout_s: float = 20
+    ) -> list[Notice]:
         """Wait for ``count`` notices and return all there are, in the order of the transcript."""
         found: dict[str, Notice] = {}
 
         def collect(part: _Part) -> bool:
-            if notice := _notice(part):
+            if (notice := _notice(part)) and notice.tag == tag:
                 found[part.id] = notice
             return len(found) >= count
 
@@ -156,11 +163,11 @@ class Supervisor:
         await self.answered(newest.message)
         return await self.stored_notices()
 
-    async def stored_notices(self) -> list[Notice]:
+    async def stored_notices(self, tag: str = ENDED) -> list[Notice]:
         """Return the notices that OpenCode has stored, oldest first."""
         raw = await self.stage.client.request("GET", f"/session/{self.id}/message")
         parts = [part for one in msgspec.json.decode(raw, type=list[_Stored]) for part in one.parts]
-        return [notice for part in parts if (notice := _notice(part))]
+        return [notice for part in parts if (notice := _notice(part)) and notice.tag == tag]
 
     @property
     def requests(self) -> list[ModelRequest]:
@@ -225,6 +232,14 @@ class Stage:
         )
         return str(toast.properties)
 
+    async def answer_permission(self, session: str, reply: str) -> None:
+        """Answer what a session asks for as the human does in OpenCode's own dialogue."""
+        asked = await self.events.wait_for(
+            lambda seen: seen.type == "permission.asked" and seen.session == session
+        )
+        request = asked.properties["id"]
+        await self.client.request("POST", f"/permission/{request}/reply", {"reply": reply})
+
     def artifact(self, delegation: str) -> Path:
         """Return the only file of a delegation, wherever the service keeps it."""
         folder = self.opencode.home.data / "delegations"
@@ -267,12 +282,13 @@ async def staged(
 
 def _notice(part: _Part) -> Notice | None:
     """Return the notice in a part; one that is not well-formed XML is an error."""
-    if part.type != "text" or not part.text.startswith("<task-notification>"):
+    if part.type != "text" or not part.text.startswith(tuple(f"<{tag}>" for tag in TAGS)):
         return None
-    elements = list(ElementTree.fromstring(part.text))
+    root = ElementTree.fromstring(part.text)
+    elements = list(root)
     fields = {element.tag: element.text or "" for element in elements}
     assert len(fields) == len(elements), f"a tag stands twice in {part.text}"
-    return Notice(part.message, part.text, fields, part.synthetic)
+    return Notice(part.message, root.tag, part.text, fields, part.synthetic)
 
 
 def _only(found: Sequence[T]) -> T:

@@ -80,12 +80,12 @@ async def test_the_child_is_a_session_of_its_own_that_cannot_delegate(stage: Sta
 
     assert info["title"] == f"general · {name}"
     assert info["parentID"] == supervisor.id
-    assert supervisor.requests[0].tool_names >= OUR_TOOLS
+    assert supervisor.requests[0].tool_names & OUR_TOOLS == OUR_TOOLS - {"notify_parent"}
     asked = stage.asked("Look around.")
     assert len(asked) == 2
     for request in asked:
         assert "bash" in request.tool_names
-        assert not request.tool_names & (OUR_TOOLS | {"task"})
+        assert request.tool_names & (OUR_TOOLS | {"task"}) == {"notify_parent"}
         assert not [tool for tool in request.tool_names if tool.startswith("delegat")]
 
 

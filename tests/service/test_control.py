@@ -12,7 +12,6 @@ from background_agents.domain.status import Status
 from background_agents.ports import Retrying
 from background_agents.service import live, views
 from background_agents.service.delegations import Delegations
-from background_agents.service.signals import SteerAsked
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -122,8 +121,7 @@ async def test_a_steer_of_ours_is_no_sign_of_life(world: World, service: Delegat
     child = await world.working(delegation)
     child.write("Here.")
     world.advance(seconds=30)
-    run = service._runs[delegation.id]
-    run.hear(SteerAsked("Still there?"))
+    await service.steer(world.supervisor, delegation.id, "Still there?")
     text = live.status(await service.status(world.supervisor))
     assert "last heard of 30s ago" in text
 

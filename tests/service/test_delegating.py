@@ -17,7 +17,8 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, SessionOrder
-from background_agents.service.delegations import DENIED_TOOLS, Delegations
+from background_agents.service.delegations import Delegations
+from background_agents.service.launch import DENIED_TOOLS
 from background_agents.service.requests import DelegateRequest
 
 HANG: dict[str, object] = {"hang": True}

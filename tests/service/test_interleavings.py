@@ -1,4 +1,4 @@
-"""Whatever happens to a run, in whatever order: one ending, one artifact, one notice."""
+"""Whatever happens to a run, in whatever order: one ending, one artifact, one ending notice."""
 
 from __future__ import annotations
 
@@ -7,32 +7,60 @@ from collections.abc import Callable, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import QUIET, World
+from world import HANG, QUIET, World
 
+from background_agents.domain.asking import Reply
 from background_agents.domain.delegation import Delegation, replay
 from background_agents.domain.errors import DelegationError
-from background_agents.domain.events import Ended, Registered
+from background_agents.domain.events import Ended, InputRequested, ParentNotified, Registered
 from background_agents.ports import Busy, Idle, RunFailed, StreamRestored
+from background_agents.service.views import Answered
+from background_agents.testing.scripted_session import ScriptedSession
 
 Happening = Callable[[World, str], None]
 
 
-def write(world: World, session: str) -> None:
+def at_work(world: World, session: str) -> ScriptedSession | None:
+    """Return the child session while it writes an answer."""
     child = world.runtime.sessions.get(session)
-    if child is not None and world.heard.works(session) and child.busy:
+    if child is None or not child.busy or not world.heard.works(session):
+        return None
+    calls = child.transcript().answers[-1].tools
+    # Once its calls have come back an answer is over, and the next one not yet begun.
+    return child if not calls or any(call.state == "running" for call in calls) else None
+
+
+def free(world: World, session: str) -> ScriptedSession | None:
+    """Return the child session while it writes an answer and no tool waits for a reply."""
+    child = at_work(world, session)
+    return child if child is not None and not child.open else None
+
+
+def write(world: World, session: str) -> None:
+    if child := free(world, session):
         child.write("word ")
 
 
 def finish(world: World, session: str) -> None:
-    child = world.runtime.sessions.get(session)
-    if child is not None and world.heard.works(session) and child.busy:
+    if child := free(world, session):
         child.finish()
 
 
 def fail(world: World, session: str) -> None:
-    child = world.runtime.sessions.get(session)
-    if child is not None and world.heard.works(session) and child.busy:
+    if child := free(world, session):
         child.fail("The provider went away.")
+
+
+def ask(world: World, session: str) -> None:
+    if child := at_work(world, session):
+        child.ask("bash", "make")
+
+
+def settle(world: World, session: str, reply: Reply) -> None:
+    """Answer the oldest open request as the user does."""
+    child = world.runtime.sessions.get(session)
+    if child is not None and child.open:
+        child.settle(next(iter(child.open)), reply)
 
 
 def abort(world: World, session: str) -> None:
@@ -53,6 +81,14 @@ def stop(world: World, _session: str) -> None:
     world.ask(lambda service, name: service.stop(world.supervisor, name))
 
 
+def answer(world: World, text: str) -> None:
+    world.ask(lambda service, name: service.answer(world.supervisor, name, text))
+
+
+def notify(world: World, session: str) -> None:
+    world.ask(lambda service, _name: service.notify(session, "Something is odd."))
+
+
 HAPPENINGS: Mapping[str, Happening] = {
     "steer": steer,
     "stop": stop,
@@ -61,6 +97,12 @@ HAPPENINGS: Mapping[str, Happening] = {
     "fail": fail,
     "abort": abort,
     "delete": delete,
+    "ask": ask,
+    "answer": lambda world, _: answer(world, "once"),
+    "reject": lambda world, _: answer(world, "reject: not that"),
+    "user answers": lambda world, session: settle(world, session, Reply(word="once")),
+    "user rejects": lambda world, session: settle(world, session, Reply(word="reject")),
+    "notify": notify,
     "deadline": lambda world, _: world.advance(minutes=15),
     "time": lambda world, _: world.clock.advance(QUIET),
     "busy": lambda world, session: world.runtime.emit(Busy(session)),
@@ -82,7 +124,7 @@ def test_there_is_one_ending(begun: bool, course: list[tuple[str, int]]) -> None
 async def one_course(begun: bool, course: list[tuple[str, int]]) -> None:
     world = World()
     service = await world.service()
-    delegation = await world.delegate(service, {"hang": True})
+    delegation = await world.delegate(service, HANG, HANG, HANG)
     await world.until(lambda: world.now(delegation).session is not None)
     session = world.now(delegation).session or ""
     if begun:
@@ -92,16 +134,19 @@ async def one_course(begun: bool, course: list[tuple[str, int]]) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
     await let_it_end(world, delegation)
-    await world.notified()
     await prove(world, delegation)
-    for answer in await world.answers():
-        assert isinstance(answer, Delegation | DelegationError)
+    for came in await world.answers():
+        assert isinstance(came, Delegation | Answered | DelegationError)
     await world.close()
 
 
 async def let_it_end(world: World, delegation: Delegation) -> None:
-    """Let time pass until nothing can hold the ending up."""
+    """Answer what is asked, and let time pass, until nothing can hold the ending up."""
     for _ in range(20):
+        # Time stands still for a run that waits.
+        for _ in world.now(delegation).requests:
+            answer(world, "once")
+        await world.settle()
         world.advance(minutes=15)
         try:
             async with asyncio.timeout(0.05):
@@ -113,6 +158,8 @@ async def let_it_end(world: World, delegation: Delegation) -> None:
 
 
 async def prove(world: World, delegation: Delegation) -> None:
+    (notice,) = await world.told("task-notification")
+    await world.settle()
     ended = world.now(delegation)
     first, *later = await world.store.history(delegation.id)
     assert isinstance(first, Registered)
@@ -120,18 +167,22 @@ async def prove(world: World, delegation: Delegation) -> None:
     assert sum(isinstance(event, Ended) for event in later) == 1
     assert world.journal.of("artifact") == [delegation.id]
     assert world.journal.of("end") == [delegation.id]
-    ((notice,),) = world.channel.delivered(world.supervisor)
     assert f"<status>{ended.status}</status>" in notice
+    said = sum(isinstance(event, ParentNotified) for event in later)
+    assert len(await world.told("child-notification", said)) == said
+    asked = [event.ask for event in later if isinstance(event, InputRequested)]
+    assert len(await world.told("delegation-request", 0)) <= len(asked)
+    assert not [ask for ask in await world.runtime.requests() if ask in asked]
+    assert len(await world.told("task-notification")) == 1
     assert await world.store.due() == []
 
 
 async def test_a_stop_that_is_asked_for_thrice_ends_once() -> None:
     world = World()
     service = await world.service()
-    delegation = await world.delegate(service, {"hang": True})
+    delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     stops = [service.stop(world.supervisor, delegation.id) for _ in range(3)]
     assert len({ended.version for ended in await asyncio.gather(*stops)}) == 1
-    await world.notified()
     await prove(world, delegation)
     await world.close()

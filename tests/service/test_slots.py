@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from world import World
 
 from background_agents.domain.status import Status
@@ -38,6 +43,130 @@ def test_a_place_given_back_twice_is_one_place() -> None:
     slots.release("a")
     slots.release("a")
     assert granted == ["a", "b"]
+
+
+def test_what_waits_for_its_model_alone_holds_up_nobody() -> None:
+    slots, granted = Slots(3, per_model={"a/x": 1}), list[str]()
+    for key, model in (("1", "a/x"), ("2", "a/x"), ("3", "a/y"), ("4", None), ("5", "a/y")):
+        slots.ask(key, lambda key=key: granted.append(key), model)
+    assert granted == ["1", "3", "4"]
+    assert [slots.position(key) for key in "12345"] == [None, 1, None, None, 2]
+    slots.release("1")
+    assert granted[3:] == ["2"]
+    slots.release("2")
+    assert granted[4:] == ["5"]
+
+
+def test_a_provider_has_a_limit_over_all_its_models() -> None:
+    slots, granted = Slots(9, per_provider={"a": 2}, per_model={"a/x": 1}), list[str]()
+    for key, model in (("1", "a/x"), ("2", "a/y"), ("3", "a/z"), ("4", "b/z"), ("5", "ab/z")):
+        slots.ask(key, lambda key=key: granted.append(key), model)
+    assert granted == ["1", "2", "4", "5"]
+    slots.release("2")
+    assert granted[4:] == ["3"]
+
+
+def test_a_place_that_is_taken_counts_whatever_the_limits_say() -> None:
+    slots, granted = Slots(2, per_model={"a/x": 1}), list[str]()
+    for key in "123":
+        slots.take(key, "a/x")
+    slots.ask("4", lambda: granted.append("4"), "a/x")
+    slots.ask("5", lambda: granted.append("5"))
+    slots.release("1")
+    assert granted == []
+    slots.release("2")
+    assert granted == ["5"]
+    slots.release("5")
+    assert granted == ["5"]
+    slots.release("3")
+    assert granted == ["5", "4"]
+
+
+MODELS: Sequence[str | None] = (None, "a/x", "a/y", "b/x", "b/y", "b/z")
+
+LIMITS = st.integers(1, 3)
+
+
+class Places(RuleBasedStateMachine):
+    """Asks for places, takes them and gives them back, in any order, and counts for itself."""
+
+    keys: Bundle[str] = Bundle("keys")
+
+    @initialize(
+        limit=st.integers(1, 5),
+        per_provider=st.dictionaries(st.sampled_from(["a", "b", "c"]), LIMITS),
+        per_model=st.dictionaries(st.sampled_from(["a/x", "a/y", "b/x"]), LIMITS),
+    )
+    def begin(self, limit: int, per_provider: dict[str, int], per_model: dict[str, int]) -> None:
+        self.slots = Slots(limit, per_provider=per_provider, per_model=per_model)
+        self.limits: dict[str | None, int] = {**per_provider, **per_model, None: limit}
+        self.models: dict[str, str | None] = {}
+        self.waiting: list[str] = []
+        self.running: set[str] = set()
+
+    @rule(target=keys, model=st.sampled_from(MODELS))
+    def ask(self, model: str | None) -> str:
+        key = self.new_key(model)
+        self.waiting.append(key)
+        self.slots.ask(key, lambda: self.granted(key), model)
+        return key
+
+    @rule(target=keys, model=st.sampled_from(MODELS))
+    def take(self, model: str | None) -> str:
+        key = self.new_key(model)
+        self.running.add(key)
+        self.slots.take(key, model)
+        return key
+
+    @rule(key=keys, times=st.integers(1, 2))
+    def release(self, key: str, times: int) -> None:
+        self.running.discard(key)
+        if key in self.waiting:
+            self.waiting.remove(key)
+        for _ in range(times):
+            self.slots.release(key)
+
+    def new_key(self, model: str | None) -> str:
+        key = f"key {len(self.models)}"
+        self.models[key] = model
+        return key
+
+    def granted(self, key: str) -> None:
+        """No limit is exceeded, and nobody who asked before and could run was passed over."""
+        assert key in self.waiting, "granted twice, or to one that has left"
+        assert self.could_run(key)
+        before = self.waiting[: self.waiting.index(key)]
+        assert not [other for other in before if self.could_run(other)]
+        assert self.models[key] not in [self.models[other] for other in before]
+        self.waiting.remove(key)
+        self.running.add(key)
+
+    def could_run(self, key: str) -> bool:
+        counted = [name for one in (*self.running, key) for name in self.counts_for(one)]
+        return all(
+            counted.count(name) <= self.limits[name]
+            for name in self.counts_for(key)
+            if name in self.limits
+        )
+
+    def counts_for(self, key: str) -> list[str | None]:
+        model = self.models[key]
+        return [None] if model is None else [None, model, model.split("/")[0]]
+
+    @invariant()
+    def nobody_waits_who_could_run(self) -> None:
+        assert not [key for key in self.waiting if self.could_run(key)]
+
+    @invariant()
+    def the_queue_is_in_the_order_of_asking(self) -> None:
+        places = [self.slots.position(key) for key in self.models]
+        waiting = [place for place in places if place is not None]
+        assert waiting == list(range(1, len(self.waiting) + 1))
+        assert [key for key in self.models if self.slots.position(key)] == self.waiting
+
+
+TestPlaces = Places.TestCase
+TestPlaces.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 async def test_the_limit_holds_and_the_order_is_kept(world: World) -> None:

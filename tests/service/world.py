@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from background_agents.config import Settings
+from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.events import Ended, Registered
+from background_agents.domain.events import Ended, InputAnswered, Registered
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
 from background_agents.ports import Change, OutgoingMessage
+from background_agents.service import live
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
@@ -34,6 +36,22 @@ SETTLE_TURNS = 50
 
 QUIET = timedelta(seconds=2)
 """What an abort is given before it is repeated."""
+
+HANG: dict[str, object] = {"hang": True}
+
+
+def bash(command: str, say: str = "") -> dict[str, object]:
+    """Return a step that runs a command, after it has said something."""
+    return {"say": say, "call": "bash", "args": {"command": command}}
+
+
+def questions(*asked: tuple[str, Sequence[str]]) -> dict[str, object]:
+    """Return a step that asks questions, each with the answers that it suggests."""
+    listed = [
+        {"question": text, "options": [{"label": label} for label in labels]}
+        for text, labels in asked
+    ]
+    return {"call": "question", "args": {"questions": listed}}
 
 
 @dataclass
@@ -117,9 +135,11 @@ class World:
         self.runtime.subscribe(self.heard.hear)
         self._ids = SortableIds(random.Random(1))
         self._open: list[Delegations] = []
-        self._asked: list[asyncio.Task[Delegation]] = []
+        self._asked: list[asyncio.Task[object]] = []
 
-    async def service(self, *, owner: str = DEAD, max_concurrent: int = 8) -> Delegations:
+    async def service(
+        self, settings: Settings | None = None, *, owner: str = DEAD, max_concurrent: int = 8
+    ) -> Delegations:
         """Start a service; by its owner's name its process is already gone."""
         context = Context(
             runtime=self.runtime,
@@ -132,19 +152,17 @@ class World:
             directory="/src/project",
             owner=owner,
         )
-        service = Delegations(context, Settings(max_concurrent=max_concurrent))
+        service = Delegations(context, settings or Settings(max_concurrent=max_concurrent))
         await service.start()
         self._open.append(service)
         return service
 
-    def ask(
-        self, operation: Callable[[Delegations, str], Coroutine[None, None, Delegation]]
-    ) -> None:
+    def ask(self, operation: Callable[[Delegations, str], Coroutine[None, None, object]]) -> None:
         """Begin an operation on the only delegation; ``answers`` waits for what came of it."""
         (name,) = self.journal.of("register")
         self._asked.append(asyncio.create_task(operation(self._open[0], name)))
 
-    async def answers(self) -> list[Delegation | BaseException]:
+    async def answers(self) -> list[object]:
         """Return what every operation that was asked for has returned or raised."""
         async with asyncio.timeout(5):
             return await asyncio.gather(*self._asked, return_exceptions=True)
@@ -163,9 +181,11 @@ class World:
         minutes: float | None = None,
         model: str | None = None,
         supervisor: str | None = None,
+        continue_id: str | None = None,
     ) -> Delegation:
         """Delegate a scripted task."""
-        request = DelegateRequest(f"Look into it.\n{script(*steps)}", agent, minutes, model)
+        prompt = f"Look into it.\n{script(*steps)}"
+        request = DelegateRequest(prompt, agent, minutes, model, continue_id)
         return await service.delegate(supervisor or self.supervisor, request)
 
     async def working(self, delegation: Delegation) -> ScriptedSession:
@@ -179,6 +199,42 @@ class World:
         """Return a delegation once it is terminal in the store."""
         await self.until(lambda: self.now(delegation).is_terminal)
         return self.now(delegation)
+
+    async def waits(self, delegation: Delegation, count: int = 1) -> tuple[Ask, ...]:
+        """Return what a delegation waits for, once it is so much."""
+        await self.until(lambda: len(self.now(delegation).requests) >= count)
+        await self.settle()
+        return tuple(one.ask for one in self.now(delegation).requests)
+
+    async def goes_on(self, delegation: Delegation) -> None:
+        """Return once a delegation waits for nothing any more."""
+        await self.until(lambda: not self.now(delegation).requests)
+        await self.settle()
+
+    def below(self, parent: ScriptedSession, *steps: dict[str, object]) -> ScriptedSession:
+        """Begin a run in a session below another, which needs a permission for ``bash``."""
+        session = self.runtime.sessions[self.runtime.add_session(parent.name)]
+        session.asking.add("bash")
+        self.runtime.user_says(session.name, script(*steps))
+        return session
+
+    async def replies(self, delegation: Delegation) -> list[tuple[str, str]]:
+        """Return how a delegation's requests were answered, and by whom, by its history."""
+        history = await self.store.history(delegation.id)
+        return [(one.reply, one.by) for one in history if isinstance(one, InputAnswered)]
+
+    async def status(self, service: Delegations) -> str:
+        """Return the status that the supervisor's model sees."""
+        return live.status(await service.status(self.supervisor))
+
+    async def told(self, tag: str, count: int = 1) -> list[str]:
+        """Return the notices of one kind to the supervisor, once there are so many."""
+        await self.channel.changes.until(lambda: len(self._of_kind(tag)) >= count)
+        return self._of_kind(tag)
+
+    def _of_kind(self, tag: str) -> list[str]:
+        messages = self.channel.delivered(self.supervisor)
+        return [text for parts in messages for text in parts if text.startswith(f"<{tag}>")]
 
     async def notified(self, count: int = 1) -> list[tuple[str, ...]]:
         """Return the messages to the supervisor once there are so many with a receipt."""

@@ -36,6 +36,11 @@ class ScriptedStage:
     async def new_session(self) -> str:
         return self.runtime.add_session()
 
+    async def new_asking_child(self) -> str:
+        child = self.runtime.add_session(self.runtime.add_session())
+        self.runtime.sessions[child].asking.add("bash")
+        return child
+
     async def user_says(self, session: str, text: str, *, agent: str, model: str) -> str:
         return self.runtime.user_says(session, text, agent=agent, model=model)
 

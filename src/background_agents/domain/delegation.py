@@ -13,6 +13,7 @@ from functools import reduce
 import msgspec
 
 from background_agents.domain import events as ev
+from background_agents.domain.asking import Ask
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import TERMINAL, Status, target
 
@@ -29,10 +30,12 @@ class Steer(msgspec.Struct, frozen=True):
 class OpenRequest(msgspec.Struct, frozen=True):
     """A permission or a question that nobody has answered yet."""
 
-    id: str
-    kind: str
-    text: str
+    ask: Ask
     asked_at: datetime
+
+    @property
+    def id(self) -> str:
+        return self.ask.id
 
 
 class Delegation(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,11 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     usage: ev.Usage = ev.Usage()
     steers: tuple[Steer, ...] = ()
     requests: tuple[OpenRequest, ...] = ()
+    window_from: datetime | None = None
+    """When its time window began: at the launch, and anew with each instruction."""
+    waited: timedelta = timedelta(0)
+    """How much of the window went by waiting for answers, up to ``waiting_since``."""
+    waiting_since: datetime | None = None
     stop_requested_by: str | None = None
     resumes: int = 0
     notice_queued_at: datetime | None = None
@@ -78,6 +86,12 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     def open_steers(self) -> tuple[Steer, ...]:
         """The instructions that nobody has seen taken up."""
         return tuple(steer for steer in self.steers if steer.confirmed_at is None)
+
+    def window_used(self, now: datetime) -> timedelta:
+        """Return how much of the time window is gone; waiting for an answer takes none of it."""
+        if self.window_from is None:
+            return timedelta(0)
+        return (self.waiting_since or now) - self.window_from - self.waited
 
     def elapsed(self, now: datetime) -> timedelta:
         """Return how long it has run, or ran; before the launch, how long it has waited."""
@@ -127,27 +141,33 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
     match event:
         case ev.Launched():
             return replace(
-                now, session=event.session, prompt_message=event.message, launched_at=event.at
+                now,
+                session=event.session,
+                prompt_message=event.message,
+                launched_at=event.at,
+                window_from=event.at,
             )
         case ev.Progressed():
             return replace(now, usage=event.usage)
         case ev.InputRequested():
-            asked = OpenRequest(event.request, event.kind, event.text, event.at)
-            others = _without_request(now, event.request)
-            return replace(now, requests=(*others, asked))
+            asked = (*_without_request(now, event.ask.id), OpenRequest(event.ask, event.at))
+            return replace(now, requests=asked, waiting_since=now.waiting_since or event.at)
         case ev.InputAnswered():
-            left = _without_request(now, event.request)
-            return replace(now, requests=left, status=Status.WAITING if left else now.status)
+            return _answered(now, event)
         case ev.SteerSent():
-            return replace(now, steers=(*now.steers, Steer(event.steer, event.text, event.at)))
+            return replace(
+                now,
+                steers=(*now.steers, Steer(event.steer, event.text, event.at)),
+                window_from=event.at,
+                waited=timedelta(0),
+                waiting_since=event.at if now.waiting_since else None,
+            )
         case ev.SteerConfirmed():
             return replace(now, steers=tuple(_confirmed(now.steers, event)))
         case ev.StopRequested():
             return replace(now, stop_requested_by=event.by)
         case ev.Resumed():
-            # Requests belong to the process that asked them; the reconciliation after
-            # a resume asks again for those that are still open.
-            return replace(now, owner=event.owner, resumes=now.resumes + 1, requests=())
+            return replace(now, owner=event.owner, resumes=now.resumes + 1)
         case ev.Described():
             return replace(now, title=event.title, summary=event.summary)
         case ev.Read():
@@ -172,7 +192,16 @@ def _ended(now: Delegation, event: ev.Ended) -> Delegation:
         result_chars=event.result_chars,
         error=getattr(event, "error", None),
         requests=(),
+        waiting_since=None,
     )
+
+
+def _answered(now: Delegation, event: ev.InputAnswered) -> Delegation:
+    left = _without_request(now, event.request)
+    if left:
+        return msgspec.structs.replace(now, requests=left, status=Status.WAITING)
+    waited = now.waited + (event.at - (now.waiting_since or event.at))
+    return msgspec.structs.replace(now, requests=(), waited=waited, waiting_since=None)
 
 
 def _without_request(delegation: Delegation, request: str) -> tuple[OpenRequest, ...]:

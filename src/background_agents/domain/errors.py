@@ -6,9 +6,13 @@
     ├── InvalidRequest        what was asked cannot be done as asked; nothing changed
     │   ├── UnknownDelegation
     │   ├── UnknownAgent
+    │   ├── NotReadOnly
     │   ├── NotDelegable
     │   ├── RunElsewhere
-    │   └── NotSteerable
+    │   ├── NotSteerable
+    │   ├── NothingAsked
+    │   ├── NotContinuable
+    │   └── NoSupervisor
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
     ├── RuntimeRefused        the runtime answered, and said no
@@ -51,6 +55,18 @@ class UnknownAgent(InvalidRequest):
         self.agents = tuple(agents)
 
 
+class NotReadOnly(InvalidRequest):
+    """An agent that may change things, where only read-only ones may be delegated to."""
+
+    def __init__(self, given: str, agents: Sequence[str]) -> None:
+        instead = f"choose one of: {', '.join(agents)}; or " if agents else ""
+        super().__init__(
+            f"{quote(given)} may edit files or run commands, and only read-only agents may be "
+            f"delegated to here (BACKGROUND_AGENTS_STRICT_READONLY): {instead}give this work to "
+            "it with the native task tool."
+        )
+
+
 class NotDelegable(InvalidRequest):
     """The session that asks may not delegate."""
 
@@ -71,12 +87,40 @@ class NotSteerable(InvalidRequest):
     """There is no run that could take an instruction."""
 
     def __init__(self, delegation: str, status: str) -> None:
-        instead = (
-            "it has not begun; stop it and delegate anew with the instruction in its prompt"
-            if status == "registered"
-            else "delegate anew, with what you know from its result"
+        instead = {
+            "registered": "it has not begun; stop it and delegate anew with the instruction in "
+            "its prompt",
+            "ending": "it is ending just now; wait for its notice",
+        }.get(
+            status, f'go on in its session with delegate(prompt, agent, continue_id="{delegation}")'
         )
         super().__init__(f"{delegation} is {status} and takes no instruction: {instead}.")
+
+
+class NothingAsked(InvalidRequest):
+    """There is no open request that could be answered."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(
+            f"{delegation} is {status} and waits for no answer; delegation_status() shows which do."
+        )
+
+
+class NotContinuable(InvalidRequest):
+    """A delegation cannot be gone on with."""
+
+    def __init__(self, delegation: str, why: str) -> None:
+        super().__init__(f"{delegation} cannot be continued: {why}.")
+
+
+class NoSupervisor(InvalidRequest):
+    """The session that wants to tell its supervisor something has none that listens."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nobody was told: only a background agent that still runs has a supervisor; say it "
+            "in your answer instead."
+        )
 
 
 class IllegalTransition(DelegationError):

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from background_agents.domain.asking import Ask
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """A fact about one delegation; ``at`` is when it happened, in UTC."""
@@ -77,17 +79,22 @@ class ToolCalled(Event, frozen=True, kw_only=True, tag=True):
 class InputRequested(Event, frozen=True, kw_only=True, tag=True):
     """The child, or a session below it, waits for a permission or an answer."""
 
-    request: str
-    kind: str
-    """``permission`` or ``question``."""
-    text: str
+    ask: Ask
 
 
 class InputAnswered(Event, frozen=True, kw_only=True, tag=True):
-    """An open request was answered, by whomever."""
+    """An open request was answered, or is open no longer."""
 
     request: str
     reply: str
+    by: str
+    """``supervisor``, ``user`` (in the runtime's own dialogue), ``policy`` or ``deadline``."""
+
+
+class ParentNotified(Event, frozen=True, kw_only=True, tag=True):
+    """The child told its supervisor something, and goes on."""
+
+    text: str
 
 
 class SteerSent(Event, frozen=True, kw_only=True, tag=True):
@@ -184,6 +191,7 @@ AnyEvent = (
     | ToolCalled
     | InputRequested
     | InputAnswered
+    | ParentNotified
     | SteerSent
     | SteerConfirmed
     | StopRequested

@@ -26,6 +26,11 @@ def is_readable_id(value: str) -> bool:
     return READABLE.fullmatch(value) is not None
 
 
+def is_later(one: str, other: str) -> bool:
+    """Return whether a sortable id was made after another one, whatever they are of."""
+    return one.partition("_")[2] > other.partition("_")[2]
+
+
 def readable_ids(words: Callable[[], list[str]]) -> Iterator[str]:
     """Yield candidates like ``brave-amber-otter``; the store says which one is free.
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+from background_agents.domain.asking import Ask
+
 
 class NoticeState(StrEnum):
     """How far a notice has come."""
@@ -18,6 +20,16 @@ class NoticeState(StrEnum):
     """The supervisor's transcript holds it."""
     DROPPED = "dropped"
     """The supervisor's session no longer exists."""
+
+
+class NoticeKind(StrEnum):
+    """What a notice tells of."""
+
+    ENDED = "ended"
+    REQUEST = "request"
+    """A permission or a question that waits for an answer."""
+    MESSAGE = "message"
+    """The child has something to say and goes on."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +46,11 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     elapsed: str
     error: str | None = None
+    kind: NoticeKind = NoticeKind.ENDED
+    ask: Ask | None = None
+    """What is asked, by a notice of that kind."""
+    words: str = ""
+    """What the child says, in a notice of that kind."""
     state: NoticeState = NoticeState.QUEUED
     message: str | None = None
     """The message (``msg_...``) that carries it; several notices may share one."""

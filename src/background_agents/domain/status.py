@@ -43,6 +43,7 @@ _IN_A_RUN: tuple[type[ev.Event], ...] = (
     ev.SteerSent,
     ev.SteerConfirmed,
     ev.StopRequested,
+    ev.ParentNotified,
     *_NOTICES,
 )
 
@@ -70,7 +71,7 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
         # While another request is still open the delegation keeps waiting: the one
         # move whose target depends on data, settled in Delegation.
         ev.InputAnswered: _RUN,
-        ev.Resumed: _RUN,
+        ev.Resumed: _WAIT,
         **_stays(_WAIT, _IN_A_RUN),
         **_ENDINGS,
     },

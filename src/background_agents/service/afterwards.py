@@ -10,7 +10,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
-from background_agents.service import views
+from background_agents.service import notices, views
 from background_agents.service.context import Context
 
 log = logging.getLogger(__name__)
@@ -20,15 +20,20 @@ GIVE_WAY = timedelta(milliseconds=50)
 itself."""
 
 
+async def tell(context: Context, notice: Notice, agent: str) -> None:
+    """Tell the human, a little after the model."""
+    await context.clock.sleep(GIVE_WAY)
+    try:
+        await context.channel.toast(*notices.toast(notice, agent))
+    except DelegationError as error:
+        log.warning("a toast was not shown: %s", error)
+
+
 async def tell_and_describe(
     context: Context, delegation: Delegation, notice: Notice, result: str
 ) -> None:
-    """Tell the human, then improve the title; both give way to the notice."""
-    await context.clock.sleep(GIVE_WAY)
-    try:
-        await context.channel.toast(*views.toast(notice, delegation.agent))
-    except DelegationError as error:
-        log.warning("a toast was not shown: %s", error)
+    """Tell the human of an ending, then improve the title; both give way to the notice."""
+    await tell(context, notice, delegation.agent)
     if delegation.status is Status.COMPLETED:
         await _describe(context, delegation, result)
 

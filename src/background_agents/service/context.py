@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StaleVersion, UnknownDelegation
 from background_agents.domain.events import Event
 from background_agents.domain.ids import SortableIds
+from background_agents.domain.notice import Notice
 from background_agents.ports import (
     AgentRuntime,
     ArtifactStore,
@@ -20,6 +22,14 @@ from background_agents.ports import (
 AMEND_ATTEMPTS = 10
 """A delegation that has ended is changed by its reader, its notice and its better title:
 three writers, each once, so that a fourth attempt is already one too many."""
+
+
+class Record(Protocol):
+    """Stores events of one run, with the notices that go with them."""
+
+    async def __call__(self, *events: Event, notices: tuple[Notice, ...] = ()) -> Delegation:
+        """Return the delegation as it then is."""
+        ...
 
 
 @dataclass(frozen=True)

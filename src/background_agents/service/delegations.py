@@ -8,9 +8,7 @@ business of ``views``.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 import coolname
 
@@ -18,53 +16,32 @@ from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
-    DelegationError,
-    NotDelegable,
-    NotSteerable,
-    RunElsewhere,
-    StoreUnavailable,
+    NoSupervisor,
+    NotContinuable,
+    NotReadOnly,
     UnknownAgent,
     UnknownDelegation,
 )
 from background_agents.domain.ids import readable_ids
-from background_agents.domain.notice import Notice
+from background_agents.domain.notice import NoticeKind
 from background_agents.domain.text import title_of
-from background_agents.ports import (
-    IdTaken,
-    MessageChanged,
-    RuntimeEvent,
-    SessionDeleted,
-    StreamRestored,
-)
+from background_agents.ports import IdTaken, Line
 from background_agents.service import requests, views
-from background_agents.service.afterwards import tell_and_describe
 from background_agents.service.context import Context
+from background_agents.service.guidance import Guidance
 from background_agents.service.live import Live, StatusReport
-from background_agents.service.outbox import Outbox
-from background_agents.service.recovery import adopt_orphans
 from background_agents.service.requests import DelegateRequest
 from background_agents.service.run import Run
-from background_agents.service.signals import SteerAsked, StopAsked
-from background_agents.service.slots import Slots
-from background_agents.service.tasks import Tasks
-from background_agents.service.views import Listing, Reading
-
-log = logging.getLogger(__name__)
-
-ORPHAN_SEARCH = timedelta(seconds=10)
-"""How long an orphan may go unnoticed; a look is one indexed query."""
-
-DENIED_TOOLS = (
-    "delegate",
-    "delegation_read",
-    "delegation_list",
-    "delegation_status",
-    "delegation_peek",
-    "delegation_stop",
-    "delegation_steer",
-    "task",
+from background_agents.service.runs import Runs
+from background_agents.service.signals import (
+    AnswerAsked,
+    Asked,
+    NotifyAsked,
+    SteerAsked,
+    StopAsked,
 )
-"""What a background agent does not get: delegations do not spawn delegations."""
+from background_agents.service.views import Answered, Listing, Reading
+from background_agents.service.waiting import Waited
 
 
 class Delegations:
@@ -73,25 +50,20 @@ class Delegations:
     def __init__(self, context: Context, settings: Settings) -> None:
         self._context = context
         self._settings = settings
-        self._tasks = Tasks()
-        self._slots = Slots(settings.max_concurrent)
-        self._runs: dict[str, Run] = {}
-        self._by_session: dict[str, Run] = {}
-        self._roots: dict[str, str] = {}
-        self._outbox = Outbox(context, self._tasks, companions=self._about_to_end)
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._runs = Runs(context, settings)
+        self._sessions = self._runs.sessions
+        self._continuing = asyncio.Lock()
+        """Of two that would go on in one session, the second sees the first."""
+        self.guidance = Guidance(context, settings, self._sessions.supervisors_root)
+        """What the models of the project's sessions are told."""
 
     async def start(self) -> None:
         """Take over orphans, deliver notices that are due, and begin to follow events."""
-        self._unsubscribe = self._context.runtime.subscribe(self._hear)
-        await self._take_over()
-        self._tasks.spawn(self._keep_looking(), "search for orphans")
+        await self._runs.start()
 
     async def close(self) -> None:
         """Let go; runs stay as they are stored, for the next process to take over."""
-        unsubscribe, self._unsubscribe = self._unsubscribe, lambda: None
-        unsubscribe()
-        await self._tasks.close()
+        await self._runs.close()
 
     # --- operations --------------------------------------------------------
 
@@ -101,13 +73,14 @@ class Delegations:
         Raises:
             InvalidRequest: an argument cannot be meant, or the session may not delegate.
         """
-        requests.check_prompt(request.prompt)
+        requests.check_text(requests.PROMPT, request.prompt)
         model = requests.check_model(request.model)
         timeout = requests.check_timeout(request.timeout_minutes, self._settings.default_timeout)
-        root = await self._root_of(supervisor)
+        root = await self._sessions.supervisors_root(supervisor)
         await self._check_agent(request.agent)
-        delegation = await self._register(
-            lambda name: ev.Registered(
+
+        def registered(name: str, before: str | None = None) -> ev.Registered:
+            return ev.Registered(
                 at=self._context.clock.now(),
                 id=name,
                 project=self._context.project,
@@ -120,9 +93,16 @@ class Delegations:
                 owner=self._context.owner,
                 model=model,
                 timeout=timeout,
+                continued_from=before,
             )
-        )
-        self._conduct(delegation)
+
+        if request.continue_id:
+            async with self._continuing:
+                before = await self._continuable(supervisor, request.continue_id)
+                delegation = await self._register(lambda name: registered(name, before.id))
+        else:
+            delegation = await self._register(registered)
+        self._runs.conduct(delegation)
         return delegation
 
     async def read(self, supervisor: str, given: str, offset: int | None = None) -> Reading:
@@ -153,7 +133,7 @@ class Delegations:
         delegation = await self._find(supervisor, given)
         if delegation.is_terminal:
             return delegation
-        run = self._run_of(delegation)
+        run = self._runs.of(delegation)
         run.hear(StopAsked(views.SUPERVISOR, "Stopped by the supervisor."))
         await run.committed.wait()
         return run.delegation
@@ -167,23 +147,79 @@ class Delegations:
             InvalidRequest: as ``stop``; or the message is empty, or there is no run any more.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
-        requests.check_prompt(message)
+        requests.check_text(requests.INSTRUCTION, message)
         delegation = await self._find(supervisor, given)
-        if delegation.is_terminal:
-            raise NotSteerable(delegation.id, delegation.status)
-        run = self._run_of(delegation)
-        if run.is_closed:
-            raise NotSteerable(delegation.id, "ending")
-        asked = SteerAsked(message)
-        run.hear(asked)
-        return await asked.sent
+        return await self._ask(delegation, SteerAsked(message))
+
+    async def answer(self, supervisor: str, given: str, reply: str) -> Answered:
+        """Answer the oldest request that a delegation waits for; return what that was.
+
+        Raises:
+            InvalidRequest: as ``stop``; or nothing is asked, or the reply is no answer to it.
+            RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
+        """
+        delegation = await self._find(supervisor, given)
+        asked = AnswerAsked(reply)
+        after = await self._ask(delegation, asked)
+        return Answered(after, asked.answered)
+
+    async def notify(self, child: str, message: str) -> Delegation:
+        """Tell the supervisor of a background agent something; its run goes on.
+
+        Raises:
+            InvalidRequest: the message is empty, or ``child`` is no running delegation's session.
+        """
+        requests.check_text(requests.MESSAGE, message)
+        run = await self._runs.trace(child)
+        if run is None:
+            raise NoSupervisor
+        return await self._ask(run.delegation, NotifyAsked(message))
+
+    async def wait(
+        self,
+        supervisor: str,
+        ids: Sequence[str] | None = None,
+        timeout_seconds: float | None = None,
+        mode: str | None = None,
+        *,
+        since: str | None = None,
+    ) -> Waited:
+        """Wait until one or all of some delegations have ended; without ids, of those that run.
+
+        Returns before that when one of them asks something or has said something, which only
+        the supervisor can deal with, and in any case when the time is over. What ended or was
+        said after the message ``since`` is news to whoever waits, even if it is past.
+
+        Raises:
+            InvalidRequest: an argument cannot be meant, or an id is not of this root session
+                or run by another process.
+        """
+        limit, chosen = requests.check_wait(timeout_seconds, mode)
+        begun = since or self._context.mint("msg")
+        root = await self._sessions.root_of(supervisor)
+        watched = await self._watched(supervisor, root, ids, begun)
+        enough = any if chosen == "any" else all
+        found: list[Delegation] = []
+
+        def spoke() -> list[str]:
+            said = self._runs.news.since(begun, NoticeKind.MESSAGE, root)
+            return [name for name, run in watched.items() if run and name in said]
+
+        async def holds() -> bool:
+            found[:] = [await self._now(name, run) for name, run in watched.items()]
+            ended = enough(one.is_terminal for one in found)
+            return not found or ended or any(one.requests for one in found) or bool(spoke())
+
+        await self._runs.bell.until(holds, limit)
+        return Waited(found, spoke(), limit, self._context.clock.now())
 
     async def status(self, supervisor: str) -> StatusReport:
-        """Return what runs for the supervisor's root session, from memory, and what is unread."""
-        root = await self._root_of(supervisor, delegates=False)
-        mine = [run for run in self._runs.values() if run.delegation.root_session == root]
-        live = [await run.look() for run in mine]
-        lines, _ = await self._context.store.page(root, views.LIST_LINES)
+        """Return what runs for the supervisor's root session, from memory; else what is there."""
+        root = await self._sessions.root_of(supervisor)
+        live = [await run.look() for run in self._runs.of_root(root)]
+        lines: Sequence[Line] = ()
+        if not live:
+            lines, _ = await self._context.store.page(root, views.LIST_LINES)
         return StatusReport(live, lines, self._context.clock.now())
 
     async def peek(self, supervisor: str, given: str) -> Live | Delegation:
@@ -193,11 +229,11 @@ class Delegations:
             InvalidRequest: as ``stop``.
         """
         delegation = await self._find(supervisor, given)
-        return delegation if delegation.is_terminal else await self._run_of(delegation).look()
+        return delegation if delegation.is_terminal else await self._runs.of(delegation).look()
 
     async def list(self, supervisor: str) -> Listing:
         """Return the newest delegations of the supervisor's root session."""
-        root = await self._root_of(supervisor, delegates=False)
+        root = await self._sessions.root_of(supervisor)
         lines, total = await self._context.store.page(root, views.LIST_LINES)
         folder = self._context.artifacts.folder(root)
         return Listing(lines, total, folder, self._context.clock.now())
@@ -206,43 +242,73 @@ class Delegations:
 
     async def _find(self, supervisor: str, given: str) -> Delegation:
         name = requests.check_id(given)
-        root = await self._root_of(supervisor, delegates=False)
+        root = await self._sessions.root_of(supervisor)
         delegation = await self._context.store.find(name, root)
         if delegation is None:
             raise UnknownDelegation(name)
         return delegation
 
-    def _run_of(self, delegation: Delegation) -> Run:
-        run = self._runs.get(delegation.id)
-        if run is None:
-            raise RunElsewhere(delegation.id)
-        return run
+    async def _ask(self, delegation: Delegation, asked: Asked) -> Delegation:
+        """Have the run of a delegation do something; return the delegation when it has."""
+        if delegation.is_terminal:
+            raise asked.too_late(delegation.id, delegation.status)
+        run = self._runs.of(delegation)
+        if run.is_closed:
+            raise asked.too_late(delegation.id, "ending")
+        run.hear(asked)
+        return await asked.done
 
-    async def _root_of(self, session: str, *, delegates: bool = True) -> str:
-        """Return the root of a session; refuse a background agent that would delegate."""
-        if session not in self._roots:
-            lineage = await self._context.runtime.lineage(session)
-            if delegates and await self._is_below_a_delegation(lineage):
-                raise NotDelegable
-            if not delegates:
-                return lineage[-1]
-            self._roots[session] = lineage[-1]
-        return self._roots[session]
+    async def _watched(
+        self, supervisor: str, root: str, ids: Sequence[str] | None, begun: str
+    ) -> dict[str, Run | None]:
+        """Return what to wait for; a delegation that has ended has no run."""
+        if ids is None:
+            ended = dict.fromkeys(self._runs.news.since(begun, NoticeKind.ENDED, root))
+            return ended | {run.delegation.id: run for run in self._runs.of_root(root)}
+        found = [await self._find(supervisor, given) for given in ids]
+        return {one.id: None if one.is_terminal else self._runs.of(one) for one in found}
 
-    async def _is_below_a_delegation(self, lineage: Sequence[str]) -> bool:
-        for session in lineage:
-            if session in self._by_session:
-                return True
-            if await self._context.store.with_session(session) is not None:
-                return True
-        return False
+    async def _now(self, name: str, run: Run | None) -> Delegation:
+        if run is not None:
+            return run.delegation
+        stored = await self._context.store.get(name)
+        if stored is None:
+            raise UnknownDelegation(name)
+        return stored
+
+    async def _continuable(self, supervisor: str, given: str) -> Delegation:
+        """Return the delegation in whose session another one may go on."""
+        before = await self._find(supervisor, given)
+        if not before.is_terminal:
+            steer = f'delegation_steer("{before.id}", message) reaches it now'
+            raise NotContinuable(before.id, f"it is {before.status}; {steer}")
+        if before.session is None:
+            raise NotContinuable(before.id, "it has ended before it began; delegate anew")
+        for other in await self._context.store.unfinished():
+            if before.session == await self._session_of(other):
+                raise NotContinuable(before.id, f"{other.id} goes on with it already; steer that")
+        state = await self._context.runtime.state(before.session)
+        if not state.exists:
+            raise NotContinuable(before.id, "its session was deleted; delegate anew")
+        if state.busy:
+            raise NotContinuable(before.id, "its session is at work for its user; try later")
+        return before
+
+    async def _session_of(self, delegation: Delegation) -> str | None:
+        """Return the session that a delegation has, or will go on in."""
+        if delegation.session is not None or delegation.continued_from is None:
+            return delegation.session
+        before = await self._context.store.get(delegation.continued_from)
+        return before.session if before else None
 
     async def _check_agent(self, name: str) -> None:
+        strict = self._settings.strict_readonly
         try:
-            requests.check_agent(name, await self._context.runtime.agents())
-        except UnknownAgent:
-            # It may have been added since they were last asked for.
-            requests.check_agent(name, await self._context.runtime.agents(refresh=True))
+            requests.check_agent(name, await self._context.runtime.agents(), strict=strict)
+        except (UnknownAgent, NotReadOnly):
+            # It may have been added or changed since they were last asked for.
+            agents = await self._context.runtime.agents(refresh=True)
+            requests.check_agent(name, agents, strict=strict)
 
     async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
         for name in readable_ids(lambda: coolname.generate(3)):
@@ -251,79 +317,3 @@ class Delegations:
             except IdTaken:
                 continue
         raise AssertionError("candidates for ids never end")
-
-    # --- runs --------------------------------------------------------------
-
-    async def _take_over(self) -> None:
-        """Go on with what processes that died have left behind."""
-        for delegation in await adopt_orphans(self._context):
-            self._conduct(delegation)
-        await self._outbox.recover()
-
-    async def _keep_looking(self) -> None:
-        """Another process may die later, or may not be quite dead when this one starts."""
-        while True:
-            await self._context.clock.sleep(ORPHAN_SEARCH)
-            try:
-                await self._take_over()
-            except StoreUnavailable as error:
-                log.warning("orphans were not looked for: %s", error)
-
-    def _conduct(self, delegation: Delegation) -> None:
-        run = Run(
-            self._context,
-            self._slots,
-            delegation,
-            denied_tools=DENIED_TOOLS,
-            launched=self._by_session.__setitem__,
-            ended=self._after_end,
-        )
-        self._runs[delegation.id] = run
-        self._tasks.spawn(run.work(), delegation.id)
-
-    def _after_end(self, run: Run, notice: Notice, result: str) -> None:
-        delegation = run.delegation
-        self._runs.pop(delegation.id, None)
-        if delegation.session is not None:
-            self._by_session.pop(delegation.session, None)
-            self._context.runtime.release(delegation.session)
-        self._outbox.kick(delegation.parent_session)
-        after = tell_and_describe(self._context, delegation, notice, result)
-        self._tasks.spawn(after, f"toast and title of {delegation.id}")
-
-    def _about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
-        return [
-            run.committed
-            for run in self._runs.values()
-            if run.is_ending and run.delegation.parent_session == supervisor
-        ]
-
-    def _hear(self, event: RuntimeEvent) -> None:
-        if isinstance(event, StreamRestored):
-            for run in self._runs.values():
-                run.hear(event)
-            return
-        if event.session in self._by_session:
-            self._by_session[event.session].hear(event)
-        elif isinstance(event, SessionDeleted):
-            self._supervisor_deleted(event.session)
-        elif isinstance(event, MessageChanged) and event.message.role == "user":
-            self._outbox.nudge(event.session)
-            if event.session not in self._roots:
-                self._tasks.spawn(self._prepare(event.session), f"look at {event.session}")
-
-    def _supervisor_deleted(self, session: str) -> None:
-        self._roots.pop(session, None)
-        for run in self._runs.values():
-            if run.delegation.parent_session == session:
-                run.hear(StopAsked("deletion", "Its supervisor's session was deleted."))
-
-    async def _prepare(self, session: str) -> None:
-        """Ask what a delegation from this session will need, while its model still thinks."""
-        try:
-            await self._root_of(session)
-            await self._context.runtime.agents()
-        except NotDelegable:
-            return
-        except DelegationError as error:
-            log.info("%s is looked at when it delegates: %s", session, error)

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.domain.notice import Notice
+from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
 from background_agents.ports import Change
-from background_agents.service import views
+from background_agents.service import notices, views
 from background_agents.service.context import Context
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ async def store_ending(
     now = context.clock.now()
     ending = _event(outcome, now)
     ended = apply(delegation, ending)
-    notice = _notice(context, ended, now)
+    notice = notices.new(ended, NoticeKind.ENDED, context.mint("prt"), now)
     queued = ev.NoticeQueued(at=now, notice=notice.id)
     after = apply(ended, queued)
     body = views.artifact_body(ended, outcome.text)
@@ -66,29 +66,6 @@ async def insist(context: Context, about: str, work: Callable[[], Awaitable[obje
             return
         await context.clock.sleep(pause)
         pause = min(pause * 2, INSIST_MOST)
-
-
-def _notice(context: Context, ended: Delegation, now: datetime) -> Notice:
-    return Notice(
-        id=context.mint("prt"),
-        delegation=ended.id,
-        supervisor=ended.parent_session,
-        created_at=now,
-        status=ended.status,
-        title=ended.title,
-        summary=_summary(ended),
-        elapsed=views.elapsed(ended, now),
-        error=ended.error,
-    )
-
-
-def _summary(ended: Delegation) -> str:
-    """Return what the notice says; an instruction that was never taken up comes first."""
-    missed = len(ended.open_steers)
-    if not missed:
-        return ended.summary
-    what = "instruction was" if missed == 1 else "instructions were"
-    return f"{missed} {what} never taken up. {ended.summary}"
 
 
 _CUT_SHORT: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {

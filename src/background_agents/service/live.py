@@ -14,10 +14,13 @@ from background_agents.domain.status import TERMINAL
 from background_agents.domain.text import TITLE_CHARS, one_line, span
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports import Line, Retrying
-from background_agents.service.views import elapsed, line
+from background_agents.service.views import elapsed, line, request
 
 PEEK_CHARS = 4_000
 """About 1,000 tokens of a transcript's newest part."""
+
+STATUS_CHARS = 8_000
+"""About 2,000 tokens, and 25 delegations."""
 
 PEEK_CALLS = 10
 """Tool calls shown of one message; the newest."""
@@ -52,12 +55,29 @@ class StatusReport:
 def status(report: StatusReport) -> str:
     """Say how active delegations are doing; where there are none, which are unread."""
     if report.live:
-        return "\n".join(_live_line(one) for one in report.live)
+        # What waits for an answer comes first: it is what the supervisor can do something for.
+        urgent_first = sorted(report.live, key=lambda one: not one.delegation.requests)
+        return _within(STATUS_CHARS, [_live_line(one) for one in urgent_first])
     unread = [one for one in report.newest if one.status in TERMINAL and one.read_at is None]
     if not unread:
         return "Nothing is running, and nothing is unread."
     shown = [line(one, report.now) for one in unread[:UNREAD_LINES]]
     return "\n".join(["Nothing is running. Unread:", "", *shown])
+
+
+def _within(limit: int, lines: Sequence[str]) -> str:
+    """Join as many lines as fit, and say how many more there are."""
+    shown: list[str] = []
+    room = limit - 60
+    for one in lines:
+        room -= len(one) + 1
+        if room < 0 and shown:
+            break
+        shown.append(one)
+    left = len(lines) - len(shown)
+    return "\n".join(
+        [*shown, *([f"… and {left} more; delegation_list() names them."] if left else [])]
+    )
 
 
 def _live_line(live: Live) -> str:
@@ -78,12 +98,18 @@ def _live_line(live: Live) -> str:
     if live.heard_at is not None:
         facts.append(f"last heard of {span(live.now - live.heard_at)} ago")
     if live.retry is not None:
-        why = one_line(live.retry.message, TITLE_CHARS)
-        facts.append(f"the provider refuses, attempt {live.retry.attempt}: {why}")
+        facts.append(_retry(live.retry, live.now))
     agent = one_line(delegation.agent, TITLE_CHARS)
     model = f" on {one_line(delegation.model, TITLE_CHARS)}" if delegation.model else ""
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
-    return f"{head} ({agent}{model}): {', '.join(facts)}. {_activity(live.transcript)}".rstrip()
+    told = f"{head} ({agent}{model}): {', '.join(facts)}. {_activity(live.transcript)}".rstrip()
+    return "\n".join([told, *(f"  {request(delegation, one.ask)}" for one in delegation.requests)])
+
+
+def _retry(retry: Retrying, now: datetime) -> str:
+    why = one_line(retry.message, TITLE_CHARS)
+    again = f", again in {span(retry.next_at - now)}" if retry.next_at else ""
+    return f"the provider refuses, attempt {retry.attempt}{again}: {why}"
 
 
 def _activity(transcript: Transcript) -> str:

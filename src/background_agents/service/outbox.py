@@ -22,9 +22,9 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
     StoreUnavailable,
 )
-from background_agents.domain.notice import Notice, NoticeState
+from background_agents.domain.notice import Notice, NoticeKind, NoticeState
 from background_agents.ports import OutgoingMessage, SupervisorGone
-from background_agents.service import views
+from background_agents.service import notices as texts
 from background_agents.service.context import Context
 from background_agents.service.recovery import is_orphan
 from background_agents.service.tasks import Tasks
@@ -44,7 +44,7 @@ class Outbox:
     """Delivers what the store holds as due.
 
     ``companions`` returns an event for each delegation of a supervisor whose ending is
-    only milliseconds away; ``confirmed`` hears of each notice with a receipt.
+    only milliseconds away; ``delivered`` hears of each notice that has its receipt.
     """
 
     def __init__(
@@ -53,10 +53,12 @@ class Outbox:
         tasks: Tasks,
         *,
         companions: Callable[[str], Sequence[asyncio.Event]],
+        delivered: Callable[[Notice], None],
     ) -> None:
         self._context = context
         self._tasks = tasks
         self._companions = companions
+        self._delivered = delivered
         self._gates: dict[str, asyncio.Event] = {}
 
     def kick(self, supervisor: str) -> None:
@@ -77,7 +79,10 @@ class Outbox:
         """Deliver what a process that ended had not delivered."""
         for notice in await self._context.store.due():
             delegation = await self._context.store.get(notice.delegation)
-            if delegation is not None and await is_orphan(delegation, self._context):
+            if delegation is None:
+                continue
+            ours = delegation.owner == self._context.owner
+            if ours or await is_orphan(delegation, self._context):
                 self.kick(notice.supervisor)
 
     async def _drain(self, supervisor: str) -> None:
@@ -109,6 +114,7 @@ class Outbox:
         due = await self._context.store.due(supervisor)
         if due and due[0].message is None and await self._companions_came(supervisor):
             due = await self._context.store.due(supervisor)
+        due = [notice for notice in due if await self._is_topical(notice)]
         if not due:
             return False
         batch = await self._assigned(supervisor, due)
@@ -120,8 +126,20 @@ class Outbox:
             return True
         await self._context.store.settle(_in_state(batch, NoticeState.CONFIRMED))
         for notice in batch:
+            self._delivered(notice)
             self._tasks.spawn(self._confirm(notice), f"receipt of {notice.id}")
         return True
+
+    async def _is_topical(self, notice: Notice) -> bool:
+        """Return whether a notice still holds; a request that was answered meanwhile is dropped."""
+        if notice.kind is not NoticeKind.REQUEST:
+            return True
+        delegation = await self._context.store.get(notice.delegation)
+        asked = notice.ask.id if notice.ask else ""
+        if delegation is not None and any(one.id == asked for one in delegation.requests):
+            return True
+        await self._context.store.settle(_in_state([notice], NoticeState.DROPPED))
+        return False
 
     async def _companions_came(self, supervisor: str) -> bool:
         """Wait for delegations that are about to end; return whether any was."""
@@ -143,7 +161,7 @@ class Outbox:
             msgspec.structs.replace(
                 notice,
                 message=message,
-                text=views.notice_text(notice, remaining),
+                text=texts.text(notice, remaining),
                 state=NoticeState.ASSIGNED,
             )
             for notice in due
@@ -154,7 +172,9 @@ class Outbox:
         return [notice for notice in stored if notice.message == stored[0].message]
 
     async def _confirm(self, notice: Notice) -> None:
-        """Write the receipt into the delegation's own history."""
+        """Write the receipt into the delegation's own history, once nobody else writes there."""
+        if notice.kind is not NoticeKind.ENDED:
+            return
         delegation = await self._context.store.get(notice.delegation)
         if delegation is None:
             return

@@ -12,12 +12,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from background_agents.config import MAX_TIMEOUT_MINUTES
-from background_agents.domain.errors import InvalidRequest, UnknownAgent, quote
+from background_agents.domain.errors import InvalidRequest, NotReadOnly, UnknownAgent, quote
 from background_agents.domain.ids import is_readable_id
 from background_agents.ports import Agent
 
 MAX_PROMPT_CHARS = 1_000_000
 """Beyond every model's context; bounds what one call can make us store."""
+
+PROMPT, INSTRUCTION, MESSAGE = "prompt", "instruction", "message"
+
+MAX_WAIT_S = 600.0
+"""Ten minutes: longer, and whoever waits had better end its turn and be woken."""
+
+WAIT_S = 60.0
+"""The default: about what a short task takes."""
+
+MODES = ("any", "all")
 
 _MODEL = re.compile(r"[^\s/]+/\S+")
 
@@ -30,17 +40,25 @@ class DelegateRequest:
     agent: str
     timeout_minutes: float | None = None
     model: str | None = None
+    continue_id: str | None = None
 
 
-def check_prompt(prompt: str) -> None:
-    """Refuse a prompt that says nothing, or too much."""
-    if not prompt.strip():
-        raise InvalidRequest("The prompt is empty; say what the agent is to do.")
-    if len(prompt) > MAX_PROMPT_CHARS:
+def check_text(what: str, text: str) -> None:
+    """Refuse a prompt or a message that says nothing, or too much."""
+    if not text.strip():
+        raise InvalidRequest(f"The {what} is empty; {_MEANT[what]}.")
+    if len(text) > MAX_PROMPT_CHARS:
         raise InvalidRequest(
-            f"The prompt has {len(prompt):,} characters, and {MAX_PROMPT_CHARS:,} is the most; "
+            f"The {what} has {len(text):,} characters, and {MAX_PROMPT_CHARS:,} is the most; "
             "put the material into a file and name its path."
         )
+
+
+_MEANT = {
+    PROMPT: "say what the agent is to do",
+    INSTRUCTION: "say what the agent is to do differently",
+    MESSAGE: "say what your supervisor is to know",
+}
 
 
 def check_model(model: str | None) -> str | None:
@@ -67,11 +85,32 @@ def check_timeout(minutes: float | None, default: timedelta | None) -> timedelta
     return timedelta(minutes=minutes) if minutes else None
 
 
-def check_agent(name: str, agents: Sequence[Agent]) -> None:
-    """Refuse an agent that does not exist or that only the runtime itself uses."""
-    delegable = [agent.name for agent in agents if agent.delegable]
-    if name not in delegable:
-        raise UnknownAgent(name, delegable)
+def check_wait(seconds: float | None, mode: str | None) -> tuple[timedelta, str]:
+    """Return how long to wait at most, and for ``any`` or ``all``."""
+    limit = WAIT_S if seconds is None else seconds
+    if not (math.isfinite(limit) and 0 <= limit <= MAX_WAIT_S):
+        raise InvalidRequest(
+            f"timeout_seconds is {seconds!r}; give a number from 0 to {MAX_WAIT_S:g}, or end your "
+            "turn: you are notified when a delegation ends."
+        )
+    chosen = (mode or "all").strip().lower()
+    if chosen not in MODES:
+        raise InvalidRequest(f"mode is {quote(mode or '')}; give any or all.")
+    return timedelta(seconds=limit), chosen
+
+
+def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> None:
+    """Refuse an agent that does not exist or that only the runtime itself uses.
+
+    With ``strict`` also one that may change things.
+    """
+    delegable = [agent for agent in agents if agent.delegable]
+    names = [agent.name for agent in delegable if agent.read_only or not strict]
+    if name in names:
+        return
+    if any(agent.name == name for agent in delegable):
+        raise NotReadOnly(name, names)
+    raise UnknownAgent(name, names)
 
 
 def check_id(given: str) -> str:

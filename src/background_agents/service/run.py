@@ -11,15 +11,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import reduce
 
+from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.errors import (
-    NotSteerable,
-    RuntimeRefused,
-    RuntimeUnreachable,
-)
-from background_agents.domain.notice import Notice
+from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import span
 from background_agents.domain.transcript import Transcript, Verdict
@@ -27,25 +25,32 @@ from background_agents.ports import (
     Busy,
     Change,
     Idle,
+    InputAsked,
+    InputSettled,
     MessageChanged,
-    Prompt,
     Retrying,
     RunFailed,
     RuntimeEvent,
     SessionDeleted,
-    SessionOrder,
     StreamRestored,
     TextStreamed,
 )
-from background_agents.service import views
+from background_agents.service import notices
+from background_agents.service.asking import Asking
 from background_agents.service.context import Context
 from background_agents.service.deadlines import Deadline
 from background_agents.service.ending import Outcome, insist, store_ending
+from background_agents.service.judging import Evidence, Undecided, judge
 from background_agents.service.ladder import StopLadder
+from background_agents.service.launch import hand_over, model_of, session_for
 from background_agents.service.live import Live
 from background_agents.service.signals import (
+    AnswerAsked,
+    AnswerDue,
+    Asked,
     DeadlinePassed,
     Inbox,
+    NotifyAsked,
     Signal,
     SlotGranted,
     SteerAsked,
@@ -56,7 +61,8 @@ from background_agents.service.steering import Steering
 
 log = logging.getLogger(__name__)
 
-ABORTED = "It was aborted from outside."
+FROM_BELOW = InputAsked | InputSettled | Idle | SessionDeleted
+"""What matters of the sessions below: what they wait for, and that they do so no longer."""
 
 
 class Run:
@@ -65,14 +71,17 @@ class Run:
     def __init__(
         self,
         context: Context,
+        settings: Settings,
         slots: Slots,
         delegation: Delegation,
         *,
-        denied_tools: tuple[str, ...],
         launched: Callable[[str, Run], None],
         ended: Callable[[Run, Notice, str], None],
+        told: Callable[[Run, Notice], None],
     ) -> None:
         self.delegation = delegation
+        self.session = delegation.session or ""
+        """The child session; there is one from the launch on."""
         self.committed = asyncio.Event()
         """Set once the ending and its notice are stored."""
         self.is_closed = False
@@ -81,31 +90,36 @@ class Run:
         """The agent has said its last word; the ending is a matter of milliseconds."""
         self._context = context
         self._slots = slots
-        self._denied_tools = denied_tools
         self._launched = launched
         self._ended = ended
+        self._told = told
         self._inbox = Inbox()
         self._deadline = Deadline(
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
         )
         self._steering = Steering(context, self._record, self._deadline.open)
+        self._asking = Asking(
+            context,
+            settings,
+            self._deadline,
+            self._record,
+            tell=lambda notice: told(self, notice),
+            due=self.hear,
+        )
         self._ladder = StopLadder(context, self._inbox, self._transcript, self._refuse)
         self._seen_busy = False
+        self._rests = False
         self._failure: RunFailed | None = None
         self._retry: Retrying | None = None
         self._heard_at: datetime | None = None
 
-    @property
-    def session(self) -> str:
-        """The child session; there is one from the launch on."""
-        if self.delegation.session is None:
-            raise AssertionError(f"{self.delegation.id} was not launched")
-        return self.delegation.session
-
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
         if isinstance(signal, RuntimeEvent) and signal.session:
-            self._heard_at = self._context.clock.now()
+            if not (isinstance(signal, MessageChanged) and signal.message.role == "user"):
+                self._heard_at = self._context.clock.now()
+            if signal.session != self.session and not isinstance(signal, FROM_BELOW):
+                return
         if isinstance(signal, TextStreamed):
             self.is_ending = signal.whole
             return  # the transcript has the rest
@@ -133,9 +147,11 @@ class Run:
             outcome = await self._conduct()
         finally:
             self._close()
+            self._asking.close()
             self._deadline.close()
             self._slots.release(self.delegation.id)
         self.is_ending = True
+        left_open = self.delegation.requests
         # The ending is stored even while the service closes.
         finishing = asyncio.create_task(self._finish(outcome))
         try:
@@ -143,26 +159,27 @@ class Run:
         except asyncio.CancelledError:
             await finishing
             raise
+        await self._asking.dismiss(left_open)
 
     # --- from the slot to the outcome --------------------------------------
 
     async def _conduct(self) -> Outcome:
         try:
-            if self.delegation.session is None:
+            if not self.session:
                 early = await self._wait_for_slot()
                 if early is not None:
                     return early
                 await self._launch()
             else:
                 # Taken over: its session already runs, whatever the limit says.
-                self._slots.ask(self.delegation.id, lambda: None)
+                self._slots.take(self.delegation.id, await model_of(self._context, self.delegation))
                 self._launched(self.session, self)
                 self.hear(StreamRestored(""))
             return await self._follow()
         except RuntimeRefused as error:
             return await self._cut_short(Status.FAILED, str(error))
         except RuntimeUnreachable as error:
-            if self.delegation.session is not None:
+            if self.session:
                 # The prompt may have been taken all the same.
                 await self._ladder.quieten(self.session)
             return await self._cut_short(Status.FAILED, str(error))
@@ -172,12 +189,13 @@ class Run:
             return Outcome(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
 
     async def _wait_for_slot(self) -> Outcome | None:
-        self._slots.ask(self.delegation.id, lambda: self.hear(SlotGranted()))
+        model = await model_of(self._context, self.delegation)
+        self._slots.ask(self.delegation.id, lambda: self.hear(SlotGranted()), model)
         while True:
             match await self._inbox.get():
                 case SlotGranted():
                     return None
-                case SteerAsked() as asked:
+                case Asked() as asked:
                     self._refuse(asked)
                 case StopAsked() as stop:
                     await self._note_stop(stop)
@@ -186,37 +204,18 @@ class Run:
                     continue
 
     async def _launch(self) -> None:
-        """Open the child session and hand it the prompt."""
-        delegation, runtime = self.delegation, self._context.runtime
-        order = SessionOrder(
-            parent=delegation.parent_session,
-            title=views.session_title(delegation),
-            denied_tools=self._denied_tools,
-        )
-        session = await runtime.open_session(order)
-        # From now on its events are ours, also those that come before the prompt's answer.
-        self._launched(session, self)
+        """Give the prompt to a new child session, or to the one that it goes on in."""
+        # Set first: its events are ours, also those that come before the prompt's answer.
+        self.session = await session_for(self._context, self.delegation)
+        self._launched(self.session, self)
         message = self._context.mint("msg")
-        launched = ev.Launched(at=self._context.clock.now(), session=session, message=message)
-        await self._record(launched)
-        await self._prompt()
-
-    async def _prompt(self) -> None:
-        """Hand over the prompt; doing so again changes nothing."""
-        delegation = self.delegation
-        if delegation.prompt_message is None:
-            raise AssertionError(f"{delegation.id} was not launched")
-        prompt = Prompt(
-            message=delegation.prompt_message,
-            text=delegation.prompt,
-            agent=delegation.agent,
-            model=delegation.model,
-        )
-        await self._context.runtime.prompt(self.session, prompt)
+        now = self._context.clock.now()
+        await self._record(ev.Launched(at=now, session=self.session, message=message))
+        await hand_over(self._context, self.delegation)
 
     async def _follow(self) -> Outcome:
-        launched = self.delegation.launched_at or self._context.clock.now()
-        self._deadline.open(used=self._context.clock.now() - launched)
+        self._deadline.open(used=self.delegation.window_used(self._context.clock.now()))
+        self._asking.resume(self.delegation)
         while True:
             outcome = await self._consider(await self._inbox.get())
             if outcome is None:
@@ -227,8 +226,11 @@ class Run:
 
     async def _consider(self, signal: Signal) -> Outcome | None:
         match signal:
+            case Idle() | SessionDeleted() if signal.session != self.session:
+                await self._asking.forget(self.delegation, signal.session)
+                return await self._judge_if_it_rests()
             case Busy():
-                self._seen_busy = True
+                self._seen_busy, self._rests = True, False
                 self._retry = None
             case RunFailed():
                 self._failure = signal
@@ -236,7 +238,21 @@ class Run:
                     # Refused before it began, an agent that has vanished: no idle follows.
                     return await self._look_again()
             case Idle() if self._seen_busy or self._failure:
+                self._rests = True
                 return await self._judge()
+            case InputAsked():
+                await self._asking.asked(self.delegation, signal.ask)
+            case InputSettled():
+                await self._asking.settled(self.delegation, signal.request, signal.reply)
+                return await self._judge_if_it_rests()
+            case AnswerAsked():
+                await self._asking.answer(self.delegation, signal)
+                return await self._judge_if_it_rests()
+            case AnswerDue():
+                await self._asking.overdue(self.delegation, signal.request)
+                return await self._judge_if_it_rests()
+            case NotifyAsked():
+                await self._notify(signal)
             case StreamRestored():
                 return await self._look_again()
             case SessionDeleted():
@@ -259,50 +275,50 @@ class Run:
                 pass
         return None
 
-    async def _judge(self, *, refresh: bool = False) -> Outcome | None:
+    async def _notify(self, asked: NotifyAsked) -> None:
+        """Pass on what the child says."""
+        now, part = self._context.clock.now(), self._context.mint("prt")
+        notice = notices.new(self.delegation, NoticeKind.MESSAGE, part, now, words=asked.text)
+        told = await self._record(ev.ParentNotified(at=now, text=asked.text), notices=(notice,))
+        self._told(self, notice)
+        asked.accept(told)
+
+    async def _judge_if_it_rests(self) -> Outcome | None:
+        """Judge a run that had ended but for what was asked below it."""
+        return await self._judge() if self._rests and not self.delegation.requests else None
+
+    async def _judge(self) -> Outcome | None:
         """Say how the run ended, now that its session is idle; None if it did not."""
-        transcript = await self._transcript(refresh=refresh)
-        await self._steering.confirm(self.delegation, transcript.answers)
-        match transcript.verdict:
-            case Verdict.FINISHED if self.delegation.open_steers:
-                # Accepted as the run went idle: the turn that takes it up is still to come.
-                return None if refresh else await self._judge(refresh=True)
-            case Verdict.GOING_ON if self.delegation.open_steers and self._failure is None:
-                return None
-            case Verdict.FINISHED:
-                return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
-            case Verdict.ABORTED:
-                return await self._cut_short(Status.STOPPED, ABORTED)
-            case Verdict.FAILED:
-                error = next(m.error for m in reversed(transcript.answers) if m.error)
-                return await self._cut_short(Status.FAILED, error or "unknown error")
-            case Verdict.GOING_ON if self._failure is not None and self._failure.aborted:
-                return await self._cut_short(Status.STOPPED, ABORTED)
-            case Verdict.GOING_ON if self._failure is not None:
-                # The only trace of an unknown model: no message was ever stored.
-                return await self._cut_short(Status.FAILED, self._failure.message)
-            case Verdict.GOING_ON if not refresh:
-                return await self._judge(refresh=True)
-            case Verdict.GOING_ON:
-                return await self._cut_short(
-                    Status.FAILED, "Its session went idle without finishing an answer."
-                )
+        await self._asking.forget(self.delegation, self.session)
+        for is_fresh in (False, True):
+            transcript = await self._transcript(refresh=is_fresh)
+            await self._steering.confirm(self.delegation, transcript.answers)
+            refusal = self._asking.refusal
+            found = judge(Evidence(self.delegation, transcript, self._failure, refusal, is_fresh))
+            if isinstance(found, Outcome):
+                return found
+            if found is Undecided.REFUSED:
+                await self._asking.go_on(self.delegation)
+            if found is not Undecided.LOOK_AGAIN:
+                break
+        return None
 
     async def _look_again(self) -> Outcome | None:
         """Ask the runtime, since events may have been lost."""
         state = await self._context.runtime.state(self.session)
         if not state.exists:
             return await self._cut_short(Status.STOPPED, "Its session was deleted.")
+        transcript = await self._transcript(refresh=True)
+        await self._asking.reconcile(self.delegation, self.session)
         if state.busy:
             self._seen_busy = True
-            await self._transcript(refresh=True)
             return None
-        transcript = await self._transcript(refresh=True)
         if transcript.verdict is not Verdict.GOING_ON or self._failure is not None:
+            self._rests = True
             return await self._judge()
         if self.delegation.resumes and not transcript.messages:
             # The process before us died between storing the launch and the prompt.
-            await self._prompt()
+            await hand_over(self._context, self.delegation)
             return None
         if self.delegation.resumes:
             return await self._cut_short(
@@ -313,7 +329,7 @@ class Run:
 
     async def _reopened(self) -> bool:
         """Take up instructions that came while the run was judged; close it to later ones."""
-        asked = self._inbox.take_steers()
+        asked = self._inbox.take(SteerAsked)
         for steer in asked:
             await self._steering.send(self.delegation, steer)
         self.is_closed = not asked
@@ -322,13 +338,12 @@ class Run:
     def _close(self) -> None:
         """Refuse what asks for more of a run that has ended."""
         self.is_closed = True
-        for steer in self._inbox.take_steers():
-            self._refuse(steer)
+        for asked in self._inbox.take(Asked):
+            self._refuse(asked)
 
-    def _refuse(self, asked: SteerAsked) -> None:
-        ending = self.delegation.session is not None
-        status = "ending" if ending else self.delegation.status
-        asked.refuse(NotSteerable(self.delegation.id, status))
+    def _refuse(self, asked: Asked) -> None:
+        status = "ending" if self.session else self.delegation.status
+        asked.refuse(asked.too_late(self.delegation.id, status))
 
     async def _note_stop(self, stop: StopAsked) -> None:
         """Store who wanted the end, once."""
@@ -345,7 +360,7 @@ class Run:
 
     async def _cut_short(self, status: Status, error: str) -> Outcome:
         """Return the outcome of a run that did not complete, with all that was written."""
-        if self.delegation.session is None:
+        if not self.session:
             return Outcome(status, error=error)
         try:
             transcript = await self._transcript()
@@ -357,16 +372,19 @@ class Run:
 
     async def _transcript(self, *, refresh: bool = False) -> Transcript:
         whole = await self._context.runtime.transcript(self.session, refresh=refresh)
-        return whole.since(self.delegation.prompt_message)
+        begun = self.delegation.prompt_message
+        if self.delegation.continued_from and all(one.id != begun for one in whole.messages):
+            return Transcript()  # all that is there was there before
+        return whole.since(begun)
 
     async def _finish(self, outcome: Outcome) -> None:
         self.delegation, notice = await store_ending(self._context, self.delegation, outcome)
         self.committed.set()
         self._ended(self, notice, outcome.text)
 
-    async def _record(self, event: ev.Event) -> Delegation:
-        change = Change(after=apply(self.delegation, event), events=(event,))
-        about = self.delegation.id
-        await insist(self._context, about, lambda: self._context.store.commit(change))
-        self.delegation = change.after
-        return change.after
+    async def _record(self, *events: ev.Event, notices: tuple[Notice, ...] = ()) -> Delegation:
+        after = reduce(apply, events, self.delegation)
+        change = Change(after=after, events=events, notices=notices)
+        await insist(self._context, after.id, lambda: self._context.store.commit(change))
+        self.delegation = after
+        return after

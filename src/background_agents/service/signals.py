@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TypeVar
 
+from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import (
+    DelegationError,
+    NoSupervisor,
+    NothingAsked,
+    NotSteerable,
+)
 from background_agents.ports import RuntimeEvent
 
 
@@ -30,25 +37,62 @@ class StopAsked:
     reason: str
 
 
-class SteerAsked:
-    """Somebody wants to put an instruction into the run; ``sent`` tells what came of it."""
+@dataclass(frozen=True)
+class AnswerDue:
+    """A request has waited for its answer as long as it may."""
+
+    request: str
+
+
+class Asked:
+    """Somebody wants something of the run; ``done`` tells what came of it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.sent: asyncio.Future[Delegation] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Delegation] = asyncio.get_running_loop().create_future()
 
     def accept(self, delegation: Delegation) -> None:
-        """Tell whoever asked that the instruction was sent."""
-        if not self.sent.done():
-            self.sent.set_result(delegation)
+        """Tell whoever asked that it was done."""
+        if not self.done.done():
+            self.done.set_result(delegation)
 
     def refuse(self, why: DelegationError) -> None:
-        """Tell whoever asked that the instruction was not sent."""
-        if not self.sent.done():
-            self.sent.set_exception(why)
+        """Tell whoever asked that it was not done."""
+        if not self.done.done():
+            self.done.set_exception(why)
+
+    def too_late(self, delegation: str, status: str) -> DelegationError:
+        """Return why a run in that state cannot do it."""
+        raise NotImplementedError
 
 
-Signal = RuntimeEvent | SlotGranted | DeadlinePassed | QuietLimit | StopAsked | SteerAsked
+class SteerAsked(Asked):
+    """The supervisor wants to put an instruction into the run."""
+
+    def too_late(self, delegation: str, status: str) -> DelegationError:
+        return NotSteerable(delegation, status)
+
+
+class AnswerAsked(Asked):
+    """The supervisor answers what the run waits for."""
+
+    answered: Ask | None = None
+    """What it was the answer to."""
+
+    def too_late(self, delegation: str, status: str) -> DelegationError:
+        return NothingAsked(delegation, status)
+
+
+class NotifyAsked(Asked):
+    """The child wants to tell its supervisor something."""
+
+    def too_late(self, _delegation: str, _status: str) -> DelegationError:
+        return NoSupervisor()
+
+
+Signal = RuntimeEvent | SlotGranted | DeadlinePassed | QuietLimit | AnswerDue | StopAsked | Asked
+
+A = TypeVar("A", bound=Asked)
 
 
 class Inbox:
@@ -65,10 +109,10 @@ class Inbox:
         """Return the next signal, when there is one."""
         return await self._queue.get()
 
-    def take_steers(self) -> list[SteerAsked]:
-        """Take the instructions out, and leave everything else as it is."""
+    def take(self, kind: type[A]) -> list[A]:
+        """Take out what somebody asks for, of one kind, and leave everything else as it is."""
         waiting = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
         for signal in waiting:
-            if not isinstance(signal, SteerAsked):
+            if not isinstance(signal, kind):
                 self._queue.put_nowait(signal)
-        return [signal for signal in waiting if isinstance(signal, SteerAsked)]
+        return [signal for signal in waiting if isinstance(signal, kind)]

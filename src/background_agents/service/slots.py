@@ -1,26 +1,56 @@
-"""How many delegations run at once: places, given in the order of asking."""
+"""How many delegations run at once: places, given in the order of asking.
+
+There is one limit for all and, where wanted, further ones for a provider or a model. What
+waits for such a further limit alone does not hold up those behind it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+UNLIMITED: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    model: str | None
+    granted: Callable[[], None]
 
 
 class Slots:
-    """A limited number of places, each held by a key."""
+    """A limited number of places, each held by a key that asks for, or takes, one.
 
-    def __init__(self, limit: int) -> None:
+    A model is ``provider/model-id``. What runs on one that is not known counts for the
+    limit of all, and for no other.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        *,
+        per_provider: Mapping[str, int] = UNLIMITED,
+        per_model: Mapping[str, int] = UNLIMITED,
+    ) -> None:
         self._limit = limit
-        self._held: set[str] = set()
-        self._queue: dict[str, Callable[[], None]] = {}
+        self._per_provider = per_provider
+        self._per_model = per_model
+        self._held: dict[str, str | None] = {}
+        """The model of each key that has a place."""
+        self._queue: dict[str, _Waiting] = {}
 
-    def ask(self, key: str, granted: Callable[[], None]) -> None:
+    def ask(self, key: str, granted: Callable[[], None], model: str | None = None) -> None:
         """Call ``granted`` as soon as there is a place for ``key``, maybe at once."""
-        self._queue[key] = granted
+        self._queue[key] = _Waiting(model, granted)
         self._grant()
+
+    def take(self, key: str, model: str | None = None) -> None:
+        """Give ``key`` a place whatever the limits say: it runs already."""
+        self._held[key] = model
 
     def release(self, key: str) -> None:
         """Give back the place of ``key``, or take it out of the queue. Twice is once."""
-        self._held.discard(key)
+        self._held.pop(key, None)
         self._queue.pop(key, None)
         self._grant()
 
@@ -29,8 +59,27 @@ class Slots:
         return next((i for i, k in enumerate(self._queue, start=1) if k == key), None)
 
     def _grant(self) -> None:
-        while self._queue and len(self._held) < self._limit:
-            key = next(iter(self._queue))
-            granted = self._queue.pop(key)
-            self._held.add(key)
-            granted()
+        while (key := self._first_with_room()) is not None:
+            waiting = self._queue.pop(key)
+            self._held[key] = waiting.model
+            waiting.granted()
+
+    def _first_with_room(self) -> str | None:
+        if len(self._held) >= self._limit:
+            return None
+        return next((key for key, one in self._queue.items() if self._has_room(one.model)), None)
+
+    def _has_room(self, model: str | None) -> bool:
+        """Say whether the further limits let one more run on ``model``."""
+        if model is None:
+            return True
+        running = [one for one in self._held.values() if one is not None]
+        if running.count(model) >= self._per_model.get(model, self._limit):
+            return False
+        provider = _provider(model)
+        same = sum(_provider(one) == provider for one in running)
+        return same < self._per_provider.get(provider, self._limit)
+
+
+def _provider(model: str) -> str:
+    return model.partition("/")[0]

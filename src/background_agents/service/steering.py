@@ -6,14 +6,14 @@ agent's transcript shows an answer to it. Knows nothing of how a run ends.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Message
 from background_agents.ports import Prompt
-from background_agents.service.context import Context
+from background_agents.service.context import Context, Record
 from background_agents.service.signals import SteerAsked
 
 
@@ -23,7 +23,7 @@ class Steering:
     def __init__(
         self,
         context: Context,
-        record: Callable[[ev.Event], Awaitable[Delegation]],
+        record: Record,
         renew: Callable[[], None],
     ) -> None:
         self._context = context

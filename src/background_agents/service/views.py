@@ -1,4 +1,4 @@
-"""The one read model: every text that a model or a person gets to see is made here.
+"""The one read model: every text that a model or a person asks for is made here.
 
 Pure functions of records. What agents wrote is untrusted and is bounded and escaped here,
 at the last moment, so that the records keep what was really said.
@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from background_agents.domain.asking import Ask, how_to_answer
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.notice import Notice
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.domain.text import (
-    SUMMARY_CHARS,
     TITLE_CHARS,
-    escape,
     one_line,
     span,
 )
 from background_agents.ports import Line
+from background_agents.service.waiting import Waited
 
 READ_CHARS = 45_000
 READ_BYTES, READ_LINES = 48_000, 1_900
@@ -47,14 +46,6 @@ MARKS = {
 }
 """The first line of an artifact whose run did not complete."""
 
-TOASTS = {
-    Status.COMPLETED: ("Delegation completed", "success"),
-    Status.FAILED: ("Delegation failed", "error"),
-    Status.TIMED_OUT: ("Delegation timed out", "warning"),
-    Status.STOPPED: ("Delegation stopped", "warning"),
-    Status.INTERRUPTED: ("Delegation interrupted", "error"),
-}
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -65,6 +56,14 @@ class Reading:
     offset: int
     path: Path
     now: datetime
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was answered, and the delegation that had asked it."""
+
+    delegation: Delegation
+    ask: Ask | None
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,50 @@ def stopped(delegation: Delegation) -> str:
         return ended(delegation)
     written = f"{delegation.result_chars:,} characters of partial output are kept"
     return f'{delegation.id} is stopped; {written}: delegation_read("{delegation.id}").'
+
+
+def request(delegation: Delegation, ask: Ask) -> str:
+    """Say what a delegation waits for, and how to answer."""
+    call = f'delegation_answer("{delegation.id}", reply)'
+    return f"waits for a {ask.kind}, {ask.text}. {call}: {how_to_answer(ask)}"
+
+
+def answered(found: Answered) -> str:
+    """Tell the supervisor's model which request its answer went to, and what is left."""
+    delegation = found.delegation
+    done = f"Answered: {found.ask.text if found.ask else ''}"
+    if not delegation.requests:
+        return f"{done}. {delegation.id} goes on."
+    left = request(delegation, delegation.requests[0].ask)
+    return f"{done}. {delegation.id} still {left}"
+
+
+def waited(found: Waited) -> str:
+    """Tell the supervisor's model what its waiting has come to."""
+    if not found.delegations:
+        return "Nothing is running; delegation_list() shows what there is."
+    lines = [_after_waiting(one, found) for one in found.delegations]
+    if len(found.ended) == len(lines) or found.calls_for_attention:
+        return "\n".join(lines)
+    limit = f"Waited {span(found.limit)}." if not found.ended else "Some still run."
+    return "\n".join([*lines, f"{limit} You are notified when the rest ends: end your turn."])
+
+
+def _after_waiting(delegation: Delegation, found: Waited) -> str:
+    if delegation.is_terminal:
+        return f"- {ended(delegation)}"
+    if delegation.requests:
+        return f"- {delegation.id} {request(delegation, delegation.requests[0].ask)}"
+    said = " and has a message for you, which follows" if delegation.id in found.spoke else ""
+    return f"- {delegation.id} is {delegation.status} ({elapsed(delegation, found.now)}){said}"
+
+
+def notified() -> str:
+    """Tell a background agent that its supervisor has its message."""
+    return (
+        "Your supervisor has it. Go on with what does not depend on the answer, which comes as an "
+        "instruction, if at all; do not wait for it."
+    )
 
 
 def ended(delegation: Delegation) -> str:
@@ -186,30 +229,6 @@ def line(one: Line, now: datetime) -> str:
     told = f": {summary}" if summary else ""
     title = one_line(one.title, TITLE_CHARS)
     return f"- {one.id} [{state}] {title} ({one.agent}, {age} ago){told}"
-
-
-def notice_text(notice: Notice, remaining: int) -> str:
-    """Return the XML that tells a supervisor's model about the end of a delegation."""
-    fields = {
-        "task-id": notice.delegation,
-        "status": notice.status,
-        "title": one_line(notice.title, TITLE_CHARS),
-        "summary": one_line(notice.summary, SUMMARY_CHARS),
-        "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
-        "elapsed": notice.elapsed,
-        "remaining": str(remaining),
-        "all-complete": "true" if remaining == 0 else None,
-    }
-    lines = [f"<{tag}>{escape(text)}</{tag}>" for tag, text in fields.items() if text is not None]
-    retrieval = f'<retrieval>delegation_read("{notice.delegation}")</retrieval>'
-    return "\n".join(["<task-notification>", *lines, retrieval, "</task-notification>"])
-
-
-def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
-    """Return title, message and variant of the toast for the human."""
-    title, variant = TOASTS[Status(notice.status)]
-    told = one_line(notice.error or notice.title, TITLE_CHARS)
-    return title, f"{agent} · {notice.delegation} ({notice.elapsed}): {told}", variant
 
 
 def elapsed(delegation: Delegation, now: datetime) -> str:

@@ -66,6 +66,17 @@ class OpenCodeStage:
         """See ``Stage``."""
         return await self._client.create_session()
 
+    async def new_asking_child(self) -> str:
+        """See ``Stage``."""
+        return await self._client.create_session(
+            "A child that asks",
+            parent=await self._client.create_session(),
+            permission=[
+                {"permission": "bash", "pattern": "*", "action": "ask"},
+                {"permission": "question", "pattern": "*", "action": "allow"},
+            ],
+        )
+
     async def user_says(self, session: str, text: str, *, agent: str, model: str) -> str:
         """See ``Stage``."""
         message = mint("msg")

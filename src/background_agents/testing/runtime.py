@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
     DelegationError,
     RuntimeRefused,
@@ -22,6 +23,7 @@ from background_agents.domain.transcript import Transcript
 from background_agents.ports import (
     Agent,
     Listener,
+    NotAsked,
     OutgoingMessage,
     Prompt,
     RunFailed,
@@ -36,8 +38,8 @@ from background_agents.testing.waiting import Changes, Gate
 
 AGENTS = (
     Agent("build", "Does everything."),
-    Agent("explore", "Reads."),
-    Agent("plan", "Reads and plans."),
+    Agent("explore", "Reads.", read_only=True),
+    Agent("plan", "Reads and plans.", read_only=True),
     Agent("title", "Writes titles.", delegable=False),
 )
 
@@ -52,6 +54,8 @@ class ScriptedRuntime:
         """The agents that a refresh finds."""
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
+        self.asking: set[str] = set()
+        """Tools for which new sessions ask a permission."""
         self.description: tuple[str, str] | None = None
         """What the small model says; None while none is configured."""
         self.sessions: dict[str, ScriptedSession] = {}
@@ -64,7 +68,7 @@ class ScriptedRuntime:
         self._numbers = itertools.count(1)
         self._rules = Rules(
             emit=self.emit,
-            mint=lambda: f"msg_answer{next(self._numbers):06}",
+            mint=lambda prefix: f"{prefix}{next(self._numbers):06}",
             knows_model=lambda model: model is None or model in models,
             hold=lambda name, passed: self._gate(name).hold(passed),
         )
@@ -91,11 +95,25 @@ class ScriptedRuntime:
             chain.append(self._session(parent))
         return tuple(one.name for one in chain)
 
+    def ancestors(self, session: str) -> tuple[str, ...]:
+        """See ``AgentRuntime``."""
+        chain = [session]
+        while (found := self.sessions.get(chain[-1])) is not None and found.parent is not None:
+            chain.append(found.parent)
+        return tuple(chain)
+
+    async def below(self, session: str) -> Sequence[str]:
+        """See ``AgentRuntime``."""
+        self._check()
+        self._session(session)
+        return [name for name in self.sessions if session in self.ancestors(name)[1:]]
+
     async def open_session(self, order: SessionOrder) -> str:
         """See ``AgentRuntime``."""
         self._check()
         name = self.add_session(self._session(order.parent).name)
-        self.sessions[name].denied.update(order.denied_tools)
+        self.sessions[name].denied.update(set(order.denied_tools) - set(order.allowed_tools))
+        self.sessions[name].asking.update(self.asking)
         return name
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
@@ -110,6 +128,19 @@ class ScriptedRuntime:
             return
         parts = {f"prt_{prompt.message}": prompt.text}
         found.take(Entry(prompt.message, "user", parts, agent=prompt.agent, model=prompt.model))
+
+    async def requests(self) -> Sequence[Ask]:
+        """See ``AgentRuntime``."""
+        self._check()
+        return [ask for one in self.sessions.values() for ask, _ in one.open.values()]
+
+    async def answer(self, ask: Ask, reply: Reply) -> None:
+        """See ``AgentRuntime``."""
+        self._check()
+        session = self.sessions.get(ask.session)
+        if session is None or ask.id not in session.open:
+            raise NotAsked(f"{ask.id} is open no longer.")
+        session.settle(ask.id, reply)
 
     async def abort(self, session: str) -> None:
         """See ``AgentRuntime``."""
@@ -162,7 +193,8 @@ class ScriptedRuntime:
         """Delete a session; those below it go first."""
         for below in [one.name for one in self.sessions.values() if one.parent == session]:
             self.delete_session(below)
-        self.sessions.pop(session).delete()
+        self.sessions[session].delete()
+        del self.sessions[session]
 
     def open(self, gate: str) -> None:
         """Let everything pass that waits at ``gate``, or will come to it."""

@@ -10,11 +10,16 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
+from background_agents.domain.asking import REJECT, Ask, Question, Reply
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports import (
     Busy,
     Idle,
+    InputAsked,
+    InputSettled,
     MessageChanged,
     Retrying,
     RunFailed,
@@ -22,7 +27,7 @@ from background_agents.ports import (
     SessionDeleted,
     TextStreamed,
 )
-from background_agents.testing.scripts import Step, newest_id, plan
+from background_agents.testing.scripts import Call, Step, newest_id, plan
 
 FLUSH_S = 0.02
 """After an abort the runtime is idle at once, and flushes the aborted message this much
@@ -75,10 +80,22 @@ class Rules:
     """What a session asks of its runtime."""
 
     emit: Callable[[RuntimeEvent], None]
-    mint: Callable[[], str]
+    mint: Callable[[str], str]
+    """Make an id with a prefix; later ones sort after earlier ones."""
     knows_model: Callable[[str | None], bool]
     hold: Callable[[str, Callable[[], None]], None]
     """Call back once a gate is open."""
+
+
+class _Option(msgspec.Struct):
+    label: str
+
+
+class _Question(msgspec.Struct):
+    """A question in the arguments of the ``question`` tool."""
+
+    question: str
+    options: list[_Option] = []
 
 
 class ScriptedSession:
@@ -88,6 +105,10 @@ class ScriptedSession:
         self.name = name
         self.parent = parent
         self.denied: set[str] = set()
+        self.asking: set[str] = set()
+        """Tools for which a permission is asked."""
+        self.open: dict[str, tuple[Ask, int]] = {}
+        """What is asked and not answered, with the place of the call that waits for it."""
         self.busy = False
         self.stopped_by_user = False
         self.entries: dict[str, Entry] = {}
@@ -96,7 +117,7 @@ class ScriptedSession:
         self._next: asyncio.Handle | None = None
         self._flushes: list[asyncio.TimerHandle] = []
         self._answer: Entry | None = None
-        self._refusals: dict[str, int] = {}
+        self._refused = False
 
     def transcript(self) -> Transcript:
         return Transcript(tuple(entry.message() for entry in self.entries.values()))
@@ -144,6 +165,7 @@ class ScriptedSession:
     def cut_off(self) -> None:
         """End the run without a word or an event, as when the runtime's process dies."""
         self._halt()
+        self.open.clear()
         self._answer = None
 
     # --- the answer, by script or by hand --------------------------------------
@@ -159,6 +181,21 @@ class ScriptedSession:
         answer.finished = True
         self._changed(answer)
         self._later(self._go_on)
+
+    def ask(self, permission: str, pattern: str) -> Ask:
+        """Let the answer that is being written wait for a permission."""
+        answer = self._current
+        ask = Ask(
+            id=self._rules.mint("per"),
+            session=self.name,
+            permission=permission,
+            patterns=(pattern,),
+        )
+        self.open[ask.id] = (ask, len(answer.tools))
+        answer.tools.append(ToolCall(permission, "running", permission))
+        self._changed(answer)
+        self._emit(InputAsked(self.name, ask))
+        return ask
 
     def fail(self, message: str) -> None:
         """End the run by an error of the provider."""
@@ -206,7 +243,9 @@ class ScriptedSession:
         if step.fail is not None and step.times is not None:
             step = self._after_refusals(step, steps)
         newest = self.newest_of_user()
-        answer = Entry(self._rules.mint(), "assistant", answers=newest.id if newest else None)
+        answer = Entry(
+            self._rules.mint("msg_answer"), "assistant", answers=newest.id if newest else None
+        )
         self._answer = self.entries[answer.id] = answer
         self._changed(answer)
         if step.fail is not None:
@@ -245,13 +284,68 @@ class ScriptedSession:
         if not calls:
             self.finish()
             return
-        answer, self._answer = self._current, None
+        answer = self._current
         for call in calls:
-            # A tool that is denied is not offered, and OpenCode calls "invalid" instead.
-            tool = "invalid" if call.call in self.denied else call.call
-            answer.tools.append(ToolCall(tool, "completed", tool))
+            self._call(answer, call)
         self._changed(answer)
-        self._later(self._step)
+        for ask, _ in tuple(self.open.values()):
+            self._emit(InputAsked(self.name, ask))
+        self._after_calls()
+
+    def _call(self, answer: Entry, call: Call) -> None:
+        # A tool that is denied is not offered, and OpenCode calls "invalid" instead.
+        tool = "invalid" if call.call in self.denied else call.call
+        ask = self._ask_before(tool, call)
+        if ask is not None:
+            self.open[ask.id] = (ask, len(answer.tools))
+        answer.tools.append(ToolCall(tool, "running" if ask else "completed", tool))
+
+    def _ask_before(self, tool: str, call: Call) -> Ask | None:
+        """Return what is asked before a tool runs."""
+        if tool == "question":
+            asked = msgspec.convert(call.args["questions"], list[_Question])
+            questions = tuple(
+                Question(o.question, tuple(x.label for x in o.options)) for o in asked
+            )
+            return Ask(id=self._rules.mint("que"), session=self.name, questions=questions)
+        if tool not in self.asking:
+            return None
+        pattern = str(call.args.get("command", "*"))
+        request = self._rules.mint("per")
+        return Ask(id=request, session=self.name, permission=tool, patterns=(pattern,))
+
+    def settle(self, request: str, reply: Reply) -> None:
+        """Answer what is asked, as the service does, or a user in a dialogue."""
+        ask, place = self.open.pop(request)
+        if self._answer is not None:
+            call = self._answer.tools[place]
+            state = "error" if reply.is_rejection else "completed"
+            self._answer.tools[place] = ToolCall(call.tool, state, call.title)
+            self._changed(self._answer)
+        self._emit(InputSettled(self.name, request, reply))
+        if reply.word == "always":
+            self.asking.discard(ask.permission)
+        if reply.is_rejection:
+            # As in OpenCode: words let the run go on, and all else that is asked is refused.
+            self._refused = self._refused or not reply.reason
+        if reply.word in ("always", REJECT):
+            for other in [one for one, _ in self.open.values() if one.permission]:
+                if other.id in self.open:  # it may have gone along with the one before
+                    self.settle(other.id, Reply(word=reply.word))
+        if self._answer is not None:
+            self._after_calls()
+
+    def _after_calls(self) -> None:
+        """Go on once nothing is asked any more."""
+        if self.open or self._answer is None:
+            return
+        self._answer = None
+        refused, self._refused = self._refused, False
+        if refused:
+            self._halt()
+            self._emit(Idle(self.name))
+        else:
+            self._later(self._step)
 
     def _halt(self) -> None:
         self.busy = False

@@ -35,6 +35,9 @@ READABLE_ID = re.compile(r"\b[a-z]+-[a-z]+-[a-z]+(?:-[0-9]+)?\b")
 
 NOTICE = "<task-notification>"
 
+NOTICES = (NOTICE, "<delegation-request>", "<child-notification>")
+"""How the messages begin that a supervisor's model gets about its delegations."""
+
 _decoder = msgspec.json.Decoder()
 
 
@@ -108,10 +111,14 @@ def plan(messages: Sequence[Said]) -> Iterator[Step]:
         if played < len(found.steps):
             return iter(found.steps[played:])
         newest = max(i for i, message in enumerate(messages) if message.role == "user")
-        if NOTICE in messages[newest].text:
+        if _is_notice(messages[newest]):
             return iter(found.on_notice[_answers(messages[newest:]) :])
         return iter(())
     return iter(())
+
+
+def _is_notice(message: Said) -> bool:
+    return any(tag in message.text for tag in NOTICES)
 
 
 def _answers(messages: Sequence[Said]) -> int:
@@ -146,7 +153,7 @@ def fill(value: object, newest_id: str) -> object:
 def newest_id(messages: Sequence[Said]) -> str:
     """Return the newest delegation id that tools or notices showed."""
     for message in reversed(messages):
-        shown = message.role == "tool" or NOTICE in message.text
+        shown = message.role == "tool" or _is_notice(message)
         if shown and (match := READABLE_ID.search(message.text)):
             return match.group()
     return "no-such-delegation"

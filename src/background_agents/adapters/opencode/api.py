@@ -72,6 +72,25 @@ class Api:
     async def abort(self, session: str) -> None:
         await self._ask("POST", f"/session/{quote(session)}/abort")
 
+    async def children(self, session: str) -> list[wire.SessionInfo]:
+        return await self._get(f"/session/{quote(session)}/children", list[wire.SessionInfo])
+
+    async def permissions(self) -> list[wire.Permission]:
+        return await self._get("/permission", list[wire.Permission])
+
+    async def questions(self) -> list[wire.Questions]:
+        return await self._get("/question", list[wire.Questions])
+
+    async def reply_permission(self, request: str, reply: str, message: str) -> None:
+        body = {"reply": reply} | ({"message": message} if message else {})
+        await self._ask("POST", f"/permission/{quote(request)}/reply", body)
+
+    async def reply_questions(self, request: str, answers: list[list[str]]) -> None:
+        await self._ask("POST", f"/question/{quote(request)}/reply", {"answers": answers})
+
+    async def reject_questions(self, request: str) -> None:
+        await self._ask("POST", f"/question/{quote(request)}/reject")
+
     async def toast(self, title: str, message: str, variant: str) -> None:
         body = {"title": title, "message": message, "variant": variant}
         await self._ask("POST", "/tui/show-toast", body)

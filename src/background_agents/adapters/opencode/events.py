@@ -15,9 +15,12 @@ import msgspec
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.live import LiveSession
+from background_agents.domain.asking import REJECT, Ask, Question, Reply
 from background_agents.ports import (
     Busy,
     Idle,
+    InputAsked,
+    InputSettled,
     MessageChanged,
     Retrying,
     RunFailed,
@@ -54,6 +57,11 @@ class EventReader:
             "message.part.updated": self._part,
             "message.part.removed": self._part_removed,
             "message.part.delta": self._delta,
+            "permission.asked": self._permission,
+            "permission.replied": self._settled,
+            "question.asked": self._questions,
+            "question.replied": self._settled,
+            "question.rejected": self._rejected,
         }
 
     def read(self, kind: str, properties: msgspec.Raw) -> None:
@@ -76,9 +84,10 @@ class EventReader:
 
     def _session_deleted(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
+        # Told first: whose session it was is still to be known then.
+        self._emit(SessionDeleted(info.id))
         self.parents.pop(info.id, None)
         self.newest_user.pop(info.id, None)
-        self._emit(SessionDeleted(info.id))
 
     def _status(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.StatusProperties)
@@ -138,6 +147,41 @@ class EventReader:
         if seen.field == "text" and (live := self.live.get(seen.session_id)):
             live.delta(seen.message_id, seen.part_id, seen.delta)
             self._emit(TextStreamed(seen.session_id))
+
+    def _permission(self, raw: msgspec.Raw) -> None:
+        asked = permission(_decode(raw, wire.Permission))
+        self._emit(InputAsked(asked.session, asked))
+
+    def _questions(self, raw: msgspec.Raw) -> None:
+        asked = questions(_decode(raw, wire.Questions))
+        self._emit(InputAsked(asked.session, asked))
+
+    def _settled(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.SettledProperties)
+        answers = tuple(", ".join(one) for one in seen.answers)
+        reply = Reply(word=seen.reply, answers=answers)
+        self._emit(InputSettled(seen.session_id, seen.request_id, reply))
+
+    def _rejected(self, raw: msgspec.Raw) -> None:
+        seen = _decode(raw, wire.SettledProperties)
+        self._emit(InputSettled(seen.session_id, seen.request_id, Reply(word=REJECT)))
+
+
+def permission(asked: wire.Permission) -> Ask:
+    """Return a permission as the ports know it."""
+    patterns = tuple(asked.patterns)
+    return Ask(
+        id=asked.id, session=asked.session_id, permission=asked.permission, patterns=patterns
+    )
+
+
+def questions(asked: wire.Questions) -> Ask:
+    """Return questions as the ports know them."""
+    found = tuple(
+        Question(one.question, tuple(option.label for option in one.options))
+        for one in asked.questions
+    )
+    return Ask(id=asked.id, session=asked.session_id, questions=found)
 
 
 def _decode(raw: msgspec.Raw, kind: type[T]) -> T:

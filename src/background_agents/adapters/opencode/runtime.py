@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.agents import agents_of
 from background_agents.adapters.opencode.api import Api, NotFound
-from background_agents.adapters.opencode.events import EventReader
+from background_agents.adapters.opencode.events import EventReader, permission, questions
 from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.transport import Transport
+from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Transcript
 from background_agents.ports import (
     Agent,
     Listener,
+    NotAsked,
     Prompt,
     RunState,
     RuntimeEvent,
@@ -46,7 +49,7 @@ class OpenCodeRuntime:
         self._listeners: list[Listener] = []
         self._agents: list[Agent] = []
         transport.on_event = self.reader.read
-        transport.on_restored = lambda: self._emit(StreamRestored(""))
+        transport.on_restored = self._restored
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See ``AgentRuntime``."""
@@ -56,11 +59,8 @@ class OpenCodeRuntime:
     async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
         """See ``AgentRuntime``."""
         if refresh or not self._agents:
-            infos = await self.api.agents()
-            self._agents = [
-                Agent(info.name, info.description or "", delegable=not info.hidden)
-                for info in infos
-            ]
+            infos, config = await asyncio.gather(self.api.agents(), self.api.config())
+            self._agents = agents_of(infos, config)
         return self._agents
 
     async def lineage(self, session: str) -> tuple[str, ...]:
@@ -79,12 +79,35 @@ class OpenCodeRuntime:
             self.reader.learn_parent(session, info.parent_id)
         return self.reader.parents[session]
 
+    def ancestors(self, session: str) -> tuple[str, ...]:
+        """See ``AgentRuntime``."""
+        chain = [session]
+        while len(chain) < MAX_DEPTH:
+            parent = self.reader.parents.get(chain[-1])
+            if parent is None or parent in chain:
+                break
+            chain.append(parent)
+        return tuple(chain)
+
+    async def below(self, session: str) -> Sequence[str]:
+        """See ``AgentRuntime``."""
+        found: list[str] = []
+        to_look_at = [session]
+        while to_look_at:
+            children = [child.id for child in await self.api.children(to_look_at.pop())]
+            found += children
+            to_look_at += children
+        return found
+
     async def open_session(self, order: SessionOrder) -> str:
         """See ``AgentRuntime``."""
         # The tool call that asked for this is still on its way through OpenCode.
         await asyncio.sleep(POLITE_PAUSE_S)
+        actions = dict.fromkeys(order.denied_tools, "deny")
+        actions |= dict.fromkeys(order.allowed_tools, "allow")
         rules = [
-            {"permission": tool, "pattern": "*", "action": "deny"} for tool in order.denied_tools
+            {"permission": tool, "pattern": "*", "action": action}
+            for tool, action in actions.items()
         ]
         body: dict[str, object] = {
             "parentID": order.parent,
@@ -107,6 +130,23 @@ class OpenCodeRuntime:
         if prompt.model is not None:
             body["model"] = model_body(prompt.model)
         await self.api.prompt(session, body)
+
+    async def requests(self) -> Sequence[Ask]:
+        """See ``AgentRuntime``."""
+        asked, wondered = await asyncio.gather(self.api.permissions(), self.api.questions())
+        return [*map(permission, asked), *map(questions, wondered)]
+
+    async def answer(self, ask: Ask, reply: Reply) -> None:
+        """See ``AgentRuntime``."""
+        try:
+            if not ask.questions:
+                await self.api.reply_permission(ask.id, reply.word, reply.reason)
+            elif reply.is_rejection:
+                await self.api.reject_questions(ask.id)
+            else:
+                await self.api.reply_questions(ask.id, [[one] for one in reply.answers])
+        except NotFound as error:
+            raise NotAsked(f"{ask.id} is open no longer.") from error
 
     async def abort(self, session: str) -> None:
         """See ``AgentRuntime``."""
@@ -147,6 +187,10 @@ class OpenCodeRuntime:
         finally:
             await self.api.delete_session(info.id)
         return _described(answer)
+
+    def _restored(self) -> None:
+        self._agents = []  # what broke the stream may have been a reload that changed them
+        self._emit(StreamRestored(""))
 
     def _emit(self, event: RuntimeEvent) -> None:
         for listener in tuple(self._listeners):

@@ -116,11 +116,22 @@ class SessionInfo(Struct):
     parent_id: str | None = msgspec.field(name="parentID", default=None)
 
 
+class PermissionRule(Struct):
+    """What happens when an agent asks for a permission; both names may have wildcards."""
+
+    permission: str
+    pattern: str
+    action: str
+
+
 class AgentInfo(Struct):
     name: str
     mode: str = "all"
     description: str | None = None
     hidden: bool | None = None
+    model: Model | None = None
+    prompt: str | None = None
+    permission: list[PermissionRule] = []
 
 
 class Status(Struct):
@@ -131,6 +142,7 @@ class Status(Struct):
 
 
 class Config(Struct):
+    model: str | None = None
     small_model: str | None = None
 
 
@@ -180,3 +192,41 @@ class DeltaProperties(Struct):
     part_id: str = msgspec.field(name="partID")
     field: str
     delta: str
+
+
+# --- permissions and questions ---------------------------------------------
+
+
+class Permission(Struct):
+    """A permission that a session waits for; also the properties of ``permission.asked``."""
+
+    id: str
+    session_id: str = msgspec.field(name="sessionID")
+    permission: str = ""
+    patterns: list[str] = []
+
+
+class Option(Struct):
+    label: str = ""
+
+
+class QuestionInfo(Struct):
+    question: str = ""
+    options: list[Option] = []
+
+
+class Questions(Struct):
+    """Questions that a session waits for; also the properties of ``question.asked``."""
+
+    id: str
+    session_id: str = msgspec.field(name="sessionID")
+    questions: list[QuestionInfo] = []
+
+
+class SettledProperties(Struct):
+    """Of ``permission.replied``, ``question.replied`` and ``question.rejected``."""
+
+    session_id: str = msgspec.field(name="sessionID")
+    request_id: str = msgspec.field(name="requestID")
+    reply: str = ""
+    answers: list[list[str]] = []

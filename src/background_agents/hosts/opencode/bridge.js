@@ -23,9 +23,10 @@ const EVENTS = new Set([
 // one that has lived for a minute has earned a fresh start.
 const BACKOFF_MS = { first: 250, most: 30_000, healthy: 60_000 }
 
-// A service that answers takes milliseconds; beyond this it hangs, and the model should
-// hear so rather than wait.
-const ANSWER_LIMIT_MS = 60_000
+// Every step of every session passes through hooks. An answer takes about a millisecond; a
+// service that starts or hangs is not waited for longer than a person would notice, and
+// OpenCode then goes on as if we were not there.
+const HOOK_LIMIT_MS = 300
 
 // How long a service may take to end by itself once its socket is closed.
 const GRACE_MS = 3_000
@@ -127,14 +128,14 @@ class Service {
     if (this.child) this.socket?.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n")
   }
 
-  call(method, params) {
+  call(method, params, limitMs) {
     return new Promise((resolve, reject) => {
       if (!this.child) return reject(new Error(this.unavailable ?? "The background-agents service is not running; restart OpenCode."))
       const id = ++this.lastNumber
       const limit = setTimeout(() => {
         this.pending.delete(id)
         reject(new Error("The background-agents service does not answer; whether the call took effect is unknown, so look with delegation_list() before you repeat it."))
-      }, ANSWER_LIMIT_MS)
+      }, limitMs)
       const settle = (done) => (value) => { clearTimeout(limit); done(value) }
       this.pending.set(id, { resolve: settle(resolve), reject: settle(reject) })
       this.send({ id, method, params })
@@ -193,6 +194,16 @@ function readLines(stream, onLine) {
   })
 }
 
+// Hides a tool from every agent; the sessions that get it have a rule of their own. An agent's
+// permissions come after the common ones, so that each needs it, and of one list the last counts.
+function hide(config, tool) {
+  const agents = Object.values(config.agent ?? {}).filter((agent) => agent?.permission)
+  for (const place of [config, ...agents]) {
+    const rules = typeof place.permission === "string" ? { "*": place.permission } : place.permission
+    place.permission = { ...rules, [tool]: "deny" }
+  }
+}
+
 // OpenCode loads a plugin once per directory, and may load this file more than once.
 const KEY = Symbol.for("background-agents.service")
 
@@ -204,13 +215,40 @@ export const connect = (options) => async (context) => {
   const execute = (tool) => async (args, call) => {
     const params = { instance, tool, args, session: call.sessionID, message: call.messageID, call: call.callID, agent: call.agent }
     try {
-      return await service.call("tool", params)
+      return await service.call("tool", params, TOOLS[tool].limit_ms)
     } catch (error) {
       return { title: "", output: error.message, metadata: {} }
     }
   }
 
+  const ask = async (hook, params) => {
+    try {
+      return await service.call("hook", { instance, hook, ...params }, HOOK_LIMIT_MS)
+    } catch {
+      return undefined // nothing that OpenCode should stop for
+    }
+  }
+
   return {
+    config: async (config) => {
+      for (const [name, tool] of Object.entries(TOOLS)) if (tool.children_only) hide(config, name)
+    },
+    "experimental.chat.system.transform": async ({ sessionID }, { system }) => {
+      if (!sessionID || !system.length) return
+      const rules = await ask("system", { session: sessionID, system: system[0] })
+      // Not as an entry of its own: that becomes a second system message, which some
+      // providers' chat templates refuse.
+      if (rules) system.push(`${system.pop()}\n\n${rules}`)
+    },
+    "experimental.session.compacting": async ({ sessionID }, { context }) => {
+      const carried = await ask("compacting", { session: sessionID })
+      if (carried) context.push(carried)
+    },
+    "tool.execute.before": async ({ tool, sessionID, callID }, { args }) => {
+      if (tool !== "task") return
+      const refusal = await ask("task", { session: sessionID, call: callID, agent: String(args?.subagent_type) })
+      if (refusal) throw new Error(refusal)
+    },
     dispose: async () => service.detach(instance),
     event: async ({ event }) => {
       if (EVENTS.has(event.type)) service.send({ method: "event", params: { instance, type: event.type, properties: event.properties } })

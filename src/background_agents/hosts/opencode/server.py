@@ -20,8 +20,9 @@ from background_agents import config
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.app import App
 from background_agents.domain.errors import DelegationError
+from background_agents.hosts.opencode.hooks import HookCall, Hooks
 from background_agents.hosts.opencode.log import open_log
-from background_agents.hosts.opencode.tools import Answer, run_tool
+from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError
@@ -64,6 +65,7 @@ class Call(msgspec.Struct):
     instance: int
     tool: str
     session: str
+    message: str = ""
     args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -72,6 +74,7 @@ class Project:
 
     def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
         self.transport = transport
+        self.hooks = Hooks(transport)
         self._app = app
         self._directory = directory
         self._opening = self._open()
@@ -85,6 +88,7 @@ class Project:
     def close(self) -> None:
         """Stop opening it, if that still goes on."""
         self._opening.cancel()
+        self.hooks.close()
 
     def _open(self) -> asyncio.Task[Delegations]:
         opening = asyncio.create_task(self._app.open_project(self._directory, self.transport))
@@ -124,6 +128,7 @@ class Host:
             project = Project(self._app, Path(about.directory), transport)
             self._projects[about.directory] = project
         self._instances[about.instance] = project
+        project.hooks.prepare()
 
     def detach(self, raw: msgspec.Raw) -> None:
         """An instance was disposed. Its project stays open: another one may follow."""
@@ -142,7 +147,16 @@ class Host:
         project = self._instances.get(call.instance)
         if project is None:
             raise RpcError(REFUSED, "This project was closed; try again.")
-        return await run_tool(await project.delegations(), call.session, call.tool, call.args)
+        caller = Caller(call.session, call.message)
+        return await run_tool(await project.delegations(), caller, call.tool, call.args)
+
+    async def hook(self, raw: msgspec.Raw) -> str | None:
+        """OpenCode is about to do something that we may have a word to say about."""
+        call = msgspec.json.decode(raw, type=HookCall)
+        project = self._instances.get(call.instance)
+        if project is None:
+            return None
+        return await project.hooks.run(call, (await project.delegations()).guidance)
 
     async def close(self) -> None:
         """End everything in a bounded time."""
@@ -178,7 +192,7 @@ async def serve(env: Mapping[str, str]) -> None:
     host = Host(App(settings, data_root), env)
     connection = Connection(
         write,
-        calls={"tool": host.tool},
+        calls={"tool": host.tool, "hook": host.hook},
         notes={"attach": host.attach, "detach": host.detach, "event": host.event},
         translate=_translate,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -16,13 +17,17 @@ import msgspec
 import msgspec.inspect as mi
 
 from background_agents.domain.errors import InvalidRequest
-from background_agents.service import live, views
+from background_agents.service import live, requests, views
 from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
 
 A = TypeVar("A", bound=msgspec.Struct)
 
 TOOLS_FILE = Path(__file__).with_name("tools.json")
+
+ANSWER_LIMIT = timedelta(seconds=60)
+"""A service that answers takes milliseconds, and a stop some seconds; beyond this it hangs, and
+the model should hear so rather than wait."""
 
 
 class DelegateArgs(msgspec.Struct):
@@ -42,6 +47,10 @@ class DelegateArgs(msgspec.Struct):
         str | None,
         msgspec.Meta(description="provider/model-id for this task alone; rarely needed."),
     ] = None
+    continue_id: Annotated[
+        str | None,
+        msgspec.Meta(description="Id of an ended delegation to go on from, with all it knows."),
+    ] = None
 
 
 class ReadArgs(msgspec.Struct):
@@ -60,6 +69,28 @@ class SteerArgs(msgspec.Struct):
     message: Annotated[str, msgspec.Meta(description="What the agent is to do differently.")]
 
 
+class WaitArgs(msgspec.Struct):
+    ids: Annotated[
+        list[str] | None, msgspec.Meta(description="Ids to wait for; all that run by default.")
+    ] = None
+    timeout_seconds: Annotated[
+        float | None, msgspec.Meta(description="At most 600. Default 60.")
+    ] = None
+    mode: Annotated[str | None, msgspec.Meta(description="any or all. Default all.")] = None
+
+
+class AnswerArgs(msgspec.Struct):
+    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
+    reply: Annotated[
+        str,
+        msgspec.Meta(description="once, always or reject for a permission; else the answer."),
+    ]
+
+
+class NotifyArgs(msgspec.Struct):
+    message: Annotated[str, msgspec.Meta(description="The blocker or the decision, in full.")]
+
+
 class NoArgs(msgspec.Struct):
     pass
 
@@ -72,50 +103,85 @@ class Answer(msgspec.Struct):
     metadata: dict[str, object] = {}
 
 
-async def _delegate(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+@dataclass(frozen=True)
+class Caller:
+    """Whose model calls a tool."""
+
+    session: str
+    message: str = ""
+    """The message of which the call is a part; what came later the model has not seen."""
+
+
+async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegate", raw, DelegateArgs)
-    request = DelegateRequest(args.prompt, args.agent, args.timeout_minutes, args.model)
-    delegation = await service.delegate(session, request)
+    request = DelegateRequest(
+        args.prompt, args.agent, args.timeout_minutes, args.model, args.continue_id
+    )
+    delegation = await service.delegate(caller.session, request)
     about: dict[str, object] = {"id": delegation.id}
     return Answer(views.session_title(delegation), views.delegated(delegation), about)
 
 
-async def _read(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+async def _read(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_read", raw, ReadArgs)
-    reading = await service.read(session, args.id, args.offset)
+    reading = await service.read(caller.session, args.id, args.offset)
     return Answer(reading.delegation.title, views.reading(reading))
 
 
-async def _list(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+async def _list(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     _arguments("delegation_list", raw, NoArgs)
-    listing = await service.list(session)
+    listing = await service.list(caller.session)
     return Answer(f"{listing.total} delegations", views.listing(listing))
 
 
-async def _status(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+async def _status(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     _arguments("delegation_status", raw, NoArgs)
-    report = await service.status(session)
+    report = await service.status(caller.session)
     return Answer(f"{len(report.live)} active", live.status(report))
 
 
-async def _peek(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+async def _peek(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_peek", raw, IdArgs)
-    found = await service.peek(session, args.id)
+    found = await service.peek(caller.session, args.id)
     if isinstance(found, live.Live):
         return Answer(found.delegation.title, live.peek(found))
     return Answer(found.title, views.ended(found))
 
 
-async def _stop(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+async def _stop(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_stop", raw, IdArgs)
-    delegation = await service.stop(session, args.id)
+    delegation = await service.stop(caller.session, args.id)
     return Answer(delegation.title, views.stopped(delegation))
 
 
-async def _steer(service: Delegations, session: str, raw: msgspec.Raw) -> Answer:
+async def _steer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_steer", raw, SteerArgs)
-    delegation = await service.steer(session, args.id, args.message)
+    delegation = await service.steer(caller.session, args.id, args.message)
     return Answer(delegation.title, views.steered(delegation))
+
+
+async def _wait(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
+    args = _arguments("delegation_wait", raw, WaitArgs)
+    waited = await service.wait(
+        caller.session,
+        args.ids or None,
+        args.timeout_seconds,
+        args.mode,
+        since=caller.message or None,
+    )
+    return Answer(f"{len(waited.ended)} ended", views.waited(waited))
+
+
+async def _answer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
+    args = _arguments("delegation_answer", raw, AnswerArgs)
+    answered = await service.answer(caller.session, args.id, args.reply)
+    return Answer(answered.delegation.title, views.answered(answered))
+
+
+async def _notify(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
+    args = _arguments("notify_parent", raw, NotifyArgs)
+    await service.notify(caller.session, args.message)
+    return Answer("Told the supervisor", views.notified())
 
 
 @dataclass(frozen=True)
@@ -124,7 +190,10 @@ class Tool:
 
     description: str
     args: type[msgspec.Struct]
-    run: Callable[[Delegations, str, msgspec.Raw], Awaitable[Answer]]
+    run: Callable[[Delegations, Caller, msgspec.Raw], Awaitable[Answer]]
+    children_only: bool = False
+    """Only background agents get it."""
+    limit: timedelta = ANSWER_LIMIT
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -169,24 +238,50 @@ TOOLS: Mapping[str, Tool] = {
         IdArgs,
         _stop,
     ),
+    "delegation_answer": Tool(
+        "Answer the permission or question that a delegation waits for, the oldest first.",
+        AnswerArgs,
+        _answer,
+    ),
+    "delegation_wait": Tool(
+        "Wait for delegations, only if nothing else can be done. Better end your turn: you are "
+        "woken.",
+        WaitArgs,
+        _wait,
+        limit=timedelta(seconds=requests.MAX_WAIT_S) + ANSWER_LIMIT,
+    ),
+    "notify_parent": Tool(
+        "Tell your supervisor of a blocker or a decision that it must make, and go on. It may "
+        "answer with an instruction.",
+        NotifyArgs,
+        _notify,
+        children_only=True,
+    ),
 }
 
 
-async def run_tool(service: Delegations, session: str, tool: str, arguments: msgspec.Raw) -> Answer:
-    """Run a tool for a session.
+async def run_tool(
+    service: Delegations, caller: Caller, tool: str, arguments: msgspec.Raw
+) -> Answer:
+    """Run a tool for a model.
 
     Raises:
         InvalidRequest: there is no such tool, or it cannot do what was asked.
     """
     if tool not in TOOLS:
         raise InvalidRequest(f"There is no tool {tool!r}; the plugin file is of another version.")
-    return await TOOLS[tool].run(service, session, arguments)
+    return await TOOLS[tool].run(service, caller, arguments)
 
 
 def definitions() -> dict[str, dict[str, object]]:
     """Return every tool's description and JSON Schema, as the bridge needs them."""
     return {
-        name: {"description": tool.description, "schema": _schema(tool.args)}
+        name: {
+            "description": tool.description,
+            "schema": _schema(tool.args),
+            "children_only": tool.children_only,
+            "limit_ms": round(tool.limit.total_seconds() * 1000),
+        }
         for name, tool in TOOLS.items()
     }
 
@@ -229,6 +324,8 @@ def _property(kind: mi.Type) -> dict[str, object]:
         return {**_property(kind.type), **described}
     if isinstance(kind, mi.UnionType):
         (kind,) = (one for one in kind.types if not isinstance(one, mi.NoneType))
+    if isinstance(kind, mi.ListType):
+        return {"type": "array", "items": _property(kind.item_type)}
     return {"type": _JSON_TYPES[type(kind)]}
 
 

@@ -14,6 +14,7 @@ from rich.markdown import Markdown
 from background_agents import __version__
 from background_agents.testing.bench import cases
 from background_agents.testing.bench.figures import Report, machine, markdown
+from background_agents.testing.bench.tax import context_tax
 from background_agents.testing.opencode_home import find_binary
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -27,8 +28,10 @@ async def measure(rounds: int, starts: int) -> Report:
         figures = await cases.delegate_and_notice(root / "calls", rounds)
         figures += await cases.start(root / "start", starts)
         figures += await cases.listing(root / "list", rounds)
+        figures += await cases.looking(root / "looks", rounds)
+        tax = await context_tax(root / "tax")
     versions = f"OpenCode {find_binary().version}, background-agents {__version__}"
-    return Report(machine(), versions, figures)
+    return Report(machine(), versions, figures, tax)
 
 
 def main() -> None:

@@ -26,6 +26,9 @@ PROBE = Path(__file__).with_name("probe.js")
 WARM_UP = 5
 """Rounds that are not counted: OpenCode's first calls load code."""
 
+START_ALL_S = 120.0
+"""What many children need until each has asked its model, on a slow machine."""
+
 CHILD = "Look it up. " + script({"say": "Here is what I found."})
 
 ROUND = "Go on. " + script(
@@ -33,6 +36,21 @@ ROUND = "Go on. " + script(
     {"call": "delegate", "args": {"prompt": CHILD, "agent": "general"}},
     {"say": "Delegated."},
     on_notice=[{"say": "Noticed."}],
+)
+
+ACTIVE = 50
+"""Far more at once than anybody watches; the limit of the targets."""
+
+BUSY_CHILD = script(
+    {"call": "nothing", "say": "First a look."},
+    {"say": "This is what I know so far. ", "repeat": 200, "per_chunk": 20, "gate": "active"},
+)
+
+LOOK = "Look. " + script(
+    {"call": "nothing"},
+    {"call": "delegation_status"},
+    {"call": "delegation_peek", "args": {"id": "{id}"}},
+    {"say": "I see."},
 )
 
 
@@ -47,9 +65,11 @@ class Stamp(msgspec.Struct):
 
 
 @asynccontextmanager
-async def _opencode(root: Path, model: ModelServer, *, plugin: bool) -> AsyncIterator[OpenCode]:
+async def _opencode(
+    root: Path, model: ModelServer, *, plugin: bool, at_once: int = 8
+) -> AsyncIterator[OpenCode]:
     config = {"plugin": [PROBE.as_uri()]}
-    env = {"PROBE_FILE": f"{root}.jsonl"}
+    env = {"PROBE_FILE": f"{root}.jsonl", "BACKGROUND_AGENTS_MAX_CONCURRENT": str(at_once)}
     async with running_opencode(
         root, model.base_url, plugin=plugin, config=config, env=env
     ) as opencode:
@@ -129,6 +149,49 @@ def _ways(stamps: Sequence[Stamp], parent: str) -> list[float]:
 
 def _stamps(path: Path) -> list[Stamp]:
     return [msgspec.json.decode(line, type=Stamp) for line in path.read_bytes().splitlines()]
+
+
+async def looking(root: Path, rounds: int) -> list[Figure]:
+    """Looks at what runs, while much does: each in a session of its own, so that none grows."""
+    async with (
+        ModelServer() as model,
+        _opencode(root, model, plugin=True, at_once=ACTIVE) as opencode,
+        opencode.client() as client,
+    ):
+        supervisor = await client.create_session()
+        # OpenCode asks its user when a model makes the same call three times in a row.
+        prompts = [f"Go on, number {number}. {BUSY_CHILD}" for number in range(ACTIVE)]
+        tasks = [
+            {"call": "delegate", "args": {"prompt": one, "agent": "general"}} for one in prompts
+        ]
+        begin = script({"calls": tasks}, {"say": "All are off."})
+        await client.run(supervisor, "Begin. " + begin, timeout_s=START_ALL_S)
+        await model.wait_held("active", ACTIVE, timeout_s=START_ALL_S)
+        messages: list[StoredMessage] = []
+        for _ in range(WARM_UP + rounds):
+            # Below the supervisor's session the same delegations are to be seen.
+            session = await client.create_session(parent=supervisor)
+            await client.run(session, LOOK)
+            messages += await client.messages(session)
+    _check_looks(messages)
+    return [
+        judged(f"a tool that does nothing, call, {ACTIVE} active", _calls(messages, "nothing")),
+        *(
+            judged(f"`{tool}`, call, {ACTIVE} active", _calls(messages, tool), median_ms=10)
+            for tool in ("delegation_status", "delegation_peek")
+        ),
+    ]
+
+
+def _check_looks(messages: Sequence[StoredMessage]) -> None:
+    """Raise unless every look saw what it was to see."""
+    parts = [part for message in messages for part in message.parts if part.type == "tool"]
+    for part in parts:
+        output = str(part.state.get("output"))
+        if part.tool == "delegation_status" and output.count("[running]") != ACTIVE:
+            raise AssertionError(f"not all were active:\n{output}")
+        if part.tool == "delegation_peek" and "This is what I know so far." not in output:
+            raise AssertionError(f"nothing was to be seen:\n{output}")
 
 
 async def start(root: Path, rounds: int) -> list[Figure]:

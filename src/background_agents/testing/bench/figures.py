@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from background_agents.testing.bench.tax import Tax, table
+
 
 class Figure(msgspec.Struct):
     """One measured case. Times are milliseconds."""
@@ -33,6 +35,7 @@ class Report(msgspec.Struct):
     machine: str
     versions: str
     figures: list[Figure]
+    tax: Tax
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -67,7 +70,7 @@ def machine() -> str:
 
 
 def markdown(report: Report) -> str:
-    """Return the figures as a table."""
+    """Return the figures as tables: times, and the context tax."""
     lines = [
         f"{report.machine}; {report.versions}.",
         "",
@@ -80,4 +83,4 @@ def markdown(report: Report) -> str:
             f"| {one.case} | {len(one.samples_ms)} | {one.median_ms:.1f} | {one.p95_ms:.1f} "
             f"| {one.target} | {said[one.reached]} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", table(report.tax)])

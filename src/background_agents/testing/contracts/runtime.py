@@ -16,6 +16,7 @@ from background_agents.ports import (
     StreamRestored,
     TextStreamed,
 )
+from background_agents.testing.contracts.asking import AskingContract
 from background_agents.testing.contracts.stage import (
     OTHER_AGENT,
     Heard,
@@ -38,7 +39,7 @@ LOOK: dict[str, object] = {
 }
 
 
-class AgentRuntimeContract:
+class AgentRuntimeContract(AskingContract):
     """Subclass, name it ``Test...``, and give a fixture ``stage``.
 
     All tests run on one event loop per module, so that stages may share what is slow.

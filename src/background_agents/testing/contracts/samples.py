@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from background_agents.domain import delegation as domain
 from background_agents.domain import events as ev
+from background_agents.domain.asking import Ask, Question
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ROOT = "ses_root"
+
+PERMISSION = Ask(id="per_1", session="ses_child", permission="bash", patterns=("ls",))
+QUESTION = Ask(id="que_2", session="ses_child", questions=(Question("Which one?", ("A", "B")),))
 
 
 def at(seconds: float) -> datetime:

@@ -80,6 +80,13 @@ class Stage(Protocol):
         """Create a root session."""
         ...
 
+    async def new_asking_child(self) -> str:
+        """Open a session below a new root in which ``bash`` needs a permission.
+
+        The tool ``question`` is offered there.
+        """
+        ...
+
     async def user_says(self, session: str, text: str, *, agent: str, model: str) -> str:
         """Send a message as the session's user, and return its id."""
         ...

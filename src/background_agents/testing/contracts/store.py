@@ -19,6 +19,7 @@ from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
 from background_agents.ports import Change, DelegationStore, IdTaken, Line
 from background_agents.testing.contracts.samples import (
+    PERMISSION,
     ROOT,
     at,
     completed,
@@ -122,8 +123,8 @@ class DelegationStoreContract(ABC):
             launched(),
             ev.Progressed(at=at(2), usage=ev.Usage(1, 2, 3, 4, 5, 0.25, 6)),
             ev.ToolCalled(at=at(3), tool="read", title="README.md"),
-            ev.InputRequested(at=at(4), request="per_1", kind="permission", text="bash: ls"),
-            ev.InputAnswered(at=at(5), request="per_1", reply="once"),
+            ev.InputRequested(at=at(4), ask=PERMISSION),
+            ev.InputAnswered(at=at(5), request="per_1", reply="once", by="supervisor"),
             ev.SteerSent(at=at(6), steer="msg_2", text="Shorter."),
             ev.SteerConfirmed(at=at(7), steer="msg_2"),
             ev.StopRequested(at=at(8), by="user"),

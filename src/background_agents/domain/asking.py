@@ -1,0 +1,134 @@
+"""What a background agent may ask for while it runs, and what an answer to it means.
+
+A permission is granted or refused; a question is answered in words. Nothing here knows who
+asks, whom, or how the answer travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from background_agents.domain.errors import InvalidRequest, quote
+from background_agents.domain.text import one_line
+
+ASKED_CHARS = 300
+"""What is asked, on one line, in a notice or a status."""
+
+OPTIONS_SHOWN = 12
+"""More are no choice but a list; an answer may name any of them all the same."""
+
+GRANTS = ("once", "always")
+REJECT = "reject"
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A question, and the answers that it suggests; words of one's own are always allowed."""
+
+    text: str
+    options: tuple[str, ...] = ()
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A permission or some questions that a session waits for."""
+
+    id: str
+    session: str
+    """The session that waits: a delegation's, or one below it."""
+    permission: str = ""
+    """What is to be permitted (``bash``, ``edit``, ...); empty for questions."""
+    patterns: tuple[str, ...] = ()
+    """The commands, paths or the like that it is to be permitted for."""
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """``permission`` or ``question``."""
+        return "question" if self.questions else "permission"
+
+    @property
+    def text(self) -> str:
+        """What is asked, on one line."""
+        if not self.questions:
+            return one_line(f"{self.permission}: {', '.join(self.patterns)}", ASKED_CHARS)
+        share = max(ASKED_CHARS // len(self.questions), 1)
+        return one_line(" / ".join(_shown(one, share) for one in self.questions), ASKED_CHARS)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer: to a permission ``once``, ``always`` or ``reject``; to questions ``answers``."""
+
+    word: str = ""
+    """``once``, ``always`` or ``reject``; empty where questions are answered."""
+    reason: str = ""
+    """Why it is rejected, for the agent to read."""
+    answers: tuple[str, ...] = ()
+    """One for each question, in their order."""
+
+    @property
+    def is_rejection(self) -> bool:
+        return self.word == REJECT
+
+    @property
+    def text(self) -> str:
+        """The answer, on one line."""
+        return one_line(self.word or " / ".join(self.answers), ASKED_CHARS)
+
+
+def reply_to(ask: Ask, given: str) -> Reply:
+    """Return what ``given`` means as an answer.
+
+    A rejection may give its reason: ``reject: use the staging server``.
+
+    Raises:
+        InvalidRequest: it does not answer what was asked.
+    """
+    text = given.strip()
+    if not text:
+        raise InvalidRequest(f"The reply is empty; {how_to_answer(ask)}.")
+    word, _, reason = text.partition(":")
+    if word.strip().lower() == REJECT and not _is_offered(ask, text):
+        return Reply(word=REJECT, reason=reason.strip())
+    if ask.questions:
+        return Reply(answers=_answers(ask.questions, text))
+    if text.lower() not in GRANTS:
+        raise InvalidRequest(f"{quote(text)} does not answer a permission; {how_to_answer(ask)}.")
+    return Reply(word=text.lower())
+
+
+def how_to_answer(ask: Ask) -> str:
+    """Say which replies there are."""
+    if not ask.questions:
+        return 'reply "once", "always" (also for others, until OpenCode restarts) or "reject: why"'
+    if len(ask.questions) == 1:
+        return 'reply with the answer, or "reject"'
+    return f'reply with {len(ask.questions)} lines, one for each question in order, or "reject"'
+
+
+def _answers(questions: Sequence[Question], text: str) -> tuple[str, ...]:
+    if len(questions) == 1:
+        return (_chosen(questions[0], text),)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) != len(questions):
+        raise InvalidRequest(
+            f"{len(questions)} questions are asked and the reply has {len(lines)} lines; "
+            "reply with one line for each, in their order."
+        )
+    return tuple(map(_chosen, questions, lines))
+
+
+def _is_offered(ask: Ask, text: str) -> bool:
+    """Return whether the only question suggests this very answer, ``reject`` too."""
+    options = ask.questions[0].options if len(ask.questions) == 1 else ()
+    return text.lower() in [one.lower() for one in options]
+
+
+def _chosen(question: Question, text: str) -> str:
+    """Return the option that was meant, as it was offered; else the words as they are."""
+    return next((one for one in question.options if one.lower() == text.lower()), text)
+
+
+def _shown(question: Question, limit: int) -> str:
+    options = ", ".join(question.options[:OPTIONS_SHOWN])
+    return one_line(f"{question.text} ({options})" if options else question.text, limit)

@@ -1,0 +1,107 @@
+"""OpenCode's hooks, as the bridge hands them over, turned into questions to ``Guidance``.
+
+Knows which calls are OpenCode's own and none of the session's model. What cannot be found
+out is left unsaid: no hook keeps OpenCode from going on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.agents import is_denied, whose_prompt
+from background_agents.adapters.opencode.api import Api
+from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.domain.errors import DelegationError, InvalidRequest
+from background_agents.service.guidance import Guidance
+
+log = logging.getLogger(__name__)
+
+BY_COMMAND = "prt_"
+"""How the call id begins when a command with ``subtask: true`` runs the ``task`` tool, which is
+the user's wish; a model's calls have the ids that its provider gave them."""
+
+
+class HookCall(msgspec.Struct):
+    """A hook that OpenCode has run. Each has the members that it needs."""
+
+    instance: int
+    hook: str
+    session: str
+    system: str = ""
+    """The system prompt as it was before us."""
+    agent: str = ""
+    """Which agent a ``task`` is for."""
+    call: str = ""
+
+
+class Hooks:
+    """The hooks of one project."""
+
+    def __init__(self, transport: BridgeTransport) -> None:
+        self._transport = transport
+        self._agents: list[wire.AgentInfo] = []
+        self._agents_of: int | None = None
+        self._asking = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
+        self._without_delegate: set[str] = set()
+        """Sessions whose agent is not offered it, as far as its last step told."""
+
+    def prepare(self) -> None:
+        """Ask for the agents already now: OpenCode takes its time for that, and a hook has none."""
+        self.close()
+        self._preparing = asyncio.create_task(self._prepare())
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+
+    async def run(self, call: HookCall, guidance: Guidance) -> str | None:
+        """Return what the hook has to say, or None."""
+        try:
+            return await self._run(call, guidance)
+        except DelegationError as error:
+            log.warning("the hook %s said nothing for %s: %s", call.hook, call.session, error)
+            return None
+
+    async def _prepare(self) -> None:
+        try:
+            await self._known_agents()
+        except DelegationError as error:
+            log.info("the agents are asked for when a hook needs them: %s", error)
+
+    async def _run(self, call: HookCall, guidance: Guidance) -> str | None:
+        match call.hook:
+            case "system":
+                return await self._rules(call, guidance)
+            case "compacting":
+                return await guidance.carried_over(call.session)
+            case "task":
+                if call.call.startswith(BY_COMMAND) or call.session in self._without_delegate:
+                    return None
+                return await guidance.refused_task(call.session, call.agent)
+            case _:
+                raise InvalidRequest("there is no such hook; the plugin is of another version.")
+
+    async def _rules(self, call: HookCall, guidance: Guidance) -> str | None:
+        # Titles and summaries are written by hidden agents in the name of the session.
+        agent = whose_prompt(await self._known_agents(), call.system)
+        if agent is not None and agent.hidden:
+            return None
+        has_tools = agent is None or not is_denied(agent, "delegate")
+        remember = self._without_delegate.discard if has_tools else self._without_delegate.add
+        remember(call.session)
+        return await guidance.rules(call.session, has_tools=has_tools)
+
+    async def _known_agents(self) -> list[wire.AgentInfo]:
+        """Return the agents with their prompts. They change only when OpenCode reloads."""
+        async with self._asking:
+            instance = self._transport.instance
+            if self._agents_of != instance:
+                self._agents = await Api(self._transport).agents()
+                self._agents_of = instance
+        return self._agents

@@ -1,0 +1,270 @@
+"""What one run waits for: permissions and questions, of its session and of those below.
+
+Each is answered by a rule, by the supervisor, by the human in the runtime's own dialogue, or
+by default once it has waited too long. While one is open the time window stands still.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from background_agents.config import Settings
+from background_agents.domain import events as ev
+from background_agents.domain.asking import REJECT, Ask, Reply, reply_to
+from background_agents.domain.delegation import Delegation, OpenRequest
+from background_agents.domain.errors import (
+    InvalidRequest,
+    NothingAsked,
+    RuntimeRefused,
+    RuntimeUnreachable,
+)
+from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.ports import NotAsked, Prompt, Timer
+from background_agents.service import notices, views
+from background_agents.service.context import Context, Record
+from background_agents.service.deadlines import Deadline
+from background_agents.service.policy import decide
+from background_agents.service.signals import AnswerAsked, AnswerDue
+
+log = logging.getLogger(__name__)
+
+USER, POLICY, DEADLINE = "user", "policy", "deadline"
+"""Who answered, when it was not the supervisor; a human in the runtime's dialogue is a user."""
+
+REFUSED = "It was refused. Go on without it, and say in your result what was missing."
+"""Goes with a rejection: without any words OpenCode ends the run."""
+
+UNANSWERED = "Nobody can answer this now. Decide yourself, and say in your result what you assumed."
+"""Stands for an answer where a question is rejected, which would end the run."""
+
+
+MOST_NUDGES = 5
+"""How often a run is told to go on after a refusal; an agent that asks for the same thing again
+and again would not end otherwise."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that a run had asked for and did not get."""
+
+    text: str
+    is_ours: bool
+    """The supervisor, a rule or the default refused it, and the run is to go on."""
+
+
+class Asking:
+    """Conducts the requests of one run.
+
+    ``record`` stores what happens to them, ``tell`` hears of each new notice, and ``due`` is
+    called with the id of a request that has waited too long.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        settings: Settings,
+        deadline: Deadline,
+        record: Record,
+        tell: Callable[[Notice], None],
+        due: Callable[[AnswerDue], None],
+    ) -> None:
+        self.refusal: Refusal | None = None
+        """What was refused last in this run, should it end of that."""
+        self._context = context
+        self._settings = settings
+        self._deadline = deadline
+        self._record = record
+        self._tell = tell
+        self._due = due
+        self._timers: dict[str, Timer] = {}
+        self._nudges = 0
+
+    def resume(self, delegation: Delegation) -> None:
+        """Go on waiting for what was open when another process ended."""
+        if delegation.requests:
+            self._deadline.pause()
+        for request in delegation.requests:
+            self._arm(request.id, request.asked_at)
+
+    def close(self) -> None:
+        """Forget the timers; nothing will be due."""
+        for request in tuple(self._timers):
+            self._disarm(request)
+
+    async def asked(self, delegation: Delegation, ask: Ask) -> None:
+        """Answer a new request by the rules, or have the supervisor asked."""
+        if any(request.id == ask.id for request in delegation.requests):
+            return
+        reply = decide(self._settings.answers, delegation.agent, ask)
+        if reply is not None and await self._answered_by_rule(ask, reply):
+            return
+        now = self._context.clock.now()
+        part = self._context.mint("prt")
+        notice = notices.new(delegation, NoticeKind.REQUEST, part, now, ask=ask)
+        await self._record(ev.InputRequested(at=now, ask=ask), notices=(notice,))
+        self._deadline.pause()
+        self._arm(ask.id, now)
+        self._tell(notice)
+
+    async def answer(self, delegation: Delegation, asked: AnswerAsked) -> None:
+        """Give the supervisor's answer to the oldest open request."""
+        if not delegation.requests:
+            asked.refuse(NothingAsked(delegation.id, delegation.status))
+            return
+        ask = delegation.requests[0].ask
+        try:
+            reply = reply_to(ask, asked.text)
+            await self._context.runtime.answer(ask, _as_sent(ask, reply))
+        except NotAsked:
+            await self._settle(ask, Reply(), USER)
+            asked.refuse(NothingAsked(delegation.id, "answered already"))
+        except (InvalidRequest, RuntimeRefused, RuntimeUnreachable) as error:
+            asked.refuse(error)
+        else:
+            asked.answered = ask
+            asked.accept(await self._settle(ask, reply, views.SUPERVISOR))
+
+    async def settled(self, delegation: Delegation, request: str, reply: Reply) -> None:
+        """Note that a request was answered by somebody else."""
+        ask = _find(delegation, request)
+        if ask is not None:
+            await self._settle(ask, reply, USER)
+
+    async def overdue(self, delegation: Delegation, request: str) -> None:
+        """Give the default answer to a request that has waited too long."""
+        ask = _find(delegation, request)
+        if ask is None:
+            return
+        reply = Reply(word=REJECT if ask.questions else self._settings.answer_default)
+        try:
+            await self._context.runtime.answer(ask, _as_sent(ask, reply))
+        except NotAsked:
+            await self._settle(ask, Reply(), USER)
+            return
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            log.warning("%s: the default answer was not taken: %s", delegation.id, error)
+            self._arm(request, self._context.clock.now())
+            return
+        await self._settle(ask, reply, DEADLINE)
+
+    async def reconcile(self, delegation: Delegation, session: str) -> None:
+        """Ask the runtime what is open, since events may have been lost."""
+        runtime = self._context.runtime
+        now_open = {ask.id: ask for ask in await runtime.requests()}
+        for request in delegation.requests:
+            if request.id not in now_open:
+                await self._settle(request.ask, Reply(), USER)
+        known = {request.id for request in delegation.requests}
+        for ask in now_open.values():
+            if ask.id not in known and await self._is_below(session, ask.session):
+                await self.asked(delegation, ask)
+
+    async def _is_below(self, session: str, asking: str) -> bool:
+        try:
+            return session in await self._context.runtime.lineage(asking)
+        except RuntimeRefused as error:
+            log.info("nobody knows whose session %s is: %s", asking, error)
+            return False
+
+    async def forget(self, delegation: Delegation, session: str) -> None:
+        """Note that a session which rests waits for nothing."""
+        for request in delegation.requests:
+            if request.ask.session == session:
+                await self.dismiss([request])
+                await self._settle(request.ask, Reply(), USER)
+
+    async def go_on(self, delegation: Delegation) -> None:
+        """Let a run go on that has ended because of a refusal of ours.
+
+        Where several calls ask at once, OpenCode refuses the others along with one, without
+        a word, and ends the run.
+        """
+        refused, self.refusal = self.refusal, None
+        self._nudges += 1
+        text = f"This was refused: {refused.text if refused else ''}. {REFUSED}"
+        prompt = Prompt(
+            message=self._context.mint("msg"),
+            text=text,
+            agent=delegation.agent,
+            model=delegation.model,
+        )
+        await self._context.runtime.prompt(delegation.session or "", prompt)
+
+    async def dismiss(self, requests: Sequence[OpenRequest]) -> None:
+        """Take back what a run that has ended had asked for.
+
+        An abort leaves it open in OpenCode, and its human would be asked for nothing.
+        """
+        for request in requests:
+            try:
+                await self._context.runtime.answer(request.ask, Reply(word=REJECT))
+            except (NotAsked, RuntimeRefused, RuntimeUnreachable) as error:
+                log.info("%s was not taken back: %s", request.id, error)
+
+    async def _answered_by_rule(self, ask: Ask, reply: Reply) -> bool:
+        """Return whether the rules' answer left nothing to ask."""
+        try:
+            await self._context.runtime.answer(ask, _as_sent(ask, reply))
+        except NotAsked:
+            return True
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            log.warning("the answer of a rule to %s was not taken: %s", ask.id, error)
+            return False
+        if reply.is_rejection:
+            self._note_refusal(ask, POLICY)
+        now = self._context.clock.now()
+        answered = ev.InputAnswered(at=now, request=ask.id, reply=reply.text, by=POLICY)
+        await self._record(ev.InputRequested(at=now, ask=ask), answered)
+        return True
+
+    def _note_refusal(self, ask: Ask, by: str) -> None:
+        """Remember a refusal; one of ours outweighs what OpenCode refused along with it."""
+        with_ours = self.refusal is not None and self.refusal.is_ours
+        ours = by != USER and self._nudges < MOST_NUDGES
+        if ours or not with_ours:
+            self.refusal = Refusal(ask.text, ours)
+
+    async def _settle(self, ask: Ask, reply: Reply, by: str) -> Delegation:
+        self._disarm(ask.id)
+        if reply.is_rejection:
+            self._note_refusal(ask, by)
+        now = self._context.clock.now()
+        after = await self._record(
+            ev.InputAnswered(at=now, request=ask.id, reply=reply.text, by=by)
+        )
+        if not after.requests:
+            self._deadline.resume()
+        return after
+
+    def _arm(self, request: str, since: datetime) -> None:
+        window = self._settings.answer_window
+        if window is None:
+            return
+        left = since + window - self._context.clock.now()
+        self._disarm(request)
+        self._timers[request] = self._context.clock.call_later(
+            left, lambda: self._due(AnswerDue(request))
+        )
+
+    def _disarm(self, request: str) -> None:
+        timer = self._timers.pop(request, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _as_sent(ask: Ask, reply: Reply) -> Reply:
+    """Return the answer in the form that lets the run go on."""
+    if not reply.is_rejection:
+        return reply
+    if ask.questions:
+        return Reply(answers=(reply.reason or UNANSWERED,) * len(ask.questions))
+    return msgspec.structs.replace(reply, reason=reply.reason or REFUSED)
+
+
+def _find(delegation: Delegation, request: str) -> Ask | None:
+    return next((one.ask for one in delegation.requests if one.id == request), None)

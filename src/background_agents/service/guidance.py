@@ -1,0 +1,77 @@
+"""Who is told what: rules by the kind of session, and what a compaction carries over.
+
+Knows which sessions supervise and which work in the background. How a runtime's hooks look,
+and which of its calls are its own housekeeping, is the business of hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from background_agents.config import Settings
+from background_agents.domain.errors import NotDelegable
+from background_agents.ports import Agent
+from background_agents.service import rules, views
+from background_agents.service.context import Context
+from background_agents.service.rules import TaskPolicy
+
+RootOf = Callable[[str], Awaitable[str]]
+"""Returns the root of a session that may delegate; raises ``NotDelegable`` for others."""
+
+
+class Guidance:
+    """What the models of one project's sessions are told."""
+
+    def __init__(self, context: Context, settings: Settings, root_of: RootOf) -> None:
+        self._context = context
+        self._root_of = root_of
+        self._policy = TaskPolicy(settings.strict_readonly, settings.allow_task)
+
+    async def rules(self, session: str, *, has_tools: bool = True) -> str | None:
+        """Return the rules for a session's model.
+
+        ``has_tools`` says whether its agent is offered ``delegate``: a supervisor without it
+        needs no rules, while a background agent has its own in any case.
+        """
+        if await self._supervised(session) is None:
+            return rules.CHILD
+        return rules.supervisor(self._policy) if has_tools else None
+
+    async def carried_over(self, session: str) -> str | None:
+        """Return what the summary of a session must keep; None if there is nothing."""
+        root = await self._supervised(session)
+        if root is None:
+            return None
+        unfinished = await self._context.store.unfinished()
+        lines, _ = await self._context.store.page(root, views.LIST_LINES)
+        active = [one for one in unfinished if one.root_session == root]
+        return rules.carried_over(active, [line for line in lines if rules.is_unread(line)])
+
+    async def refused_task(self, session: str, name: str) -> str | None:
+        """Say why a session's model may not run an agent by the native ``task``; None if it may.
+
+        An agent that does not exist, or that nobody can delegate to, is the runtime's affair.
+        """
+        if self._policy.allowed or await self._supervised(session) is None:
+            return None
+        agent = await self._agent(name)
+        if agent is None or not agent.delegable:
+            return None
+        if self._policy.strict and not agent.read_only:
+            return None
+        return rules.refused_task(name, self._policy)
+
+    async def _supervised(self, session: str) -> str | None:
+        """Return the root of a session that may delegate; None for a background agent's."""
+        try:
+            return await self._root_of(session)
+        except NotDelegable:
+            return None
+
+    async def _agent(self, name: str) -> Agent | None:
+        # Those known may be from before one was added.
+        for refresh in (False, True):
+            for agent in await self._context.runtime.agents(refresh=refresh):
+                if agent.name == name:
+                    return agent
+        return None

@@ -1,0 +1,92 @@
+"""Whether a run is over now that its session is idle, and how it ended: on evidence alone.
+
+A pure function of what is known. That a session is idle does not end a run by itself: an
+instruction may have been accepted in that moment, or something below may still ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.status import Status
+from background_agents.domain.transcript import Transcript, Verdict
+from background_agents.ports import RunFailed
+from background_agents.service.asking import Refusal
+from background_agents.service.ending import Outcome
+
+ABORTED = "It was aborted from outside."
+
+UNFINISHED = "Its session went idle without finishing an answer."
+
+
+class Undecided(Enum):
+    """There is no outcome yet."""
+
+    GOES_ON = auto()
+    """Something is still to come, and will tell."""
+    LOOK_AGAIN = auto()
+    """The runtime is to be asked for the transcript: events may be missing."""
+    REFUSED = auto()
+    """It stopped at a refusal that was not meant to end it, and is to be told to go on."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a run whose session is idle."""
+
+    delegation: Delegation
+    transcript: Transcript
+    failure: RunFailed | None
+    """The last error that an event has told; the transcript can lack it."""
+    refusal: Refusal | None
+    """What was refused last, of all that the run had asked for."""
+    is_fresh: bool
+    """The runtime was asked for the transcript after the session went idle."""
+
+
+def judge(seen: Evidence) -> Outcome | Undecided:
+    """Return how the run ended, or why that cannot be said yet."""
+    match seen.transcript.verdict:
+        case Verdict.FINISHED:
+            return _finished(seen)
+        case Verdict.ABORTED:
+            return _cut_short(seen, Status.STOPPED, ABORTED)
+        case Verdict.FAILED:
+            errors = (one.error for one in reversed(seen.transcript.answers) if one.error)
+            return _cut_short(seen, Status.FAILED, next(errors, "unknown error"))
+        case Verdict.GOING_ON:
+            return _without_an_answer(seen)
+
+
+def _finished(seen: Evidence) -> Outcome | Undecided:
+    if seen.delegation.open_steers:
+        # Accepted as the run went idle: the turn that takes it up is still to come.
+        return Undecided.GOES_ON if seen.is_fresh else Undecided.LOOK_AGAIN
+    if seen.delegation.requests:
+        return Undecided.GOES_ON
+    transcript = seen.transcript
+    return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
+
+
+def _without_an_answer(seen: Evidence) -> Outcome | Undecided:
+    if seen.failure is not None:
+        # The only trace of an unknown model: no message was ever stored.
+        stopped = seen.failure.aborted
+        status = Status.STOPPED if stopped else Status.FAILED
+        return _cut_short(seen, status, ABORTED if stopped else seen.failure.message)
+    if seen.delegation.open_steers:
+        return Undecided.GOES_ON
+    if not seen.is_fresh:
+        return Undecided.LOOK_AGAIN
+    if seen.refusal is not None and seen.refusal.is_ours:
+        return Undecided.REFUSED
+    if seen.refusal is not None:
+        error = f"It ended as this was refused: {seen.refusal.text}"
+        return _cut_short(seen, Status.FAILED, error)
+    return _cut_short(seen, Status.FAILED, UNFINISHED)
+
+
+def _cut_short(seen: Evidence, status: Status, error: str) -> Outcome:
+    return Outcome(status, seen.transcript.everything, error, seen.transcript.usage)

@@ -1,0 +1,70 @@
+"""How a delegation gets its session and its prompt, and which tools its agent is left with."""
+
+from __future__ import annotations
+
+import logging
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.ports import Prompt, SessionOrder
+from background_agents.service import views
+from background_agents.service.context import Context
+
+log = logging.getLogger(__name__)
+
+DENIED_TOOLS = (
+    "delegate",
+    "delegation_read",
+    "delegation_list",
+    "delegation_status",
+    "delegation_peek",
+    "delegation_steer",
+    "delegation_stop",
+    "delegation_wait",
+    "delegation_answer",
+    "task",
+)
+"""What a background agent does not get: delegations do not spawn delegations."""
+
+ALLOWED_TOOLS = ("notify_parent",)
+"""What only background agents get."""
+
+
+async def session_for(context: Context, delegation: Delegation) -> str:
+    """Return a new child session, or the one that the delegation goes on in."""
+    if delegation.continued_from is not None:
+        before = await context.store.get(delegation.continued_from)
+        if before is not None and before.session is not None:
+            return before.session
+    order = SessionOrder(
+        parent=delegation.parent_session,
+        title=views.session_title(delegation),
+        denied_tools=DENIED_TOOLS,
+        allowed_tools=ALLOWED_TOOLS,
+    )
+    return await context.runtime.open_session(order)
+
+
+async def hand_over(context: Context, delegation: Delegation) -> None:
+    """Give a launched delegation's prompt to its session; doing so again changes nothing."""
+    if delegation.session is None or delegation.prompt_message is None:
+        raise AssertionError(f"{delegation.id} was not launched")
+    prompt = Prompt(
+        message=delegation.prompt_message,
+        text=delegation.prompt,
+        agent=delegation.agent,
+        model=delegation.model,
+    )
+    await context.runtime.prompt(delegation.session, prompt)
+
+
+async def model_of(context: Context, delegation: Delegation) -> str | None:
+    """Return the model that a delegation runs on, as far as that is told."""
+    if delegation.model is not None:
+        return delegation.model
+    try:
+        agents = await context.runtime.agents()
+    except (RuntimeRefused, RuntimeUnreachable) as error:
+        log.warning("%s: its model is not known: %s", delegation.id, error)
+        return None
+    return next((one.model for one in agents if one.name == delegation.agent), None)

@@ -1,0 +1,139 @@
+"""What supervisors and their humans are told: notices, and the toasts that go with them.
+
+Pure functions of records, the part of the read model that is sent rather than asked for. What
+agents wrote is untrusted: it is escaped, one line and bounded here, at the last moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from background_agents.domain.asking import ASKED_CHARS, Ask, how_to_answer
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.domain.status import Status
+from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
+from background_agents.service.views import elapsed
+
+MESSAGE_CHARS = 2_000
+"""What a child can say at once: some 500 tokens of the supervisor's context."""
+
+TOASTS = {
+    Status.COMPLETED: ("Delegation completed", "success"),
+    Status.FAILED: ("Delegation failed", "error"),
+    Status.TIMED_OUT: ("Delegation timed out", "warning"),
+    Status.STOPPED: ("Delegation stopped", "warning"),
+    Status.INTERRUPTED: ("Delegation interrupted", "error"),
+}
+
+
+def new(
+    delegation: Delegation,
+    kind: NoticeKind,
+    part: str,
+    now: datetime,
+    *,
+    ask: Ask | None = None,
+    words: str = "",
+) -> Notice:
+    """Return a notice about a delegation as it is; ``part`` becomes its id."""
+    return Notice(
+        id=part,
+        delegation=delegation.id,
+        supervisor=delegation.parent_session,
+        created_at=now,
+        status=delegation.status,
+        title=delegation.title,
+        summary=_summary(delegation),
+        elapsed=elapsed(delegation, now),
+        error=delegation.error,
+        kind=kind,
+        ask=ask,
+        words=words,
+    )
+
+
+def text(notice: Notice, remaining: int) -> str:
+    """Return the XML for the supervisor's model; ``remaining`` of its delegations are active."""
+    match notice.kind:
+        case NoticeKind.ENDED:
+            return _ended(notice, remaining)
+        case NoticeKind.REQUEST:
+            return _request(notice)
+        case NoticeKind.MESSAGE:
+            return _message(notice)
+
+
+def _ended(notice: Notice, remaining: int) -> str:
+    fields = {
+        "task-id": notice.delegation,
+        "status": notice.status,
+        "title": one_line(notice.title, TITLE_CHARS),
+        "summary": one_line(notice.summary, SUMMARY_CHARS),
+        "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
+        "elapsed": notice.elapsed,
+        "remaining": str(remaining),
+        "all-complete": "true" if remaining == 0 else None,
+    }
+    return _xml("task-notification", fields, "retrieval", _call(notice, "delegation_read"))
+
+
+def _request(notice: Notice) -> str:
+    ask = notice.ask
+    if ask is None:
+        raise AssertionError(f"{notice.id} asks nothing")
+    fields: dict[str, str | None] = {
+        "task-id": notice.delegation,
+        "title": one_line(notice.title, TITLE_CHARS),
+        ask.kind: ask.text,
+        "elapsed": notice.elapsed,
+    }
+    answer = f"{_call(notice, 'delegation_answer', 'reply')}: {how_to_answer(ask)}"
+    return _xml("delegation-request", fields, "answer", answer)
+
+
+def _message(notice: Notice) -> str:
+    fields = {
+        "task-id": notice.delegation,
+        "title": one_line(notice.title, TITLE_CHARS),
+        "message": one_line(notice.words, MESSAGE_CHARS),
+        "elapsed": notice.elapsed,
+    }
+    return _xml("child-notification", fields, "reply", _call(notice, "delegation_steer", "message"))
+
+
+def _xml(tag: str, fields: Mapping[str, str | None], last: str, instruction: str) -> str:
+    """Put what is known into elements; the instruction is ours and stays readable."""
+    lines = [
+        f"<{name}>{escape(said)}</{name}>" for name, said in fields.items() if said is not None
+    ]
+    return "\n".join([f"<{tag}>", *lines, f"<{last}>{instruction}</{last}>", f"</{tag}>"])
+
+
+def _call(notice: Notice, tool: str, more: str = "") -> str:
+    return f'{tool}("{notice.delegation}"{f", {more}" if more else ""})'
+
+
+def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
+    """Return title, message and variant of the toast for the human."""
+    match notice.kind:
+        case NoticeKind.ENDED:
+            title, variant = TOASTS[Status(notice.status)]
+            told = one_line(notice.error or notice.title, TITLE_CHARS)
+        case NoticeKind.REQUEST:
+            title, variant = "Delegation waits for an answer", "warning"
+            told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
+        case NoticeKind.MESSAGE:
+            title, variant = "Message from a delegation", "info"
+            told = one_line(notice.words, SUMMARY_CHARS)
+    return title, f"{agent} · {notice.delegation} ({notice.elapsed}): {told}", variant
+
+
+def _summary(delegation: Delegation) -> str:
+    """Return what is told of the result; an instruction that was never taken up comes first."""
+    missed = len(delegation.open_steers)
+    if not missed or not delegation.is_terminal:
+        return delegation.summary
+    what = "instruction was" if missed == 1 else "instructions were"
+    return f"{missed} {what} never taken up. {delegation.summary}"

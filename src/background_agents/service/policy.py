@@ -1,0 +1,44 @@
+"""What is answered without asking anybody, by the rules in the configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from background_agents.config import AnswerRule
+from background_agents.domain.asking import REJECT, Ask, Reply
+
+QUESTION = "question"
+"""What rules call a question; it can be refused, but no rule knows its answer."""
+
+REFUSED_BY_RULE = "A rule of the user's configuration refuses it; find a way without it."
+
+
+def decide(rules: Sequence[AnswerRule], agent: str, ask: Ask) -> Reply | None:
+    """Return the answer that the rules give, or None when somebody is to be asked.
+
+    A request for several patterns is granted only if each of them is, and refused if one is.
+    """
+    subjects = ask.patterns or tuple(question.text for question in ask.questions) or ("",)
+    actions = {_action(rules, agent, ask.permission or QUESTION, one) for one in subjects}
+    if "deny" in actions:
+        return Reply(word=REJECT, reason=REFUSED_BY_RULE)
+    if actions == {"allow"} and not ask.questions:
+        return Reply(word="once")
+    return None
+
+
+def _action(rules: Sequence[AnswerRule], agent: str, permission: str, subject: str) -> str:
+    for rule in reversed(rules):
+        tests = ((rule.agent, agent), (rule.permission, permission), (rule.pattern, subject))
+        if all(_matcher(pattern).fullmatch(text) for pattern, text in tests):
+            return rule.action
+    return "ask"
+
+
+@lru_cache(maxsize=1024)
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern in which only ``*`` and ``?`` are special."""
+    wild = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(wild, re.DOTALL)

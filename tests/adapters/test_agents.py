@@ -1,0 +1,100 @@
+"""What OpenCode's answers about agents come to.
+
+``tests/data/agents`` holds real answers of ``GET /agent`` (long prompts shortened), for agents
+that were configured in all the ways in which one can be made read-only, or nearly so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.agents import agents_of, is_denied, whose_prompt
+from background_agents.ports import Agent
+
+DATA = Path(__file__).parents[1] / "data" / "agents"
+VERSIONS = ("1.15.4", "1.17.19", "1.18.33")
+
+READ_ONLY = {"by-tools", "by-permission", "by-default", "by-file"}
+DELEGABLE = READ_ONLY | {
+    *("build", "plan", "general", "explore"),
+    *("asks-for-edits", "one-command", "without-write-alone", "opened-again", "of-its-own-model"),
+}
+
+Rule = tuple[str, str, str]
+
+
+def answer(version: str) -> list[wire.AgentInfo]:
+    """Return what OpenCode of that version has said."""
+    return msgspec.json.decode((DATA / f"{version}.json").read_bytes(), type=list[wire.AgentInfo])
+
+
+def named(version: str, default: str | None = None) -> dict[str, Agent]:
+    found = agents_of(answer(version), wire.Config(model=default))
+    return {agent.name: agent for agent in found}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_read_only_is_who_can_neither_edit_nor_run_commands(version: str) -> None:
+    """Decided by the effective permissions: asking counts as able, and so does one command."""
+    delegable = [agent for agent in named(version).values() if agent.delegable]
+    assert {agent.name for agent in delegable} == DELEGABLE
+    assert {agent.name for agent in delegable if agent.read_only} == READ_ONLY
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_model_is_the_agents_own_or_the_configured_one(version: str) -> None:
+    """``provider/model-id``; None where OpenCode itself chooses."""
+    assert named(version)["of-its-own-model"].model == "scripted/two"
+    assert named(version, "scripted/one")["of-its-own-model"].model == "scripted/two"
+    assert named(version, "scripted/one")["general"].model == "scripted/one"
+    assert named(version)["general"].model is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_system_prompt_tells_whose_it_is(version: str) -> None:
+    """By its beginning; agents without a prompt of their own cannot be told apart."""
+    infos = answer(version)
+    title = next(info for info in infos if info.name == "title")
+    assert whose_prompt(infos, f"{title.prompt}\nToday is Monday.") is title
+    found = whose_prompt(infos, "You are of your own model.\nToday is Monday.")
+    assert found is not None
+    assert found.name == "of-its-own-model"
+    assert whose_prompt(infos, "You are opencode, an interactive CLI tool.") is None
+
+
+def test_of_two_prompts_the_longer_one_counts() -> None:
+    """An agent whose prompt begins like another's is not taken for it."""
+    short = wire.AgentInfo("short", prompt="You help.")
+    long = wire.AgentInfo("long", prompt="You help. You also write.")
+    assert whose_prompt([long, short], "You help. You also write.\nToday") is long
+    assert whose_prompt([long, short], "You help.\nToday") is short
+
+
+@pytest.mark.parametrize(
+    ("rules", "denied"),
+    [
+        ([], False),
+        ([("*", "*", "deny")], True),
+        ([("edit", "*", "deny")], True),
+        ([("edit", "**", "deny")], True),
+        ([("e*t", "*", "deny")], True),
+        ([("edi?", "*", "deny")], True),
+        ([("edit", "*.py", "deny")], False),
+        ([("*", "*", "allow"), ("edit", "*", "deny")], True),
+        ([("edit", "*", "deny"), ("*", "*", "allow")], False),
+        ([("edit", "*", "deny"), ("edit", "*.md", "ask")], False),
+        ([("edit", "*", "deny"), ("edit", "*.md", "allow"), ("edit", "*", "deny")], True),
+        ([("edit", "*", "deny"), ("edit", "*.md", "deny")], True),
+        ([("edit", "*", "deny"), ("bash", "*", "allow")], True),
+        ([("EDIT", "*", "deny")], False),
+        ([("ed.t", "*", "deny")], False),
+    ],
+)
+def test_denied_means_for_every_pattern(rules: list[Rule], denied: bool) -> None:
+    """The last rule that fits counts, and what is not clearly denied is not denied."""
+    info = wire.AgentInfo("some", permission=[wire.PermissionRule(*rule) for rule in rules])
+    assert is_denied(info, "edit") is denied

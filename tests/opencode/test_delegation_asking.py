@@ -1,0 +1,226 @@
+"""Permissions and questions of background agents reach somebody, on the real OpenCode."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from plays import REQUEST, Stage, Step, Supervisor, call, delegate, say, staged, together
+
+from background_agents.testing.scripts import script
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+RULES = """
+[background-agents]
+[[background-agents.answers]]
+permission = "bash"
+pattern = "echo allowed*"
+action = "allow"
+
+[[background-agents.answers]]
+permission = "bash"
+pattern = "echo denied*"
+action = "deny"
+"""
+
+CAREFUL = {
+    "agent": {
+        "careful": {
+            "description": "Asks before it runs anything.",
+            "mode": "subagent",
+            "permission": {"bash": "ask", "question": "allow"},
+        }
+    }
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def careful(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """An OpenCode with an agent that asks, and with rules that answer some of it."""
+    root = tmp_path_factory.mktemp("careful")
+    settings = root / "config" / "background-agents" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(RULES)
+    async with staged(root, config=CAREFUL) as stage:
+        yield stage
+
+
+def run(command: str) -> Step:
+    """Let a model run a command."""
+    return call("bash", command=command, description="Try it")
+
+
+async def asked(stage: Stage, task: str, *steps: Step) -> tuple[Supervisor, str]:
+    """Delegate something that asks; return once the supervisor has been told."""
+    supervisor = await stage.supervisor()
+    start = delegate(task, *steps, agent="careful")
+    await supervisor.turn(start, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    newest = (await supervisor.notices(tag=REQUEST))[-1]
+    await supervisor.answered(newest.message)
+    return supervisor, name
+
+
+@pytest.mark.main_path
+async def test_a_permission_is_granted_through_the_tool_and_the_run_goes_on(
+    careful: Stage,
+) -> None:
+    """It waits, the supervisor and the human are told, and once answered it completes."""
+    task = "Say <hello> & more."
+    supervisor, name = await asked(careful, task, run("printf granted"), say("Printed."))
+    (request,) = await supervisor.stored_notices(REQUEST)
+    assert request.is_hidden
+    assert request.fields["task-id"] == name
+    assert request.fields["permission"] == "bash: printf granted"
+    assert f'delegation_answer("{name}", reply)' in request.fields["answer"]
+    toast = await careful.events.wait_for(
+        lambda seen: seen.type == "tui.toast.show" and name in str(seen.properties)
+    )
+    assert "printf granted" in str(toast.properties)
+
+    await supervisor.turn(
+        call("delegation_status"), call("delegation_answer", id=name, reply="once"), say("Yes.")
+    )
+    (status,) = await supervisor.outputs("delegation_status")
+    assert f"- {name} [waiting]" in status
+    assert "waits for a permission, bash: printf granted" in status
+    (answer,) = await supervisor.outputs("delegation_answer")
+    assert answer == f"Answered: bash: printf granted. {name} goes on."
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+    front, body = careful.result(name)
+    assert (body, front["tool_calls"]) == ("Printed.", 1)
+    assert len(await supervisor.stored_notices(REQUEST)) == 1
+
+
+async def test_a_refusal_with_its_reason_reaches_the_agent_and_the_run_goes_on(
+    careful: Stage,
+) -> None:
+    """The reason is in the model's next request."""
+    supervisor, name = await asked(careful, "Refuse me.", run("printf no"), say("Without."))
+    await supervisor.turn(
+        call("delegation_answer", id=name, reply="reject: the disk is full"), say("No.")
+    )
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+    assert "the disk is full" in careful.asked("Refuse me.")[-1].text
+
+
+@pytest.mark.main_path
+async def test_refusing_one_of_two_ends_nothing_either(careful: Stage) -> None:
+    """OpenCode rejects the other along with it and stops there; the run is told to go on."""
+    both = together(run("printf one"), run("printf two"))
+    supervisor, name = await asked(careful, "Two at once.", both, say("Without both."))
+    await supervisor.turn(call("delegation_answer", id=name, reply="reject"), say("No."))
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+    assert careful.result(name)[1] == "Without both."
+    assert "This was refused: bash: printf" in careful.asked("Two at once.")[-1].text
+
+
+async def test_what_the_human_answers_in_the_tui_just_goes_on(careful: Stage) -> None:
+    """OpenCode's own reply is noticed; an answer of the supervisor then has nothing to answer."""
+    supervisor, name = await asked(careful, "Human first.", run("printf human"), say("Human."))
+    await careful.answer_permission(await careful.child(name), "once")
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+    await supervisor.turn(call("delegation_answer", id=name, reply="once"), say("Late."))
+    (late,) = await supervisor.outputs("delegation_answer")
+    assert late.startswith(f"{name} is completed and waits for no answer")
+
+
+async def test_what_the_human_refuses_in_the_tui_ends_it_as_failed(careful: Stage) -> None:
+    """The ending says what was refused, and keeps what was written."""
+    step = say("Half way.", **run("printf refused"))
+    supervisor, name = await asked(careful, "Human refuses.", step, say("Never said."))
+    await careful.answer_permission(await careful.child(name), "reject")
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "failed"
+    assert "bash: printf refused" in notice.fields["error"]
+    assert "Half way." in careful.result(name)[1]
+
+
+async def test_a_question_is_answered_in_words(careful: Stage) -> None:
+    """An option is recognised in any case, and the model gets it as it was offered."""
+    options = [{"label": "Red", "description": "r"}, {"label": "Blue", "description": "b"}]
+    question = {"question": "Which colour?", "header": "Colour", "options": options}
+    supervisor, name = await asked(
+        careful, "Ask me.", call("question", questions=[question]), say("Painted.")
+    )
+    (request,) = await supervisor.stored_notices(REQUEST)
+    assert request.fields["question"] == "Which colour? (Red, Blue)"
+    await supervisor.turn(call("delegation_answer", id=name, reply="blue"), say("Blue."))
+    await supervisor.settled()
+    assert '"Which colour?"="Blue"' in careful.asked("Ask me.")[-1].text
+
+
+@pytest.mark.main_path
+async def test_stopping_while_a_permission_is_open(careful: Stage) -> None:
+    """It is stopped at once, and nobody is left being asked."""
+    supervisor, name = await asked(careful, "Stop me asking.", run("printf never"))
+    await supervisor.turn(call("delegation_stop", id=name), say("Stopped."))
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "stopped"
+    assert careful.result(name)[1].startswith("[STOPPED BY SUPERVISOR]")
+    child = await careful.child(name)
+    await careful.events.wait_for(
+        lambda seen: seen.type == "permission.replied" and seen.session == child
+    )
+    assert child not in str(await careful.client.request("GET", "/permission"))
+
+
+async def test_a_session_below_the_child_that_asks(careful: Stage) -> None:
+    """Its permission makes the delegation wait, and the answer reaches it."""
+    supervisor = await careful.supervisor()
+    task = delegate("Have one below.", say("Held.", gate="below"))
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    await careful.model.wait_held("below")
+    child = await careful.child(name)
+    below = await careful.client.create_session("Below", parent=child)
+    steps = script(run("printf below"), say("Below is done."))
+    await careful.client.prompt(below, f"Below it.\n{steps}", agent="careful")
+    (request,) = await supervisor.notices(tag=REQUEST)
+    assert (request.id, request.fields["permission"]) == (name, "bash: printf below")
+    await supervisor.answered(request.message)
+    await supervisor.turn(call("delegation_answer", id=name, reply="once"), say("Yes."))
+    await careful.events.wait_idle(below)
+    assert len(careful.asked("Below it.")) == 2
+    careful.model.open("below")
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+
+
+@pytest.mark.main_path
+async def test_a_stop_ends_what_runs_below_too(careful: Stage) -> None:
+    """Also the session that the child itself has started stops asking its model."""
+    supervisor = await careful.supervisor()
+    await supervisor.turn(delegate("Stop all.", say("Held.", gate="all")), say("Off."))
+    (name,) = await supervisor.delegated()
+    await careful.model.wait_held("all")
+    below = await careful.client.create_session("Below", parent=await careful.child(name))
+    endless = script(say("tick ", repeat=10_000, every_ms=20))
+    await careful.client.prompt(below, f"Tick below.\n{endless}")
+    (ticking,) = [await careful.model.wait_for(lambda one: one in careful.asked("Tick below."))]
+    await supervisor.turn(call("delegation_stop", id=name), say("Stopped."))
+    await careful.model.wait_for(lambda one: one is ticking and one.ended_s is not None)
+    assert ticking.cut_off
+    assert await careful.client.busy() & {below, await careful.child(name)} == set()
+    await supervisor.settled()
+
+
+async def test_rules_answer_without_asking_anybody(careful: Stage) -> None:
+    """What the configuration allows or denies by pattern is settled at once."""
+    supervisor = await careful.supervisor()
+    steps = (run("echo allowed by rule"), run("echo denied by rule"), say("By rule."))
+    await supervisor.turn(delegate("Rule it.", *steps, agent="careful"), say("Off."))
+    (name,) = await supervisor.delegated()
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+    assert careful.result(name)[1] == "By rule."
+    conversation = careful.asked("Rule it.")[-1].text
+    assert "allowed by rule\n" in conversation
+    assert "A rule of the user's configuration refuses it" in conversation
+    assert await supervisor.stored_notices(REQUEST) == []

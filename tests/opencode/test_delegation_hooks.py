@@ -1,0 +1,349 @@
+"""OpenCode's hooks: rules, compaction, no native ``task``, strict mode, tools of children alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+from plays import OUR_TOOLS, Stage, Step, Supervisor, call, delegate, say, staged
+
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.agents import agents_of
+from background_agents.service import rules
+from background_agents.service.rules import TaskPolicy
+from background_agents.testing.bridge import BRIDGE
+from background_agents.testing.model_server import ModelRequest, ModelServer, script
+from background_agents.testing.opencode import running_opencode
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+SUPERVISOR = rules.supervisor(TaskPolicy(strict=False, allowed=False))
+STRICT = rules.supervisor(TaskPolicy(strict=True, allowed=False))
+
+ANY_RULES = "# Background delegations"
+"""How a supervisor's rules begin, whatever the settings."""
+
+CARRIED = "Background delegations of this session."
+
+TAX_TOKENS = 1_200
+CHARS_PER_TOKEN = 4
+"""What English and compact JSON come to with the usual tokenizers, or a little more."""
+
+AGENTS = {
+    "by-tools": {"tools": {"write": False, "edit": False, "bash": False}},
+    "by-permission": {"permission": {"edit": "deny", "bash": "deny"}},
+    "asks-for-edits": {"permission": {"edit": "ask", "bash": "deny"}},
+    "one-command": {"permission": {"edit": "deny", "bash": {"*": "deny", "git diff": "allow"}}},
+    "opened-again": {"permission": {"edit": "deny", "bash": "deny", "*": "allow"}},
+}
+"""Two that are read-only, and three that are so only at first sight."""
+
+READ_ONLY = ("by-tools", "by-permission")
+
+STRICT_CONFIG = {
+    "agent": {name: {"mode": "subagent", "description": name, **AGENTS[name]} for name in AGENTS}
+}
+
+CONFIG: dict[str, object] = {
+    "agent": {
+        "mute": {
+            "mode": "all",
+            "description": "Has no tools of ours.",
+            "prompt": "You are mute.",
+            "permission": {"*": "deny", "task": "allow", "read": "allow"},
+        },
+        "open": {
+            "mode": "all",
+            "description": "May do all.",
+            "model": "scripted/two",
+            "permission": {"*": "allow"},
+        },
+    },
+    "command": {"sub": {"template": "Do $ARGUMENTS", "agent": "general", "subtask": True}},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """An OpenCode with some agents and a command of the user's own."""
+    async with staged(tmp_path_factory.mktemp("hooks"), config=CONFIG) as ready:
+        yield ready
+
+
+def system(request: ModelRequest) -> str:
+    """Return the only system message; several are refused by some providers' templates."""
+    (text,) = [message.text for message in request.messages if message.role == "system"]
+    return text
+
+
+def without_tools(stage: Stage, beginning: str) -> list[ModelRequest]:
+    """Return OpenCode's own calls (titles, summaries) about a session."""
+    return [one for one in stage.model.requests if not one.tools and beginning in one.text]
+
+
+async def untitled(stage: Stage) -> Supervisor:
+    """Return a supervisor whose session OpenCode will want to title."""
+    return Supervisor(json.loads(await stage.client.request("POST", "/session", {}))["id"], stage)
+
+
+def task(agent: str, prompt: str = "Look.") -> Step:
+    return call("task", description="Look", prompt=prompt, subagent_type=agent)
+
+
+def answers_to_tools(supervisor: Supervisor) -> list[str]:
+    """Return what the model has seen as its tools' answers."""
+    return [one.text for one in supervisor.requests[-1].messages if one.role == "tool"]
+
+
+# --- rules -----------------------------------------------------------------------
+
+
+@pytest.mark.main_path
+async def test_rules_go_to_supervisors_and_others_to_children(stage: Stage) -> None:
+    """Each in the session's only system message, once; titles are written without any.
+
+    Also the title that a small model writes in a session below the child's.
+    """
+    supervisor = await untitled(stage)
+    await supervisor.turn(delegate("Be ruled.", say("Done.")), say("Off."), on_notice=[say("Ok.")])
+    await supervisor.settled()
+
+    for request in supervisor.requests:
+        assert system(request).endswith(SUPERVISOR)
+        assert system(request).count(ANY_RULES) == 1
+    for request in stage.asked("Be ruled."):
+        assert system(request).endswith(rules.CHILD)
+        assert ANY_RULES not in request.text
+    (title,) = without_tools(stage, supervisor.id)
+    described = await stage.model.wait_for(lambda one: "Describe the finished" in one.text)
+    for request in (title, described):
+        assert ANY_RULES not in request.text
+        assert rules.CHILD not in request.text
+
+
+async def test_rules_and_tools_stay_under_their_budget(stage: Stage) -> None:
+    """What we add to each request of a supervisor: rules and definitions of tools."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(say("Hello."))
+    (request,) = supervisor.requests
+    definitions = [tool for tool in request.tools if tool.function.name in OUR_TOOLS]
+    assert definitions
+    # In strict mode the rules are at their longest.
+    added = len(STRICT) + len(msgspec.json.encode(definitions))
+    assert added / CHARS_PER_TOKEN < TAX_TOKENS
+
+
+async def test_an_agent_without_our_tools_gets_no_rules(stage: Stage) -> None:
+    """Nor is its ``task`` refused: what it would be told to use instead is not there."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(task("general", "Say hello."), say("Ok."), agent="mute")
+    first, second = supervisor.requests
+    assert not first.tool_names & OUR_TOOLS
+    assert ANY_RULES not in first.text
+    assert "refused" not in second.text
+    assert stage.asked("Say hello.")
+
+
+# --- compaction --------------------------------------------------------------------
+
+
+@pytest.mark.main_path
+async def test_a_compaction_carries_delegations_over(stage: Stage) -> None:
+    """Running and unread ones reach the summarising model, escaped; our rules do not."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(
+        delegate("Be <b>unread</b>.", say("Done.")), say("Off."), on_notice=[say("Later.")]
+    )
+    await supervisor.settled()
+    held = delegate("Go on.", say("Held.", gate="compaction"))
+    await supervisor.turn(held, say("Off."), on_notice=[say("Later.")])
+    unread, running = await supervisor.delegated(2)
+    await stage.model.wait_held("compaction")
+
+    request = await summarize(stage, supervisor.id)
+    stage.model.open("compaction")
+    await supervisor.settled(2)
+
+    assert f"- {running} [running] Go on. (general): once it has ended, " in request.text
+    told = f"- {unread} [completed, unread] Be &lt;b&gt;unread&lt;/b&gt;. (general): "
+    assert told in request.text
+    assert f'delegation_read("{running}")' in request.text
+    assert f'delegation_read("{unread}")' in request.text
+    assert ANY_RULES not in request.text
+
+    childs = await summarize(stage, await stage.child(unread))
+    assert rules.CHILD not in childs.text
+    assert CARRIED not in childs.text
+
+
+async def test_a_compaction_without_delegations_is_left_alone(stage: Stage) -> None:
+    """Nothing is said where there is nothing to say."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(say("Hello."))
+    assert CARRIED not in (await summarize(stage, supervisor.id)).text
+
+
+async def summarize(stage: Stage, session: str) -> ModelRequest:
+    """Compact a session, as its user does, and return what the model was asked."""
+    asked = len(stage.model.requests)
+    body = {"providerID": "scripted", "modelID": "one"}
+    assert await stage.client.request("POST", f"/session/{session}/summarize", body) == b"true"
+    (request,) = [
+        one for one in stage.model.requests[asked:] if one.model == "one" and not one.tools
+    ]
+    return request
+
+
+# --- native task -------------------------------------------------------------------
+
+
+@pytest.mark.main_path
+async def test_a_native_task_is_refused_and_a_users_command_is_not(stage: Stage) -> None:
+    """The model reads what to do instead; ``subtask: true`` runs through the same hook."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(task("general", "Never run."), task("nobody"), say("I see."))
+
+    refused, unknown = answers_to_tools(supervisor)
+    assert refused.startswith("The task tool is refused for general, ")
+    assert 'delegate(prompt, agent="general")' in refused
+    assert "Unknown agent type: nobody" in unknown
+    assert not stage.asked("Never run.")
+
+    body = {"command": "sub", "arguments": f"it. {script(say('It is done.'))}"}
+    await stage.client.request("POST", f"/session/{supervisor.id}/command", body)
+    assert len(stage.asked("Do it.")) == 1
+
+
+async def test_task_is_left_alone_when_the_user_says_so(tmp_path: Path) -> None:
+    """``BACKGROUND_AGENTS_ALLOW_TASK=1``."""
+    async with staged(tmp_path, env={"BACKGROUND_AGENTS_ALLOW_TASK": "1"}) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(task("general", f"Look. {script(say('Seen.'))}"), say("Ok."))
+        (answer,) = answers_to_tools(supervisor)
+        assert "Seen." in answer
+        assert system(supervisor.requests[0]).endswith(
+            rules.supervisor(TaskPolicy(strict=False, allowed=True))
+        )
+
+
+# --- strict read-only mode -----------------------------------------------------------
+
+
+@pytest.mark.main_path
+async def test_strict_mode_goes_by_effective_permissions(tmp_path: Path) -> None:
+    """Read-only agents for ``delegate``, all others for ``task``; each refusal says so."""
+    env = {"BACKGROUND_AGENTS_STRICT_READONLY": "1"}
+    async with staged(tmp_path, config=STRICT_CONFIG, env=env) as stage:
+        supervisor = await stage.supervisor()
+        names = [*AGENTS, "general", "explore", "plan", "build"]
+        steps = [delegate("Try.", say("Done."), agent=name) for name in names]
+        await supervisor.turn(*steps, say("Tried."), on_notice=[say("Ok.")])
+
+        answers = dict(zip(names, answers_to_tools(supervisor), strict=True))
+        taken = {name for name, answer in answers.items() if answer.startswith("Delegated to")}
+        assert taken == set(READ_ONLY)
+        for name in set(names) - taken:
+            assert answers[name].startswith(f"'{name}' may edit files or run commands, and only")
+            assert all(f"{one}" in answers[name] for one in READ_ONLY)
+            assert "native task tool" in answers[name]
+        assert system(supervisor.requests[0]).endswith(STRICT)
+
+        writer = await stage.supervisor()
+        worker = task("general", f"Write. {script(say('Written.'))}")
+        await writer.turn(worker, task("by-tools"), say("Ok."))
+        done, refused = answers_to_tools(writer)
+        assert "Written." in done
+        assert refused.startswith("The task tool is refused for by-tools, ")
+
+
+async def test_an_agents_model_is_its_own_or_the_configured_one(stage: Stage) -> None:
+    """As OpenCode says it: a limit per model needs to know before anything runs."""
+    infos = await stage.client.request("GET", "/agent")
+    config = await stage.client.request("GET", "/config")
+    found = agents_of(
+        msgspec.json.decode(infos, type=list[wire.AgentInfo]),
+        msgspec.json.decode(config, type=wire.Config),
+    )
+    models = {agent.name: agent.model for agent in found}
+    assert (models["open"], models["general"]) == ("scripted/two", "scripted/one")
+
+
+# --- tools of children alone -----------------------------------------------------------
+
+
+@pytest.mark.main_path
+async def test_only_a_delegation_can_notify_its_parent(stage: Stage) -> None:
+    """Whatever its agent may do, and whatever the supervisor's may."""
+    supervisor = await stage.supervisor()
+    for agent in ("build", "open", "mute"):
+        await supervisor.turn(say("Ok."), agent=agent)
+    tasks = [delegate(f"As {one}.", say("Done."), agent=one) for one in ("open", "mute")]
+    await supervisor.turn(*tasks, say("Off."), on_notice=[say("Ok.")])
+    await supervisor.settled(2)
+
+    assert not [one for one in supervisor.requests if "notify_parent" in one.tool_names]
+    for agent in ("open", "mute"):
+        (request,) = stage.asked(f"As {agent}.")
+        assert request.tool_names & OUR_TOOLS == {"notify_parent"}
+
+
+@pytest.mark.parametrize("permission", ["allow", {"*": "deny", "read": "allow"}])
+async def test_the_users_permissions_stay_as_they_are(tmp_path: Path, permission: object) -> None:
+    """One rule is added for our tool, in whatever form the others are written."""
+    config = {**CONFIG, "permission": permission}
+    async with plugged(tmp_path, "['false']", config) as stage:
+        supervisor = await stage.supervisor()
+        rule = [{"permission": "notify_parent", "pattern": "*", "action": "allow"}]
+        child = await stage.client.create_session(parent=supervisor.id, permission=rule)
+        await supervisor.turn(say("Ok."), agent="build")
+        mark = stage.events.mark()
+        await stage.client.prompt(child, f"Child. {script(say('Ok.'))}", agent="build")
+        await stage.events.wait_idle(child, since=mark)
+
+        (mine,), (childs,) = supervisor.requests, stage.asked("Child.")
+        assert "notify_parent" not in mine.tool_names
+        assert "notify_parent" in childs.tool_names
+        assert ("bash" in mine.tool_names) is (permission == "allow")
+
+
+# --- without the service -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("['sleep', '600']", id="hangs"),
+        pytest.param("['false']", id="ends at once"),
+        pytest.param("['/nowhere/python']", id="cannot be started"),
+    ],
+)
+async def test_opencode_goes_on_without_the_service(tmp_path: Path, command: str) -> None:
+    """No rules, and ``task`` runs; nothing waits for longer than a person notices."""
+    async with plugged(tmp_path, command, CONFIG) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(task("general", f"Look. {script(say('Seen.'))}"), say("Ok."))
+        (answer,) = answers_to_tools(supervisor)
+        assert "Seen." in answer
+        assert ANY_RULES not in supervisor.requests[-1].text
+        assert CARRIED not in (await summarize(stage, supervisor.id)).text
+
+
+@asynccontextmanager
+async def plugged(root: Path, command: str, config: dict[str, object]) -> AsyncIterator[Stage]:
+    """Set a stage whose plugin starts ``command`` (JavaScript) in the place of the service."""
+    plugin = root / "config" / "opencode" / "plugin" / "plugged.js"
+    plugin.parent.mkdir(parents=True)
+    source = f"import {{ connect }} from {json.dumps(str(BRIDGE))}\n"
+    plugin.write_text(f"{source}export const Plugged = connect({{ command: {command} }})\n")
+    async with (
+        ModelServer() as model,
+        running_opencode(root, model.base_url, plugin=False, config=config) as opencode,
+        opencode.client() as client,
+        client.events() as events,
+    ):
+        yield Stage(model, opencode, client, events)

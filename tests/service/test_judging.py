@@ -1,0 +1,127 @@
+"""How a run ended is read off the evidence, and nothing but that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from background_agents.domain.asking import Ask
+from background_agents.domain.delegation import Delegation, OpenRequest, Steer
+from background_agents.domain.status import Status
+from background_agents.domain.transcript import Message, Transcript
+from background_agents.ports import RunFailed
+from background_agents.service.asking import Refusal
+from background_agents.service.ending import Outcome
+from background_agents.service.judging import ABORTED, UNFINISHED, Evidence, Undecided, judge
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+PLAIN = Delegation(
+    id="brave-amber-otter",
+    project="p1",
+    directory="/src",
+    root_session="ses_1",
+    parent_session="ses_1",
+    prompt="Do it.",
+    agent="build",
+    title="Do it.",
+    owner="1:1",
+    registered_at=NOW,
+    status=Status.RUNNING,
+)
+
+STEERED = msgspec.structs.replace(PLAIN, steers=(Steer("u2", "Also.", NOW),))
+
+ASKING = msgspec.structs.replace(
+    PLAIN, requests=(OpenRequest(Ask(id="per_1", session="ses_3", permission="bash"), NOW),)
+)
+
+PROMPT = Message(id="u1", role="user", text="Do it.")
+
+
+def said(**facts: Any) -> Transcript:
+    first = Message(id="a1", role="assistant", answers="u1", text="First.")
+    return Transcript((PROMPT, first, Message(id="a2", role="assistant", answers="u1", **facts)))
+
+
+DONE = said(text="Done.", finished=True)
+HALF = said(text="Half.")
+UNBEGUN = Transcript((PROMPT,))
+
+BAD_MODEL = RunFailed("ses_2", "Model not found.", aborted=False)
+ABORT = RunFailed("ses_2", "Aborted", aborted=True)
+
+
+def seen(
+    delegation: Delegation,
+    transcript: Transcript,
+    *,
+    failure: RunFailed | None = None,
+    refused: str | None = None,
+    is_ours: bool = False,
+    is_fresh: bool = True,
+) -> Evidence:
+    refusal = None if refused is None else Refusal(refused, is_ours)
+    return Evidence(delegation, transcript, failure, refusal, is_fresh)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "status", "text", "error"),
+    [
+        (seen(PLAIN, DONE), Status.COMPLETED, "Done.", None),
+        (seen(PLAIN, DONE, is_fresh=False), Status.COMPLETED, "Done.", None),
+        (seen(PLAIN, DONE, refused="bash: x"), Status.COMPLETED, "Done.", None),
+        (seen(PLAIN, DONE, failure=BAD_MODEL), Status.COMPLETED, "Done.", None),
+        (
+            seen(PLAIN, said(text="Half.", aborted=True, error="Aborted")),
+            Status.STOPPED,
+            "First.\n\nHalf.",
+            ABORTED,
+        ),
+        (seen(PLAIN, said(error="Overloaded.")), Status.FAILED, "First.", "Overloaded."),
+        (seen(PLAIN, UNBEGUN, failure=BAD_MODEL), Status.FAILED, "", "Model not found."),
+        (
+            seen(PLAIN, HALF, failure=ABORT, is_fresh=False),
+            Status.STOPPED,
+            "First.\n\nHalf.",
+            ABORTED,
+        ),
+        (seen(STEERED, HALF, failure=ABORT), Status.STOPPED, "First.\n\nHalf.", ABORTED),
+        (seen(PLAIN, HALF), Status.FAILED, "First.\n\nHalf.", UNFINISHED),
+        (
+            seen(PLAIN, HALF, refused="bash: rm -rf x"),
+            Status.FAILED,
+            "First.\n\nHalf.",
+            "It ended as this was refused: bash: rm -rf x",
+        ),
+    ],
+)
+def test_an_ending_that_is_certain(
+    evidence: Evidence, status: Status, text: str, error: str | None
+) -> None:
+    """A whole answer is a result; whatever cut a run short is named, with all that was written."""
+    outcome = judge(evidence)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.text, outcome.error) == (status, text, error)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "undecided"),
+    [
+        (seen(STEERED, DONE, is_fresh=False), Undecided.LOOK_AGAIN),
+        (seen(STEERED, DONE), Undecided.GOES_ON),
+        (seen(ASKING, DONE), Undecided.GOES_ON),
+        (seen(ASKING, DONE, is_fresh=False), Undecided.GOES_ON),
+        (seen(STEERED, HALF), Undecided.GOES_ON),
+        (seen(PLAIN, HALF, is_fresh=False), Undecided.LOOK_AGAIN),
+        (seen(PLAIN, HALF, refused="bash: x", is_fresh=False), Undecided.LOOK_AGAIN),
+        (seen(PLAIN, HALF, refused="bash: x", is_ours=True), Undecided.REFUSED),
+        (seen(PLAIN, UNBEGUN, is_fresh=False), Undecided.LOOK_AGAIN),
+    ],
+)
+def test_what_does_not_end_a_run_yet(evidence: Evidence, undecided: Undecided) -> None:
+    """Something open, or a transcript that may lack something, decides nothing."""
+    assert judge(evidence) is undecided
