@@ -25,6 +25,17 @@ SCREENS = Path(__file__).parents[2] / "build" / "screens"
 """Where the screens of a test that failed stay, each test in a folder of its name."""
 
 
+CAREFUL = {
+    "agent": {
+        "careful": {
+            "description": "Asks before it runs anything.",
+            "mode": "subagent",
+            "permission": {"bash": "ask"},
+        }
+    }
+}
+
+
 @dataclass
 class User:
     """Who sits before the TUI, in a session of their own."""
@@ -83,7 +94,8 @@ async def model() -> AsyncIterator[ModelServer]:
 async def tui(tmp_path_factory: pytest.TempPathFactory, model: ModelServer) -> AsyncIterator[Tui]:
     """The TUI with our plugin, shared by the tests of this module."""
     root = tmp_path_factory.mktemp("tui")
-    async with running_tui(root, model.base_url, evidence=SCREENS / "start") as running:
+    evidence = SCREENS / "start"
+    async with running_tui(root, model.base_url, evidence=evidence, config=CAREFUL) as running:
         async with running.chat(SCREENS / "first-message"):
             # The first message loads the plugins, and much else: no test should pay for it.
             await running.send(f"Hello. {script(say('hello ', repeat=3))}")
@@ -191,6 +203,29 @@ async def test_a_steer_reaches_a_running_child(tui: Tui, model: ModelServer) -> 
         first, second = user.asked("Take your time.")
         assert "Mind the gap." not in first.text
         assert "Mind the gap." in second.messages[-1].text
+
+
+async def test_the_human_answers_what_a_child_asks(tui: Tui, model: ModelServer) -> None:
+    """Model and human are both told; one key in OpenCode's dialogue, and the run goes on."""
+    user = User("An answer", tui, model)
+    async with tui.chat(SCREENS / "answer"):
+        ask = call("bash", command="printf granted", description="Print it")
+        await user.says(
+            delegate("Ask me.", ask, say("Printed.", gate="printed"), agent="careful"),
+            say("Off as {id}."),
+            on_notice=(say("I know of {id}."),),
+        )
+        name = await user.delegated()
+        await tui.shows(f"I know of {name}.", "Permission required", "$ printf granted")
+        assert "<delegation-request>" in user.requests[-1].messages[-1].text
+        await tui.press("Enter")
+        await model.wait_held("printed")
+        model.open("printed")
+        toast = await tui.toast("Delegation completed", name)
+
+        assert toast.startswith(f"Delegation completed careful · {name} (")
+        assert "\nPrinted." in user.artifact(name)
+        assert all("delegation-request" not in screen.text for screen in tui.screens)
 
 
 async def test_a_stop_lets_go_of_the_model(tui: Tui, model: ModelServer) -> None:

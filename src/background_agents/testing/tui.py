@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -160,13 +160,15 @@ def _dense(screen: str) -> str:
 
 
 @asynccontextmanager
-async def running_tui(root: Path, base_url: str, *, evidence: Path) -> AsyncIterator[Tui]:
+async def running_tui(
+    root: Path, base_url: str, *, evidence: Path, config: Mapping[str, object] | None = None
+) -> AsyncIterator[Tui]:
     """Run the TUI on a new home under ``root``, with our plugin; end it on the way out.
 
     ``base_url`` is the scripted model's; ``evidence`` is the folder for the screens of a
-    start that failed.
+    start that failed; ``config`` is merged over OpenCode's own.
     """
-    home, command = await asyncio.to_thread(_new_home, root, base_url)
+    home, command = await asyncio.to_thread(_new_home, root, base_url, config)
     async with terminal(command, home.project, home.environment()) as window:
         tui = Tui(home, window)
         async with tui._kept(evidence):
@@ -174,9 +176,11 @@ async def running_tui(root: Path, base_url: str, *, evidence: Path) -> AsyncIter
         yield tui
 
 
-def _new_home(root: Path, base_url: str) -> tuple[Home, list[str]]:
+def _new_home(
+    root: Path, base_url: str, config: Mapping[str, object] | None
+) -> tuple[Home, list[str]]:
     binary = find_binary()
     home = Home(root, binary.version)
-    home.create(base_url)
+    home.create(base_url, config)
     home.install_plugin()
     return home, [str(binary.path)]
