@@ -81,6 +81,8 @@ class Settings:
     """How long a question or permission waits before ``answer_default`` is given; 0 = for ever."""
     answer_default: str = "reject"
     """``once``, ``always`` or ``reject``; a question is rejected in any case."""
+    resume: bool = True
+    """A run that was cut off with its process is told to go on; else it ends as interrupted."""
     log: str = "warning"
     """Level of the log file."""
 
@@ -221,6 +223,7 @@ _PARSERS: Mapping[str, Callable[[str, object], object]] = {
     "answers": _rules,
     "answer_minutes": _minutes,
     "answer_default": _reply,
+    "resume": _switch,
     "log": _level,
 }
 

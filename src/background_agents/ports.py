@@ -6,7 +6,7 @@ Every implementation, fake or real, passes the suite for its port in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -206,6 +206,10 @@ class AgentRuntime(Protocol):
         """
         ...
 
+    def being_written(self, session: str) -> Message | None:
+        """Return the newest answer, if it is not finished, as far as it is known."""
+        ...
+
     def release(self, session: str) -> None:
         """Forget the session's transcript; the session itself stays."""
         ...
@@ -269,6 +273,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return self.after.version - len(self.events)
 
 
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """Text that a running agent has streamed, beginning at a character of its message."""
+
+    delegation: str
+    message: str
+    start: int
+    text: str
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What a list shows of a delegation."""
 
@@ -294,6 +307,14 @@ class DelegationStore(Protocol):
 
     async def commit(self, change: Change) -> None:
         """Store a change. Raises ``StaleVersion`` when the stored version is another."""
+        ...
+
+    async def keep(self, pieces: Sequence[Piece]) -> None:
+        """Store what running agents have streamed; it goes when their delegation ends."""
+        ...
+
+    async def kept(self, delegation: str) -> Mapping[str, str]:
+        """Return the text that was kept of each message of a running delegation."""
         ...
 
     async def find(self, delegation: str, root_session: str) -> Delegation | None:

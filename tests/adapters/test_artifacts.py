@@ -72,6 +72,7 @@ def test_the_front_matter_tells_the_whole_story() -> None:
         "cost_usd": 0.0125,
         "tool_calls": 7,
         "steers": 0,
+        "resumed": 0,
         "continued_from": None,
         "prompt": "Find out how PKCE works.",
     }

@@ -33,6 +33,7 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.Stopped(at=at(9), summary="", error="stopped"),
         ev.Interrupted(at=at(9), summary="", error="its process died"),
         ev.Resumed(at=at(9), owner="other"),
+        ev.Relaunched(at=at(9), message="msg_3"),
         ev.Described(at=at(10), title="Better", summary="Better."),
         ev.Read(at=at(11)),
         ev.NoticeQueued(at=at(12), notice="prt_1"),

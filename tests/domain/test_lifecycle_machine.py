@@ -38,6 +38,7 @@ IN_A_RUN = [
     _of(ev.SteerConfirmed, steer=NAMES),
     _of(ev.StopRequested, by=NAMES),
     _of(ev.Resumed, owner=NAMES),
+    _of(ev.Relaunched, message=NAMES),
 ]
 
 AT_ANY_TIME = [

@@ -133,3 +133,18 @@ def test_usage_adds_up_what_the_answers_used() -> None:
     )
     assert transcript.usage == Usage(30, 5, cost_usd=0.75, tool_calls=2)
     assert transcript.usage.tokens == 35
+
+
+def test_what_was_kept_completes_what_is_stored_and_never_shortens_it() -> None:
+    transcript = Transcript(
+        (
+            Message(id="m1", role="assistant", text=""),
+            Message(id="m2", role="assistant", text="So "),
+            Message(id="m3", role="assistant", text="So far so good."),
+            Message(id="m4", role="assistant", text="Another"),
+        )
+    )
+    kept = {"m1": "All", "m2": "So far", "m3": "So far", "m4": "One", "m9": "gone"}
+    texts = [message.text for message in transcript.completed_by(kept).messages]
+    assert texts == ["All", "So far", "So far so good.", "Another"]
+    assert transcript.completed_by({}) is transcript

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -122,28 +123,80 @@ async def test_a_missing_python_is_said_and_opencode_works_on(tmp_path: Path) ->
     assert newest.text == "I go on alone."
 
 
+async def until_kept(stage: Stage, text: str) -> None:
+    """Return once so much of what a child streams is stored; it looks, since nobody tells."""
+    (database,) = (stage.opencode.home.data / "delegations").rglob("delegations.db")
+    async with asyncio.timeout(10):
+        while True:
+            with closing(sqlite3.connect(database)) as connection:
+                found = connection.execute("SELECT text FROM pieces ORDER BY start").fetchall()
+            if "".join(piece for (piece,) in found).endswith(text):
+                return
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.main_path
-async def test_opencode_killed_in_mid_run_leaves_one_notice(tmp_path: Path) -> None:
-    """Cut off in the middle: after the restart the delegation ends, and is told of once."""
+async def test_opencode_killed_in_mid_run_goes_on_after_the_restart(tmp_path: Path) -> None:
+    """Cut off in the middle: it is told to go on, sees what it had written, and completes."""
     async with staged(tmp_path) as stage:
         supervisor = await stage.supervisor()
-        text = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
-        await supervisor.turn(delegate("Be cut off.", text), say("Off."))
+        half = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
+        await supervisor.turn(delegate("Be cut off.", half, say("Whole.")), say("Off."))
         (name,) = await supervisor.delegated()
         await stage.model.wait_held("never opened")
+        await until_kept(stage, "Half of it. " * 3)
 
         await stage.opencode.kill()
         async with restarted(stage) as again:
             after = Supervisor(supervisor.id, again)
             await after.turn(call("delegation_list"), say("Back."), on_notice=[say("Noted.")])
             (notice,) = await after.settled()
-            await after.turn(call("delegation_read", id=name), say("Read."))
 
-            assert notice.id == name
-            assert notice.fields["status"] in {"interrupted", "completed"}
-            assert notice.fields["remaining"] == "0"
+            assert (notice.id, notice.fields["status"]) == (name, "completed")
+            assert notice.fields["resumed"] == "1"
             assert len(await after.stored_notices()) == 1
-            assert name in (await after.outputs("delegation_read"))[0]
+            front, body = again.result(name)
+            assert (body, front["resumed"]) == ("Whole.", 1)
+            told = again.asked("Be cut off.")[-1].messages[-1].text
+            assert told.startswith("You were cut off: ")
+            assert told.endswith("\n\n" + "Half of it. " * 3)
+
+
+async def test_without_resume_all_that_was_streamed_is_kept(tmp_path: Path) -> None:
+    """OpenCode has stored nothing of the unfinished text; the artifact has it, to the last word."""
+    async with staged(tmp_path, env={"BACKGROUND_AGENTS_RESUME": "0"}) as stage:
+        supervisor = await stage.supervisor()
+        half = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
+        await supervisor.turn(delegate("Be cut off.", half), say("Off."))
+        (name,) = await supervisor.delegated()
+        await stage.model.wait_held("never opened")
+        await until_kept(stage, "Half of it. " * 3)
+
+        await stage.opencode.kill()
+        async with restarted(stage) as again:
+            after = Supervisor(supervisor.id, again)
+            await after.turn(call("delegation_list"), say("Back."), on_notice=[say("Noted.")])
+            (notice,) = await after.settled()
+            assert notice.fields["status"] == "interrupted"
+            assert again.result(name)[1].endswith("\n\n" + "Half of it. " * 3)
+
+
+async def test_quitting_opencode_in_mid_run_stops_nothing(tmp_path: Path) -> None:
+    """Who quits and comes back finds the work going on, not stopped."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        half = say("Half of it. ", gate="never opened")
+        await supervisor.turn(delegate("Be quit.", half, say("Whole.")), say("Off."))
+        (name,) = await supervisor.delegated()
+        await stage.model.wait_held("never opened")
+
+        await stage.opencode.terminate()
+        async with restarted(stage) as again:
+            after = Supervisor(supervisor.id, again)
+            await after.turn(call("delegation_list"), say("Back."), on_notice=[say("Noted.")])
+            (notice,) = await after.settled()
+            assert (notice.id, notice.fields["status"]) == (name, "completed")
+            assert again.result(name)[1] == "Whole."
 
 
 async def test_opencode_killed_after_the_result_keeps_it(tmp_path: Path) -> None:

@@ -51,18 +51,6 @@ async def test_one_that_finished_meanwhile_is_finalized(world: World) -> None:
     assert len(await world.notified()) == 1
 
 
-async def test_one_that_was_cut_off_is_interrupted_with_what_it_wrote(world: World) -> None:
-    delegation, child = await left_behind(world)
-    child.cut_off()
-    await world.service(owner=LIVING)
-    assert (await world.ended(delegation)).status is Status.INTERRUPTED
-    artifact = await world.artifact(delegation)
-    assert "[INTERRUPTED]" in artifact
-    assert "So far." in artifact
-    ((notice,),) = await world.notified()
-    assert "<status>interrupted</status>" in notice
-
-
 async def test_one_that_failed_meanwhile_has_failed(world: World) -> None:
     delegation, child = await left_behind(world)
     child.fail("The provider went away.")

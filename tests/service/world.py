@@ -11,8 +11,8 @@ from pathlib import Path
 
 from background_agents.config import Settings
 from background_agents.domain.asking import Ask
-from background_agents.domain.delegation import Delegation
-from background_agents.domain.events import Ended, InputAnswered, Registered
+from background_agents.domain.delegation import Delegation, apply
+from background_agents.domain.events import Ended, Event, InputAnswered, Registered
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
 from background_agents.ports import Change, OutgoingMessage
@@ -170,6 +170,11 @@ class World:
     async def close(self) -> None:
         for service in self._open:
             await service.close()
+
+    async def commit(self, delegation: Delegation, event: Event) -> None:
+        """Store an event as the process that has died did at its last moment."""
+        now = self.now(delegation)
+        await self.store.commit(Change(after=apply(now, event), events=(event,)))
 
     # --- steps -------------------------------------------------------------------
 

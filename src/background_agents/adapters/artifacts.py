@@ -119,6 +119,7 @@ def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:
         "cost_usd": usage.cost_usd,
         "tool_calls": usage.tool_calls,
         "steers": len(delegation.steers),
+        "resumed": delegation.relaunches,
         "continued_from": delegation.continued_from,
         "prompt": delegation.prompt[:PROMPT_CHARS],
     }

@@ -75,6 +75,11 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since: datetime | None = None
     stop_requested_by: str | None = None
     resumes: int = 0
+    """How often another process has taken it over."""
+    relaunches: int = 0
+    """How often it was cut off and told to go on."""
+    relaunch_message: str | None = None
+    """The newest message that told it so."""
     notice_queued_at: datetime | None = None
     notice_confirmed_at: datetime | None = None
 
@@ -168,6 +173,14 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             return replace(now, stop_requested_by=event.by)
         case ev.Resumed():
             return replace(now, owner=event.owner, resumes=now.resumes + 1)
+        case ev.Relaunched():
+            return replace(
+                now,
+                relaunches=now.relaunches + 1,
+                relaunch_message=event.message,
+                window_from=event.at,
+                waited=timedelta(0),
+            )
         case ev.Described():
             return replace(now, title=event.title, summary=event.summary)
         case ev.Read():

@@ -161,6 +161,13 @@ class Resumed(Event, frozen=True, kw_only=True, tag=True):
     owner: str
 
 
+class Relaunched(Event, frozen=True, kw_only=True, tag=True):
+    """The run was cut off with the process that hosted it, and is told to go on."""
+
+    message: str
+    """Id of the user message that tells it so."""
+
+
 class Described(Event, frozen=True, kw_only=True, tag=True):
     """A small model gave a better title and summary, after the end."""
 
@@ -201,6 +208,7 @@ AnyEvent = (
     | Stopped
     | Interrupted
     | Resumed
+    | Relaunched
     | Described
     | Read
     | NoticeQueued

@@ -46,6 +46,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     elapsed: str
     error: str | None = None
+    relaunches: int = 0
+    """How often its run was cut off and resumed."""
     kind: NoticeKind = NoticeKind.ENDED
     ask: Ask | None = None
     """What is asked, by a notice of that kind."""

@@ -62,6 +62,7 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
     _RUN: {
         ev.InputRequested: _WAIT,
         ev.Resumed: _RUN,
+        ev.Relaunched: _RUN,
         **_stays(_RUN, _IN_A_RUN),
         **_ENDINGS,
         ev.Completed: Status.COMPLETED,

@@ -5,7 +5,7 @@ Runtime-neutral: an adapter turns its own messages into these and decides nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import reduce
 
@@ -60,6 +60,15 @@ class Transcript(msgspec.Struct, frozen=True):
                 return Transcript(self.messages[index:])
         return self
 
+    def completed_by(self, kept: Mapping[str, str]) -> Transcript:
+        """Return it with texts that were kept as they streamed, where more of them was kept.
+
+        After a hard kill the runtime may have stored less of a message than was streamed.
+        """
+        if not kept:
+            return self
+        return Transcript(tuple(_longer(one, kept.get(one.id, "")) for one in self.messages))
+
     @property
     def answers(self) -> list[Message]:
         """The assistant's messages, oldest first."""
@@ -95,6 +104,11 @@ class Transcript(msgspec.Struct, frozen=True):
         calls = sum(len(message.tools) for message in self.answers)
         total = _sum(message.usage for message in self.answers)
         return msgspec.structs.replace(total, tool_calls=calls)
+
+
+def _longer(message: Message, kept: str) -> Message:
+    more = len(kept) > len(message.text) and kept.startswith(message.text)
+    return msgspec.structs.replace(message, text=kept) if more else message
 
 
 def _sum(usages: Iterable[Usage]) -> Usage:

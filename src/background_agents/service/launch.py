@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.transcript import Transcript
 from background_agents.ports import Prompt, SessionOrder
 from background_agents.service import views
 from background_agents.service.context import Context
@@ -25,6 +27,17 @@ DENIED_TOOLS = (
     "task",
 )
 """What a background agent does not get: delegations do not spawn delegations."""
+
+MOST_RELAUNCHES = 3
+"""A run that takes its process down with it each time must not do so for ever."""
+
+GO_ON = (
+    "You were cut off: the program that runs you ended and was started again. Go on where you "
+    "stopped; check what was done before you do it again. End with the complete result."
+)
+
+LOST_CHARS = 4_000
+"""How much of its own unfinished text an agent gets to see again; OpenCode keeps none of it."""
 
 ALLOWED_TOOLS = ("notify_parent",)
 """What only background agents get."""
@@ -56,6 +69,30 @@ async def hand_over(context: Context, delegation: Delegation) -> None:
         model=delegation.model,
     )
     await context.runtime.prompt(delegation.session, prompt)
+
+
+def why_not_again(delegation: Delegation, settings: Settings) -> str | None:
+    """Say why a run that was cut off is not told to go on; None if it is."""
+    if not settings.resume:
+        return "The process that ran it ended before it had finished."
+    if delegation.relaunches >= MOST_RELAUNCHES:
+        return f"It was cut off {delegation.relaunches + 1} times; that is enough."
+    return None
+
+
+async def tell_to_go_on(
+    context: Context, delegation: Delegation, message: str, transcript: Transcript
+) -> None:
+    """Tell a run that was cut off to go on; doing so again changes nothing."""
+    lost = transcript.answers[-1].text[-LOST_CHARS:] if transcript.answers else ""
+    reminder = f"\n\nYou were just writing this:\n\n{lost}" if lost.strip() else ""
+    prompt = Prompt(
+        message=message,
+        text=GO_ON + reminder,
+        agent=delegation.agent,
+        model=delegation.model,
+    )
+    await context.runtime.prompt(delegation.session or "", prompt)
 
 
 async def model_of(context: Context, delegation: Delegation) -> str | None:

@@ -90,6 +90,8 @@ def _live_line(live: Live) -> str:
         f"{usage.tokens:,} tokens",
         f"${usage.cost_usd:.4f}",
     ]
+    if delegation.relaunches:
+        facts.append(f"resumed {delegation.relaunches} times")
     if delegation.steers:
         taken = len(delegation.steers) - len(delegation.open_steers)
         facts.append(f"instructions: {taken} taken up, {len(delegation.open_steers)} pending")

@@ -48,6 +48,7 @@ def new(
         summary=_summary(delegation),
         elapsed=elapsed(delegation, now),
         error=delegation.error,
+        relaunches=delegation.relaunches,
         kind=kind,
         ask=ask,
         words=words,
@@ -73,6 +74,7 @@ def _ended(notice: Notice, remaining: int) -> str:
         "summary": one_line(notice.summary, SUMMARY_CHARS),
         "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
         "elapsed": notice.elapsed,
+        "resumed": str(notice.relaunches) if notice.relaunches else None,
         "remaining": str(remaining),
         "all-complete": "true" if remaining == 0 else None,
     }

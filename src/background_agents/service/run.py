@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
 
@@ -28,6 +28,7 @@ from background_agents.ports import (
     InputAsked,
     InputSettled,
     MessageChanged,
+    Piece,
     Retrying,
     RunFailed,
     RuntimeEvent,
@@ -40,9 +41,16 @@ from background_agents.service.asking import Asking
 from background_agents.service.context import Context
 from background_agents.service.deadlines import Deadline
 from background_agents.service.ending import Outcome, insist, store_ending
+from background_agents.service.journal import Streamed
 from background_agents.service.judging import Evidence, Undecided, judge
 from background_agents.service.ladder import StopLadder
-from background_agents.service.launch import hand_over, model_of, session_for
+from background_agents.service.launch import (
+    hand_over,
+    model_of,
+    session_for,
+    tell_to_go_on,
+    why_not_again,
+)
 from background_agents.service.live import Live
 from background_agents.service.signals import (
     AnswerAsked,
@@ -112,6 +120,11 @@ class Run:
         self._failure: RunFailed | None = None
         self._retry: Retrying | None = None
         self._heard_at: datetime | None = None
+        self._settings = settings
+        self._streamed = Streamed(delegation.id)
+        self._has_streamed = False
+        self._kept: Mapping[str, str] = {}
+        """What the process before us had kept of texts that may not be stored."""
 
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox."""
@@ -121,6 +134,7 @@ class Run:
             if signal.session != self.session and not isinstance(signal, FROM_BELOW):
                 return
         if isinstance(signal, TextStreamed):
+            self._has_streamed = True
             self.is_ending = signal.whole
             return  # the transcript has the rest
         if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
@@ -140,6 +154,14 @@ class Run:
             retry=self._retry,
             now=self._context.clock.now(),
         )
+
+    def unsaved(self) -> Piece | None:
+        """Return what was streamed since this was asked last, of a message that goes on."""
+        if not self._has_streamed:
+            return None
+        self._has_streamed = False
+        message = self._context.runtime.being_written(self.session)
+        return self._streamed.grown_to(message.id, message.text) if message else None
 
     async def work(self) -> None:
         """Bring the delegation to its end, and store that."""
@@ -174,6 +196,7 @@ class Run:
                 # Taken over: its session already runs, whatever the limit says.
                 self._slots.take(self.delegation.id, await model_of(self._context, self.delegation))
                 self._launched(self.session, self)
+                self._kept = await self._context.store.kept(self.delegation.id)
                 self.hear(StreamRestored(""))
             return await self._follow()
         except RuntimeRefused as error:
@@ -313,19 +336,31 @@ class Run:
         if state.busy:
             self._seen_busy = True
             return None
-        if transcript.verdict is not Verdict.GOING_ON or self._failure is not None:
+        ended = transcript.verdict is not Verdict.GOING_ON
+        if ended or self._failure is not None or self._asking.refusal is not None:
             self._rests = True
             return await self._judge()
         if self.delegation.resumes and not transcript.messages:
             # The process before us died between storing the launch and the prompt.
             await hand_over(self._context, self.delegation)
             return None
-        if self.delegation.resumes:
-            return await self._cut_short(
-                Status.INTERRUPTED, "The process that ran it ended before it had finished."
-            )
+        if self.delegation.resumes or self._seen_busy:
+            return await self._relaunch(transcript)
         # Accepted a moment ago and not begun: its events are still to come.
-        return await self._judge() if self._seen_busy else None
+        return None
+
+    async def _relaunch(self, transcript: Transcript) -> Outcome | None:
+        """Tell a run to go on that was cut off with its process, if it may."""
+        refused = why_not_again(self.delegation, self._settings)
+        if refused is not None:
+            return await self._cut_short(Status.INTERRUPTED, refused)
+        message = self.delegation.relaunch_message
+        if message is None or any(one.id == message for one in transcript.messages):
+            message = self._context.mint("msg")
+            await self._record(ev.Relaunched(at=self._context.clock.now(), message=message))
+            self._deadline.open()
+        await tell_to_go_on(self._context, self.delegation, message, transcript)
+        return None
 
     async def _reopened(self) -> bool:
         """Take up instructions that came while the run was judged; close it to later ones."""
@@ -371,7 +406,8 @@ class Run:
         return Outcome(status, transcript.everything, error, transcript.usage)
 
     async def _transcript(self, *, refresh: bool = False) -> Transcript:
-        whole = await self._context.runtime.transcript(self.session, refresh=refresh)
+        known = await self._context.runtime.transcript(self.session, refresh=refresh)
+        whole = known.completed_by(self._kept)
         begun = self.delegation.prompt_message
         if self.delegation.continued_from and all(one.id != begun for one in whole.messages):
             return Transcript()  # all that is there was there before

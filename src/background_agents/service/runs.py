@@ -23,12 +23,14 @@ from background_agents.domain.notice import Notice
 from background_agents.ports import (
     InputAsked,
     MessageChanged,
+    Piece,
     RuntimeEvent,
     SessionDeleted,
     StreamRestored,
 )
 from background_agents.service.afterwards import tell, tell_and_describe
 from background_agents.service.context import Context
+from background_agents.service.journal import Journal
 from background_agents.service.news import News
 from background_agents.service.outbox import Outbox
 from background_agents.service.recovery import adopt_orphans
@@ -72,6 +74,7 @@ class Runs:
         self._unsubscribe = self._context.runtime.subscribe(self._hear)
         await self._take_over()
         self._tasks.spawn(self._keep_looking(), "search for orphans")
+        self._tasks.spawn(Journal(self._context, self._unsaved).work(), "journal")
 
     async def close(self) -> None:
         """Let go; runs stay as they are stored, for the next process to take over."""
@@ -161,6 +164,10 @@ class Runs:
         self.bell.ring()
         toast = tell(self._context, notice, run.delegation.agent)
         self._tasks.spawn(toast, f"toast for {notice.delegation}")
+
+    def _unsaved(self) -> list[Piece]:
+        pieces = [run.unsaved() for run in self._runs.values()]
+        return [piece for piece in pieces if piece is not None]
 
     def _about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
         return [

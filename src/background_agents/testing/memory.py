@@ -6,7 +6,7 @@ operation raise it until it is None again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StaleVersion, StoreUnavailable
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
-from background_agents.ports import Change, IdTaken, Line
+from background_agents.ports import Change, IdTaken, Line, Piece
 
 _SETTLED = (NoticeState.CONFIRMED, NoticeState.DROPPED)
 
@@ -30,6 +30,7 @@ class MemoryStore:
         self._delegations: dict[str, Delegation] = {}
         self._events: dict[str, list[Event]] = {}
         self._notices: dict[str, Notice] = {}
+        self._pieces: dict[str, dict[str, str]] = {}
 
     async def register(self, event: Registered) -> Delegation:
         self._check()
@@ -46,8 +47,22 @@ class MemoryStore:
         if stored is None or stored.version != change.expected_version:
             raise StaleVersion(change.after.id, change.expected_version)
         self._delegations[stored.id] = change.after
+        if change.after.is_terminal:
+            self._pieces.pop(stored.id, None)
         self._events[stored.id].extend(change.events)
         self._notices.update((notice.id, notice) for notice in change.notices)
+
+    async def keep(self, pieces: Sequence[Piece]) -> None:
+        self._check()
+        for piece in pieces:
+            stored = self._delegations.get(piece.delegation)
+            if stored is not None and not stored.is_terminal:
+                kept = self._pieces.setdefault(piece.delegation, {})
+                kept[piece.message] = kept.get(piece.message, "")[: piece.start] + piece.text
+
+    async def kept(self, delegation: str) -> Mapping[str, str]:
+        self._check()
+        return dict(self._pieces.get(delegation, {}))
 
     async def find(self, delegation: str, root_session: str) -> Delegation | None:
         self._check()

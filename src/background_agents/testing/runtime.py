@@ -19,7 +19,7 @@ from background_agents.domain.errors import (
     RuntimeRefused,
     RuntimeUnreachable,
 )
-from background_agents.domain.transcript import Transcript
+from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import (
     Agent,
     Listener,
@@ -161,6 +161,11 @@ class ScriptedRuntime:
             self._kept[session] = self._session(session)
             self._missed.pop(session, None)
         return self._missed.get(session) or self._kept[session].transcript()
+
+    def being_written(self, session: str) -> Message | None:
+        """See ``AgentRuntime``."""
+        found = self._kept.get(session)
+        return found.being_written() if found else None
 
     def release(self, session: str) -> None:
         """See ``AgentRuntime``."""

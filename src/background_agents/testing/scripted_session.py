@@ -122,6 +122,11 @@ class ScriptedSession:
     def transcript(self) -> Transcript:
         return Transcript(tuple(entry.message() for entry in self.entries.values()))
 
+    def being_written(self) -> Message | None:
+        """Return the newest answer while it is not finished."""
+        newest = next((e for e in reversed(self.entries.values()) if e.answers), None)
+        return newest.message() if newest and not newest.finished else None
+
     def newest_of_user(self) -> Entry | None:
         """Return the newest message that a user wrote."""
         return next((e for e in reversed(self.entries.values()) if e.role == "user"), None)

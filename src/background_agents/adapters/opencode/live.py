@@ -101,6 +101,13 @@ class LiveSession:
         info = self._infos.get(message)
         return info is not None and info.role == "assistant"
 
+    def being_written(self) -> Message | None:
+        """Return the newest answer while it is not finished."""
+        newest = max((key for key in self._infos if self.is_answer(key)), default=None)
+        if newest is None or self._infos[newest].time.completed is not None:
+            return None
+        return self._as_message(self._infos[newest])
+
     def transcript(self) -> Transcript:
         # Ids sort by time, and a merge may bring older messages after newer ones.
         return Transcript(tuple(self._as_message(self._infos[key]) for key in sorted(self._infos)))

@@ -13,7 +13,7 @@ from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
-from background_agents.domain.transcript import Transcript
+from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import (
     Agent,
     Listener,
@@ -169,6 +169,11 @@ class OpenCodeRuntime:
             live = self.reader.live.setdefault(session, LiveSession())
             live.merge(await self.api.messages(session))
         return live.transcript()
+
+    def being_written(self, session: str) -> Message | None:
+        """See ``AgentRuntime``."""
+        live = self.reader.live.get(session)
+        return None if live is None else live.being_written()
 
     def release(self, session: str) -> None:
         """See ``AgentRuntime``."""

@@ -85,3 +85,16 @@ SELECT record, state, message, text FROM notices WHERE id = ?;
 -- name: settle
 -- Takes a notice out of the outbox. The first settlement counts.
 UPDATE notices SET state = ?, due = ? WHERE id = ? AND due = 1;
+
+-- name: keep_piece
+-- A piece of streamed text, unless its delegation has ended meanwhile.
+INSERT OR REPLACE INTO pieces (delegation, message, start, text)
+SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM delegations WHERE id = ? AND active = 1);
+
+-- name: pieces
+-- All that was kept of a delegation's messages, in the order in which it was streamed.
+SELECT message, start, text FROM pieces WHERE delegation = ? ORDER BY message, start;
+
+-- name: drop_pieces
+-- The artifact has it all now.
+DELETE FROM pieces WHERE delegation = ?;

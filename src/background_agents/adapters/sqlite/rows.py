@@ -19,7 +19,7 @@ from background_agents.domain.errors import StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change, IdTaken, Line
+from background_agents.ports import Change, IdTaken, Line, Piece
 
 _encode = msgspec.json.Encoder().encode
 _delegation = msgspec.json.Decoder(Delegation).decode
@@ -49,6 +49,22 @@ def commit(connection: sqlite3.Connection, change: Change) -> None:
         raise StaleVersion(after.id, expected)
     _insert_events(connection, after.id, expected + 1, change.events)
     connection.executemany(QUERIES["insert_notice"], map(_notice_row, change.notices))
+    if after.is_terminal:
+        connection.execute(QUERIES["drop_pieces"], (after.id,))
+
+
+def keep(connection: sqlite3.Connection, pieces: Sequence[Piece]) -> None:
+    """Append what was streamed to what is kept; nothing is kept of what has ended."""
+    rows = [(one.delegation, one.message, one.start, one.text, one.delegation) for one in pieces]
+    connection.executemany(QUERIES["keep_piece"], rows)
+
+
+def kept(connection: sqlite3.Connection, delegation: str) -> dict[str, str]:
+    """Read the kept text of each message."""
+    found: dict[str, str] = {}
+    for message, start, text in connection.execute(QUERIES["pieces"], (delegation,)):
+        found[message] = found.get(message, "")[:start] + text
+    return found
 
 
 def find(connection: sqlite3.Connection, delegation: str, root: str) -> Delegation | None:

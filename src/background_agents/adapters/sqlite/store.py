@@ -5,7 +5,7 @@ What an operation does is in ``rows``, when it is committed in ``writer``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from background_agents.adapters.sqlite.writer import Writer
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice
-from background_agents.ports import Change, Line
+from background_agents.ports import Change, Line, Piece
 
 
 class SqliteStore:
@@ -45,6 +45,12 @@ class SqliteStore:
 
     async def commit(self, change: Change) -> None:
         await self._run(partial(rows.commit, change=change), writes=True)
+
+    async def keep(self, pieces: Sequence[Piece]) -> None:
+        await self._run(partial(rows.keep, pieces=tuple(pieces)), writes=True)
+
+    async def kept(self, delegation: str) -> Mapping[str, str]:
+        return await self._run(partial(rows.kept, delegation=delegation), writes=False)
 
     async def find(self, delegation: str, root_session: str) -> Delegation | None:
         job = partial(rows.find, delegation=delegation, root=root_session)

@@ -225,6 +225,20 @@ class AgentRuntimeContract(AskingContract):
         assert await stage.runtime.transcript(child, refresh=True) == after
         assert not (await stage.runtime.state(child)).busy
 
+    async def test_what_is_being_written_is_known_until_it_is_finished(self, stage: Stage) -> None:
+        child = await new_child(stage)
+        assert stage.runtime.being_written(child) is None
+        with listening(stage.runtime) as heard:
+            slowly = script({"say": WORD, "repeat": 40, "every_ms": 5})
+            await stage.runtime.prompt(child, prompt(slowly))
+            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 5)
+            writing = stage.runtime.being_written(child)
+            assert writing is not None
+            assert (WORD * 40).startswith(writing.text)
+            assert len(writing.text) >= 4 * len(WORD)
+            await heard.answered(child)
+        assert stage.runtime.being_written(child) is None
+
     async def test_what_was_streamed_is_there_at_once_after_an_abort(self, stage: Stage) -> None:
         child = await new_child(stage)
         with listening(stage.runtime) as heard:

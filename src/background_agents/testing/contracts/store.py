@@ -17,7 +17,7 @@ from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StaleVersion
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change, DelegationStore, IdTaken, Line
+from background_agents.ports import Change, DelegationStore, IdTaken, Line, Piece
 from background_agents.testing.contracts.samples import (
     PERMISSION,
     ROOT,
@@ -29,6 +29,11 @@ from background_agents.testing.contracts.samples import (
 )
 
 OTTER, LYNX, HERON = "brave-amber-otter", "calm-blue-lynx", "quick-green-heron"
+
+
+def piece(delegation: str, message: str, start: int, text: str) -> Piece:
+    """Return text that was streamed."""
+    return Piece(delegation=delegation, message=message, start=start, text=text)
 
 
 def change(before: Delegation, *events: ev.Event, notices: tuple[Notice, ...] = ()) -> Change:
@@ -54,6 +59,22 @@ class DelegationStoreContract(ABC):
             yield store
 
     # --- records -----------------------------------------------------------------
+
+    async def test_what_is_streamed_is_kept_until_the_end(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as store:
+            otter = await store.register(registered(OTTER))
+            await store.register(registered(LYNX))
+            assert await store.kept(OTTER) == {}
+            await store.keep([piece(OTTER, "msg_1", 0, "One "), piece(LYNX, "msg_9", 0, "x")])
+            await store.keep([piece(OTTER, "msg_1", 4, "two."), piece(OTTER, "msg_2", 0, "Ü")])
+            await store.keep([piece(OTTER, "msg_1", 4, "two. "), piece("gone", "msg_3", 0, "y")])
+            assert await store.kept(OTTER) == {"msg_1": "One two. ", "msg_2": "Ü"}
+            assert await store.kept("gone") == {}
+            stopped = ev.Stopped(at=at(9), summary="", error="stopped")
+            await store.commit(change(otter, stopped))
+            await store.keep([piece(OTTER, "msg_1", 9, "late")])
+            assert await store.kept(OTTER) == {}
+            assert await store.kept(LYNX) == {"msg_9": "x"}
 
     async def test_registering_returns_what_is_found_later(self, store: DelegationStore) -> None:
         stored = await store.register(registered())

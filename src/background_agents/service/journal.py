@@ -1,0 +1,67 @@
+"""Keeps what agents stream, a second behind at most, in case all of this machine dies.
+
+OpenCode stores a text when it is complete. What was streamed of an unfinished one would be
+lost with the processes; here it is stored as it grows, all runs in one commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from background_agents.domain.errors import StoreUnavailable
+from background_agents.ports import Piece
+from background_agents.service.context import Context
+
+log = logging.getLogger(__name__)
+
+PACE = timedelta(seconds=0.8)
+"""Between two commits; with the commit itself, less than the second that may be lost."""
+
+
+class Streamed:
+    """What one delegation has streamed and how much of it is kept."""
+
+    def __init__(self, delegation: str) -> None:
+        self._delegation = delegation
+        self._message = ""
+        self._kept_chars = 0
+
+    def grown_to(self, message: str, text: str) -> Piece | None:
+        """Return what is to be kept of a message that now has this text."""
+        if message != self._message:
+            self._message, self._kept_chars = message, 0
+        start, self._kept_chars = self._kept_chars, len(text)
+        if len(text) <= start:
+            return None
+        piece = text[start:]
+        return Piece(delegation=self._delegation, message=message, start=start, text=piece)
+
+
+class Journal:
+    """Keeps what the runs of one project stream; ``unsaved`` gives what is new of them."""
+
+    def __init__(self, context: Context, unsaved: Callable[[], Iterable[Piece]]) -> None:
+        self._context = context
+        self._unsaved = unsaved
+        self._left: list[Piece] = []
+        """What the store did not take."""
+
+    async def work(self) -> None:
+        """Keep at a steady pace, for ever."""
+        while True:
+            await self._context.clock.sleep(PACE)
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Store what is new, and what could not be stored before."""
+        self._left += self._unsaved()
+        if not self._left:
+            return
+        try:
+            await self._context.store.keep(self._left)
+        except StoreUnavailable as error:
+            log.warning("what agents stream is not kept: %s", error)
+        else:
+            self._left.clear()

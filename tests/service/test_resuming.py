@@ -1,0 +1,190 @@
+"""A run that was cut off is told to go on, a few times; nothing that it wrote is lost."""
+
+from __future__ import annotations
+
+import pytest
+from world import World
+
+from background_agents.config import Settings
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.status import Status
+from background_agents.ports import Piece
+from background_agents.service import live
+from background_agents.service.journal import PACE, Streamed
+from background_agents.service.launch import GO_ON, MOST_RELAUNCHES
+from background_agents.service.recovery import owner_name
+from background_agents.testing.scripted_session import ScriptedSession
+
+HANG: dict[str, object] = {"hang": True}
+LIVING = owner_name()
+NO_RESUME = Settings(resume=False)
+
+
+async def cut_off(
+    world: World, *steps: dict[str, object], keep: bool = True
+) -> tuple[Delegation, ScriptedSession]:
+    """Return a delegation that was cut off with everything around it, and its session."""
+    service = await world.service()
+    delegation = await world.delegate(service, *(steps or (HANG,)))
+    child = await world.working(delegation)
+    child.write("So far. ")
+    if keep:
+        world.clock.advance(PACE)
+        await world.settle()
+    await die(world, child)
+    return delegation, child
+
+
+async def die(world: World, child: ScriptedSession) -> None:
+    """End the service and, without a word, what its runtime was doing."""
+    await world.close()
+    world.runtime.release(child.name)
+    child.cut_off()
+
+
+def lose_text(child: ScriptedSession) -> None:
+    """Let the runtime have stored nothing of the unfinished answer, as OpenCode does."""
+    newest = [entry for entry in child.entries.values() if entry.answers][-1]
+    newest.pieces.clear()
+
+
+async def test_a_cut_off_run_goes_on_in_its_session(world: World) -> None:
+    """It is told once, ends as completed, and everybody can see that it was resumed."""
+    delegation, child = await cut_off(world, HANG, {"say": "Whole.", "gate": "whole"})
+    service = await world.service(owner=LIVING)
+    await world.until(lambda: world.now(delegation).relaunches == 1)
+    await world.settle()
+    assert "resumed 1 times" in live.status(await service.status(world.supervisor))
+    world.runtime.open("whole")
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.session) == (Status.COMPLETED, child.name)
+    assert (await world.artifact(delegation)).endswith("Whole.")
+    assert "resumed: 1\n" in await world.artifact(delegation)
+    ((notice,),) = await world.notified()
+    assert "<resumed>1</resumed>" in notice
+    told = [entry.text for entry in child.entries.values() if entry.role == "user"]
+    assert len(told) == 2
+    assert told[1].startswith(GO_ON)
+    assert told[1].endswith("You were just writing this:\n\nSo far. ")
+
+
+async def test_without_resume_it_ends_as_interrupted_with_what_it_wrote(world: World) -> None:
+    """What was streamed is there although the runtime had stored none of it."""
+    delegation, child = await cut_off(world)
+    lose_text(child)
+    await world.service(NO_RESUME, owner=LIVING)
+    assert (await world.ended(delegation)).status is Status.INTERRUPTED
+    artifact = await world.artifact(delegation)
+    assert "[INTERRUPTED]" in artifact
+    assert artifact.endswith("So far. ")
+    ((notice,),) = await world.notified()
+    assert "<status>interrupted</status>" in notice
+
+
+async def test_a_run_is_not_resumed_for_ever(world: World) -> None:
+    """After three times it ends as interrupted, and says how often it was cut off."""
+    delegation, child = await cut_off(world, *[HANG] * 8)
+    for times in range(1, MOST_RELAUNCHES + 1):
+        await world.service(owner=f"0:{times}")
+        await world.until(lambda times=times: world.now(delegation).relaunches == times)
+        await world.working(delegation)
+        await die(world, child)
+    await world.service(owner=LIVING)
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.relaunches) == (Status.INTERRUPTED, MOST_RELAUNCHES)
+    assert "cut off 4 times" in str(ended.error)
+
+
+async def test_a_process_that_dies_before_it_has_told_is_made_up_for(world: World) -> None:
+    """The message that was stored but not sent goes out under its id, and is counted once."""
+    delegation, child = await cut_off(world, HANG, {"say": "Whole."})
+    stored = ev.Relaunched(at=world.clock.now(), message="msg_relaunch")
+    await world.commit(delegation, stored)
+    await world.service(owner=LIVING)
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
+    assert "msg_relaunch" in child.entries
+
+
+async def test_a_resumed_run_has_a_fresh_time_window(world: World) -> None:
+    """The time that everything was off is not the agent's."""
+    delegation, _ = await cut_off(world, HANG, HANG)
+    world.advance(hours=9)
+    await world.service(owner=LIVING)
+    await world.until(lambda: world.now(delegation).relaunches == 1)
+    await world.settle()
+    world.advance(minutes=14)
+    assert not world.now(delegation).is_terminal
+    world.advance(minutes=1)
+    assert (await world.ended(delegation)).status is Status.TIMED_OUT
+
+
+async def test_a_runtime_that_was_restarted_under_a_living_service(world: World) -> None:
+    """As over HTTP: the stream comes back, the session rests, its answer is unfinished."""
+    service = await world.service(owner=LIVING)
+    delegation = await world.delegate(service, HANG, {"say": "Whole."})
+    child = await world.working(delegation)
+    with world.runtime.losing_events():
+        child.cut_off()
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
+
+
+# --- what is kept ----------------------------------------------------------------
+
+
+async def test_what_is_streamed_is_kept_within_a_second(world: World) -> None:
+    """Each growth once; and nothing any more once it has ended."""
+    service = await world.service()
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    for word in ("One ", "two ", "three "):
+        child.write(word)
+        world.clock.advance(PACE)
+        await world.settle()
+    (text,) = (await world.store.kept(delegation.id)).values()
+    assert text == "One two three "
+    assert PACE.total_seconds() < 1
+    child.finish()
+    await world.ended(delegation)
+    assert await world.store.kept(delegation.id) == {}
+
+
+async def test_what_the_disk_did_not_take_is_kept_later(world: World) -> None:
+    """A full disk does not end the journal."""
+    service = await world.service()
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    child.write("One ")
+    world.store.failure = StoreUnavailable("The disk is full.")
+    world.clock.advance(PACE)
+    await world.settle()
+    world.store.failure = None
+    child.write("two ")
+    world.clock.advance(PACE)
+    await world.settle()
+    (text,) = (await world.store.kept(delegation.id)).values()
+    assert text == "One two "
+
+
+@pytest.mark.parametrize(
+    ("grown", "pieces"),
+    [
+        ([("m1", "a"), ("m1", "ab")], [("m1", 0, "a"), ("m1", 1, "b")]),
+        ([("m1", "a"), ("m1", "a")], [("m1", 0, "a")]),
+        ([("m1", "ab"), ("m2", "c")], [("m1", 0, "ab"), ("m2", 0, "c")]),
+        ([("m1", ""), ("m1", "a")], [("m1", 0, "a")]),
+    ],
+)
+def test_only_what_is_new_is_kept(
+    grown: list[tuple[str, str]], pieces: list[tuple[str, int, str]]
+) -> None:
+    """A long text is not written again each second."""
+    streamed = Streamed("d")
+    found = [streamed.grown_to(*one) for one in grown]
+    assert [one for one in found if one] == [
+        Piece(delegation="d", message=message, start=start, text=text)
+        for message, start, text in pieces
+    ]
