@@ -12,7 +12,7 @@ OPENCODE_READY := tools/opencode/node_modules/.installed
 OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions bench clean
+.PHONY: help setup demo test test-versions bench fuzz faults clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ test-versions: setup $(OTHERS_READY) ## Run the main path on each supported Open
 
 bench: setup ## Measure, on the real OpenCode
 	@$(PYTHON_BIN) -m background_agents.testing.bench
+
+fuzz: setup ## Look a hundred times longer for input that breaks a parser
+	HYPOTHESIS_PROFILE=fuzz $(PYTHON_BIN) -m pytest tests/security --timeout 3600
+
+faults: setup ## Kill it at every commit and every send, and check the promise
+	@$(PYTHON_BIN) -m background_agents.testing.faults
 
 clean: ## Remove everything that setup and the tools made
 	rm -rf .venv tools/opencode/node_modules tools/opencode/versions build dist

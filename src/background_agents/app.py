@@ -8,16 +8,18 @@ from pathlib import Path
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
 from background_agents.adapters.git import project_id
+from background_agents.adapters.npm_plugin import finish_what_it_left
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.session_files import SessionFiles
 from background_agents.adapters.sqlite import SqliteStore
 from background_agents.config import Settings
 from background_agents.domain.ids import SortableIds
 from background_agents.service.clock import SystemClock
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
-from background_agents.service.recovery import owner_name
+from background_agents.service.processes import process_name
 
 DATABASE = "delegations.db"
 
@@ -44,13 +46,13 @@ class App:
         context = Context(
             runtime=runtime,
             channel=OpenCodeChannel(runtime),
-            store=await self._store(folder),
+            store=await self._store(folder, str(directory)),
             artifacts=MarkdownArtifacts(folder),
             clock=SystemClock(),
             ids=SortableIds(random.SystemRandom()),
             project=project,
             directory=str(directory),
-            owner=owner_name(),
+            owner=process_name(),
         )
         delegations = Delegations(context, self._settings)
         await delegations.start()
@@ -64,9 +66,12 @@ class App:
         for store in self._stores.values():
             await store.close()
 
-    async def _store(self, folder: Path) -> SqliteStore:
+    async def _store(self, folder: Path, directory: str) -> SqliteStore:
         async with self._opening:
             key = str(folder)
             if key not in self._stores:
-                self._stores[key] = await SqliteStore.open(folder / DATABASE)
+                artifacts = MarkdownArtifacts(folder)
+                await finish_what_it_left(folder, artifacts, folder.name, directory)
+                files = SessionFiles(folder, directory)
+                self._stores[key] = await SqliteStore.open(folder / DATABASE, files)
             return self._stores[key]

@@ -282,6 +282,18 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The claim of a process to the delegations that it owns."""
+
+    owner: str
+    host: str
+    """The process whose agents it supervises."""
+    boot: str
+    """The run of the machine in which ``renewed_s`` means something."""
+    renewed_s: float
+    """When it was renewed last, as ``Clock.monotonic_s`` says."""
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What a list shows of a delegation."""
 
@@ -361,6 +373,22 @@ class DelegationStore(Protocol):
         """Store that notices were confirmed or dropped, by their ``state``."""
         ...
 
+    async def claim(self, lease: Lease) -> None:
+        """Store the claim of a process that has begun."""
+        ...
+
+    async def renew(self, lease: Lease) -> bool:
+        """Store that a process renews its claim; return False if it has none any more."""
+        ...
+
+    async def leases(self) -> list[Lease]:
+        """Return all claims, those of processes that have ended included."""
+        ...
+
+    async def revoke(self, lease: Lease) -> bool:
+        """Take a claim away; return False if it was renewed since it was read."""
+        ...
+
     async def close(self) -> None:
         """Finish what was begun and let go of the storage."""
         ...
@@ -402,6 +430,14 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present, in UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Return seconds since some moment, the same for all processes of the machine.
+
+        A stepped wall clock does not change it, and the time that the machine sleeps does
+        not count.
+        """
         ...
 
     def call_later(self, delay: timedelta, callback: Callable[[], None]) -> Timer:

@@ -26,10 +26,10 @@ from background_agents.service.asking import MOST_NUDGES, REFUSED
 from background_agents.service.delegations import Delegations
 from background_agents.service.ladder import BELOW_PAUSE
 from background_agents.service.outbox import RETRY_FIRST
-from background_agents.service.recovery import owner_name
+from background_agents.service.processes import process_name
 from background_agents.testing.scripted_session import ScriptedSession
 
-LIVING = owner_name()
+LIVING = process_name()
 
 DONE: dict[str, object] = {"say": "Done."}
 

@@ -19,9 +19,9 @@ from background_agents.domain.errors import (
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, Change, Prompt, RunState
 from background_agents.service.delegations import Delegations
-from background_agents.service.recovery import owner_name
+from background_agents.service.processes import process_name
 
-LIVING = owner_name()
+LIVING = process_name()
 
 OLD, NEW = "The old result.", "The new one."
 

@@ -17,11 +17,11 @@ from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.asking import REFUSED, UNANSWERED
 from background_agents.service.deadlines import Deadline
 from background_agents.service.delegations import Delegations
-from background_agents.service.recovery import owner_name
+from background_agents.service.processes import process_name
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.scripted_session import ScriptedSession
 
-LIVING = owner_name()
+LIVING = process_name()
 
 DONE: dict[str, object] = {"say": "Done."}
 

@@ -13,7 +13,7 @@ from background_agents.domain.events import ParentNotified
 from background_agents.domain.status import Status
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.delegations import Delegations
-from background_agents.service.notices import MESSAGE_CHARS
+from background_agents.service.requests import MESSAGE_CHARS
 
 MESSAGE = "child-notification"
 
@@ -64,18 +64,27 @@ async def test_it_opens_and_closes_no_tag(world: World, service: Delegations) ->
 
 
 async def test_it_is_bounded(world: World, service: Delegations) -> None:
-    """A long message is cut, whatever its letters become; the history has all of it."""
+    """The longest is told whole, whatever its letters become; a longer one is refused, and why."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
-    await service.notify(child.name, "<" * (MESSAGE_CHARS * 5))
+    longest = "<" * MESSAGE_CHARS
+    before = world.now(delegation)
+    with pytest.raises(InvalidRequest) as refused:
+        await service.notify(child.name, longest + "<")
+    assert str(refused.value) == (
+        "The message has 2,001 characters, and 2,000 is the most; say what matters, and put the "
+        "material into a file or your result."
+    )
+    await world.settle()
+    assert (world.now(delegation), world.channel.attempts) == (before, [])
+    await service.notify(child.name, longest)
     ((notice,),) = await world.notified()
     found = re.search("<message>(.*)</message>", notice)
     assert found is not None
-    said = html.unescape(found.group(1))
-    assert (len(said), said[-1]) == (MESSAGE_CHARS, "…")
+    assert html.unescape(found.group(1)) == longest
     *_, last = await world.store.history(delegation.id)
     assert isinstance(last, ParentNotified)
-    assert len(last.text) == MESSAGE_CHARS * 5
+    assert last.text == longest
 
 
 async def test_each_message_is_told_in_its_order(world: World, service: Delegations) -> None:

@@ -20,7 +20,7 @@ from background_agents.service import views
 from background_agents.service.clock import SystemClock
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
-from background_agents.service.recovery import owner_name
+from background_agents.service.processes import process_name
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -28,7 +28,7 @@ from background_agents.testing.scripts import script
 
 DEAD = "0:long ago"
 
-LIVING = owner_name()
+LIVING = process_name()
 
 
 class Disk:

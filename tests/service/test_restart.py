@@ -10,12 +10,12 @@ from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.status import Status
 from background_agents.ports import Change
 from background_agents.service.delegations import Delegations
-from background_agents.service.recovery import is_alive, owner_name
+from background_agents.service.processes import is_alive, process_name
 from background_agents.testing.scripted_session import ScriptedSession
 
 HANG: dict[str, object] = {"hang": True}
 
-LIVING = owner_name()
+LIVING = process_name()
 
 
 async def left_behind(
@@ -158,4 +158,4 @@ def test_names_of_processes_that_do_not_run(name: str) -> None:
 
 
 def test_our_own_process_runs() -> None:
-    assert is_alive(owner_name())
+    assert is_alive(process_name())

@@ -14,11 +14,11 @@ from background_agents.ports import Piece
 from background_agents.service import live
 from background_agents.service.journal import PACE, Streamed
 from background_agents.service.launch import GO_ON, MOST_RELAUNCHES
-from background_agents.service.recovery import owner_name
+from background_agents.service.processes import process_name
 from background_agents.testing.scripted_session import ScriptedSession
 
 HANG: dict[str, object] = {"hang": True}
-LIVING = owner_name()
+LIVING = process_name()
 NO_RESUME = Settings(resume=False)
 
 

@@ -1,7 +1,8 @@
 """Results as markdown files that people can read and grep, complete without the database.
 
 One file per delegation: front matter, a blank line, the result. Names are checked as
-names before they touch a path. Knows nothing of the database or of who reads.
+names before they touch a path, and symbolic links are not followed. Knows nothing of the
+database or of who reads.
 """
 
 from __future__ import annotations
@@ -14,13 +15,23 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from background_agents.adapters.private_files import FILE_MODE, private_folder, sync_folder
+from background_agents.adapters.private_files import (
+    FILE_MODE,
+    private_folder,
+    read_file,
+    refuse_link,
+    sync_folder,
+)
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
 from background_agents.domain.ids import is_readable_id
 
 PROMPT_CHARS = 2000
 """How much of the prompt the front matter repeats; enough to tell what was asked."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""More than the longest result has in UTF-8 (8 million characters are kept of a session); bounds
+what a file that somebody else put there can make us hold."""
 
 Scalar = str | int | float | bool | None
 
@@ -57,14 +68,19 @@ class MarkdownArtifacts:
 
     async def read(self, delegation: Delegation) -> str:
         path = self.path(delegation)
+
+        def content() -> bytes:
+            for folder in (self._root.parent, self._root, path.parent):
+                refuse_link(folder)
+            return read_file(path, MAX_BYTES)
+
         try:
-            content = await asyncio.to_thread(path.read_bytes)
+            return (await asyncio.to_thread(content)).decode(errors="replace")
         except OSError as error:
             raise StoreUnavailable(
                 f"The artifact {path} of {delegation.id} cannot be read ({_reason(error)}); "
                 "it may have been moved or deleted."
             ) from error
-        return content.decode(errors="replace")
 
     def path(self, delegation: Delegation) -> Path:
         if not is_readable_id(delegation.id):
@@ -133,13 +149,13 @@ def _scalar(value: Scalar) -> str:
 
 
 def _value(key: str, raw: str) -> Scalar:
+    # Seen before it is parsed: what is nested deep enough would end in a RecursionError.
+    if raw.lstrip()[:1] in ("[", "{"):
+        raise ValueError(f"Front matter has more than one value after {quote(key)}.")
     try:
-        value = json.loads(raw)
+        scalar: Scalar = json.loads(raw)
     except ValueError as error:
         raise ValueError(f"Front matter has no JSON after {quote(key)}.") from error
-    if isinstance(value, dict | list):
-        raise ValueError(f"Front matter has more than one value after {quote(key)}.")
-    scalar: Scalar = value
     return scalar
 
 

@@ -16,6 +16,9 @@ from background_agents.domain.text import one_line
 ASKED_CHARS = 300
 """What is asked, on one line, in a notice or a status."""
 
+TAKEN_CHARS = 5 * ASKED_CHARS
+"""Of what an agent wrote, before it is made fit: it may be megabytes, and is looked at often."""
+
 OPTIONS_SHOWN = 12
 """More are no choice but a list; an answer may name any of them all the same."""
 
@@ -51,9 +54,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """What is asked, on one line."""
         if not self.questions:
-            return one_line(f"{self.permission}: {', '.join(self.patterns)}", ASKED_CHARS)
+            patterns = ", ".join(one[:TAKEN_CHARS] for one in self.patterns[:OPTIONS_SHOWN])
+            return one_line(f"{self.permission[:TAKEN_CHARS]}: {patterns}", ASKED_CHARS)
         share = max(ASKED_CHARS // len(self.questions), 1)
-        return one_line(" / ".join(_shown(one, share) for one in self.questions), ASKED_CHARS)
+        shown = (_shown(one, share) for one in self.questions[:ASKED_CHARS])
+        return one_line(" / ".join(shown), ASKED_CHARS)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,5 +135,6 @@ def _chosen(question: Question, text: str) -> str:
 
 
 def _shown(question: Question, limit: int) -> str:
-    options = ", ".join(question.options[:OPTIONS_SHOWN])
-    return one_line(f"{question.text} ({options})" if options else question.text, limit)
+    options = ", ".join(one[:TAKEN_CHARS] for one in question.options[:OPTIONS_SHOWN])
+    text = question.text[:TAKEN_CHARS]
+    return one_line(f"{text} ({options})" if options else text, limit)

@@ -27,6 +27,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+NAMES_SHOWN = 50
+"""Of agents to choose from; nobody has so many, but a list must end somewhere."""
+
 
 class DelegationError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -50,7 +53,7 @@ class UnknownAgent(InvalidRequest):
     """The runtime has no agent of that name that can be delegated to."""
 
     def __init__(self, given: str, agents: Sequence[str]) -> None:
-        known = ", ".join(agents) or "none"
+        known = listed(agents) or "none"
         super().__init__(f"No agent is called {quote(given)}; choose one of: {known}.")
         self.agents = tuple(agents)
 
@@ -59,7 +62,7 @@ class NotReadOnly(InvalidRequest):
     """An agent that may change things, where only read-only ones may be delegated to."""
 
     def __init__(self, given: str, agents: Sequence[str]) -> None:
-        instead = f"choose one of: {', '.join(agents)}; or " if agents else ""
+        instead = f"choose one of: {listed(agents)}; or " if agents else ""
         super().__init__(
             f"{quote(given)} may edit files or run commands, and only read-only agents may be "
             f"delegated to here (BACKGROUND_AGENTS_STRICT_READONLY): {instead}give this work to "
@@ -149,6 +152,13 @@ class RuntimeUnreachable(DelegationError):
 
 class StoreUnavailable(DelegationError):
     """The database or the artifact folder cannot be read or written."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as they may stand in a message: short ones, and not all of very many."""
+    shown = [name if len(name) <= 60 else name[:59] + "…" for name in names[:NAMES_SHOWN]]
+    more = [f"and {len(names) - NAMES_SHOWN} more"] if len(names) > NAMES_SHOWN else []
+    return ", ".join([*shown, *more])
 
 
 def quote(value: str, limit: int = 60) -> str:

@@ -28,7 +28,12 @@ def is_readable_id(value: str) -> bool:
 
 def is_later(one: str, other: str) -> bool:
     """Return whether a sortable id was made after another one, whatever they are of."""
-    return one.partition("_")[2] > other.partition("_")[2]
+    return moment(one) > moment(other)
+
+
+def moment(one: str) -> str:
+    """Return the part of a sortable id that says when it was made."""
+    return one.partition("_")[2]
 
 
 def readable_ids(words: Callable[[], list[str]]) -> Iterator[str]:

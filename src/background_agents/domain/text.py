@@ -21,9 +21,11 @@ _MARKUP = re.compile(
 """Markdown that means nothing in a title; ``snake_case`` and ``2*3`` are none."""
 
 _UNSAFE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+"
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff0-\uffff\ud800-\udfff\U000e0000-\U000e0fff]+"
 )
-"""Control characters, invisible ones, and those that turn the direction of writing."""
+"""Control characters, those that turn the direction of writing, and invisible ones; among these
+are the tags of U+E0000, in which a model reads words that no human sees."""
 
 
 def one_line(text: str, limit: int) -> str:

@@ -125,7 +125,8 @@ class Connection:
     def _receive(self, received: bytes) -> None:
         try:
             message = _decode(received)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
+            # Not JSON, not UTF-8, or nested a thousand levels deep, as a model's arguments can be.
             log.warning("a frame could not be read: %s", error)
             self._send(Failure(None, ErrorBody(PARSE_ERROR, str(error))))
             return

@@ -23,7 +23,9 @@ from background_agents.domain.errors import (
     RuntimeRefused,
     RuntimeUnreachable,
 )
+from background_agents.domain.ids import is_later, moment
 from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.domain.transcript import Message
 from background_agents.ports import NotAsked, Prompt, Timer
 from background_agents.service import notices, views
 from background_agents.service.context import Context, Record
@@ -55,6 +57,8 @@ class Refusal:
     text: str
     is_ours: bool
     """The supervisor, a rule or the default refused it, and the run is to go on."""
+    after: str = ""
+    """The agent's newest message then; one that is newer has gone on from the refusal."""
 
 
 class Asking:
@@ -83,6 +87,12 @@ class Asking:
         self._due = due
         self._timers: dict[str, Timer] = {}
         self._nudges = 0
+        self._newest = ""
+        """The agent's newest message."""
+        self._asked_as: dict[str, str] = {}
+        """For each request an id from the moment in which it was asked."""
+        self._taken = ""
+        """An id from when somebody else than the supervisor answered one last."""
 
     def resume(self, delegation: Delegation) -> None:
         """Go on waiting for what was open when another process ended."""
@@ -104,7 +114,7 @@ class Asking:
         if reply is not None and await self._answered_by_rule(ask, reply):
             return
         now = self._context.clock.now()
-        part = self._context.mint("prt")
+        part = self._asked_as[ask.id] = self._context.mint("prt")
         notice = notices.new(delegation, NoticeKind.REQUEST, part, now, ask=ask)
         await self._record(ev.InputRequested(at=now, ask=ask), notices=(notice,))
         self._deadline.pause()
@@ -118,6 +128,7 @@ class Asking:
             return
         ask = delegation.requests[0].ask
         try:
+            self._check_seen(delegation, ask, asked.since)
             reply = reply_to(ask, asked.text)
             await self._context.runtime.answer(ask, _as_sent(ask, reply))
         except NotAsked:
@@ -161,7 +172,8 @@ class Asking:
                 await self._settle(request.ask, Reply(), USER)
         known = {request.id for request in delegation.requests}
         for ask in now_open.values():
-            if ask.id not in known and await self._is_below(session, ask.session):
+            # Of those known, too: what is told of them later finds us by their parents.
+            if await self._is_below(session, ask.session) and ask.id not in known:
                 await self.asked(delegation, ask)
 
     async def _is_below(self, session: str, asking: str) -> bool:
@@ -171,10 +183,10 @@ class Asking:
             log.info("nobody knows whose session %s is: %s", asking, error)
             return False
 
-    async def forget(self, delegation: Delegation, session: str) -> None:
-        """Note that a session which rests waits for nothing."""
+    async def forget(self, delegation: Delegation, session: str | None = None) -> None:
+        """Note that a session which rests waits for nothing; without one, that none does."""
         for request in delegation.requests:
-            if request.ask.session == session:
+            if session in (None, request.ask.session):
                 await self.dismiss([request])
                 await self._settle(request.ask, Reply(), USER)
 
@@ -195,6 +207,16 @@ class Asking:
         )
         await self._context.runtime.prompt(delegation.session or "", prompt)
 
+    async def dismiss_unheard(self, session: str) -> None:
+        """Take back what was asked in or below a session while it was stopped."""
+        now = self._context.clock.now()
+        try:
+            for ask in await self._context.runtime.requests():
+                if await self._is_below(session, ask.session):
+                    await self.dismiss([OpenRequest(ask, now)])
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            log.info("what is asked below %s was not taken back: %s", session, error)
+
     async def dismiss(self, requests: Sequence[OpenRequest]) -> None:
         """Take back what a run that has ended had asked for.
 
@@ -205,6 +227,23 @@ class Asking:
                 await self._context.runtime.answer(request.ask, Reply(word=REJECT))
             except (NotAsked, RuntimeRefused, RuntimeUnreachable) as error:
                 log.info("%s was not taken back: %s", request.id, error)
+
+    def heard(self, message: Message) -> None:
+        """Note what the agent writes: a refusal that it has gone on from ends nothing more."""
+        if message.role != "assistant" or message.id <= self._newest:
+            return
+        self._newest = message.id
+        if self.refusal is not None and self.refusal.after:
+            self.refusal = None
+
+    def _check_seen(self, delegation: Delegation, ask: Ask, since: str) -> None:
+        """Refuse an answer that was begun when something else was asked, or nothing."""
+        changed = max(self._asked_as.get(ask.id, ""), self._taken, key=moment)
+        if since and changed and is_later(changed, since):
+            raise InvalidRequest(
+                "Nothing was answered: what was asked has changed meanwhile. "
+                f"{delegation.id} {views.request(delegation, ask)}"
+            )
 
     async def _answered_by_rule(self, ask: Ask, reply: Reply) -> bool:
         """Return whether the rules' answer left nothing to ask."""
@@ -227,10 +266,13 @@ class Asking:
         with_ours = self.refusal is not None and self.refusal.is_ours
         ours = by != USER and self._nudges < MOST_NUDGES
         if ours or not with_ours:
-            self.refusal = Refusal(ask.text, ours)
+            self.refusal = Refusal(ask.text, ours, self._newest)
 
     async def _settle(self, ask: Ask, reply: Reply, by: str) -> Delegation:
         self._disarm(ask.id)
+        self._asked_as.pop(ask.id, None)
+        if by != views.SUPERVISOR:
+            self._taken = self._context.mint("prt")
         if reply.is_rejection:
             self._note_refusal(ask, by)
         now = self._context.clock.now()

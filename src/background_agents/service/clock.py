@@ -6,6 +6,7 @@ Delays follow the loop's monotonic clock, so that a stepped wall clock moves no 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
 
     def call_later(self, delay: timedelta, callback: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(delay.total_seconds(), callback)

@@ -18,6 +18,8 @@ class Deadline:
         self._timer: Timer | None = None
         self._ends_at: datetime | None = None
         self._paused = False
+        self.is_over = False
+        """The window has ended, and was neither opened anew nor made to stand still since."""
         self._left: timedelta | None = None
         """What is left of an open window while it stands still."""
 
@@ -56,11 +58,16 @@ class Deadline:
     def _run(self) -> None:
         if self._left is None:
             return
-        self._timer = self._clock.call_later(self._left, self._passed)
+        self._timer = self._clock.call_later(self._left, self._end)
         self._ends_at = self._clock.now() + self._left
         self._left = None
 
+    def _end(self) -> None:
+        self.is_over = True
+        self._passed()
+
     def _stop(self) -> None:
+        self.is_over = False
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._ends_at = None

@@ -19,6 +19,7 @@ from background_agents.domain.errors import (
     NoSupervisor,
     NotContinuable,
     NotReadOnly,
+    RunElsewhere,
     UnknownAgent,
     UnknownDelegation,
 )
@@ -90,7 +91,7 @@ class Delegations:
                 prompt=request.prompt,
                 agent=request.agent,
                 title=title_of(request.prompt),
-                owner=self._context.owner,
+                owner=self._runs.lease.owner,
                 model=model,
                 timeout=timeout,
                 continued_from=before,
@@ -136,6 +137,8 @@ class Delegations:
         run = self._runs.of(delegation)
         run.hear(StopAsked(views.SUPERVISOR, "Stopped by the supervisor."))
         await run.committed.wait()
+        if not run.delegation.is_terminal:
+            raise RunElsewhere(delegation.id)
         return run.delegation
 
     async def steer(self, supervisor: str, given: str, message: str) -> Delegation:
@@ -151,15 +154,18 @@ class Delegations:
         delegation = await self._find(supervisor, given)
         return await self._ask(delegation, SteerAsked(message))
 
-    async def answer(self, supervisor: str, given: str, reply: str) -> Answered:
+    async def answer(
+        self, supervisor: str, given: str, reply: str, *, since: str | None = None
+    ) -> Answered:
         """Answer the oldest request that a delegation waits for; return what that was.
 
         Raises:
             InvalidRequest: as ``stop``; or nothing is asked, or the reply is no answer to it.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
+        requests.check_reply(reply)
         delegation = await self._find(supervisor, given)
-        asked = AnswerAsked(reply)
+        asked = AnswerAsked(reply, since or "")
         after = await self._ask(delegation, asked)
         return Answered(after, asked.answered)
 
@@ -195,6 +201,7 @@ class Delegations:
                 or run by another process.
         """
         limit, chosen = requests.check_wait(timeout_seconds, mode)
+        requests.check_ids(ids)
         begun = since or self._context.mint("msg")
         root = await self._sessions.root_of(supervisor)
         watched = await self._watched(supervisor, root, ids, begun)
@@ -282,7 +289,7 @@ class Delegations:
         if not before.is_terminal:
             steer = f'delegation_steer("{before.id}", message) reaches it now'
             raise NotContinuable(before.id, f"it is {before.status}; {steer}")
-        if before.session is None:
+        if not before.session:
             raise NotContinuable(before.id, "it has ended before it began; delegate anew")
         for other in await self._context.store.unfinished():
             if before.session == await self._session_of(other):

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -20,6 +21,8 @@ from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
 from background_agents.ports import Change
 from background_agents.service import notices, views
 from background_agents.service.context import Context
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +57,14 @@ async def store_ending(
     return after, notice
 
 
-async def insist(context: Context, about: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Do ``work`` until the storage takes it."""
+async def insist(context: Context, about: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Do ``work`` until the storage takes it, and return what came of it."""
     pause = INSIST_FIRST
     while True:
         try:
-            await work()
+            return await work()
         except StoreUnavailable as error:
-            log.error("%s is not stored yet: %s", about, error)
-        else:
-            return
+            log.error("the storage fails %s for now: %s", about, error)
         await context.clock.sleep(pause)
         pause = min(pause * 2, INSIST_MOST)
 

@@ -20,6 +20,11 @@ PACE = timedelta(seconds=0.8)
 """Between two commits; with the commit itself, less than the second that may be lost."""
 
 
+KEPT_CHARS = 2_000_000
+"""Of one message. Of a text that grows without end a runtime gives up the middle, but not so
+early: what is kept here never moves."""
+
+
 class Streamed:
     """What one delegation has streamed and how much of it is kept."""
 
@@ -30,6 +35,7 @@ class Streamed:
 
     def grown_to(self, message: str, text: str) -> Piece | None:
         """Return what is to be kept of a message that now has this text."""
+        text = text[:KEPT_CHARS]
         if message != self._message:
             self._message, self._kept_chars = message, 0
         start, self._kept_chars = self._kept_chars, len(text)

@@ -93,5 +93,8 @@ class StopLadder:
                     if not transcript.answers or transcript.verdict is not Verdict.GOING_ON:
                         return True
             return False
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            log.warning("nobody can say whether %s is quiet: %s", session, error)
+            return False
         finally:
             timer.cancel()

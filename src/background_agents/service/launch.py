@@ -11,6 +11,7 @@ from background_agents.domain.transcript import Transcript
 from background_agents.ports import Prompt, SessionOrder
 from background_agents.service import views
 from background_agents.service.context import Context
+from background_agents.service.ending import insist
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ ALLOWED_TOOLS = ("notify_parent",)
 async def session_for(context: Context, delegation: Delegation) -> str:
     """Return a new child session, or the one that the delegation goes on in."""
     if delegation.continued_from is not None:
-        before = await context.store.get(delegation.continued_from)
+        earlier = delegation.continued_from
+        before = await insist(context, delegation.id, lambda: context.store.get(earlier))
         if before is not None and before.session is not None:
             return before.session
     order = SessionOrder(
@@ -62,11 +64,15 @@ async def hand_over(context: Context, delegation: Delegation) -> None:
     """Give a launched delegation's prompt to its session; doing so again changes nothing."""
     if delegation.session is None or delegation.prompt_message is None:
         raise AssertionError(f"{delegation.id} was not launched")
+    model = delegation.model
+    if delegation.continued_from is not None:
+        # The session's last model would come first, which was another delegation's alone.
+        model = await model_of(context, delegation)
     prompt = Prompt(
         message=delegation.prompt_message,
         text=delegation.prompt,
         agent=delegation.agent,
-        model=delegation.model,
+        model=model,
     )
     await context.runtime.prompt(delegation.session, prompt)
 

@@ -14,7 +14,7 @@ from background_agents.domain.status import TERMINAL
 from background_agents.domain.text import TITLE_CHARS, one_line, span
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports import Line, Retrying
-from background_agents.service.views import elapsed, line, request
+from background_agents.service.views import elapsed, line, request, within
 
 PEEK_CHARS = 4_000
 """About 1,000 tokens of a transcript's newest part."""
@@ -24,6 +24,9 @@ STATUS_CHARS = 8_000
 
 PEEK_CALLS = 10
 """Tool calls shown of one message; the newest."""
+
+REQUESTS_SHOWN = 4
+"""Open requests of one delegation; they are answered in this order."""
 
 UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
@@ -57,27 +60,12 @@ def status(report: StatusReport) -> str:
     if report.live:
         # What waits for an answer comes first: it is what the supervisor can do something for.
         urgent_first = sorted(report.live, key=lambda one: not one.delegation.requests)
-        return _within(STATUS_CHARS, [_live_line(one) for one in urgent_first])
+        return "\n".join(within(STATUS_CHARS, [_live_line(one) for one in urgent_first]))
     unread = [one for one in report.newest if one.status in TERMINAL and one.read_at is None]
     if not unread:
         return "Nothing is running, and nothing is unread."
     shown = [line(one, report.now) for one in unread[:UNREAD_LINES]]
     return "\n".join(["Nothing is running. Unread:", "", *shown])
-
-
-def _within(limit: int, lines: Sequence[str]) -> str:
-    """Join as many lines as fit, and say how many more there are."""
-    shown: list[str] = []
-    room = limit - 60
-    for one in lines:
-        room -= len(one) + 1
-        if room < 0 and shown:
-            break
-        shown.append(one)
-    left = len(lines) - len(shown)
-    return "\n".join(
-        [*shown, *([f"… and {left} more; delegation_list() names them."] if left else [])]
-    )
 
 
 def _live_line(live: Live) -> str:
@@ -105,7 +93,9 @@ def _live_line(live: Live) -> str:
     model = f" on {one_line(delegation.model, TITLE_CHARS)}" if delegation.model else ""
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
     told = f"{head} ({agent}{model}): {', '.join(facts)}. {_activity(live.transcript)}".rstrip()
-    return "\n".join([told, *(f"  {request(delegation, one.ask)}" for one in delegation.requests)])
+    asks = [f"  {request(delegation, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
+    more = len(delegation.requests) - len(asks)
+    return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
 
 
 def _retry(retry: Retrying, now: datetime) -> str:

@@ -14,10 +14,8 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
+from background_agents.service.requests import MESSAGE_CHARS
 from background_agents.service.views import elapsed
-
-MESSAGE_CHARS = 2_000
-"""What a child can say at once: some 500 tokens of the supervisor's context."""
 
 TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
@@ -129,7 +127,8 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
         case NoticeKind.MESSAGE:
             title, variant = "Message from a delegation", "info"
             told = one_line(notice.words, SUMMARY_CHARS)
-    return title, f"{agent} · {notice.delegation} ({notice.elapsed}): {told}", variant
+    who = one_line(agent, TITLE_CHARS)
+    return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
 
 
 def _summary(delegation: Delegation) -> str:

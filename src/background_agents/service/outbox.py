@@ -26,6 +26,7 @@ from background_agents.domain.notice import Notice, NoticeKind, NoticeState
 from background_agents.ports import OutgoingMessage, SupervisorGone
 from background_agents.service import notices as texts
 from background_agents.service.context import Context
+from background_agents.service.leases import Leaseholder
 from background_agents.service.recovery import is_orphan
 from background_agents.service.tasks import Tasks
 
@@ -35,6 +36,9 @@ COMPANIONS_LIMIT_S = 0.3
 """How long a notice waits for delegations that have said their last word. OpenCode takes
 one snapshot of a project at a time, so of two that end together the second goes idle 60 to
 200 ms after the first."""
+
+MOST_PER_MESSAGE = 25
+"""Notices that travel as one message: some 6,000 tokens at most; the rest follows in the next."""
 
 RETRY_FIRST, RETRY_MOST = timedelta(seconds=0.25), timedelta(seconds=30)
 """Pauses between attempts to reach a supervisor; its next message cuts a pause short."""
@@ -51,12 +55,14 @@ class Outbox:
         self,
         context: Context,
         tasks: Tasks,
+        lease: Leaseholder,
         *,
         companions: Callable[[str], Sequence[asyncio.Event]],
         delivered: Callable[[Notice], None],
     ) -> None:
         self._context = context
         self._tasks = tasks
+        self._lease = lease
         self._companions = companions
         self._delivered = delivered
         self._gates: dict[str, asyncio.Event] = {}
@@ -81,8 +87,8 @@ class Outbox:
             delegation = await self._context.store.get(notice.delegation)
             if delegation is None:
                 continue
-            ours = delegation.owner == self._context.owner
-            if ours or await is_orphan(delegation, self._context):
+            ours = delegation.owner == self._lease.owner
+            if ours or await is_orphan(delegation, self._context, self._lease):
                 self.kick(notice.supervisor)
 
     async def _drain(self, supervisor: str) -> None:
@@ -164,8 +170,7 @@ class Outbox:
                 text=texts.text(notice, remaining),
                 state=NoticeState.ASSIGNED,
             )
-            for notice in due
-            if notice.message is None
+            for notice in [one for one in due if one.message is None][:MOST_PER_MESSAGE]
         ]
         stored = await self._context.store.assign(batch)
         # Another process may have been first with some of them: those go by themselves.

@@ -39,6 +39,13 @@ def _action(rules: Sequence[AnswerRule], agent: str, permission: str, subject: s
 
 @lru_cache(maxsize=1024)
 def _matcher(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern in which only ``*`` and ``?`` are special."""
-    wild = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(wild, re.DOTALL)
+    """Compile a pattern in which only ``*`` and ``?`` are special.
+
+    Each ``*`` but the last takes the nearest match for good: that finds every match there is, and
+    no command that an agent thinks up takes more than time in proportion.
+    """
+    first, *rest = [re.escape(one).replace(r"\?", ".") for one in re.split(r"\*+", pattern)]
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    between = "".join(f"(?>.*?{one})" for one in rest[:-1])
+    return re.compile(f"{first}{between}.*{rest[-1]}", re.DOTALL)

@@ -19,6 +19,18 @@ from background_agents.ports import Agent
 MAX_PROMPT_CHARS = 1_000_000
 """Beyond every model's context; bounds what one call can make us store."""
 
+MESSAGE_CHARS = 2_000
+"""What a child can say at once: some 500 tokens of the supervisor's context."""
+
+MAX_REPLY_CHARS = 20_000
+"""An answer to a question is words; material belongs into a file."""
+
+MOST_IDS = 1_000
+"""That one call can name; nobody has so many running."""
+
+MAX_OFFSET = 10**9
+"""Beyond the end of every artifact, and still a number that can be shown."""
+
 PROMPT, INSTRUCTION, MESSAGE = "prompt", "instruction", "message"
 
 MAX_WAIT_S = 600.0
@@ -47,6 +59,11 @@ def check_text(what: str, text: str) -> None:
     """Refuse a prompt or a message that says nothing, or too much."""
     if not text.strip():
         raise InvalidRequest(f"The {what} is empty; {_MEANT[what]}.")
+    if what == MESSAGE and len(text) > MESSAGE_CHARS:
+        raise InvalidRequest(
+            f"The message has {len(text):,} characters, and {MESSAGE_CHARS:,} is the most; say "
+            "what matters, and put the material into a file or your result."
+        )
     if len(text) > MAX_PROMPT_CHARS:
         raise InvalidRequest(
             f"The {what} has {len(text):,} characters, and {MAX_PROMPT_CHARS:,} is the most; "
@@ -99,6 +116,24 @@ def check_wait(seconds: float | None, mode: str | None) -> tuple[timedelta, str]
     return timedelta(seconds=limit), chosen
 
 
+def check_reply(reply: str) -> None:
+    """Refuse an answer that is too long; whether it answers anything is seen later."""
+    if len(reply) > MAX_REPLY_CHARS:
+        raise InvalidRequest(
+            f"The reply has {len(reply):,} characters, and {MAX_REPLY_CHARS:,} is the most; put "
+            "the material into a file and name its path."
+        )
+
+
+def check_ids(ids: Sequence[str] | None) -> None:
+    """Refuse more ids than anybody can mean."""
+    if ids is not None and len(ids) > MOST_IDS:
+        raise InvalidRequest(
+            f"{len(ids):,} ids are given, and {MOST_IDS:,} is the most; without ids all that run "
+            "are waited for."
+        )
+
+
 def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> None:
     """Refuse an agent that does not exist or that only the runtime itself uses.
 
@@ -127,5 +162,6 @@ def check_id(given: str) -> str:
 def check_offset(offset: int | None) -> int:
     """Return where to read from, in characters."""
     if offset is not None and offset < 0:
-        raise InvalidRequest(f"offset is {offset}; give 0 or a position further on.")
-    return offset or 0
+        shown = max(offset, -MAX_OFFSET)
+        raise InvalidRequest(f"offset is {shown}; give 0 or a position further on.")
+    return min(offset or 0, MAX_OFFSET)

@@ -16,7 +16,7 @@ from functools import reduce
 from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable, StaleVersion
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import span
@@ -51,6 +51,7 @@ from background_agents.service.launch import (
     tell_to_go_on,
     why_not_again,
 )
+from background_agents.service.leases import Leaseholder, LeaseLost
 from background_agents.service.live import Live
 from background_agents.service.signals import (
     AnswerAsked,
@@ -69,6 +70,9 @@ from background_agents.service.steering import Steering
 
 log = logging.getLogger(__name__)
 
+LOOK_PAUSE = timedelta(seconds=5)
+"""Until a runtime is asked again that gave no answer within its thirty seconds."""
+
 FROM_BELOW = InputAsked | InputSettled | Idle | SessionDeleted
 """What matters of the sessions below: what they wait for, and that they do so no longer."""
 
@@ -81,6 +85,7 @@ class Run:
         context: Context,
         settings: Settings,
         slots: Slots,
+        lease: Leaseholder,
         delegation: Delegation,
         *,
         launched: Callable[[str, Run], None],
@@ -98,6 +103,7 @@ class Run:
         """The agent has said its last word; the ending is a matter of milliseconds."""
         self._context = context
         self._slots = slots
+        self._lease = lease
         self._launched = launched
         self._ended = ended
         self._told = told
@@ -164,9 +170,22 @@ class Run:
         return self._streamed.grown_to(message.id, message.text) if message else None
 
     async def work(self) -> None:
-        """Bring the delegation to its end, and store that."""
+        """Bring the delegation to its end and store that, unless another process does."""
+        try:
+            await self._work()
+        except (LeaseLost, StaleVersion) as error:
+            log.warning("%s is left alone: %s", self.delegation.id, error)
+            self.committed.set()
+
+    async def _work(self) -> None:
         try:
             outcome = await self._conduct()
+        except (LeaseLost, StaleVersion):
+            raise
+        except Exception as error:
+            # Also while a failure was dealt with: without an ending it would be active for ever.
+            log.exception("%s: ending it failed", self.delegation.id)
+            outcome = Outcome(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
         finally:
             self._close()
             self._asking.close()
@@ -182,6 +201,8 @@ class Run:
             await finishing
             raise
         await self._asking.dismiss(left_open)
+        if outcome.status is not Status.COMPLETED and self.session:
+            await self._asking.dismiss_unheard(self.session)
 
     # --- from the slot to the outcome --------------------------------------
 
@@ -196,9 +217,14 @@ class Run:
                 # Taken over: its session already runs, whatever the limit says.
                 self._slots.take(self.delegation.id, await model_of(self._context, self.delegation))
                 self._launched(self.session, self)
-                self._kept = await self._context.store.kept(self.delegation.id)
+                name = self.delegation.id
+                self._kept = await insist(
+                    self._context, name, lambda: self._context.store.kept(name)
+                )
                 self.hear(StreamRestored(""))
             return await self._follow()
+        except (LeaseLost, StaleVersion):
+            raise
         except RuntimeRefused as error:
             return await self._cut_short(Status.FAILED, str(error))
         except RuntimeUnreachable as error:
@@ -209,13 +235,15 @@ class Run:
         except Exception as error:
             # A fault of ours must not leave a delegation running for ever.
             log.exception("%s: conducting it failed", self.delegation.id)
+            if self.session:
+                await self._ladder.abort(self.session)
             return Outcome(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
 
     async def _wait_for_slot(self) -> Outcome | None:
         model = await model_of(self._context, self.delegation)
         self._slots.ask(self.delegation.id, lambda: self.hear(SlotGranted()), model)
         while True:
-            match await self._inbox.get():
+            match await self._next():
                 case SlotGranted():
                     return None
                 case Asked() as asked:
@@ -225,6 +253,16 @@ class Run:
                     return Outcome(Status.STOPPED, error=stop.reason)
                 case _:
                     continue
+
+    async def _next(self) -> Signal:
+        """Return the next signal, if the delegation is still ours to act on it."""
+        signal = await self._inbox.get()
+        await self._make_sure_it_is_ours()
+        return signal
+
+    async def _make_sure_it_is_ours(self) -> None:
+        owner = self.delegation.owner
+        await insist(self._context, self.delegation.id, lambda: self._lease.make_sure(owner))
 
     async def _launch(self) -> None:
         """Give the prompt to a new child session, or to the one that it goes on in."""
@@ -240,7 +278,7 @@ class Run:
         self._deadline.open(used=self.delegation.window_used(self._context.clock.now()))
         self._asking.resume(self.delegation)
         while True:
-            outcome = await self._consider(await self._inbox.get())
+            outcome = await self._consider(await self._next())
             if outcome is None:
                 continue
             if outcome.status is Status.COMPLETED and await self._reopened():
@@ -277,17 +315,18 @@ class Run:
             case NotifyAsked():
                 await self._notify(signal)
             case StreamRestored():
-                return await self._look_again()
+                return await self._look_again_until_told()
             case SessionDeleted():
                 # OpenCode lets a deleted session run on until it is told to stop.
                 await self._ladder.abort(self.session)
                 return await self._cut_short(Status.STOPPED, "Its session was deleted.")
-            case DeadlinePassed():
+            case DeadlinePassed() if self._deadline.is_over:
                 limit = span(self.delegation.timeout or timedelta(0))
                 return await self._end_early(Status.TIMED_OUT, f"Not finished within {limit}.")
             case SteerAsked():
                 await self._steering.send(self.delegation, signal)
             case MessageChanged():
+                self._asking.heard(signal.message)
                 await self._steering.confirm(self.delegation, [signal.message])
             case StopAsked():
                 await self._note_stop(signal)
@@ -321,10 +360,20 @@ class Run:
             if isinstance(found, Outcome):
                 return found
             if found is Undecided.REFUSED:
+                self._rests = False
                 await self._asking.go_on(self.delegation)
             if found is not Undecided.LOOK_AGAIN:
                 break
         return None
+
+    async def _look_again_until_told(self) -> Outcome | None:
+        """Look again; a runtime that does not answer once ends no run."""
+        try:
+            return await self._look_again()
+        except RuntimeUnreachable as error:
+            log.warning("%s could not be looked at: %s", self.delegation.id, error)
+            self._context.clock.call_later(LOOK_PAUSE, lambda: self.hear(StreamRestored("")))
+            return None
 
     async def _look_again(self) -> Outcome | None:
         """Ask the runtime, since events may have been lost."""
@@ -332,6 +381,8 @@ class Run:
         if not state.exists:
             return await self._cut_short(Status.STOPPED, "Its session was deleted.")
         transcript = await self._transcript(refresh=True)
+        for message in transcript.answers[-1:]:
+            self._asking.heard(message)
         await self._asking.reconcile(self.delegation, self.session)
         if state.busy:
             self._seen_busy = True
@@ -388,8 +439,14 @@ class Run:
     async def _end_early(self, status: Status, error: str) -> Outcome:
         """Stop the session; a run that had finished by then is completed all the same."""
         await self._ladder.quieten(self.session)
-        transcript = await self._transcript()
+        try:
+            transcript = await self._transcript()
+        except (RuntimeRefused, RuntimeUnreachable):
+            return await self._cut_short(status, error)
         if transcript.verdict is Verdict.FINISHED:
+            # What is still asked, below it or settled unheard while it was stopped.
+            await self._asking.forget(self.delegation)
+            await self._asking.dismiss_unheard(self.session)
             return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
         return await self._cut_short(status, error)
 
@@ -414,6 +471,7 @@ class Run:
         return whole.since(begun)
 
     async def _finish(self, outcome: Outcome) -> None:
+        await self._make_sure_it_is_ours()
         self.delegation, notice = await store_ending(self._context, self.delegation, outcome)
         self.committed.set()
         self._ended(self, notice, outcome.text)

@@ -31,6 +31,7 @@ from background_agents.ports import (
 from background_agents.service.afterwards import tell, tell_and_describe
 from background_agents.service.context import Context
 from background_agents.service.journal import Journal
+from background_agents.service.leases import Leaseholder
 from background_agents.service.news import News
 from background_agents.service.outbox import Outbox
 from background_agents.service.recovery import adopt_orphans
@@ -64,15 +65,23 @@ class Runs:
         )
         self._runs: dict[str, Run] = {}
         self._by_session: dict[str, Run] = {}
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self.lease = Leaseholder(context, self._abandon)
         self._outbox = Outbox(
-            context, self._tasks, companions=self._about_to_end, delivered=self._delivered
+            context,
+            self._tasks,
+            self.lease,
+            companions=self._about_to_end,
+            delivered=self._delivered,
         )
         self._unsubscribe: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Take over orphans, deliver notices that are due, and begin to follow events."""
+        await self.lease.start()
         self._unsubscribe = self._context.runtime.subscribe(self._hear)
         await self._take_over()
+        self._tasks.spawn(self.lease.work(), "heartbeat")
         self._tasks.spawn(self._keep_looking(), "search for orphans")
         self._tasks.spawn(Journal(self._context, self._unsaved).work(), "journal")
 
@@ -88,13 +97,14 @@ class Runs:
             self._context,
             self._settings,
             self._slots,
+            self.lease,
             delegation,
             launched=self._by_session.__setitem__,
             ended=self._after_end,
             told=self._tell,
         )
         self._runs[delegation.id] = run
-        self._tasks.spawn(run.work(), delegation.id)
+        self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
 
     def of(self, delegation: Delegation) -> Run:
         """Return the run of an active delegation. Raises ``RunElsewhere``."""
@@ -128,7 +138,7 @@ class Runs:
 
     async def _take_over(self) -> None:
         """Go on with what processes that died have left behind."""
-        for delegation in await adopt_orphans(self._context):
+        for delegation in await adopt_orphans(self._context, self.lease):
             self.conduct(delegation)
         await self._outbox.recover()
 
@@ -145,15 +155,36 @@ class Runs:
 
     def _after_end(self, run: Run, notice: Notice, result: str) -> None:
         delegation = run.delegation
-        self._runs.pop(delegation.id, None)
+        self._forget(run)
         self.news.add(notice, delegation.root_session)
-        if delegation.session is not None:
-            self._by_session.pop(delegation.session, None)
-            self._context.runtime.release(delegation.session)
         self._outbox.kick(delegation.parent_session)
         self.bell.ring()
         after = tell_and_describe(self._context, delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
+
+    def _forget(self, run: Run) -> None:
+        self._runs.pop(run.delegation.id, None)
+        self._working.pop(run.delegation.id, None)
+        if run.session:
+            self._by_session.pop(run.session, None)
+            self._context.runtime.release(run.session)
+
+    def _abandon(self) -> None:
+        """Let go of all runs: another process conducts them now, with a runtime of its own."""
+        for name, run in tuple(self._runs.items()):
+            self._working[name].cancel()
+            self._forget(run)
+            run.committed.set()
+            if run.session:
+                self._tasks.spawn(self._silence(run.session), f"silence {run.session}")
+        self.bell.ring()
+
+    async def _silence(self, session: str) -> None:
+        """Stop what our own runtime still does in a session that goes on elsewhere."""
+        try:
+            await self._context.runtime.abort(session)
+        except DelegationError as error:
+            log.warning("%s may go on twice: %s", session, error)
 
     def _delivered(self, notice: Notice) -> None:
         self.news.delivered(notice, self._context.mint("prt"))

@@ -76,6 +76,11 @@ class SteerAsked(Asked):
 class AnswerAsked(Asked):
     """The supervisor answers what the run waits for."""
 
+    def __init__(self, text: str, since: str = "") -> None:
+        super().__init__(text)
+        self.since = since
+        """The message of the call; what changed after it the supervisor has not seen."""
+
     answered: Ask | None = None
     """What it was the answer to."""
 

@@ -22,6 +22,11 @@ from background_agents.domain.text import (
 from background_agents.ports import Line
 from background_agents.service.waiting import Waited
 
+WAIT_CHARS = 8_000
+"""About 2,000 tokens: what a wait for many delegations may answer."""
+
+AGENT_CHARS = 40
+
 READ_CHARS = 45_000
 READ_BYTES, READ_LINES = 48_000, 1_900
 """OpenCode cuts a tool's answer at 51,200 bytes of UTF-8 or 2,000 lines, whatever comes
@@ -139,10 +144,18 @@ def waited(found: Waited) -> str:
     if not found.delegations:
         return "Nothing is running; delegation_list() shows what there is."
     lines = [_after_waiting(one, found) for one in found.delegations]
-    if len(found.ended) == len(lines) or found.calls_for_attention:
+    if sum(map(len, lines)) > WAIT_CHARS:
+        # What has ended or asks stays: it is what the supervisor can do something for.
+        urgent_first = sorted(found.delegations, key=_can_wait)
+        lines = within(WAIT_CHARS, [_after_waiting(one, found) for one in urgent_first])
+    if len(found.ended) == len(found.delegations) or found.calls_for_attention:
         return "\n".join(lines)
     limit = f"Waited {span(found.limit)}." if not found.ended else "Some still run."
     return "\n".join([*lines, f"{limit} You are notified when the rest ends: end your turn."])
+
+
+def _can_wait(one: Delegation) -> bool:
+    return not (one.requests or one.is_terminal)
 
 
 def _after_waiting(delegation: Delegation, found: Waited) -> str:
@@ -228,7 +241,19 @@ def line(one: Line, now: datetime) -> str:
     summary = one_line(one.summary, LIST_SUMMARY_CHARS)
     told = f": {summary}" if summary else ""
     title = one_line(one.title, TITLE_CHARS)
-    return f"- {one.id} [{state}] {title} ({one.agent}, {age} ago){told}"
+    agent = one_line(one.agent, AGENT_CHARS)
+    return f"- {one.id} [{state}] {title} ({agent}, {age} ago){told}"
+
+
+def within(limit: int, lines: Sequence[str]) -> list[str]:
+    """Return as many lines as fit, and one that says how many more there are."""
+    room = limit - 60
+    for shown, one in enumerate(lines):
+        room -= len(one) + 1
+        if room < 0 and shown:
+            left = len(lines) - shown
+            return [*lines[:shown], f"… and {left:,} more; delegation_list() names them."]
+    return list(lines)
 
 
 def elapsed(delegation: Delegation, now: datetime) -> str:

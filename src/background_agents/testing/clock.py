@@ -50,6 +50,9 @@ class ManualClock:
     def now(self) -> datetime:
         return self._wall
 
+    def monotonic_s(self) -> float:
+        return self._elapsed.total_seconds()
+
     def call_later(self, delay: timedelta, callback: Callable[[], None]) -> Timer:
         timer = ManualTimer(callback)
         due = self._elapsed + max(delay, timedelta())

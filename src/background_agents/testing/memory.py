@@ -17,7 +17,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StaleVersion, StoreUnavailable
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
-from background_agents.ports import Change, IdTaken, Line, Piece
+from background_agents.ports import Change, IdTaken, Lease, Line, Piece
 
 _SETTLED = (NoticeState.CONFIRMED, NoticeState.DROPPED)
 
@@ -31,6 +31,7 @@ class MemoryStore:
         self._events: dict[str, list[Event]] = {}
         self._notices: dict[str, Notice] = {}
         self._pieces: dict[str, dict[str, str]] = {}
+        self._leases: dict[str, Lease] = {}
 
     async def register(self, event: Registered) -> Delegation:
         self._check()
@@ -108,6 +109,28 @@ class MemoryStore:
     async def settle(self, notices: Sequence[Notice]) -> None:
         for stored, given in self._unsettled(notices):
             self._notices[stored.id] = replace(stored, state=given.state)
+
+    async def claim(self, lease: Lease) -> None:
+        self._check()
+        self._leases[lease.owner] = lease
+
+    async def renew(self, lease: Lease) -> bool:
+        self._check()
+        if lease.owner not in self._leases:
+            return False
+        self._leases[lease.owner] = lease
+        return True
+
+    async def leases(self) -> list[Lease]:
+        self._check()
+        return list(self._leases.values())
+
+    async def revoke(self, lease: Lease) -> bool:
+        self._check()
+        if self._leases.get(lease.owner) != lease:
+            return False
+        del self._leases[lease.owner]
+        return True
 
     async def close(self) -> None:
         """Nothing to let go of."""

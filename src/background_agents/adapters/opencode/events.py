@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ from background_agents.ports import (
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 KNOWN_SESSIONS = 10_000
 """Parents and newest user messages kept in memory; the oldest are asked for again."""
@@ -71,7 +73,7 @@ class EventReader:
             return
         try:
             reader(properties)
-        except msgspec.DecodeError as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             log.warning("an OpenCode event %s could not be read: %s", kind, error)
 
     def learn_parent(self, session: str, parent: str | None) -> None:
@@ -95,7 +97,7 @@ class EventReader:
         if status.type == "busy":
             self._emit(Busy(seen.session_id))
         elif status.type == "retry":
-            at = datetime.fromtimestamp(status.next / 1000, UTC) if status.next else None
+            at = EPOCH + timedelta(milliseconds=status.next) if status.next else None
             self._emit(Retrying(seen.session_id, status.attempt, status.message, at))
 
     def _idle(self, raw: msgspec.Raw) -> None:

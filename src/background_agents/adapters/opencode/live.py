@@ -1,14 +1,19 @@
 """The messages of one session, put together from events as they stream.
 
 What an event brought is kept even when OpenCode never stored it: after a hard kill the
-text of an unfinished message exists only in the deltas that were sent.
+text of an unfinished message exists only in the deltas that were sent. A child that never
+stops writing costs no more than a bounded amount of memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from background_agents.adapters.opencode.wire import (
+    Error,
+    ErrorData,
     MessageInfo,
     Part,
     StoredMessage,
@@ -20,33 +25,123 @@ from background_agents.domain.transcript import Message, ToolCall, Transcript
 STILL_CALLING = frozenset({"tool-calls", "unknown"})
 """Finish reasons after which OpenCode's loop goes on by itself (seen on 1.15 to 1.18)."""
 
+SAID = "text"
+"""The type of parts that are the model's, or a user's, words."""
+
+SESSION_CHARS = 8_000_000
+"""Kept of one session, in one to four bytes each: above any result seen (5 MB)."""
+
+HEAD_CHARS, TAIL_CHARS = 2_000_000, 4_000_000
+"""Kept of one text that grows beyond both; the newest matters most."""
+
+SLACK_CHARS = 1_000_000
+"""How far a limit is passed before text is given up, so that copying is rare."""
+
+JOIN_AT = 4096
+"""Pieces that are joined into one block: a piece of one token weighs ten times its text."""
+
+NAME_CHARS = 1_000
+"""Of a tool's name or title; far less is ever shown."""
+
+ERROR_CHARS = 20_000
+"""Of an error; some providers answer with whole pages."""
+
+MOST = 10**12
+"""Tokens or dollars of one message; more is no number that could be added up and stored."""
+
+
+class LiveText:
+    """A text that grows at its end. Far beyond anything useful, its middle is given up."""
+
+    def __init__(self, text: str = "") -> None:
+        self.kept = 0
+        """How many characters are held."""
+        self._left_out = 0
+        self._head = ""
+        """The beginning, once something was left out."""
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+        """The newest of what is held, not joined yet."""
+        self.append(text)
+
+    def append(self, piece: str) -> int:
+        """Add to the end; return how many more characters are held than before."""
+        added = len(piece)
+        self.kept += added
+        self._pieces.append(piece)
+        if len(self._pieces) >= JOIN_AT:
+            self._blocks.append("".join(self._pieces))
+            self._pieces = []
+        if self.kept > HEAD_CHARS + TAIL_CHARS + SLACK_CHARS:
+            added -= self._leave_out()
+        return added
+
+    def forget(self) -> None:
+        """Keep nothing but how much there was."""
+        self._head, self._blocks, self._pieces = "", [], []
+        self._left_out += self.kept
+        self.kept = 0
+
+    def begins_with(self, text: str) -> bool:
+        """Whether ``text`` is a mere beginning of it, as far as it is still known."""
+        known = self._head if self._left_out else self._end()
+        is_longer = len(text) > self.kept + self._left_out
+        return not is_longer and known.startswith(text[: len(known)])
+
+    def __str__(self) -> str:
+        if not self._left_out:
+            return self._end()
+        return f"{self._head}\n\n[… {self._left_out:,} characters left out …]\n\n{self._end()}"
+
+    def _end(self) -> str:
+        """Return what is kept after the head."""
+        if self._pieces or len(self._blocks) != 1:
+            self._blocks = ["".join((*self._blocks, *self._pieces))]
+            self._pieces = []
+        return self._blocks[0]
+
+    def _leave_out(self) -> int:
+        """Give up the middle; return how many characters that is."""
+        end = self._end()
+        if not self._left_out:
+            self._head, end = end[:HEAD_CHARS], end[HEAD_CHARS:]
+        given_up = max(len(end) - TAIL_CHARS, 0)
+        self._blocks, self._pieces = [end[given_up:]], []
+        self._left_out += given_up
+        self.kept -= given_up
+        return given_up
+
 
 class LivePart:
-    """A part and, for text, the pieces that it was streamed in."""
+    """A part and, for text that is said, what was streamed of it."""
 
     def __init__(self, part: Part) -> None:
-        self._part = part
-        self._pieces = [part.text]
+        self._part = _without_text(part)
+        self._text = LiveText(_said(part))
 
     def replace(self, part: Part) -> None:
         """Take a newer version; text that is a mere beginning of what was streamed stays."""
-        streamed = self.text
-        self._part = part
-        self._pieces = [streamed if streamed.startswith(part.text) else part.text]
+        self._part = _without_text(part)
+        if not self._text.begins_with(text := _said(part)):
+            self._text = LiveText(text)
 
-    def append(self, delta: str) -> None:
-        self._pieces.append(delta)
+    def append(self, delta: str) -> int:
+        """Take what was streamed; return how many more characters are held than before."""
+        return self._text.append(delta) if self._part.type == SAID else 0
+
+    def forget(self) -> None:
+        """Give up the text, but not that there was one."""
+        self._text.forget()
 
     @property
-    def text(self) -> str:
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0]
+    def kept(self) -> int:
+        """How many characters of text are held."""
+        return self._text.kept
 
     @property
-    def spoken(self) -> str | None:
-        """The text, if this is text that the model said."""
-        return self.text if self._part.type == "text" else None
+    def spoken(self) -> str:
+        """The text, if this is text that the model said; else nothing."""
+        return str(self._text)
 
     @property
     def tool_call(self) -> ToolCall | None:
@@ -56,34 +151,66 @@ class LivePart:
         return ToolCall(self._part.tool, state.status, state.title or "")
 
 
+def _said(part: Part) -> str:
+    # What a model thinks is shown to nobody and not worth its memory.
+    return part.text if part.type == SAID else ""
+
+
+def _without_text(part: Part) -> Part:
+    """Return what is to be held of a part besides its text."""
+    title = part.state.title
+    state = msgspec.structs.replace(part.state, title=title[:NAME_CHARS] if title else None)
+    return msgspec.structs.replace(part, text="", tool=part.tool[:NAME_CHARS], state=state)
+
+
 class LiveSession:
-    """The messages of one session, oldest first."""
+    """The messages of one session, oldest first, in bounded memory."""
 
     def __init__(self) -> None:
         self._infos: dict[str, MessageInfo] = {}
         self._parts: dict[str, dict[str, LivePart]] = {}
+        self._kept_chars = 0
 
     def message(self, info: MessageInfo) -> None:
-        self._infos[info.id] = info
+        self._infos[info.id] = _with_short_error(info)
 
     def remove_message(self, message: str) -> None:
         self._infos.pop(message, None)
+        for part in tuple(self._parts.get(message, ())):
+            self.remove_part(message, part)
         self._parts.pop(message, None)
 
     def part(self, part: Part) -> None:
         parts = self._parts.setdefault(part.message_id, {})
-        if part.id in parts:
-            parts[part.id].replace(part)
+        if live := parts.get(part.id):
+            before = live.kept
+            live.replace(part)
         else:
-            parts[part.id] = LivePart(part)
+            before = 0
+            live = parts[part.id] = LivePart(part)
+        self._grow(live.kept - before, live)
 
     def remove_part(self, message: str, part: str) -> None:
-        self._parts.get(message, {}).pop(part, None)
+        if live := self._parts.get(message, {}).pop(part, None):
+            self._kept_chars -= live.kept
 
     def delta(self, message: str, part: str, text: str) -> None:
         # A delta whose part was never announced belongs to nothing that can be shown.
         if live := self._parts.get(message, {}).get(part):
-            live.append(text)
+            self._grow(live.append(text), live)
+
+    def _grow(self, chars: int, newest: LivePart) -> None:
+        """Count what is held; when it is too much, forget the oldest texts, but not the newest."""
+        self._kept_chars += chars
+        if self._kept_chars <= SESSION_CHARS:
+            return
+        for message in sorted(self._parts):
+            for old in self._parts[message].values():
+                if self._kept_chars <= SESSION_CHARS - SLACK_CHARS:
+                    return
+                if old is not newest:
+                    self._kept_chars -= old.kept
+                    old.forget()
 
     def merge(self, stored: Iterable[StoredMessage]) -> None:
         """Take what OpenCode has stored; what was only streamed stays."""
@@ -118,7 +245,7 @@ class LiveSession:
         return Message(
             id=info.id,
             role=info.role,
-            text="".join(part.spoken or "" for part in parts),
+            text="".join(part.spoken for part in parts),
             answers=info.parent_id,
             tools=tuple(call for part in parts if (call := part.tool_call)),
             finished=done and info.finish not in STILL_CALLING,
@@ -128,12 +255,23 @@ class LiveSession:
         )
 
 
+def _with_short_error(info: MessageInfo) -> MessageInfo:
+    if info.error is None or len(info.error.data.message) <= ERROR_CHARS:
+        return info
+    data = ErrorData(info.error.data.message[:ERROR_CHARS])
+    return msgspec.structs.replace(info, error=Error(info.error.name, data))
+
+
 def _usage(tokens: Tokens, cost_usd: float) -> Usage:
     return Usage(
-        input_tokens=int(tokens.input),
-        output_tokens=int(tokens.output),
-        reasoning_tokens=int(tokens.reasoning),
-        cache_read_tokens=int(tokens.cache.read),
-        cache_write_tokens=int(tokens.cache.write),
-        cost_usd=cost_usd,
+        input_tokens=_count(tokens.input),
+        output_tokens=_count(tokens.output),
+        reasoning_tokens=_count(tokens.reasoning),
+        cache_read_tokens=_count(tokens.cache.read),
+        cache_write_tokens=_count(tokens.cache.write),
+        cost_usd=min(max(cost_usd, 0.0), float(MOST)),
     )
+
+
+def _count(number: float) -> int:
+    return int(min(max(number, 0), MOST))

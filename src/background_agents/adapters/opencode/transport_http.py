@@ -38,6 +38,10 @@ SILENCE_LIMIT_S = 40.0
 of them is dead, even where nobody closed it."""
 
 
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""As a frame of the bridge; what is larger breaks the stream, which is opened again."""
+
+
 class _Event(msgspec.Struct):
     type: str
     properties: msgspec.Raw = msgspec.Raw(b"{}")
@@ -123,7 +127,9 @@ class HttpTransport:
                     pause = RETRY_FIRST_S
                     self._take(data)
             except (aiohttp.ClientError, TimeoutError) as error:
-                log.warning("the event stream of %s broke: %r", self._base_url, error)
+                # Its repr would show the headers of the request, with the password.
+                reason = str(error) or type(error).__name__
+                log.warning("the event stream of %s broke: %s", self._base_url, reason)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_MOST_S)
 
@@ -134,6 +140,8 @@ class HttpTransport:
             buffer = bytearray()
             async for chunk in answer.content.iter_any():
                 buffer += chunk
+                if len(buffer) > MAX_EVENT_BYTES:
+                    raise aiohttp.ClientPayloadError("an event is too large")
                 while (end := buffer.find(b"\n\n")) >= 0:
                     block = bytes(buffer[:end])
                     del buffer[: end + 2]
@@ -144,7 +152,11 @@ class HttpTransport:
     def _take(self, data: bytes) -> None:
         if not data:
             return
-        event = msgspec.json.decode(data, type=_Event)
+        try:
+            event = msgspec.json.decode(data, type=_Event)
+        except (ValueError, RecursionError) as error:
+            log.warning("an event of %s could not be read: %s", self._base_url, error)
+            return
         if event.type == "server.connected":
             # From here on nothing is missed; what happened before may have been.
             if self._connected.is_set():

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
+ERROR_CHARS = 20_000
+"""Of an error; some providers answer with whole pages."""
+
 
 class Struct(msgspec.Struct):
     """A part of an API object; members that are not used are skipped."""
@@ -43,7 +46,7 @@ class Error(Struct):
 
     @property
     def text(self) -> str:
-        return self.data.message or self.name
+        return (self.data.message or self.name)[:ERROR_CHARS]
 
 
 class Model(Struct):

@@ -98,3 +98,19 @@ SELECT message, start, text FROM pieces WHERE delegation = ? ORDER BY message, s
 -- name: drop_pieces
 -- The artifact has it all now.
 DELETE FROM pieces WHERE delegation = ?;
+
+-- name: insert_lease
+-- The claim of a process that has begun.
+INSERT OR REPLACE INTO leases (owner, host, boot, renewed_s) VALUES (?, ?, ?, ?);
+
+-- name: renew_lease
+-- A heartbeat; changes no row when the claim was taken away.
+UPDATE leases SET renewed_s = ? WHERE owner = ?;
+
+-- name: leases
+-- All claims: one for each process that has the project open, and a few that have ended.
+SELECT owner, host, boot, renewed_s FROM leases;
+
+-- name: revoke_lease
+-- Takes a claim away, unless it was renewed since it was read.
+DELETE FROM leases WHERE owner = ? AND renewed_s = ?;

@@ -19,7 +19,7 @@ from background_agents.domain.errors import StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change, IdTaken, Line, Piece
+from background_agents.ports import Change, IdTaken, Lease, Line, Piece
 
 _encode = msgspec.json.Encoder().encode
 _delegation = msgspec.json.Decoder(Delegation).decode
@@ -34,7 +34,7 @@ Value = str | int | bytes | None
 def register(connection: sqlite3.Connection, event: Registered) -> Delegation:
     """Insert a delegation and its first event."""
     delegation = domain.register(event)
-    row = _columns(delegation)
+    row = columns(delegation)
     if connection.execute(QUERIES["insert_delegation"], row).rowcount == 0:
         raise IdTaken(f"Another delegation is already called {delegation.id}; take another id.")
     _insert_events(connection, delegation.id, 1, (event,))
@@ -44,7 +44,7 @@ def register(connection: sqlite3.Connection, event: Registered) -> Delegation:
 def commit(connection: sqlite3.Connection, change: Change) -> None:
     """Store a change if the stored version is the one that it starts from."""
     after, expected = change.after, change.expected_version
-    row = _columns(after) | {"expected": expected}
+    row = columns(after) | {"expected": expected}
     if connection.execute(QUERIES["update_delegation"], row).rowcount == 0:
         raise StaleVersion(after.id, expected)
     _insert_events(connection, after.id, expected + 1, change.events)
@@ -130,6 +130,32 @@ def settle(connection: sqlite3.Connection, notices: Sequence[Notice]) -> None:
     connection.executemany(QUERIES["settle"], rows)
 
 
+def claim(connection: sqlite3.Connection, lease: Lease) -> None:
+    """Store the claim of a process."""
+    row = (lease.owner, lease.host, lease.boot, lease.renewed_s)
+    connection.execute(QUERIES["insert_lease"], row)
+
+
+def renew(connection: sqlite3.Connection, lease: Lease) -> bool:
+    """Renew a claim that is still there."""
+    return _changed(connection, "renew_lease", (lease.renewed_s, lease.owner))
+
+
+def leases(connection: sqlite3.Connection) -> list[Lease]:
+    """Read all claims."""
+    found = connection.execute(QUERIES["leases"])
+    return [Lease(owner=o, host=h, boot=b, renewed_s=s) for o, h, b, s in found]
+
+
+def revoke(connection: sqlite3.Connection, lease: Lease) -> bool:
+    """Take a claim away that is as it was read."""
+    return _changed(connection, "revoke_lease", (lease.owner, lease.renewed_s))
+
+
+def _changed(connection: sqlite3.Connection, query: str, row: tuple[str | float, ...]) -> bool:
+    return connection.execute(QUERIES[query], row).rowcount > 0
+
+
 def _stored_notice(row: tuple[bytes, str, str | None, str | None]) -> Notice:
     record, state, message, text = row
     return msgspec.structs.replace(
@@ -137,7 +163,8 @@ def _stored_notice(row: tuple[bytes, str, str | None, str | None]) -> Notice:
     )
 
 
-def _columns(delegation: Delegation) -> dict[str, Value]:
+def columns(delegation: Delegation) -> dict[str, Value]:
+    """Return the row of a delegation."""
     return {
         "id": delegation.id,
         "version": delegation.version,

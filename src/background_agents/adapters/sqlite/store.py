@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite.rebuild import Files, no_files
 from background_agents.adapters.sqlite.writer import Writer
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice
-from background_agents.ports import Change, Line, Piece
+from background_agents.ports import Change, Lease, Line, Piece
 
 
 class SqliteStore:
@@ -28,15 +29,16 @@ class SqliteStore:
         self._writer = writer
 
     @classmethod
-    async def open(cls, path: Path) -> SqliteStore:
-        """Open the database, created and migrated as needed.
+    async def open(cls, path: Path, files: Files = no_files) -> SqliteStore:
+        """Open the database, created, migrated or rebuilt as needed.
 
-        Its folder becomes 0700 and the file 0600.
+        What ``files`` tell and the database does not know is taken in. Its folder becomes
+        0700 and the file 0600.
 
         Raises:
             StoreUnavailable: it cannot be opened, or a newer version wrote it.
         """
-        writer = Writer(path)
+        writer = Writer(path, files)
         await writer.start()
         return cls(writer)
 
@@ -82,6 +84,18 @@ class SqliteStore:
 
     async def settle(self, notices: Sequence[Notice]) -> None:
         await self._run(partial(rows.settle, notices=tuple(notices)), writes=True)
+
+    async def claim(self, lease: Lease) -> None:
+        await self._run(partial(rows.claim, lease=lease), writes=True)
+
+    async def renew(self, lease: Lease) -> bool:
+        return await self._run(partial(rows.renew, lease=lease), writes=True)
+
+    async def leases(self) -> list[Lease]:
+        return await self._run(rows.leases, writes=False)
+
+    async def revoke(self, lease: Lease) -> bool:
+        return await self._run(partial(rows.revoke, lease=lease), writes=True)
 
     async def close(self) -> None:
         """Finish what was begun and close the file. Closing twice is fine."""

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from background_agents.adapters.sqlite.schema import connect
+from background_agents.adapters.sqlite.rebuild import Files, no_files, open_database
 from background_agents.domain.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 """Something to do with the connection, inside a transaction, on the writer's thread."""
 
-_DAMAGE = (sqlite3.Error, msgspec.DecodeError)
+_DAMAGE = (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError)
 """What a job raises when the database, and not its caller, is at fault."""
 
 _log = logging.getLogger(__name__)
@@ -54,11 +54,15 @@ class _Call(Generic[T]):
 class Writer:
     """Runs jobs on its own thread, in the order in which they were submitted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Files = no_files) -> None:
         self._path = path
+        self._files = files
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Call[Any] | None] = SimpleQueue()
         self._closed = False
+        self._file: tuple[int, int] | None = None
+        self._suspect = False
+        """Damage was met: the database is to be looked at before it is used again."""
         # A daemon, so that a process whose loop died can still end; what was answered
         # is on disk by then.
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
@@ -102,16 +106,42 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            connection = connect(self._path)
-        except (sqlite3.Error, OSError, StoreUnavailable) as error:
-            self._refuse_all(error)
+            connection = self._open()
+        except Exception as error:  # whoever opens would wait for ever
+            self._refuse(self._next_batch(), error)
             return
         try:
             while batch := self._next_batch():
+                try:
+                    connection = self._current(connection)
+                except Exception as error:  # neither may a caller, nor the thread end
+                    self._refuse(batch, error)
+                    continue
                 self._commit(connection, batch)
                 self._answer(batch)
         finally:
             connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = open_database(self._path, self._files)
+        self._file = _identity(self._path)
+        self._suspect = False
+        return connection
+
+    def _current(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Return a connection to the database that is there now.
+
+        Another process may have rebuilt it, or we have just met damage and shall do so.
+        """
+        now = _identity(self._path)
+        # One that was deleted is used as long as it is open: it knows what runs.
+        if not self._suspect and now in (self._file, None):
+            return connection
+        _log.warning("The database %s has changed under us and is opened again", self._path)
+        self._suspect = True  # until it is open
+        # First, since to open it touches the file, which would cost this connection its locks.
+        connection.close()
+        return self._open()
 
     def _next_batch(self) -> Sequence[_Call[Any]]:
         """Wait for a call and take all that wait with it; nothing once the store is closed."""
@@ -136,6 +166,7 @@ class Writer:
                 self._attempt(connection, call)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
+            self._suspect = self._suspect or _is_corrupt(error)
             for call in batch:
                 call.error = self._unavailable(error)
             self._roll_back(connection)
@@ -148,6 +179,7 @@ class Writer:
         except Exception as error:
             if not connection.in_transaction:
                 raise  # SQLite gave up the transaction, and the others with it
+            self._suspect = self._suspect or _is_corrupt(error)
             call.error = self._unavailable(error) if isinstance(error, _DAMAGE) else error
             connection.execute("ROLLBACK TO call")
         connection.execute("RELEASE call")
@@ -160,11 +192,11 @@ class Writer:
         except sqlite3.Error:  # every later call will say that the database cannot be used
             _log.exception("The database %s could not roll back", self._path)
 
-    def _refuse_all(self, error: Exception) -> None:
-        """Fail whatever was submitted before anybody knew that the database cannot be opened."""
-        batch = self._next_batch()
+    def _refuse(self, batch: Sequence[_Call[Any]], error: Exception) -> None:
+        """Fail calls because the database cannot be opened."""
         for call in batch:
-            call.error = error if isinstance(error, StoreUnavailable) else self._unavailable(error)
+            is_ours = isinstance(error, sqlite3.Error | OSError)
+            call.error = self._unavailable(error) if is_ours else error
         self._answer(batch)
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
@@ -184,3 +216,20 @@ class Writer:
             self._loop.call_soon_threadsafe(answer)
         except RuntimeError:
             _log.debug("The event loop ended before %d answers of %s", len(batch), self._path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one that took its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_corrupt(error: Exception) -> bool:
+    """Return whether an error of a job, which is not our statement's fault, means damage."""
+    if isinstance(error, sqlite3.DatabaseError):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, msgspec.DecodeError | UnicodeDecodeError)

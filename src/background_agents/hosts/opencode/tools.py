@@ -16,7 +16,7 @@ from typing import Annotated, TypeVar
 import msgspec
 import msgspec.inspect as mi
 
-from background_agents.domain.errors import InvalidRequest
+from background_agents.domain.errors import InvalidRequest, quote
 from background_agents.service import live, requests, views
 from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
@@ -174,7 +174,8 @@ async def _wait(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answe
 
 async def _answer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_answer", raw, AnswerArgs)
-    answered = await service.answer(caller.session, args.id, args.reply)
+    since = caller.message or None
+    answered = await service.answer(caller.session, args.id, args.reply, since=since)
     return Answer(answered.delegation.title, views.answered(answered))
 
 
@@ -269,7 +270,9 @@ async def run_tool(
         InvalidRequest: there is no such tool, or it cannot do what was asked.
     """
     if tool not in TOOLS:
-        raise InvalidRequest(f"There is no tool {tool!r}; the plugin file is of another version.")
+        raise InvalidRequest(
+            f"There is no tool {quote(tool)}; the plugin file is of another version."
+        )
     return await TOOLS[tool].run(service, caller, arguments)
 
 

@@ -17,7 +17,7 @@ from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StaleVersion
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change, DelegationStore, IdTaken, Line, Piece
+from background_agents.ports import Change, DelegationStore, IdTaken, Lease, Line, Piece
 from background_agents.testing.contracts.samples import (
     PERMISSION,
     ROOT,
@@ -34,6 +34,11 @@ OTTER, LYNX, HERON = "brave-amber-otter", "calm-blue-lynx", "quick-green-heron"
 def piece(delegation: str, message: str, start: int, text: str) -> Piece:
     """Return text that was streamed."""
     return Piece(delegation=delegation, message=message, start=start, text=text)
+
+
+def lease(owner: str, renewed_s: float) -> Lease:
+    """Return the claim of a process."""
+    return Lease(owner=owner, host="9:9", boot="b", renewed_s=renewed_s)
 
 
 def change(before: Delegation, *events: ev.Event, notices: tuple[Notice, ...] = ()) -> Change:
@@ -75,6 +80,19 @@ class DelegationStoreContract(ABC):
             await store.keep([piece(OTTER, "msg_1", 9, "late")])
             assert await store.kept(OTTER) == {}
             assert await store.kept(LYNX) == {"msg_9": "x"}
+
+    async def test_a_claim_holds_until_it_is_taken_away(self, store: DelegationStore) -> None:
+        mine, theirs = lease("1:1", 5.0), lease("2:2", 6.0)
+        assert not await store.renew(mine)
+        await store.claim(mine)
+        await store.claim(theirs)
+        assert await store.renew(lease("1:1", 8.25))
+        assert sorted(one.owner for one in await store.leases()) == ["1:1", "2:2"]
+        assert not await store.revoke(mine)
+        assert await store.revoke(lease("1:1", 8.25))
+        assert await store.leases() == [theirs]
+        assert not await store.renew(lease("1:1", 9.0))
+        assert await store.leases() == [theirs]
 
     async def test_registering_returns_what_is_found_later(self, store: DelegationStore) -> None:
         stored = await store.register(registered())

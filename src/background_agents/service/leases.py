@@ -1,0 +1,127 @@
+"""A process's claim to the delegations that it owns, renewed by a heartbeat.
+
+Who has not renewed its claim for a while may be frozen, and loses it to whoever takes over. So
+before anything with an effect a process makes sure that its claim still holds; one that
+was frozen and thawed finds out before it has written a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from background_agents.domain.errors import DelegationError, StoreUnavailable
+from background_agents.ports import Lease
+from background_agents.service.context import Context
+from background_agents.service.processes import is_alive, is_running, process_name
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = timedelta(seconds=3)
+"""One small commit; four may be missed before the claim is in doubt."""
+
+LEASE = timedelta(seconds=15)
+"""How long a claim holds without a heartbeat. With the search for orphans every 10 s, what a
+frozen process owned goes on within 30 s."""
+
+TRUSTED = LEASE - HEARTBEAT
+"""How long its owner trusts it without looking: less, so that no two trust theirs at once."""
+
+
+class LeaseLost(DelegationError):
+    """Another process has taken over what this one owned."""
+
+
+class Leaseholder:
+    """The claim of this process in one store.
+
+    ``lost`` is called when the claim was taken away; from then on there is a new one, under
+    another name, for whatever begins later.
+    """
+
+    def __init__(self, context: Context, lost: Callable[[], None]) -> None:
+        self.owner = context.owner
+        self._context = context
+        self._lost = lost
+        self._host = self._boot = ""
+        self._renewed_s: float | None = None
+        self._losses = 0
+
+    async def start(self) -> None:
+        """Make the claim, and clear away those of processes that have ended."""
+        # Who started this process runs the agents that it supervises: OpenCode, by its bridge.
+        self._host, self._boot = await asyncio.to_thread(
+            lambda: (process_name(os.getppid()), boot_id())
+        )
+        await self.renew()
+        for lease in await self._context.store.leases():
+            ours = lease.owner == self.owner
+            if not ours and not await asyncio.to_thread(is_alive, lease.owner):
+                await self._context.store.revoke(lease)
+
+    async def work(self) -> None:
+        """Renew the claim at a steady pace, for ever."""
+        while True:
+            await self._context.clock.sleep(HEARTBEAT)
+            try:
+                await self.renew()
+            except StoreUnavailable as error:
+                log.warning("the heartbeat is not stored: %s", error)
+
+    async def renew(self) -> None:
+        """Store a heartbeat, and find out whether the claim was taken away."""
+        now_s = self._context.clock.monotonic_s()
+        lease = Lease(owner=self.owner, host=self._host, boot=self._boot, renewed_s=now_s)
+        if await self._held(lease):
+            self._renewed_s = now_s
+            return
+        log.warning("%s has lost what it owned: it did not run for a while", self.owner)
+        self._losses += 1
+        self.owner = f"{self._context.owner}:{self._losses}"
+        self._renewed_s = None
+        self._lost()
+        await self.renew()
+
+    async def _held(self, lease: Lease) -> bool:
+        if self._renewed_s is not None:
+            return await self._context.store.renew(lease)
+        await self._context.store.claim(lease)
+        return True
+
+    async def make_sure(self, owner: str) -> None:
+        """Return if what ``owner`` owns is ours.
+
+        Raises:
+            LeaseLost: it is another process's now.
+            StoreUnavailable: nobody can say.
+        """
+        if self._renewed_s is None or self._age_s(self._renewed_s) > TRUSTED.total_seconds():
+            await self.renew()
+        if owner != self.owner:
+            raise LeaseLost(f"What {owner} owned has been taken over.")
+
+    async def has_expired(self, lease: Lease) -> bool:
+        """Return whether whoever holds a claim does nothing any more.
+
+        A claim of another boot is nobody's. A service that is frozen alone keeps its claim:
+        its host goes on, with the agents in it, and nobody else could follow them.
+        """
+        is_old = self._age_s(lease.renewed_s) > LEASE.total_seconds()
+        if lease.boot != self._boot or not await asyncio.to_thread(is_alive, lease.owner):
+            return True
+        return is_old and not await asyncio.to_thread(is_running, lease.host)
+
+    def _age_s(self, renewed_s: float) -> float:
+        return self._context.clock.monotonic_s() - renewed_s
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from the others; empty where it is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
