@@ -77,6 +77,16 @@ async def test_its_time_window_goes_on_where_it_was(world: World) -> None:
     assert (await world.ended(delegation)).status is Status.TIMED_OUT
 
 
+async def test_a_stop_that_was_asked_for_is_carried_out(world: World) -> None:
+    """Whoever dies after it has stored who wanted the end: nothing that was asked is forgotten."""
+    delegation, _ = await left_behind(world)
+    await world.commit(delegation, ev.StopRequested(at=world.clock.now(), by="supervisor"))
+    await world.service(owner=LIVING)
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.error) == (Status.STOPPED, "Stopped by the supervisor.")
+    assert "[STOPPED BY SUPERVISOR]" in await world.artifact(delegation)
+
+
 async def test_one_that_was_never_launched_is_launched(world: World) -> None:
     service = await world.service(max_concurrent=1)
     first = await world.delegate(service, HANG)

@@ -135,7 +135,7 @@ class Delegations:
         if delegation.is_terminal:
             return delegation
         run = self._runs.of(delegation)
-        run.hear(StopAsked(views.SUPERVISOR, "Stopped by the supervisor."))
+        run.hear(StopAsked(views.SUPERVISOR))
         await run.committed.wait()
         if not run.delegation.is_terminal:
             raise RunElsewhere(delegation.id)

@@ -54,6 +54,7 @@ from background_agents.service.launch import (
 from background_agents.service.leases import Leaseholder, LeaseLost
 from background_agents.service.live import Live
 from background_agents.service.signals import (
+    DEADLINE,
     AnswerAsked,
     AnswerDue,
     Asked,
@@ -207,6 +208,9 @@ class Run:
     # --- from the slot to the outcome --------------------------------------
 
     async def _conduct(self) -> Outcome:
+        if (by := self.delegation.stop_requested_by) is not None:
+            # It was asked for when the process before us ended.
+            self.hear(StopAsked(by))
         try:
             if not self.session:
                 early = await self._wait_for_slot()
@@ -226,6 +230,9 @@ class Run:
         except (LeaseLost, StaleVersion):
             raise
         except RuntimeRefused as error:
+            if self.session:
+                # An error of a server does not say that nothing was begun.
+                await self._ladder.abort(self.session)
             return await self._cut_short(Status.FAILED, str(error))
         except RuntimeUnreachable as error:
             if self.session:
@@ -321,16 +328,14 @@ class Run:
                 await self._ladder.abort(self.session)
                 return await self._cut_short(Status.STOPPED, "Its session was deleted.")
             case DeadlinePassed() if self._deadline.is_over:
-                limit = span(self.delegation.timeout or timedelta(0))
-                return await self._end_early(Status.TIMED_OUT, f"Not finished within {limit}.")
+                return await self._stop(StopAsked(DEADLINE))
             case SteerAsked():
                 await self._steering.send(self.delegation, signal)
             case MessageChanged():
                 self._asking.heard(signal.message)
                 await self._steering.confirm(self.delegation, [signal.message])
             case StopAsked():
-                await self._note_stop(signal)
-                return await self._end_early(Status.STOPPED, signal.reason)
+                return await self._stop(signal)
             case Retrying():
                 self._retry = signal
             case _:
@@ -435,6 +440,14 @@ class Run:
         """Store who wanted the end, once."""
         if self.delegation.stop_requested_by is None:
             await self._record(ev.StopRequested(at=self._context.clock.now(), by=stop.by))
+
+    async def _stop(self, asked: StopAsked) -> Outcome:
+        """End the run; that it is wanted is stored first, should this process die meanwhile."""
+        await self._note_stop(asked)
+        if asked.by != DEADLINE:
+            return await self._end_early(Status.STOPPED, asked.reason)
+        limit = span(self.delegation.timeout or timedelta(0))
+        return await self._end_early(Status.TIMED_OUT, f"Not finished within {limit}.")
 
     async def _end_early(self, status: Status, error: str) -> Outcome:
         """Stop the session; a run that had finished by then is completed all the same."""

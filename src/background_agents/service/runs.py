@@ -37,7 +37,7 @@ from background_agents.service.outbox import Outbox
 from background_agents.service.recovery import adopt_orphans
 from background_agents.service.run import Run
 from background_agents.service.sessions import Sessions
-from background_agents.service.signals import StopAsked
+from background_agents.service.signals import DELETION, StopAsked
 from background_agents.service.slots import Slots
 from background_agents.service.tasks import Tasks
 from background_agents.service.waiting import Bell
@@ -228,7 +228,7 @@ class Runs:
         self.sessions.forget(session)
         for run in self._runs.values():
             if run.delegation.parent_session == session:
-                run.hear(StopAsked("deletion", "Its supervisor's session was deleted."))
+                run.hear(StopAsked(DELETION))
 
     async def _pass_on(self, asked: InputAsked) -> None:
         if (run := await self.trace(asked.session)) is not None:

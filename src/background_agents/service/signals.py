@@ -15,6 +15,7 @@ from background_agents.domain.errors import (
     NotSteerable,
 )
 from background_agents.ports import RuntimeEvent
+from background_agents.service.views import SUPERVISOR
 
 
 class SlotGranted:
@@ -29,12 +30,28 @@ class QuietLimit:
     """An abort has had its time."""
 
 
+DEADLINE = "deadline"
+"""Who wants the end of a run whose time window is over."""
+
+DELETION = "deletion"
+"""Who wants the end of a run whose supervisor's session was deleted."""
+
+_REASONS = {
+    SUPERVISOR: "Stopped by the supervisor.",
+    DELETION: "Its supervisor's session was deleted.",
+}
+
+
 @dataclass(frozen=True)
 class StopAsked:
     """Somebody wants the run to end."""
 
     by: str
-    reason: str
+
+    @property
+    def reason(self) -> str:
+        """What is said of the end."""
+        return _REASONS.get(self.by, f"Stopped by {self.by}.")
 
 
 @dataclass(frozen=True)

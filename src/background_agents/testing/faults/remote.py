@@ -1,0 +1,262 @@
+"""A runtime and a channel that live in the driver: they outlast the process that uses them.
+
+As OpenCode does when the service is killed. ``serve`` is the driver's end, ``RemoteRuntime``
+and ``RemoteChannel`` are the ports at the other end of the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from background_agents.domain.asking import Ask, Reply
+from background_agents.domain.errors import (
+    DelegationError,
+    RuntimeRefused,
+    RuntimeUnreachable,
+)
+from background_agents.domain.transcript import Message, Transcript
+from background_agents.ports import (
+    Agent,
+    Listener,
+    NotAsked,
+    OutgoingMessage,
+    Prompt,
+    RunState,
+    RuntimeEvent,
+    SessionOrder,
+    SupervisorGone,
+)
+from background_agents.rpc.connection import Answerer, Connection
+from background_agents.rpc.messages import RpcError
+from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
+
+T = TypeVar("T")
+
+ERRORS: Mapping[int, type[DelegationError]] = {
+    -32011: RuntimeRefused,
+    -32012: RuntimeUnreachable,
+    -32013: NotAsked,
+    -32014: SupervisorGone,
+}
+"""The errors that the ports may raise, as they travel."""
+
+KINDS = {kind.__name__: kind for kind in RuntimeEvent.__subclasses__()}
+
+
+class Happened(msgspec.Struct):
+    """An event on its way, and the answer that its session is writing just then."""
+
+    kind: str
+    event: msgspec.Raw
+    writing: Message | None
+
+
+class _Ordered(msgspec.Struct):
+    session: str
+    prompt: Prompt
+
+
+class _Answered(msgspec.Struct):
+    ask: Ask
+    reply: Reply
+
+
+class _Toast(msgspec.Struct):
+    title: str
+    message: str
+    variant: str
+
+
+class _Look(msgspec.Struct):
+    session: str
+    refresh: bool
+
+
+def happened(event: RuntimeEvent, runtime: ScriptedRuntime) -> Happened:
+    """Pack an event for the other process."""
+    body = msgspec.Raw(msgspec.json.encode(event))
+    return Happened(type(event).__name__, body, runtime.being_written(event.session))
+
+
+def translate(error: Exception) -> RpcError | None:
+    """Let the ports' own errors travel."""
+    number = next((code for code, kind in ERRORS.items() if type(error) is kind), None)
+    return RpcError(number, str(error)) if number is not None else None
+
+
+def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, Answerer]:
+    """Return what the driver answers for the runtime and the channel."""
+
+    async def agents(raw: msgspec.Raw) -> object:
+        return await runtime.agents(refresh=_read(raw, bool))
+
+    async def lineage(raw: msgspec.Raw) -> object:
+        return await runtime.lineage(_read(raw, str))
+
+    async def below(raw: msgspec.Raw) -> object:
+        return await runtime.below(_read(raw, str))
+
+    async def open_session(raw: msgspec.Raw) -> object:
+        return await runtime.open_session(_read(raw, SessionOrder))
+
+    async def prompt(raw: msgspec.Raw) -> None:
+        order = _read(raw, _Ordered)
+        await runtime.prompt(order.session, order.prompt)
+
+    async def requests(_raw: msgspec.Raw) -> object:
+        return await runtime.requests()
+
+    async def answer(raw: msgspec.Raw) -> None:
+        given = _read(raw, _Answered)
+        await runtime.answer(given.ask, given.reply)
+
+    async def abort(raw: msgspec.Raw) -> None:
+        await runtime.abort(_read(raw, str))
+
+    async def state(raw: msgspec.Raw) -> object:
+        return await runtime.state(_read(raw, str))
+
+    async def transcript(raw: msgspec.Raw) -> object:
+        look = _read(raw, _Look)
+        return await runtime.transcript(look.session, refresh=look.refresh)
+
+    async def describe(_raw: msgspec.Raw) -> object:
+        return list(await runtime.describe("", "", "") or ())
+
+    async def deliver(raw: msgspec.Raw) -> None:
+        await channel.deliver(_read(raw, OutgoingMessage))
+
+    async def toast(raw: msgspec.Raw) -> None:
+        told = _read(raw, _Toast)
+        await channel.toast(told.title, told.message, told.variant)
+
+    served: Mapping[str, Answerer] = {
+        "agents": agents,
+        "lineage": lineage,
+        "below": below,
+        "open_session": open_session,
+        "prompt": prompt,
+        "requests": requests,
+        "answer": answer,
+        "abort": abort,
+        "state": state,
+        "transcript": transcript,
+        "describe": describe,
+        "deliver": deliver,
+        "toast": toast,
+    }
+    return {f"world.{name}": answerer for name, answerer in served.items()}
+
+
+class RemoteRuntime:
+    """``AgentRuntime`` at the other end of a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._listeners: list[Listener] = []
+        self._chains: dict[str, tuple[str, ...]] = {}
+        self._writing: dict[str, Message | None] = {}
+
+    def hear(self, raw: msgspec.Raw) -> None:
+        """Pass on an event."""
+        told = _read(raw, Happened)
+        event = msgspec.json.decode(told.event, type=KINDS[told.kind])
+        self._writing[event.session] = told.writing
+        for listener in tuple(self._listeners):
+            listener(event)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See ``AgentRuntime``."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "agents", refresh, list[Agent])
+
+    async def lineage(self, session: str) -> tuple[str, ...]:
+        """See ``AgentRuntime``."""
+        chain = await call(self.connection, "lineage", session, tuple[str, ...])
+        self._chains[session] = chain
+        return chain
+
+    def ancestors(self, session: str) -> tuple[str, ...]:
+        """See ``AgentRuntime``."""
+        return self._chains.get(session, (session,))
+
+    async def below(self, session: str) -> Sequence[str]:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "below", session, list[str])
+
+    async def open_session(self, order: SessionOrder) -> str:
+        """See ``AgentRuntime``."""
+        session = await call(self.connection, "open_session", order, str)
+        self._chains[session] = (session, *self.ancestors(order.parent))
+        return session
+
+    async def prompt(self, session: str, prompt: Prompt) -> None:
+        """See ``AgentRuntime``."""
+        await call(self.connection, "prompt", _Ordered(session, prompt), object)
+
+    async def requests(self) -> Sequence[Ask]:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "requests", None, list[Ask])
+
+    async def answer(self, ask: Ask, reply: Reply) -> None:
+        """See ``AgentRuntime``."""
+        await call(self.connection, "answer", _Answered(ask, reply), object)
+
+    async def abort(self, session: str) -> None:
+        """See ``AgentRuntime``."""
+        await call(self.connection, "abort", session, object)
+
+    async def state(self, session: str) -> RunState:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "state", session, RunState)
+
+    async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "transcript", _Look(session, refresh), Transcript)
+
+    def being_written(self, session: str) -> Message | None:
+        """See ``AgentRuntime``."""
+        return self._writing.get(session)
+
+    def release(self, session: str) -> None:
+        """See ``AgentRuntime``."""
+        self._writing.pop(session, None)
+
+    async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
+        """See ``AgentRuntime``."""
+        described = await call(self.connection, "describe", None, list[str])
+        return (described[0], described[1]) if described else None
+
+
+class RemoteChannel:
+    """``SupervisorChannel`` at the other end of a runtime's connection."""
+
+    def __init__(self, runtime: RemoteRuntime) -> None:
+        self._connection = runtime.connection
+
+    async def deliver(self, message: OutgoingMessage) -> None:
+        """See ``SupervisorChannel``."""
+        await call(self._connection, "deliver", message, object)
+
+    async def toast(self, title: str, message: str, variant: str) -> None:
+        """See ``SupervisorChannel``."""
+        await call(self._connection, "toast", _Toast(title, message, variant), object)
+
+
+async def call(connection: Connection, method: str, params: object, answer: type[T]) -> T:
+    """Ask the driver. Raises the port's own error, by its number on the wire."""
+    try:
+        return await connection.call(f"world.{method}", params, answer)
+    except RpcError as error:
+        raise ERRORS.get(error.code, RuntimeUnreachable)(error.message) from error
+
+
+def _read(raw: msgspec.Raw, kind: type[T]) -> T:
+    return msgspec.json.decode(raw, type=kind)
