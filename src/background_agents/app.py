@@ -13,15 +13,13 @@ from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.session_files import SessionFiles
-from background_agents.adapters.sqlite import SqliteStore
-from background_agents.config import Settings
+from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.config import DATABASE, Settings
 from background_agents.domain.ids import SortableIds
 from background_agents.service.clock import SystemClock
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
 from background_agents.service.processes import process_name
-
-DATABASE = "delegations.db"
 
 
 class App:
@@ -41,7 +39,7 @@ class App:
             StoreUnavailable: the data folder or the database cannot be used.
         """
         runtime = OpenCodeRuntime(transport)
-        project = await project_id(directory)
+        project = await asyncio.to_thread(project_id, directory)
         folder = self._data_root / project
         context = Context(
             runtime=runtime,

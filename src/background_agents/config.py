@@ -20,6 +20,9 @@ from background_agents.domain.errors import DelegationError
 MAX_TIMEOUT_MINUTES = 7 * 24 * 60
 """A week; what lasts longer is not one piece of work."""
 
+DATABASE = "delegations.db"
+"""Its name in the folder of each project."""
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 

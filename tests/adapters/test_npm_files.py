@@ -21,7 +21,7 @@ from background_agents.adapters import npm_plugin
 from background_agents.adapters.artifacts import MarkdownArtifacts
 from background_agents.adapters.npm_plugin import finish_what_it_left
 from background_agents.adapters.session_files import SessionFiles
-from background_agents.adapters.sqlite import SqliteStore
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
 from background_agents.ports import Line

@@ -28,9 +28,10 @@ from msgspec.structs import replace
 from background_agents.adapters import session_files
 from background_agents.adapters.artifacts import render
 from background_agents.adapters.session_files import SessionFiles
-from background_agents.adapters.sqlite import SqliteStore, rows
+from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.schema import is_damage, migrations
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StoreUnavailable

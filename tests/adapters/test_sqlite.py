@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from background_agents.adapters import sqlite
-from background_agents.adapters.sqlite import SqliteStore
 from background_agents.adapters.sqlite.queries import QUERIES
 from background_agents.adapters.sqlite.schema import migrations
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import apply
 from background_agents.domain.errors import StaleVersion, StoreUnavailable
 from background_agents.ports import Change, DelegationStore, IdTaken
@@ -106,7 +106,7 @@ async def test_everything_is_there_after_reopening(path: Path) -> None:
 DIES_AFTER_REGISTERING = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from background_agents.adapters.sqlite import SqliteStore
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.testing.contracts.samples import registered
 
 async def main():

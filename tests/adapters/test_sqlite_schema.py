@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from background_agents.adapters.sqlite import SqliteStore
 from background_agents.adapters.sqlite.schema import migrations
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.events import Completed, Read, Registered

@@ -31,7 +31,7 @@ from background_agents.rpc.connection import Connection
 from background_agents.service import live, notices, outbox, views
 from background_agents.service.journal import KEPT_CHARS, Streamed
 from background_agents.service.policy import decide
-from background_agents.service.waiting import Waited
+from background_agents.service.views import Waited
 from background_agents.testing.contracts.samples import (
     NOON,
     at,

@@ -11,10 +11,10 @@ import pytest
 from bridged import data_root, service_in
 
 from background_agents.adapters.artifacts import MAX_BYTES, MarkdownArtifacts
-from background_agents.adapters.sqlite import SqliteStore
-from background_agents.app import DATABASE
+from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.config import DATABASE
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.hosts.opencode.log import open_log
+from background_agents.log import open_log
 from background_agents.testing.contracts.samples import ROOT, finished, registered
 
 SECRET = "the content of somebody else's file"
@@ -166,7 +166,7 @@ def test_a_log_that_becomes_a_link_is_not_written_when_it_is_rotated(
     tmp_path: Path, elsewhere: Path, our_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rotation replaces links in the places of older logs, and follows none."""
-    monkeypatch.setattr("background_agents.hosts.opencode.log.LOG_BYTES", 500)
+    monkeypatch.setattr("background_agents.log.LOG_BYTES", 500)
     root = tmp_path / "delegations"
     open_log(root, "debug")
     for number in (1, 2):

@@ -14,7 +14,7 @@ from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from background_agents.hosts.opencode.log import LINE_CHARS, BlottingFormatter, secrets_of
+from background_agents.log import LINE_CHARS, BlottingFormatter, secrets_of
 
 PASSWORD = "correct horse battery"
 HEADER = base64.b64encode(f"opencode:{PASSWORD}".encode()).decode()

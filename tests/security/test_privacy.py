@@ -12,9 +12,9 @@ import pytest
 from bridged import data_root, service_in
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.sqlite import SqliteStore
-from background_agents.app import DATABASE
-from background_agents.hosts.opencode.log import FORMAT, LOG_FILES, PrivateFile
+from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.config import DATABASE
+from background_agents.log import FORMAT, LOG_FILES, PrivateFile
 from background_agents.testing.contracts.samples import finished, registered
 
 Umask = Callable[[int], AbstractContextManager[None]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.sqlite import SqliteStore
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import subprocess
@@ -14,16 +13,12 @@ GIT_LIMIT_S = 10.0
 """Git answers in milliseconds; a repository on a sleeping network disk may take seconds."""
 
 
-async def project_id(directory: Path) -> str:
+def project_id(directory: Path) -> str:
     """Return the id of the repository's root commit, or a hash of the directory's path.
 
     Of several root commits the first by name is taken, so that the answer does not depend
-    on the branch.
+    on the branch. Blocks while git looks.
     """
-    return await asyncio.to_thread(_project_id, directory)
-
-
-def _project_id(directory: Path) -> str:
     roots = _root_commits(directory)
     if roots:
         return min(roots)

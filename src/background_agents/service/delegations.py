@@ -41,8 +41,7 @@ from background_agents.service.signals import (
     SteerAsked,
     StopAsked,
 )
-from background_agents.service.views import Answered, Listing, Reading
-from background_agents.service.waiting import Waited
+from background_agents.service.views import Answered, Listing, Reading, Waited
 
 
 class Delegations:

@@ -92,7 +92,7 @@ def _live_line(live: Live) -> str:
     agent = one_line(delegation.agent, TITLE_CHARS)
     model = f" on {one_line(delegation.model, TITLE_CHARS)}" if delegation.model else ""
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
-    told = f"{head} ({agent}{model}): {', '.join(facts)}. {_activity(live.transcript)}".rstrip()
+    told = f"{head} ({agent}{model}): {', '.join(facts)}. {_last(live.transcript)}".rstrip()
     asks = [f"  {request(delegation, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
@@ -104,14 +104,19 @@ def _retry(retry: Retrying, now: datetime) -> str:
     return f"the provider refuses, attempt {retry.attempt}{again}: {why}"
 
 
-def _activity(transcript: Transcript) -> str:
-    """Say what the agent did last."""
+def activity(transcript: Transcript) -> str:
+    """Say what the agent did last, in a few words; nothing if it has done nothing yet."""
     newest = transcript.answers[-1] if transcript.answers else None
     if newest is None:
         return ""
     if newest.tools:
-        return f"Last: {_tool_line(newest.tools[-1])}"
-    return f"Last: …{one_line(newest.text[-TITLE_CHARS:], TITLE_CHARS)}" if newest.text else ""
+        return _tool_line(newest.tools[-1])
+    return f"…{one_line(newest.text[-TITLE_CHARS:], TITLE_CHARS)}" if newest.text else ""
+
+
+def _last(transcript: Transcript) -> str:
+    done = activity(transcript)
+    return f"Last: {done}" if done else ""
 
 
 def peek(live: Live) -> str:

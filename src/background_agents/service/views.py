@@ -20,7 +20,6 @@ from background_agents.domain.text import (
     span,
 )
 from background_agents.ports import Line
-from background_agents.service.waiting import Waited
 
 WAIT_CHARS = 8_000
 """About 2,000 tokens: what a wait for many delegations may answer."""
@@ -79,6 +78,31 @@ class Listing:
     total: int
     folder: Path
     now: datetime
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What a wait found at its end."""
+
+    delegations: Sequence[Delegation]
+    """All that were waited for, as they now are."""
+    spoke: Sequence[str]
+    """Those that have told their supervisor something meanwhile."""
+    limit: timedelta
+    now: datetime
+
+    @property
+    def ended(self) -> list[Delegation]:
+        return [one for one in self.delegations if one.is_terminal]
+
+    @property
+    def asking(self) -> list[Delegation]:
+        return [one for one in self.delegations if one.requests]
+
+    @property
+    def calls_for_attention(self) -> bool:
+        """Whether the supervisor has to do something before waiting can make sense."""
+        return bool(self.asking or self.spoke)
 
 
 def session_title(delegation: Delegation) -> str:

@@ -3,37 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
-from background_agents.domain.delegation import Delegation
 from background_agents.ports import Clock
-
-
-@dataclass(frozen=True)
-class Waited:
-    """What a wait found at its end."""
-
-    delegations: Sequence[Delegation]
-    """All that were waited for, as they now are."""
-    spoke: Sequence[str]
-    """Those that have told their supervisor something meanwhile."""
-    limit: timedelta
-    now: datetime
-
-    @property
-    def ended(self) -> list[Delegation]:
-        return [one for one in self.delegations if one.is_terminal]
-
-    @property
-    def asking(self) -> list[Delegation]:
-        return [one for one in self.delegations if one.requests]
-
-    @property
-    def calls_for_attention(self) -> bool:
-        """Whether the supervisor has to do something before waiting can make sense."""
-        return bool(self.asking or self.spoke)
 
 
 class Bell:

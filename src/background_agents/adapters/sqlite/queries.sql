@@ -114,3 +114,7 @@ SELECT owner, host, boot, renewed_s FROM leases;
 -- name: revoke_lease
 -- Takes a claim away, unless it was renewed since it was read.
 DELETE FROM leases WHERE owner = ? AND renewed_s = ?;
+
+-- name: ids_from
+-- Ids in a range, for those that begin alike; answered by the index of ids.
+SELECT id FROM delegations WHERE id >= ? AND id < ? ORDER BY id LIMIT ?;

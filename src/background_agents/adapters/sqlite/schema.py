@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from background_agents.adapters.private_files import private_file, private_folder
+from background_agents.adapters.private_files import private_file, private_folder, refuse_link
 from background_agents.domain.errors import StoreUnavailable
 
 BUSY_TIMEOUT_S = 5.0
@@ -84,6 +84,38 @@ def connect(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection | None:
+    """Open the database at ``path`` to read it alone; None if there is none.
+
+    One of an older version is migrated first. Nothing is checked and nothing repaired.
+
+    Raises:
+        StoreUnavailable: a newer version wrote it, it is damaged, or it cannot be opened.
+    """
+    if not path.exists():
+        return None
+    refuse_link(path)
+    try:
+        # Not ``mode=ro``: without a writer beside it SQLite must be able to make the log's index.
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+        )  # fmt: skip
+        try:
+            _refuse_newer(connection, path)
+            _migrate(connection, path)
+            connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, DatabaseDamaged) as error:
+        raise StoreUnavailable(
+            f"The database {path} cannot be read ({error}); "
+            "`background-agents doctor` looks into it."
+        ) from error
     return connection
 
 

@@ -1,38 +1,82 @@
 """The command line: one small file for each command, imported when it is called.
 
-Says in words what the logic beside it decided. An error that is meant for people is one
-sentence on stderr and exit code 2; anything else is a bug and shows its traceback.
+An error that is meant for people is one sentence on stderr, with the exit code that tells of
+it; anything else is a bug and shows its traceback. A command is chosen by its name alone before
+anything is parsed, so that no command pays for the others.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-
-from cyclopts import App
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 from background_agents import __version__
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import DelegationError, InvalidRequest, quote
+from background_agents.hosts.cli.exits import Exit, code_of
+from background_agents.hosts.cli.registry import COMMANDS, load
 
-app = App(
-    name="background-agents",
-    help="Supervised background delegation for coding agents.",
-    version=__version__,
-)
-# By name, so that each command imports no more than it needs, and `--help` none of them.
-app.command(
-    "background_agents.hosts.cli.install:install",
-    help="Make OpenCode load background-agents.",
-)
-app.command(
-    "background_agents.hosts.cli.uninstall:uninstall",
-    help="Take background-agents out of OpenCode again.",
-)
+NAMES = ("background-agents", "bga")
 
 
-def main() -> None:
-    """Run the command that the arguments name."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app()
+        code = _run(words)
+        sys.stdout.flush()
     except DelegationError as error:
         print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+        code = code_of(error)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough of it, as `head` does. Python would complain once
+        # more when it closes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.DONE
+    raise SystemExit(code)
+
+
+def _run(words: Sequence[str]) -> int:
+    program = _program()
+    if not words or words[0] in ("-h", "--help", "help"):
+        if len(words) > 1 and words[0] == "help":
+            return _run([words[1], "--help"])
+        print(_help(program))
+        return Exit.DONE
+    if words[0] in ("-V", "--version"):
+        print(__version__)
+        return Exit.DONE
+    if words[0] not in COMMANDS:
+        raise InvalidRequest(_no_such(program, words[0]))
+    command, parser = load(words[0], program)
+    return command.run(parser.parse_args(words[1:])) or Exit.DONE
+
+
+def _program() -> str:
+    name = os.path.basename(sys.argv[0])
+    return name if name in NAMES else NAMES[0]
+
+
+def _help(program: str) -> str:
+    width = max(map(len, COMMANDS))
+    lines = (f"  {name:<{width}}  {about}" for name, about in COMMANDS.items())
+    return "\n".join(
+        [
+            f"usage: {program} COMMAND ...",
+            "",
+            "Supervised background delegation for coding agents.",
+            "",
+            *lines,
+            "",
+            f"`{program} COMMAND --help` says what a command takes.",
+        ]
+    )
+
+
+def _no_such(program: str, given: str) -> str:
+    near = get_close_matches(given, COMMANDS, n=1)
+    instead = f"did you mean {near[0]}?" if near else f"`{program} --help` lists them."
+    return f"There is no command {quote(given)}; {instead}"

@@ -21,8 +21,8 @@ from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.app import App
 from background_agents.domain.errors import DelegationError
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
-from background_agents.hosts.opencode.log import open_log
 from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
+from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError

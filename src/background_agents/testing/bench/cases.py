@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.sqlite import SqliteStore
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import apply
 from background_agents.ports import Change

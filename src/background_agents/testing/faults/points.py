@@ -18,7 +18,8 @@ from pathlib import Path
 
 from background_agents.adapters import artifacts
 from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.sqlite import SqliteStore, rows
+from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice
 from background_agents.ports import (

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from background_agents.app import DATABASE
+from background_agents.config import DATABASE
 from background_agents.domain.status import Status
 from background_agents.testing.bridge import BRIDGE
 from background_agents.testing.faults.matrix import Case

@@ -22,7 +22,7 @@ from background_agents import app, config
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.hosts.opencode import server
-from background_agents.hosts.opencode.log import open_log
+from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import open_descriptor, pump
 from background_agents.rpc.messages import RpcError

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from background_agents.adapters.artifacts import parse
-from background_agents.adapters.sqlite import SqliteStore
-from background_agents.app import DATABASE
+from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.config import DATABASE
 from background_agents.domain.delegation import Delegation, replay
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.events import Ended, Event, Registered

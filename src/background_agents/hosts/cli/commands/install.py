@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.plugin_files import Change, Scope
 
 
-def install(
-    *,
-    project: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    show: Annotated[bool, Parameter(name="--print", negative=(), show_default=False)] = False,
-) -> None:
-    """Make OpenCode load background-agents from its next start on.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take where to install, and whether to show it only."""
+    parser.add_argument(
+        "--project",
+        action="store_true",
+        help="only in the project of the current folder, not for all of yours",
+    )
+    parser.add_argument(
+        "--print",
+        dest="show",
+        action="store_true",
+        help="show what would be written and where; write nothing",
+    )
 
-    Args:
-        project: Only in the project of the current folder, not for all of yours.
-        show: Show what would be written and where; write nothing.
-    """
-    scope = Scope.PROJECT if project else Scope.GLOBAL
+
+def run(given: Namespace) -> None:
+    """Write the plugin's file, or show it."""
+    scope = Scope.PROJECT if given.project else Scope.GLOBAL
     places = plugin_files.Places.of(Path.cwd(), os.environ)
-    if show:
+    if given.show:
         print(f"{places.file(scope)}\n\n{plugin_files.shim(scope)}", end="")
         return
     outcome = plugin_files.install(places, scope)

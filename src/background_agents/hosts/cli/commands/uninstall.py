@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.plugin_files import Change, Scope
 
 
-def uninstall(
-    *, project: Annotated[bool, Parameter(negative=(), show_default=False)] = False
-) -> None:
-    """Take background-agents out of OpenCode. Results and records stay where they are.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take from where."""
+    parser.add_argument(
+        "--project", action="store_true", help="out of the project of the current folder"
+    )
 
-    Args:
-        project: Out of the project of the current folder.
-    """
-    scope = Scope.PROJECT if project else Scope.GLOBAL
+
+def run(given: Namespace) -> None:
+    """Remove the plugin's file. Results and records stay where they are."""
+    scope = Scope.PROJECT if given.project else Scope.GLOBAL
     places = plugin_files.Places.of(Path.cwd(), os.environ)
     outcome = plugin_files.uninstall(places, scope)
     if outcome.change is Change.REMOVED:

@@ -1,0 +1,1 @@
+"""How other programs of the same user reach a running service: JSON-RPC over a Unix socket."""

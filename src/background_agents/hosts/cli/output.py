@@ -1,0 +1,54 @@
+"""What leaves on stdout: JSON for programs, text for people, as wide and colourful as it may be.
+
+Colours only for a terminal, and not where ``NO_COLOR`` is set or the terminal is dumb. Text
+that agents wrote can hold control characters, which could rewrite a terminal: ``plain`` takes
+them out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from argparse import ArgumentParser
+
+import msgspec
+
+NARROW, WIDE = 40, 200
+"""Columns: less cannot hold an id beside anything, more is not read as a line."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """Let a reading command write JSON."""
+    parser.add_argument("--json", action="store_true", help="write JSON, as the reference tells")
+
+
+def write_json(value: object) -> None:
+    """Write a value as indented JSON."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    print(text)
+
+
+def is_terminal() -> bool:
+    """Return whether somebody looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def is_colourful() -> bool:
+    """Return whether colours may be written."""
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Return how many columns there are; of a pipe, more than anybody's terminal has."""
+    if not is_terminal() and "COLUMNS" not in os.environ:
+        return WIDE
+    return max(shutil.get_terminal_size().columns, NARROW)
+
+
+def plain(text: str) -> str:
+    """Return text without characters that a terminal obeys; line ends and tabs stay."""
+    return _CONTROL.sub("�", text)

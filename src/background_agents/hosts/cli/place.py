@@ -1,0 +1,69 @@
+"""Which project a command is about, and where its records are.
+
+A project is what OpenCode's own plugin side would call so: the repository of a folder, or the
+folder itself. Worktrees of a repository are one project.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from background_agents import config
+from background_agents.adapters.git import project_id
+from background_agents.adapters.sqlite.records import Records
+from background_agents.domain.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project as the command line sees it."""
+
+    directory: Path
+    data_root: Path
+    project: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the project's database and artifacts are, whether they exist or not."""
+        return self.data_root / self.project
+
+    def records(self) -> Records:
+        """Open the project's records.
+
+        Raises:
+            NothingHere: nothing was ever delegated in the project.
+            StoreUnavailable: they cannot be read.
+        """
+        records = Records.open(self.folder / config.DATABASE)
+        if records is None:
+            raise NothingHere(self.directory)
+        return records
+
+
+class NothingHere(InvalidRequest):
+    """The project has no records."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"Nothing has been delegated in the project of {directory} yet; go to a project's "
+            "folder, or name one with --directory."
+        )
+
+
+def add_place(parser: ArgumentParser) -> None:
+    """Let a command be told which project it is about."""
+    parser.add_argument(
+        "-C", "--directory", metavar="DIR", type=Path, default=Path(),
+        help="a folder of the project that is meant (default: the current one)",
+    )  # fmt: skip
+
+
+def place_of(given: Namespace) -> Place:
+    """Return the project that the arguments mean. Raises ``InvalidRequest``."""
+    directory: Path = given.directory.absolute()
+    if not directory.is_dir():
+        raise InvalidRequest(f"{directory} is not a folder; name one of the project that is meant.")
+    return Place(directory, config.data_root(os.environ), project_id(directory))

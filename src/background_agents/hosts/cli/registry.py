@@ -1,0 +1,49 @@
+"""Which commands there are, in the order in which help shows them.
+
+Names and one line each, so that help imports none of them. Knows no command's arguments.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from importlib import import_module
+from typing import NamedTuple, Protocol
+
+COMMANDS = {
+    "install": "make OpenCode load background-agents",
+    "uninstall": "take background-agents out of OpenCode again",
+}
+"""Name and what it does. The file of a command has its name, with ``-`` as ``_``."""
+
+
+class Command(Protocol):
+    """What each file in ``commands`` offers."""
+
+    __doc__: str | None
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Say what the command takes."""
+        ...
+
+    def run(self, given: Namespace) -> int | None:
+        """Do it and return the exit code; None is 0."""
+        ...
+
+
+class Loaded(NamedTuple):
+    """A command and the parser of its arguments."""
+
+    command: Command
+    parser: ArgumentParser
+
+
+def load(name: str, program: str) -> Loaded:
+    """Import the command ``name`` of ``program`` and make its parser."""
+    module = import_module(f"background_agents.hosts.cli.commands.{name.replace('-', '_')}")
+    command: Command = module
+    about = COMMANDS[name]
+    parser = ArgumentParser(
+        prog=f"{program} {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
+    )
+    command.add_arguments(parser)
+    return Loaded(command, parser)

@@ -1,0 +1,152 @@
+"""The read model for programs: a delegation as JSON, the same on every surface.
+
+Pure functions of records. Field names and meanings are a contract with scripts: a field may be
+added, none is renamed or removed without a new major version. Times are ISO 8601 in UTC,
+durations are seconds. What agents wrote stands here as they wrote it, bounded where said: JSON
+escapes, and whoever prints it to a terminal makes it fit.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from background_agents.domain.delegation import Delegation, OpenRequest
+from background_agents.service.live import Live, activity
+
+
+class RequestSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A permission or a question that waits for an answer."""
+
+    id: str
+    kind: Annotated[str, Meta(description="`permission` or `question`")]
+    text: Annotated[str, Meta(description="what is asked, on one line of at most 300 characters")]
+    asked_at: datetime
+
+
+class RetrySheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider that refuses for now."""
+
+    attempt: int
+    message: str
+    next_at: datetime | None
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A delegation as it is stored."""
+
+    id: str
+    title: str
+    summary: str
+    agent: str
+    model: Annotated[str | None, Meta(description="`provider/model-id`, where one was asked for")]
+    state: Annotated[
+        str,
+        Meta(
+            description="`registered`, `running`, `waiting`, `completed`, `failed`, `stopped`, "
+            "`timed_out` or `interrupted`"
+        ),
+    ]
+    unread: Annotated[bool, Meta(description="it has ended, and the supervisor has not read it")]
+    error: Annotated[str | None, Meta(description="why it did not complete, in one line")]
+    project: str
+    directory: str
+    root_session: str
+    parent_session: Annotated[str, Meta(description="the session that delegated it")]
+    session: Annotated[str | None, Meta(description="the child session, once there is one")]
+    registered_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    read_at: datetime | None
+    elapsed_s: Annotated[float, Meta(description="how long it has run, or ran")]
+    timeout_s: Annotated[float | None, Meta(description="its time window; null = none")]
+    tokens: int
+    cost_usd: float
+    tool_calls: int
+    steers_confirmed: int
+    steers_pending: int
+    requests: tuple[RequestSheet, ...]
+    resumed: Annotated[int, Meta(description="how often it was cut off and told to go on")]
+    continued_from: Annotated[str | None, Meta(description="id of the one that it goes on from")]
+    result_chars: int
+    owner: Annotated[
+        str, Meta(description="the process that supervises, or supervised, it: `pid:start`")
+    ]
+
+
+class LiveSheet(Sheet, frozen=True, kw_only=True):
+    """An active delegation as the process that runs it knows it."""
+
+    time_left_s: float | None
+    place: Annotated[int | None, Meta(description="its place in the queue for a slot, from 1")]
+    heard_at: Annotated[datetime | None, Meta(description="the agent's last sign of life")]
+    retry: RetrySheet | None
+    last: Annotated[str, Meta(description="what the agent did last, in one line")]
+
+
+def sheet(one: Delegation, now: datetime) -> Sheet:
+    """Return what a program is told of a delegation."""
+    pending = len(one.open_steers)
+    return Sheet(
+        id=one.id,
+        title=one.title,
+        summary=one.summary,
+        agent=one.agent,
+        model=one.model,
+        state=one.status.value,
+        unread=one.is_terminal and one.read_at is None,
+        error=one.error,
+        project=one.project,
+        directory=one.directory,
+        root_session=one.root_session,
+        parent_session=one.parent_session,
+        session=one.session or None,
+        registered_at=one.registered_at,
+        started_at=one.launched_at,
+        ended_at=one.ended_at,
+        read_at=one.read_at,
+        elapsed_s=max(one.elapsed(now), timedelta(0)).total_seconds(),
+        timeout_s=_seconds(one.timeout),
+        tokens=one.usage.tokens,
+        cost_usd=one.usage.cost_usd,
+        tool_calls=one.usage.tool_calls,
+        steers_confirmed=len(one.steers) - pending,
+        steers_pending=pending,
+        requests=tuple(map(_request, one.requests)),
+        resumed=one.relaunches,
+        continued_from=one.continued_from,
+        result_chars=one.result_chars,
+        owner=one.owner,
+    )
+
+
+def live_sheet(live: Live) -> LiveSheet:
+    """Return what a program is told of an active delegation."""
+    usage, retry = live.transcript.usage, live.retry
+    stored = msgspec.structs.asdict(sheet(live.delegation, live.now))
+    stored |= {
+        "tokens": usage.tokens,
+        "cost_usd": usage.cost_usd,
+        "tool_calls": usage.tool_calls,
+    }
+    return LiveSheet(
+        **stored,
+        time_left_s=_seconds(live.time_left),
+        place=live.place,
+        heard_at=live.heard_at,
+        retry=RetrySheet(attempt=retry.attempt, message=retry.message, next_at=retry.next_at)
+        if retry
+        else None,
+        last=activity(live.transcript),
+    )
+
+
+def _request(one: OpenRequest) -> RequestSheet:
+    return RequestSheet(id=one.id, kind=one.ask.kind, text=one.ask.text, asked_at=one.asked_at)
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()
