@@ -19,6 +19,7 @@ from background_agents.domain.ids import SortableIds
 from background_agents.service.clock import SystemClock
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
+from background_agents.service.desk import Desk
 from background_agents.service.processes import process_name
 
 
@@ -56,6 +57,11 @@ class App:
         await delegations.start()
         self._open.append(delegations)
         return delegations
+
+    @property
+    def desks(self) -> list[Desk]:
+        """The user's side of each project directory that is open."""
+        return [delegations.desk for delegations in self._open]
 
     async def close(self) -> None:
         """Let go of everything; what runs is taken over by the next process."""

@@ -38,9 +38,10 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A session to be created as the child of another."""
+    """A session to be created."""
 
-    parent: str
+    parent: str | None
+    """The session that it is a child of; None for one that stands for itself."""
     title: str
     denied_tools: tuple[str, ...] = ()
     """Tools that agents in the session never get."""
@@ -167,7 +168,7 @@ class AgentRuntime(Protocol):
         ...
 
     async def open_session(self, order: SessionOrder) -> str:
-        """Create a child session and return its id. Nothing runs in it yet."""
+        """Create a session and return its id. Nothing runs in it yet."""
         ...
 
     async def prompt(self, session: str, prompt: Prompt) -> None:

@@ -67,15 +67,15 @@ class MarkdownArtifacts:
         return path
 
     async def read(self, delegation: Delegation) -> str:
-        path = self.path(delegation)
+        return await asyncio.to_thread(self.content, delegation)
 
-        def content() -> bytes:
+    def content(self, delegation: Delegation) -> str:
+        """Return the whole artifact, as ``read`` does, for programs that may block."""
+        path = self.path(delegation)
+        try:
             for folder in (self._root.parent, self._root, path.parent):
                 refuse_link(folder)
-            return read_file(path, MAX_BYTES)
-
-        try:
-            return (await asyncio.to_thread(content)).decode(errors="replace")
+            return read_file(path, MAX_BYTES).decode(errors="replace")
         except OSError as error:
             raise StoreUnavailable(
                 f"The artifact {path} of {delegation.id} cannot be read ({_reason(error)}); "

@@ -25,6 +25,8 @@ class Steer(msgspec.Struct, frozen=True):
     text: str
     sent_at: datetime
     confirmed_at: datetime | None = None
+    by: str = "supervisor"
+    """Who gave it, as ``SteerSent`` says."""
 
 
 class OpenRequest(msgspec.Struct, frozen=True):
@@ -162,7 +164,7 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
         case ev.SteerSent():
             return replace(
                 now,
-                steers=(*now.steers, Steer(event.steer, event.text, event.at)),
+                steers=(*now.steers, Steer(event.steer, event.text, event.at, by=event.by)),
                 window_from=event.at,
                 waited=timedelta(0),
                 waiting_since=event.at if now.waiting_since else None,

@@ -17,6 +17,7 @@
     ├── StaleVersion          somebody else changed the delegation first
     ├── RuntimeRefused        the runtime answered, and said no
     ├── RuntimeUnreachable    the runtime did not answer
+    ├── NotServed             no living service can do it
     └── StoreUnavailable      the database or the artifact folder cannot be used
 
 Each message is one sentence for the person or model that reads it: what happened,
@@ -124,6 +125,10 @@ class NoSupervisor(InvalidRequest):
             "Nobody was told: only a background agent that still runs has a supervisor; say it "
             "in your answer instead."
         )
+
+
+class NotServed(DelegationError):
+    """No living service can do what was asked: the program that hosts it is closed."""
 
 
 class IllegalTransition(DelegationError):

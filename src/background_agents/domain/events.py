@@ -88,7 +88,8 @@ class InputAnswered(Event, frozen=True, kw_only=True, tag=True):
     request: str
     reply: str
     by: str
-    """``supervisor``, ``user`` (in the runtime's own dialogue), ``policy`` or ``deadline``."""
+    """``supervisor``, ``user`` (in the runtime's own dialogue), ``command line``, ``policy`` or
+    ``deadline``."""
 
 
 class ParentNotified(Event, frozen=True, kw_only=True, tag=True):
@@ -103,6 +104,8 @@ class SteerSent(Event, frozen=True, kw_only=True, tag=True):
     steer: str
     """Message id of the instruction."""
     text: str
+    by: str = "supervisor"
+    """``supervisor``, or ``command line`` for the user at a terminal."""
 
 
 class SteerConfirmed(Event, frozen=True, kw_only=True, tag=True):

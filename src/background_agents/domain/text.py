@@ -35,6 +35,15 @@ def one_line(text: str, limit: int) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
 
 
+def printable(text: str) -> str:
+    """Return text of many lines without characters that a terminal obeys or that hide."""
+    return _UNSAFE.sub(_kept, text)
+
+
+def _kept(found: re.Match[str]) -> str:
+    return "".join(char if char in "\n\t" else "\ufffd" for char in found[0])
+
+
 def escape(text: str) -> str:
     """Return ``text`` so that it cannot open or close a tag or an attribute."""
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):

@@ -122,7 +122,7 @@ class Asking:
         self._tell(notice)
 
     async def answer(self, delegation: Delegation, asked: AnswerAsked) -> None:
-        """Give the supervisor's answer to the oldest open request."""
+        """Give somebody's answer to the oldest open request."""
         if not delegation.requests:
             asked.refuse(NothingAsked(delegation.id, delegation.status))
             return
@@ -138,7 +138,7 @@ class Asking:
             asked.refuse(error)
         else:
             asked.answered = ask
-            asked.accept(await self._settle(ask, reply, views.SUPERVISOR))
+            asked.accept(await self._settle(ask, reply, asked.by))
 
     async def settled(self, delegation: Delegation, request: str, reply: Reply) -> None:
         """Note that a request was answered by somebody else."""

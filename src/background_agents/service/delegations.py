@@ -19,7 +19,6 @@ from background_agents.domain.errors import (
     NoSupervisor,
     NotContinuable,
     NotReadOnly,
-    RunElsewhere,
     UnknownAgent,
     UnknownDelegation,
 )
@@ -29,6 +28,7 @@ from background_agents.domain.text import title_of
 from background_agents.ports import IdTaken, Line
 from background_agents.service import requests, views
 from background_agents.service.context import Context
+from background_agents.service.desk import Desk
 from background_agents.service.guidance import Guidance
 from background_agents.service.live import Live, StatusReport
 from background_agents.service.requests import DelegateRequest
@@ -36,10 +36,8 @@ from background_agents.service.run import Run
 from background_agents.service.runs import Runs
 from background_agents.service.signals import (
     AnswerAsked,
-    Asked,
     NotifyAsked,
     SteerAsked,
-    StopAsked,
 )
 from background_agents.service.views import Answered, Listing, Reading, Waited
 
@@ -56,6 +54,8 @@ class Delegations:
         """Of two that would go on in one session, the second sees the first."""
         self.guidance = Guidance(context, settings, self._sessions.supervisors_root)
         """What the models of the project's sessions are told."""
+        self.desk = Desk(context, settings, self._runs, self.delegate)
+        """What the project's user may do."""
 
     async def start(self) -> None:
         """Take over orphans, deliver notices that are due, and begin to follow events."""
@@ -131,14 +131,7 @@ class Delegations:
                 by another process.
         """
         delegation = await self._find(supervisor, given)
-        if delegation.is_terminal:
-            return delegation
-        run = self._runs.of(delegation)
-        run.hear(StopAsked(views.SUPERVISOR))
-        await run.committed.wait()
-        if not run.delegation.is_terminal:
-            raise RunElsewhere(delegation.id)
-        return run.delegation
+        return await self._runs.stop(delegation, views.SUPERVISOR)
 
     async def steer(self, supervisor: str, given: str, message: str) -> Delegation:
         """Put an instruction into a running delegation; return it once that is sent.
@@ -151,7 +144,7 @@ class Delegations:
         """
         requests.check_text(requests.INSTRUCTION, message)
         delegation = await self._find(supervisor, given)
-        return await self._ask(delegation, SteerAsked(message))
+        return await self._runs.ask(delegation, SteerAsked(message))
 
     async def answer(
         self, supervisor: str, given: str, reply: str, *, since: str | None = None
@@ -165,7 +158,7 @@ class Delegations:
         requests.check_reply(reply)
         delegation = await self._find(supervisor, given)
         asked = AnswerAsked(reply, since or "")
-        after = await self._ask(delegation, asked)
+        after = await self._runs.ask(delegation, asked)
         return Answered(after, asked.answered)
 
     async def notify(self, child: str, message: str) -> Delegation:
@@ -178,7 +171,7 @@ class Delegations:
         run = await self._runs.trace(child)
         if run is None:
             raise NoSupervisor
-        return await self._ask(run.delegation, NotifyAsked(message))
+        return await self._runs.ask(run.delegation, NotifyAsked(message))
 
     async def wait(
         self,
@@ -253,16 +246,6 @@ class Delegations:
         if delegation is None:
             raise UnknownDelegation(name)
         return delegation
-
-    async def _ask(self, delegation: Delegation, asked: Asked) -> Delegation:
-        """Have the run of a delegation do something; return the delegation when it has."""
-        if delegation.is_terminal:
-            raise asked.too_late(delegation.id, delegation.status)
-        run = self._runs.of(delegation)
-        if run.is_closed:
-            raise asked.too_late(delegation.id, "ending")
-        run.hear(asked)
-        return await asked.done
 
     async def _watched(
         self, supervisor: str, root: str, ids: Sequence[str] | None, begun: str

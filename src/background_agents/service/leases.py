@@ -59,8 +59,7 @@ class Leaseholder:
         )
         await self.renew()
         for lease in await self._context.store.leases():
-            ours = lease.owner == self.owner
-            if not ours and not await asyncio.to_thread(is_alive, lease.owner):
+            if lease.owner != self.owner and await asyncio.to_thread(self._is_dead, lease):
                 await self._context.store.revoke(lease)
 
     async def work(self) -> None:
@@ -107,13 +106,29 @@ class Leaseholder:
     async def has_expired(self, lease: Lease) -> bool:
         """Return whether whoever holds a claim does nothing any more.
 
-        A claim of another boot is nobody's. A service that is frozen alone keeps its claim:
-        its host goes on, with the agents in it, and nobody else could follow them.
+        A service that is frozen alone keeps its claim: its host goes on, with the agents in
+        it, and nobody else could follow them.
         """
-        is_old = self._age_s(lease.renewed_s) > LEASE.total_seconds()
-        if lease.boot != self._boot or not await asyncio.to_thread(is_alive, lease.owner):
+        if await asyncio.to_thread(self._is_dead, lease):
             return True
-        return is_old and not await asyncio.to_thread(is_running, lease.host)
+        running = await asyncio.to_thread(is_running, lease.host)
+        return self._is_old(lease) and not running
+
+    def _is_dead(self, lease: Lease) -> bool:
+        """Return whether a claim is of another boot, or of a process that has ended for good.
+
+        A host whose service has died starts the next one at once, which is the better heir: the
+        agents live in that host. Others leave it the time of a lease.
+        """
+        if lease.boot != self._boot:
+            return True
+        if is_alive(lease.owner):
+            return False
+        has_heir = lease.host != self._host and is_alive(lease.host)
+        return self._is_old(lease) or not has_heir
+
+    def _is_old(self, lease: Lease) -> bool:
+        return self._age_s(lease.renewed_s) > LEASE.total_seconds()
 
     def _age_s(self, renewed_s: float) -> float:
         return self._context.clock.monotonic_s() - renewed_s

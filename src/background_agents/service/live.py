@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import TERMINAL
 from background_agents.domain.text import TITLE_CHARS, one_line, span
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports import Line, Retrying
-from background_agents.service.views import elapsed, line, request, within
+from background_agents.service.views import SUPERVISOR, elapsed, line, request, within
 
 PEEK_CHARS = 4_000
 """About 1,000 tokens of a transcript's newest part."""
@@ -27,6 +28,9 @@ PEEK_CALLS = 10
 
 REQUESTS_SHOWN = 4
 """Open requests of one delegation; they are answered in this order."""
+
+CALL_OVER = ("completed", "error")
+"""States of a tool call that is not changed any more."""
 
 UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
@@ -44,6 +48,26 @@ class Live:
     heard_at: datetime | None
     retry: Retrying | None
     now: datetime
+
+
+@dataclass(frozen=True)
+class Position:
+    """How much of a transcript somebody has seen."""
+
+    message: str = ""
+    """The newest answer that was looked at; those before it have been seen whole."""
+    chars: int = 0
+    """Of its text."""
+    calls: int = 0
+    """Of its tool calls, in their order."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What came after a position, as text for a terminal, and how far that is."""
+
+    text: str
+    position: Position
 
 
 @dataclass(frozen=True)
@@ -136,9 +160,31 @@ def peek(live: Live) -> str:
             break
     for steer in live.delegation.steers[-PEEK_CALLS:]:
         state = "taken up" if steer.confirmed_at else "pending"
-        shown.append(f"[your instruction, {state}: {one_line(steer.text, TITLE_CHARS)}]")
+        whose = "your" if steer.by == SUPERVISOR else "the user's"
+        shown.append(f"[{whose} instruction, {state}: {one_line(steer.text, TITLE_CHARS)}]")
     body = "\n\n".join(shown) or "(Nothing has been written yet.)"
     return f"{head}\n\n{body}"
+
+
+def tail(transcript: Transcript, seen: Position) -> Tail:
+    """Return what an agent has written and done since ``seen``; a call counts once it is over."""
+    pieces: list[str] = []
+    for message in transcript.answers:
+        if message.id < seen.message:  # ids sort by time
+            continue
+        begun = seen if message.id == seen.message else Position(message.id)
+        text = message.text[begun.chars :]
+        over = _calls_over(message, begun.calls)
+        if text and begun.chars == 0 and seen.message:
+            pieces.append("\n\n")  # another message than the one before it
+        pieces += [text, *(f"\n[{_tool_line(call)}]" for call in over)]
+        seen = Position(message.id, begun.chars + len(text), begun.calls + len(over))
+    return Tail("".join(pieces), seen)
+
+
+def _calls_over(message: Message, seen: int) -> list[ToolCall]:
+    """Return the calls after the first ``seen`` that are over, up to one that still runs."""
+    return list(takewhile(lambda call: call.state in CALL_OVER, message.tools[seen:]))
 
 
 def _digest(message: Message, room: int) -> str:

@@ -37,7 +37,7 @@ from background_agents.service.outbox import Outbox
 from background_agents.service.recovery import adopt_orphans
 from background_agents.service.run import Run
 from background_agents.service.sessions import Sessions
-from background_agents.service.signals import DELETION, StopAsked
+from background_agents.service.signals import DELETION, Asked, StopAsked
 from background_agents.service.slots import Slots
 from background_agents.service.tasks import Tasks
 from background_agents.service.waiting import Bell
@@ -54,6 +54,8 @@ class Runs:
     def __init__(self, context: Context, settings: Settings) -> None:
         self.sessions = Sessions(context, lambda session: session in self._by_session)
         self.bell = Bell(context.clock)
+        self.stir = Bell(context.clock)
+        """Rings whenever a run may have written something."""
         self.news = News()
         self._context = context
         self._settings = settings
@@ -134,6 +136,38 @@ class Runs:
             log.info("nobody knows what is above %s: %s", session, error)
         return self.above(session)
 
+    def all(self) -> list[Run]:
+        """Return the runs of this process, oldest first."""
+        return list(self._runs.values())
+
+    async def ask(self, delegation: Delegation, asked: Asked) -> Delegation:
+        """Have the run of a delegation do something; return the delegation when it has.
+
+        Raises:
+            InvalidRequest: it has ended, is just ending, or is run by another process.
+        """
+        if delegation.is_terminal:
+            raise asked.too_late(delegation.id, delegation.status)
+        run = self.of(delegation)
+        if run.is_closed:
+            raise asked.too_late(delegation.id, "ending")
+        run.hear(asked)
+        return await asked.done
+
+    async def stop(self, delegation: Delegation, by: str) -> Delegation:
+        """Stop a delegation and return it as it is once its session is quiet.
+
+        One that has ended already is returned as it is. Raises ``RunElsewhere``.
+        """
+        if delegation.is_terminal:
+            return delegation
+        run = self.of(delegation)
+        run.hear(StopAsked(by))
+        await run.committed.wait()
+        if not run.delegation.is_terminal:
+            raise RunElsewhere(delegation.id)
+        return run.delegation
+
     # --- taking over -------------------------------------------------------
 
     async def _take_over(self) -> None:
@@ -159,6 +193,7 @@ class Runs:
         self.news.add(notice, delegation.root_session)
         self._outbox.kick(delegation.parent_session)
         self.bell.ring()
+        self.stir.ring()
         after = tell_and_describe(self._context, delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
@@ -178,6 +213,7 @@ class Runs:
             if run.session:
                 self._tasks.spawn(self._silence(run.session), f"silence {run.session}")
         self.bell.ring()
+        self.stir.ring()
 
     async def _silence(self, session: str) -> None:
         """Stop what our own runtime still does in a session that goes on elsewhere."""
@@ -215,6 +251,7 @@ class Runs:
                 run.hear(event)
         elif (run_above := self.above(event.session)) is not None:
             run_above.hear(event)
+            self.stir.ring()
         elif isinstance(event, SessionDeleted):
             self._supervisor_deleted(event.session)
         elif isinstance(event, InputAsked):

@@ -14,8 +14,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from background_agents.domain.delegation import Delegation, OpenRequest
-from background_agents.service.live import Live, activity
+from background_agents.domain.delegation import Delegation, OpenRequest, Steer
+from background_agents.service.live import Live, Position, activity, tail
+
+PEEK_CHARS = 20_000
+"""Some ten screens of a terminal."""
 
 
 class RequestSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,14 +80,45 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-class LiveSheet(Sheet, frozen=True, kw_only=True):
-    """An active delegation as the process that runs it knows it."""
+class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the process that runs a delegation knows of it."""
 
     time_left_s: float | None
     place: Annotated[int | None, Meta(description="its place in the queue for a slot, from 1")]
     heard_at: Annotated[datetime | None, Meta(description="the agent's last sign of life")]
     retry: RetrySheet | None
     last: Annotated[str, Meta(description="what the agent did last, in one line")]
+
+
+class ActiveSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A delegation that has not ended."""
+
+    delegation: Sheet
+    live: Annotated[
+        LiveFacts | None,
+        Meta(
+            description="null where the process that runs it has ended or does not answer; the "
+            "rest is then what was stored last"
+        ),
+    ]
+
+
+class SteerSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """An instruction that was put into a run, and its receipt."""
+
+    text: str
+    by: Annotated[str, Meta(description="`supervisor` or `command line`")]
+    sent_at: datetime
+    confirmed_at: Annotated[datetime | None, Meta(description="when it was taken up")]
+
+
+class PeekSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, looked into."""
+
+    active: ActiveSheet
+    text: Annotated[str, Meta(description="what the agent has written, the newest part of it")]
+    cut: Annotated[int, Meta(description="characters before that, which are not shown")]
+    steers: tuple[SteerSheet, ...]
 
 
 def sheet(one: Delegation, now: datetime) -> Sheet:
@@ -115,7 +149,7 @@ def sheet(one: Delegation, now: datetime) -> Sheet:
         tool_calls=one.usage.tool_calls,
         steers_confirmed=len(one.steers) - pending,
         steers_pending=pending,
-        requests=tuple(map(_request, one.requests)),
+        requests=tuple(map(request_sheet, one.requests)),
         resumed=one.relaunches,
         continued_from=one.continued_from,
         result_chars=one.result_chars,
@@ -123,17 +157,16 @@ def sheet(one: Delegation, now: datetime) -> Sheet:
     )
 
 
-def live_sheet(live: Live) -> LiveSheet:
+def active_sheet(live: Live) -> ActiveSheet:
     """Return what a program is told of an active delegation."""
     usage, retry = live.transcript.usage, live.retry
-    stored = msgspec.structs.asdict(sheet(live.delegation, live.now))
-    stored |= {
-        "tokens": usage.tokens,
-        "cost_usd": usage.cost_usd,
-        "tool_calls": usage.tool_calls,
-    }
-    return LiveSheet(
-        **stored,
+    stored = msgspec.structs.replace(
+        sheet(live.delegation, live.now),
+        tokens=usage.tokens,
+        cost_usd=usage.cost_usd,
+        tool_calls=usage.tool_calls,
+    )
+    facts = LiveFacts(
         time_left_s=_seconds(live.time_left),
         place=live.place,
         heard_at=live.heard_at,
@@ -142,9 +175,26 @@ def live_sheet(live: Live) -> LiveSheet:
         else None,
         last=activity(live.transcript),
     )
+    return ActiveSheet(delegation=stored, live=facts)
 
 
-def _request(one: OpenRequest) -> RequestSheet:
+def peek_sheet(live: Live) -> PeekSheet:
+    """Return what a program is told of a run that is looked into."""
+    text = tail(live.transcript, Position()).text
+    return PeekSheet(
+        active=active_sheet(live),
+        text=text[-PEEK_CHARS:],
+        cut=max(len(text) - PEEK_CHARS, 0),
+        steers=tuple(map(_steer, live.delegation.steers)),
+    )
+
+
+def _steer(one: Steer) -> SteerSheet:
+    return SteerSheet(text=one.text, by=one.by, sent_at=one.sent_at, confirmed_at=one.confirmed_at)
+
+
+def request_sheet(one: OpenRequest) -> RequestSheet:
+    """Return what a program is told of an open request."""
     return RequestSheet(id=one.id, kind=one.ask.kind, text=one.ask.text, asked_at=one.asked_at)
 
 

@@ -15,7 +15,7 @@ from background_agents.domain.errors import (
     NotSteerable,
 )
 from background_agents.ports import RuntimeEvent
-from background_agents.service.views import SUPERVISOR
+from background_agents.service.views import COMMAND_LINE, SUPERVISOR
 
 
 class SlotGranted:
@@ -38,6 +38,7 @@ DELETION = "deletion"
 
 _REASONS = {
     SUPERVISOR: "Stopped by the supervisor.",
+    COMMAND_LINE: "Stopped by the user, from the command line.",
     DELETION: "Its supervisor's session was deleted.",
 }
 
@@ -64,8 +65,9 @@ class AnswerDue:
 class Asked:
     """Somebody wants something of the run; ``done`` tells what came of it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, by: str = SUPERVISOR) -> None:
         self.text = text
+        self.by = by
         self.done: asyncio.Future[Delegation] = asyncio.get_running_loop().create_future()
 
     def accept(self, delegation: Delegation) -> None:
@@ -84,17 +86,17 @@ class Asked:
 
 
 class SteerAsked(Asked):
-    """The supervisor wants to put an instruction into the run."""
+    """Somebody wants to put an instruction into the run."""
 
     def too_late(self, delegation: str, status: str) -> DelegationError:
         return NotSteerable(delegation, status)
 
 
 class AnswerAsked(Asked):
-    """The supervisor answers what the run waits for."""
+    """Somebody answers what the run waits for."""
 
-    def __init__(self, text: str, since: str = "") -> None:
-        super().__init__(text)
+    def __init__(self, text: str, since: str = "", by: str = SUPERVISOR) -> None:
+        super().__init__(text, by)
         self.since = since
         """The message of the call; what changed after it the supervisor has not seen."""
 

@@ -44,7 +44,8 @@ class Steering:
             asked.refuse(error)
             return
         now = self._context.clock.now()
-        steered = await self._record(ev.SteerSent(at=now, steer=prompt.message, text=asked.text))
+        sent = ev.SteerSent(at=now, steer=prompt.message, text=asked.text, by=asked.by)
+        steered = await self._record(sent)
         self._renew()
         asked.accept(steered)
 

@@ -40,7 +40,10 @@ LIST_LINES = 40
 LIST_SUMMARY_CHARS = 90
 
 SUPERVISOR = "supervisor"
-"""Who asked for a stop, when the supervisor's model did."""
+"""Who asked for something, when the supervisor's model did."""
+
+COMMAND_LINE = "command line"
+"""Who asked for something, when the user did, outside of the conversation."""
 
 MARKS = {
     Status.TIMED_OUT: "[TIMEOUT REACHED]",
@@ -49,6 +52,9 @@ MARKS = {
     Status.INTERRUPTED: "[INTERRUPTED]",
 }
 """The first line of an artifact whose run did not complete."""
+
+STOP_MARKS = {SUPERVISOR: "[STOPPED BY SUPERVISOR]", COMMAND_LINE: "[STOPPED BY USER]"}
+"""The same, where somebody asked for the end."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,8 @@ def artifact_body(delegation: Delegation, text: str) -> str:
     if delegation.status is Status.COMPLETED:
         return text or "(The agent ended without writing an answer.)"
     mark = MARKS[delegation.status]
-    if delegation.status is Status.STOPPED and delegation.stop_requested_by == SUPERVISOR:
-        mark = "[STOPPED BY SUPERVISOR]"
+    if delegation.status is Status.STOPPED:
+        mark = STOP_MARKS.get(delegation.stop_requested_by or "", mark)
     head = f"{mark} {delegation.error}" if delegation.error else mark
     return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
 

@@ -14,12 +14,14 @@ class Bell:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._next = asyncio.Event()
+        self._next: asyncio.Event | None = None
+        """Of those who wait now, if anybody does: a ring that nobody hears costs nothing."""
 
     def ring(self) -> None:
         """Let those who wait look again."""
-        self._next.set()
-        self._next = asyncio.Event()
+        if self._next is not None:
+            self._next.set()
+            self._next = None
 
     async def until(self, holds: Callable[[], Awaitable[bool]], limit: timedelta) -> None:
         """Return once ``holds`` does, looking at each ring, or when ``limit`` is over."""
@@ -32,7 +34,8 @@ class Bell:
         timer = self._clock.call_later(limit, end)
         try:
             while True:
-                ring = self._next  # taken before looking, so that no ring is missed between
+                # Taken before looking, so that no ring is missed between.
+                ring = self._next = self._next or asyncio.Event()
                 if await holds() or over.is_set():
                     return
                 await ring.wait()

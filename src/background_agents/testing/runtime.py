@@ -111,7 +111,8 @@ class ScriptedRuntime:
     async def open_session(self, order: SessionOrder) -> str:
         """See ``AgentRuntime``."""
         self._check()
-        name = self.add_session(self._session(order.parent).name)
+        parent = None if order.parent is None else self._session(order.parent).name
+        name = self.add_session(parent)
         self.sessions[name].denied.update(set(order.denied_tools) - set(order.allowed_tools))
         self.sessions[name].asking.update(self.asking)
         return name
@@ -316,4 +317,5 @@ class ScriptedChannel:
             agent=newest.agent if newest else None,
             model=newest.model if newest else None,
         )
-        session.take(entry, wake=not session.stopped_by_user)
+        has_turns = any(one.role == "assistant" for one in session.entries.values())
+        session.take(entry, wake=has_turns and not session.stopped_by_user)

@@ -41,6 +41,8 @@ class OpenCodeChannel:
         self._awaited: dict[str, asyncio.Event] = {}
         self._stopped_by_user: dict[str, str] = {}
         """Sessions whose user aborted them, with the newest message that is no new turn."""
+        self._has_turns: set[str] = set()
+        """Sessions in which a model has answered, and so can be woken."""
         runtime.subscribe(self._hear)
 
     async def deliver(self, message: OutgoingMessage) -> None:
@@ -68,8 +70,9 @@ class OpenCodeChannel:
             self._stopped_by_user[message.session] = message.message
         body: dict[str, object] = {
             "messageID": message.message,
-            # An abort by the user holds until the user speaks again.
-            "noReply": stopped,
+            # An abort by the user holds until the user speaks again. And where no model has ever
+            # answered, as in the session of a delegation from the command line, none waits.
+            "noReply": stopped or message.session not in self._has_turns,
             "parts": [
                 {"id": part, "type": "text", "text": text, "synthetic": True}
                 for part, text in message.parts
@@ -78,13 +81,15 @@ class OpenCodeChannel:
         return body | _as_user_chose(newest)
 
     async def _newest_user_message(self, session: str) -> wire.MessageInfo | None:
-        if session not in self._reader.newest_user:
+        if session not in self._reader.newest_user or session not in self._has_turns:
             listed = [m.info for m in await self._api.messages(session, limit=NEWEST)]
             if listed and listed[-1].error is not None and listed[-1].error.aborted:
                 self._stopped_by_user[session] = listed[-1].id
             for info in listed:
                 if info.role == "user":
                     self._reader.newest_user[session] = info
+                else:
+                    self._has_turns.add(session)
         return self._reader.newest_user.get(session)
 
     async def _look_up(self, message: OutgoingMessage) -> None:
@@ -101,10 +106,13 @@ class OpenCodeChannel:
             ) from error
 
     def _hear(self, event: RuntimeEvent) -> None:
+        if isinstance(event, MessageChanged) and event.message.role == "assistant":
+            self._has_turns.add(event.session)
         if isinstance(event, RunFailed) and event.aborted:
             self._hold_back(event.session)
         elif isinstance(event, SessionDeleted):
             self._stopped_by_user.pop(event.session, None)
+            self._has_turns.discard(event.session)
         elif isinstance(event, MessageChanged) and event.message.aborted:
             # An abort before the model was asked is told by the message alone.
             if event.message.id > self._newest_known(event.session):

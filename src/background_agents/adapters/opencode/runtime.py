@@ -109,11 +109,9 @@ class OpenCodeRuntime:
             {"permission": tool, "pattern": "*", "action": action}
             for tool, action in actions.items()
         ]
-        body: dict[str, object] = {
-            "parentID": order.parent,
-            "title": order.title,
-            "permission": rules,
-        }
+        body: dict[str, object] = {"title": order.title, "permission": rules}
+        if order.parent is not None:
+            body["parentID"] = order.parent
         info = await self.api.create_session(body)
         self.reader.learn_parent(info.id, order.parent)
         return info.id

@@ -59,7 +59,7 @@ class BridgeTransport:
         self.on_event: WireListener = ignore_event
         self.on_restored: Callable[[], None] = ignore_restored
         self._caller = caller
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._headers = {} if authorization is None else {"authorization": authorization}
         self._over_http: bool | None = None
 
@@ -75,7 +75,7 @@ class BridgeTransport:
         return await self._fetch(method, path, body, over_http=self._over_http)
 
     async def _needs_port(self) -> bool:
-        if self._base_url == PORTLESS_URL:
+        if self.base_url == PORTLESS_URL:
             return False
         health = await self._fetch("GET", "/global/health", None, over_http=False)
         version = msgspec.json.decode(health.body, type=dict[str, object]).get("version")

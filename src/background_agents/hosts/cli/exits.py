@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import DelegationError, NotServed
 
 
 class Exit(IntEnum):
@@ -21,10 +21,6 @@ class Exit(IntEnum):
     """A wait reached its limit first."""
     INTERRUPTED = 130
     """Ended by Ctrl-C, as shells count it."""
-
-
-class NotServed(DelegationError):
-    """No living service can do what was asked."""
 
 
 def code_of(error: DelegationError) -> Exit:

@@ -1,14 +1,13 @@
 """What leaves on stdout: JSON for programs, text for people, as wide and colourful as it may be.
 
 Colours only for a terminal, and not where ``NO_COLOR`` is set or the terminal is dumb. Text
-that agents wrote can hold control characters, which could rewrite a terminal: ``plain`` takes
-them out.
+that agents wrote can hold characters that rewrite a terminal: it goes through
+``domain.text.printable`` or one of the read model's functions first.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from argparse import ArgumentParser
@@ -17,8 +16,6 @@ import msgspec
 
 NARROW, WIDE = 40, 200
 """Columns: less cannot hold an id beside anything, more is not read as a line."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def add_json(parser: ArgumentParser) -> None:
@@ -47,8 +44,3 @@ def width() -> int:
     if not is_terminal() and "COLUMNS" not in os.environ:
         return WIDE
     return max(shutil.get_terminal_size().columns, NARROW)
-
-
-def plain(text: str) -> str:
-    """Return text without characters that a terminal obeys; line ends and tabs stay."""
-    return _CONTROL.sub("�", text)

@@ -120,12 +120,16 @@ def install(places: Places, scope: Scope) -> Outcome:
     new = shim(scope)
     if old == new:
         return Outcome(Change.UNCHANGED, file)
+    _put(file, new)
+    return Outcome(Change.WRITTEN if old is None else Change.REFRESHED, file)
+
+
+def _put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{NAME}.{os.getpid()}")
-    draft.write_text(new, encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     # At once, so that an OpenCode that starts now never loads half a file.
     draft.replace(file)
-    return Outcome(Change.WRITTEN if old is None else Change.REFRESHED, file)
 
 
 def uninstall(places: Places, scope: Scope) -> Outcome:
@@ -135,6 +139,19 @@ def uninstall(places: Places, scope: Scope) -> Outcome:
         return Outcome(Change.ABSENT, file)
     file.unlink()
     return Outcome(Change.REMOVED, file)
+
+
+def is_installed(places: Places, scope: Scope) -> bool:
+    """Return whether OpenCode loads us already."""
+    file = places.file(scope)
+    return file.exists() and is_ours(plugin_conflicts.read_text(file))
+
+
+def write_aside(folder: Path) -> Path:
+    """Write our file where OpenCode does not look by itself, to be named to it; return where."""
+    file = folder / NAME
+    _put(file, shim(Scope.GLOBAL))
+    return file
 
 
 def is_ours(text: str) -> bool:

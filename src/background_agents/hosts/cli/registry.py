@@ -10,6 +10,15 @@ from importlib import import_module
 from typing import NamedTuple, Protocol
 
 COMMANDS = {
+    "status": "show what runs now",
+    "peek": "see what a delegation writes, while it writes",
+    "steer": "put an instruction into a running delegation",
+    "answer": "answer what a delegation waits for",
+    "stop": "end delegations, and keep what they wrote",
+    "wait": "return when delegations have ended",
+    "delegate": "hand a task to a background agent",
+    "recover": "go on with what a process that died has left behind",
+    "serve": "run an OpenCode without a screen, with the service in it",
     "install": "make OpenCode load background-agents",
     "uninstall": "take background-agents out of OpenCode again",
 }

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents import config
+from background_agents import __version__, config
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.app import App
+from background_agents.control import places, protocol
+from background_agents.control.server import ControlServer
 from background_agents.domain.errors import DelegationError
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
 from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
@@ -27,11 +29,12 @@ from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service.delegations import Delegations
+from background_agents.service.processes import process_name
 
 log = logging.getLogger(__name__)
 
-REFUSED = -32001
-"""Our code for "bad input, nothing was changed"; its message is for the model."""
+REFUSED = protocol.REFUSED
+"""Bad input, nothing was changed; its message is for the model."""
 
 BRIDGE_FD = 3
 """Where the bridge puts its socket; stdin and stdout stay out of the way of frames."""
@@ -158,6 +161,25 @@ class Host:
             return None
         return await project.hooks.run(call, (await project.delegations()).guidance)
 
+    def about(self) -> protocol.About:
+        """Return what the user's programs are told of this process."""
+        urls = {str(Path(name)): one.transport.base_url for name, one in self._projects.items()}
+        desks = self._app.desks
+        return protocol.About(
+            version=__version__,
+            pid=os.getpid(),
+            host_pid=os.getppid(),
+            active=sum(desk.active for desk in desks),
+            served=tuple(
+                protocol.Served(
+                    project=desk.project,
+                    directory=desk.directory,
+                    base_url=urls.get(desk.directory, ""),
+                )
+                for desk in desks
+            ),
+        )
+
     async def close(self) -> None:
         """End everything in a bounded time."""
         for project in self._projects.values():
@@ -189,7 +211,10 @@ async def serve(env: Mapping[str, str]) -> None:
         await _explain(error, reader, write)
         return
     open_log(data_root, settings.log)
-    host = Host(App(settings, data_root), env)
+    app = App(settings, data_root)
+    host = Host(app, env)
+    path = places.path_of(data_root, process_name())
+    control = ControlServer(path, lambda: app.desks, host.about)
     connection = Connection(
         write,
         calls={"tool": host.tool, "hook": host.hook},
@@ -197,7 +222,10 @@ async def serve(env: Mapping[str, str]) -> None:
         translate=_translate,
     )
     host.connect(connection)
+    listening = asyncio.create_task(control.start())
     await _pump_until_term(reader, connection)
+    await asyncio.wait([listening])
+    await control.close()
     await connection.close("OpenCode has ended.")
     await host.close()
 

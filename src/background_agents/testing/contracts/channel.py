@@ -109,12 +109,24 @@ class SupervisorChannelContract:
         assert (await stage.runtime.transcript(session, refresh=True)).result == "Noticed."
         stage.runtime.release(session)
 
-    async def test_a_new_session_that_never_spoke_can_be_reached(self, stage: Stage) -> None:
-        with listening(stage.runtime) as heard:
-            message = outgoing(await stage.new_session(), NOTICE)
+    async def test_a_session_that_no_model_has_spoken_in_is_reached_and_not_woken(
+        self, stage: Stage
+    ) -> None:
+        session = await stage.new_session()
+        messages = [outgoing(session, NOTICE), outgoing(session, NOTICE)]
+        for message in messages:
             await stage.channel.deliver(message)
             assert len(await self.stored(stage, message)) == 1
-            await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
+            assert not (await stage.runtime.state(session)).busy
+        with listening(stage.runtime) as heard:
+            # Once its user has spoken there is a turn to be woken.
+            said = script({"say": "Hello."}, on_notice=[{"say": "Noticed."}])
+            await stage.user_says(session, said, agent=AGENT, model=MODEL)
+            await heard.answered(session)
+            later = outgoing(session, NOTICE)
+            await stage.channel.deliver(later)
+            await heard.until(lambda: heard.has_answer_to(later.message, finished=True))
+        assert [await self.answers(stage, one) for one in messages] == [0, 0]
 
     async def test_the_agent_and_model_stay_what_the_user_had_chosen(self, stage: Stage) -> None:
         with listening(stage.runtime) as heard:

@@ -194,7 +194,8 @@ class RemoteRuntime:
     async def open_session(self, order: SessionOrder) -> str:
         """See ``AgentRuntime``."""
         session = await call(self.connection, "open_session", order, str)
-        self._chains[session] = (session, *self.ancestors(order.parent))
+        above = () if order.parent is None else self.ancestors(order.parent)
+        self._chains[session] = (session, *above)
         return session
 
     async def prompt(self, session: str, prompt: Prompt) -> None:

@@ -1,0 +1,142 @@
+"""A person's program at a service's socket. Synchronous, and quick to import."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self, TypeVar
+
+from background_agents.control import places, protocol
+from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed
+from background_agents.rpc.blocking import Caller, NoAnswer, Note
+from background_agents.rpc.messages import RpcError
+from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
+
+T = TypeVar("T")
+
+LOOK_LIMIT_S = 5.0
+"""Looks are answered from memory, in milliseconds; a service that takes longer hangs."""
+
+ACT_LIMIT_S = 60.0
+"""A stop waits until a session is quiet; as the bridge allows a model's call."""
+
+
+class Client:
+    """One service process; use it as ``with Client.of(...)``."""
+
+    def __init__(self, caller: Caller, path: Path) -> None:
+        self._caller = caller
+        self._path = path
+
+    @classmethod
+    def of(cls, data_root: Path, owner: str) -> Self:
+        """Connect to the process that owns something. Raises ``NotServed``."""
+        return cls.at(places.path_of(data_root, owner))
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Connect to the socket at ``path``. Raises ``NotServed``."""
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.settimeout(LOOK_LIMIT_S)
+            with places.short(path) as name:
+                connected.connect(name)
+            if not places.is_same_user(connected):
+                raise NotServed(f"{path} is another user's.")
+        except OSError as error:
+            connected.close()
+            raise NotServed(f"No service answers at {path}.") from error
+        except BaseException:
+            connected.close()
+            raise
+        return cls(Caller(connected), path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave; the service gives up what it does for us alone."""
+        self._caller.close()
+
+    def about(self) -> protocol.About:
+        """Return what the process is, and what it has open."""
+        return self._call(protocol.ABOUT, protocol.Nothing(), protocol.About)
+
+    def live(self) -> list[ActiveSheet]:
+        """Return every delegation that the process runs."""
+        return self._call(protocol.LIVE, protocol.Nothing(), list[ActiveSheet])
+
+    def peek(self, project: str, delegation: str) -> PeekSheet:
+        """Return what a run has written so far."""
+        return self._call(protocol.PEEK, _which(project, delegation), PeekSheet)
+
+    def follow(self, project: str, delegation: str, note: Note) -> Sheet:
+        """Have ``note`` hear what a run writes until it has ended; return it then."""
+        which = _which(project, delegation)
+        return self._call(protocol.FOLLOW, which, Sheet, limit_s=None, note=note)
+
+    def steer(self, project: str, delegation: str, message: str) -> Sheet:
+        """Put an instruction into a run; return once it is sent."""
+        said = protocol.Said(project=project, id=delegation, text=message)
+        return self._call(protocol.STEER, said, Sheet, ACT_LIMIT_S)
+
+    def answer(self, project: str, delegation: str, reply: str) -> protocol.Answered:
+        """Answer the oldest request of a delegation."""
+        said = protocol.Said(project=project, id=delegation, text=reply)
+        return self._call(protocol.ANSWER, said, protocol.Answered, ACT_LIMIT_S)
+
+    def stop(self, project: str, delegation: str) -> Sheet:
+        """Stop a delegation; return once its session is quiet."""
+        return self._call(protocol.STOP, _which(project, delegation), Sheet, ACT_LIMIT_S)
+
+    def wait(self, awaited: protocol.Awaited, note: Note) -> list[Sheet]:
+        """Wait for delegations; ``note`` hears of those that ask something meanwhile."""
+        limit = awaited.limit_s + LOOK_LIMIT_S
+        return self._call(protocol.WAIT, awaited, list[Sheet], limit, note)
+
+    def delegate(self, ordered: protocol.Ordered) -> Sheet:
+        """Make a delegation in a directory that the process has open."""
+        return self._call(protocol.DELEGATE, ordered, Sheet, ACT_LIMIT_S)
+
+    def _call(
+        self,
+        method: str,
+        params: object,
+        answer: type[T],
+        limit_s: float | None = LOOK_LIMIT_S,
+        note: Note | None = None,
+    ) -> T:
+        try:
+            if note is None:
+                return self._caller.call(method, params, answer, limit_s)
+            return self._caller.call(method, params, answer, limit_s, note)
+        except NoAnswer as error:
+            raise NotServed(
+                f"The service at {self._path} does not answer; whether anything was done is not "
+                "known, so look with `background-agents status`."
+            ) from error
+        except RpcError as error:
+            raise _explained(error, self._path) from error
+
+
+def all_of(data_root: Path) -> Iterator[Client]:
+    """Yield every living service of this user, the youngest first; close each after use."""
+    for path in reversed(places.living(data_root)):
+        try:
+            yield Client.at(path)
+        except NotServed:
+            continue  # it has just ended, or not yet begun to listen
+
+
+def _which(project: str, delegation: str) -> protocol.Which:
+    return protocol.Which(project=project, id=delegation)
+
+
+def _explained(error: RpcError, path: Path) -> DelegationError:
+    if error.code == protocol.REFUSED:
+        return InvalidRequest(error.message)
+    return NotServed(f"The service at {path} could not do it: {error.message}.")

@@ -1,0 +1,98 @@
+"""What is said over the control socket: methods, their parameters and their answers.
+
+JSON-RPC 2.0, one frame per line, as on the bridge. What is shown of delegations comes from
+``service.sheets``; nothing here knows sockets or who asks.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from background_agents.service.sheets import RequestSheet, Sheet
+
+ABOUT, LIVE, PEEK, FOLLOW = "about", "live", "peek", "follow"
+STEER, ANSWER, STOP, WAIT, DELEGATE = "steer", "answer", "stop", "wait", "delegate"
+
+WROTE, ASKS = "wrote", "asks"
+"""Notifications to the client: of ``follow`` and of ``wait``."""
+
+REFUSED = -32001
+"""Bad input: nothing was changed, and the message says what to do. As on the bridge."""
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """A project directory that a service has open."""
+
+    project: str
+    directory: str
+    base_url: str
+    """Where its OpenCode says it listens; nothing may be there."""
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """A service process."""
+
+    version: str
+    pid: int
+    host_pid: int
+    """The OpenCode that it belongs to."""
+    active: int
+    """Delegations that it runs now."""
+    served: tuple[Served, ...]
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No parameters."""
+
+
+class Which(msgspec.Struct, frozen=True, kw_only=True):
+    """One delegation; ids are unique within a project."""
+
+    project: str
+    id: str
+
+
+class Said(Which, frozen=True, kw_only=True):
+    """An instruction to a delegation, or an answer."""
+
+    text: str
+
+
+class Awaited(msgspec.Struct, frozen=True, kw_only=True):
+    """What to wait for, and for how long at most."""
+
+    project: str
+    ids: tuple[str, ...]
+    limit_s: float
+    for_any: bool = False
+
+
+class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+    """A delegation that is to be made in a directory that the service has open."""
+
+    directory: str
+    prompt: str
+    agent: str
+    model: str | None = None
+    timeout_minutes: float | None = None
+    continue_id: str | None = None
+
+
+class Wrote(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent has written since the last time."""
+
+    text: str
+
+
+class Asks(msgspec.Struct, frozen=True, kw_only=True):
+    """A delegation that is waited for waits for an answer itself."""
+
+    id: str
+    requests: tuple[RequestSheet, ...]
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer went to, and the delegation as it then is."""
+
+    asked: str
+    delegation: Sheet

@@ -1,0 +1,228 @@
+"""The service's end of the control socket: calls in, operations of ``Desk`` out, nothing more.
+
+Any number of clients may be connected; each is a person's program, and one that leaves in the
+middle takes nothing with it but its own question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from background_agents.adapters.private_files import FILE_MODE, private_folder
+from background_agents.control import places, protocol
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed, RunElsewhere
+from background_agents.rpc.connection import Connection
+from background_agents.rpc.descriptor import pump
+from background_agents.rpc.messages import RpcError
+from background_agents.service import requests
+from background_agents.service.desk import Desk
+from background_agents.service.live import Tail
+from background_agents.service.requests import DelegateRequest
+from background_agents.service.sheets import (
+    ActiveSheet,
+    PeekSheet,
+    Sheet,
+    active_sheet,
+    peek_sheet,
+    request_sheet,
+)
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 16
+"""Clients that may knock at the same moment; people have a few terminals."""
+
+UNREAD_BYTES = 4 * 1024 * 1024
+"""A client that follows a run and does not read is dropped beyond this."""
+
+
+class ControlServer:
+    """Listens for this user's programs, for as long as the service lives."""
+
+    def __init__(
+        self,
+        path: Path,
+        desks: Callable[[], Sequence[Desk]],
+        about: Callable[[], protocol.About],
+    ) -> None:
+        self._path = path
+        self._desks = desks
+        self._about = about
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to listen. A socket that cannot be made is logged: the service works without."""
+        try:
+            listening = await asyncio.to_thread(self._bind)
+        except (OSError, DelegationError) as error:
+            log.warning("no control socket at %s: %s", self._path, error)
+            return
+        self._server = await asyncio.start_unix_server(self._welcome, sock=listening)
+
+    async def close(self) -> None:
+        """Stop listening, and end what clients still wait for."""
+        if self._server is not None:
+            self._server.close()
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    def _bind(self) -> socket.socket:
+        private_folder(self._path.parent)
+        for leftover in places.leftovers(self._path.parent.parent):
+            leftover.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        try:
+            with places.short(self._path) as name:
+                listening.bind(name)
+            # Nobody can connect before `listen`, and nobody else can enter the folder.
+            os.chmod(self._path, FILE_MODE)
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("a client is served by a task")
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+        try:
+            peer = writer.get_extra_info("socket")
+            # asyncio's wrapper has no way to ask, so a copy of the descriptor is.
+            with socket.socket(fileno=os.dup(peer.fileno())) as asked:
+                if not places.is_same_user(asked):
+                    log.warning("another user's process was turned away from %s", self._path)
+                    return
+            await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            return  # the service ends; asyncio would call the cancellation a failure
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def write(data: bytes) -> None:
+            if writer.transport.get_write_buffer_size() > UNREAD_BYTES:
+                writer.transport.abort()
+            writer.write(data)
+
+        client = _Client(self._desks, self._about)
+        connection = Connection(write, calls=client.calls, translate=_translate)
+        client.connection = connection
+        try:
+            await pump(reader, connection.feed)
+        finally:
+            await connection.close("The client has left.")
+
+
+class _Client:
+    """What one client may call."""
+
+    connection: Connection
+
+    def __init__(
+        self, desks: Callable[[], Sequence[Desk]], about: Callable[[], protocol.About]
+    ) -> None:
+        self._desks = desks
+        self._about = about
+        self.calls = {
+            protocol.ABOUT: self.about,
+            protocol.LIVE: self.live,
+            protocol.PEEK: self.peek,
+            protocol.FOLLOW: self.follow,
+            protocol.STEER: self.steer,
+            protocol.ANSWER: self.answer,
+            protocol.STOP: self.stop,
+            protocol.WAIT: self.wait,
+            protocol.DELEGATE: self.delegate,
+        }
+
+    async def about(self, _raw: msgspec.Raw) -> protocol.About:
+        return self._about()
+
+    async def live(self, _raw: msgspec.Raw) -> list[ActiveSheet]:
+        return [active_sheet(one) for desk in self._desks() for one in await desk.live()]
+
+    async def peek(self, raw: msgspec.Raw) -> PeekSheet:
+        which = msgspec.json.decode(raw, type=protocol.Which)
+        return peek_sheet(await self._desk_of(which.project, which.id).look(which.id))
+
+    async def follow(self, raw: msgspec.Raw) -> Sheet:
+        which = msgspec.json.decode(raw, type=protocol.Which)
+
+        def write(more: Tail) -> None:
+            self.connection.notify(protocol.WROTE, protocol.Wrote(text=more.text))
+
+        desk = self._desk_of(which.project, which.id)
+        return desk.sheet(await desk.follow(which.id, write))
+
+    async def steer(self, raw: msgspec.Raw) -> Sheet:
+        said = msgspec.json.decode(raw, type=protocol.Said)
+        desk = self._desk_of(said.project, said.id)
+        return desk.sheet(await desk.steer(said.id, said.text))
+
+    async def answer(self, raw: msgspec.Raw) -> protocol.Answered:
+        said = msgspec.json.decode(raw, type=protocol.Said)
+        desk = self._desk_of(said.project, said.id)
+        found = await desk.answer(said.id, said.text)
+        asked = found.ask.text if found.ask else ""
+        return protocol.Answered(asked=asked, delegation=desk.sheet(found.delegation))
+
+    async def stop(self, raw: msgspec.Raw) -> Sheet:
+        which = msgspec.json.decode(raw, type=protocol.Which)
+        desk = self._desk_of(which.project, which.id)
+        return desk.sheet(await desk.stop(which.id))
+
+    async def wait(self, raw: msgspec.Raw) -> list[Sheet]:
+        awaited = msgspec.json.decode(raw, type=protocol.Awaited)
+
+        def asks(one: Delegation) -> None:
+            shown = tuple(map(request_sheet, one.requests))
+            self.connection.notify(protocol.ASKS, protocol.Asks(id=one.id, requests=shown))
+
+        desk = self._desk_of(awaited.project, *awaited.ids)
+        limit = timedelta(seconds=awaited.limit_s)
+        found = await desk.wait(awaited.ids, limit, asks, for_any=awaited.for_any)
+        return [desk.sheet(one) for one in found]
+
+    async def delegate(self, raw: msgspec.Raw) -> Sheet:
+        ordered = msgspec.json.decode(raw, type=protocol.Ordered)
+        desk = next((one for one in self._desks() if one.directory == ordered.directory), None)
+        if desk is None:
+            raise NotServed(f"This OpenCode does not have {ordered.directory} open.")
+        request = DelegateRequest(
+            ordered.prompt,
+            ordered.agent,
+            ordered.timeout_minutes,
+            ordered.model,
+            ordered.continue_id,
+        )
+        return desk.sheet(await desk.delegate(request))
+
+    def _desk_of(self, project: str, *ids: str) -> Desk:
+        """Return the desk whose runs these are; else one of the project, which says why not."""
+        of_project = [desk for desk in self._desks() if desk.project == project]
+        for desk in of_project:
+            if any(desk.conducts(requests.check_id(one)) for one in ids):
+                return desk
+        if not of_project:
+            raise RunElsewhere(ids[0]) if ids else InvalidRequest("Name what to wait for.")
+        return of_project[0]
+
+
+def _translate(error: Exception) -> RpcError | None:
+    return RpcError(protocol.REFUSED, str(error)) if isinstance(error, DelegationError) else None

@@ -1,0 +1,31 @@
+"""``background-agents answer``: answer what a delegation waits for."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from background_agents.domain.text import printable
+from background_agents.hosts.cli import words
+from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.hosts.cli.reach import add_id, client_of, one_of, refuse_ended
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take whom, and the answer."""
+    add_id(parser)
+    about = 'once, always or reject ("reject: why") for a permission; words for a question'
+    words.add_text(parser, "reply", about)
+    add_place(parser)
+
+
+def run(given: Namespace) -> None:
+    """Answer its oldest open request, and say which that was."""
+    place = place_of(given)
+    one = one_of(given, place)
+    refuse_ended(one, "nothing is asked any more")
+    reply = words.text(given.reply)
+    with client_of(one, place) as client:
+        answered = client.answer(place.project, one.id, reply)
+    print(f"Answered: {printable(answered.asked)}")
+    left = answered.delegation.requests
+    print(f"{one.id} still asks: {printable(left[0].text)}" if left else f"{one.id} goes on.")

@@ -1,0 +1,84 @@
+"""``background-agents delegate``: hand a task to a background agent, without a conversation."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from background_agents.adapters.artifacts import MarkdownArtifacts, parse
+from background_agents.control import protocol
+from background_agents.domain.text import printable
+from background_agents.hosts.cli import words
+from background_agents.hosts.cli.commands.wait import LONGEST_S, code_of_all, wait_for
+from background_agents.hosts.cli.exits import Exit
+from background_agents.hosts.cli.on_demand import service_for
+from background_agents.hosts.cli.output import add_json, write_json
+from background_agents.hosts.cli.place import Place, add_place, place_of
+from background_agents.hosts.cli.spans import seconds
+from background_agents.service import board
+from background_agents.service.sheets import Sheet
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take whom, what, and how."""
+    parser.add_argument("agent", metavar="AGENT", help="name of the agent that does it")
+    words.add_text(parser, "prompt", "the whole task: the agent knows nothing else")
+    parser.add_argument("--model", metavar="PROVIDER/MODEL", help="for this task alone")
+    parser.add_argument(
+        "--timeout", metavar="TIME", type=seconds, dest="timeout_s",
+        help="its time limit, such as 90s, 10m or 1h; 0 = none (default: as configured)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--continue", metavar="ID", dest="continue_id",
+        help="an ended delegation in whose session it goes on, with all it knows",
+    )  # fmt: skip
+    parser.add_argument("--wait", action="store_true", help="wait for the result, and print it")
+    parser.add_argument(
+        "--url", help="the running `opencode serve` that is to do it (default: one that has the "
+        "project open; else one is started and ends when it is idle)",
+    )  # fmt: skip
+    add_json(parser)
+    add_place(parser)
+
+
+def run(given: Namespace) -> int:
+    """Delegate it; print its id, or with ``--wait`` its result."""
+    place = place_of(given)
+    prompt = words.text(given.prompt)
+    continue_id = given.continue_id
+    if continue_id:
+        with place.records() as records:
+            continue_id = records.resolve(continue_id).id
+    client, directory = service_for(place, given.url)
+    with client:
+        made = client.delegate(
+            protocol.Ordered(
+                directory=directory,
+                prompt=prompt,
+                agent=given.agent,
+                model=given.model,
+                timeout_minutes=None if given.timeout_s is None else given.timeout_s / 60,
+                continue_id=continue_id,
+            )
+        )
+    if given.wait:
+        return _result(made, place, as_json=given.json)
+    if given.json:
+        write_json(made)
+    else:
+        print(made.id)
+    return Exit.DONE
+
+
+def _result(made: Sheet, place: Place, *, as_json: bool) -> int:
+    print(f"{made.id} is at work; Ctrl-C leaves it running.", file=sys.stderr)
+    with place.records() as records:
+        one = records.resolve(made.id)
+    (ended,) = wait_for([one], place, LONGEST_S)
+    if as_json:
+        write_json(ended)
+    else:
+        print(board.ended(ended), file=sys.stderr)
+        _, body = parse(MarkdownArtifacts(place.folder).content(one))
+        print(printable(body) if sys.stdout.isatty() else body)
+    return code_of_all([ended], for_any=False)

@@ -1,0 +1,67 @@
+"""``background-agents recover``: go on with what a process that died has left behind."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import NotServed
+from background_agents.hosts.cli.exits import Exit
+from background_agents.hosts.cli.on_demand import LOOK_AGAIN_S, open_in, start
+from background_agents.hosts.cli.place import Place, add_place, place_of
+from background_agents.service.processes import is_alive
+
+TAKEN_LIMIT_S = 40.0
+"""A living service looks for orphans every 10 s, and leaves those whose OpenCode still runs to that
+one for 15 s more."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take no more than where."""
+    add_place(parser)
+
+
+def run(given: Namespace) -> int:
+    """See to it that a living service has every active delegation of the project."""
+    place = place_of(given)
+    left = _orphans(place)
+    if not left:
+        print("Nothing is left behind: whatever is active is run by a living process.")
+        return Exit.DONE
+    for directory in dict.fromkeys(one.directory for one in left):
+        _open(replace(place, directory=Path(directory)))
+    _wait_until_taken(place, left)
+    for one in left:
+        print(f"{one.id} is taken over.")
+    return Exit.DONE
+
+
+def _orphans(place: Place) -> list[Delegation]:
+    with place.records() as records:
+        return [one for one in records.active() if not is_alive(one.owner)]
+
+
+def _open(place: Place) -> None:
+    if not place.directory.is_dir():
+        print(f"{place.directory} is gone; what ran there cannot go on.", file=sys.stderr)
+        return
+    found = open_in(place)
+    if found is None:
+        start(place)
+    else:
+        found[0].close()
+
+
+def _wait_until_taken(place: Place, left: Sequence[Delegation]) -> None:
+    names = {one.id for one in left}
+    deadline = time.monotonic() + TAKEN_LIMIT_S
+    while time.monotonic() < deadline:
+        if not names & {one.id for one in _orphans(place)}:
+            return
+        time.sleep(LOOK_AGAIN_S * 4)
+    raise NotServed("Not everything was taken over; `background-agents status` shows what is left.")

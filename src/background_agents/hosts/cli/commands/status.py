@@ -1,0 +1,27 @@
+"""``background-agents status``: what runs now."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from background_agents.hosts.cli.output import add_json, width, write_json
+from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.hosts.cli.reach import active
+from background_agents.service import board
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take no more than where to look."""
+    add_json(parser)
+    add_place(parser)
+
+
+def run(given: Namespace) -> None:
+    """Show every active delegation of the project, as its owner tells of it."""
+    shown = active(place_of(given))
+    if given.json:
+        write_json(shown)
+    elif not shown:
+        print("Nothing is active. `background-agents list` shows what there was.")
+    else:
+        print("\n".join(board.active(one, width()) for one in shown))

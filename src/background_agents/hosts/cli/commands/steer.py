@@ -1,0 +1,27 @@
+"""``background-agents steer``: put an instruction into a running delegation."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from background_agents.hosts.cli import words
+from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.hosts.cli.reach import add_id, client_of, one_of, refuse_ended
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take whom, and what."""
+    add_id(parser)
+    words.add_text(parser, "message", "what the agent is to do differently")
+    add_place(parser)
+
+
+def run(given: Namespace) -> None:
+    """Send it; the receipt shows later, in ``status`` and ``peek``."""
+    place = place_of(given)
+    one = one_of(given, place)
+    refuse_ended(one, "go on in its session with `background-agents delegate --continue`")
+    message = words.text(given.message)
+    with client_of(one, place) as client:
+        client.steer(place.project, one.id, message)
+    print(f"Sent to {one.id}; `peek` shows when the agent has taken it up.")

@@ -1,0 +1,91 @@
+"""From a delegation's record to the living process that runs it.
+
+Looks go to the store; whatever acts goes to the owner. Where that has died, the error says so
+and names what helps.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from background_agents.control.client import Client
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest, NotServed
+from background_agents.hosts.cli.place import Place
+from background_agents.service.processes import is_alive
+from background_agents.service.sheets import ActiveSheet, sheet
+
+
+class OwnerGone(NotServed):
+    """The process that ran a delegation has ended, and nobody has taken it over yet."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(
+            f"{delegation} was run by a process that has ended; it goes on when OpenCode is "
+            "opened on this project, or with `background-agents recover`."
+        )
+
+
+def add_id(parser: ArgumentParser) -> None:
+    """Let a command be told which delegation is meant."""
+    parser.add_argument("id", metavar="ID", help="its id, or enough of it to be unambiguous")
+
+
+def one_of(given: Namespace, place: Place) -> Delegation:
+    """Return the delegation that the argument ``id`` means. Raises ``InvalidRequest``."""
+    with place.records() as records:
+        return records.resolve(given.id)
+
+
+def client_of(one: Delegation, place: Place) -> Client:
+    """Connect to the process that runs a delegation, which has not ended.
+
+    Raises:
+        OwnerGone: that process has ended.
+        NotServed: it does not answer.
+    """
+    if not is_alive(one.owner):
+        raise OwnerGone(one.id)
+    return Client.of(place.data_root, one.owner)
+
+
+def refuse_ended(one: Delegation, instead: str) -> None:
+    """Raise ``InvalidRequest`` for a delegation that has ended."""
+    if one.is_terminal:
+        raise InvalidRequest(f"{one.id} has ended ({one.status}); {instead}.")
+
+
+def active(place: Place) -> list[ActiveSheet]:
+    """Return what is active in a project, oldest first: from its owners, else from the store."""
+    with place.records() as records:
+        stored = records.active()
+    told = _told_by_owners(place, stored)
+    now = datetime.now(UTC)
+    return [
+        told.get(one.id) or ActiveSheet(delegation=sheet(one, now), live=None) for one in stored
+    ]
+
+
+def _told_by_owners(place: Place, stored: Iterable[Delegation]) -> dict[str, ActiveSheet]:
+    told: dict[str, ActiveSheet] = {}
+    for owner in dict.fromkeys(one.owner for one in stored):
+        if not is_alive(owner):
+            continue
+        try:
+            with Client.of(place.data_root, owner) as client:
+                found = [one for one in client.live() if one.delegation.project == place.project]
+                told |= {one.delegation.id: one for one in found}
+        except NotServed:
+            continue  # it is shown as stored, and that nobody told of it
+    return told
+
+
+def by_owner(found: Sequence[Delegation]) -> dict[tuple[str, str], list[Delegation]]:
+    """Group delegations by the process and the directory that they run in."""
+    groups: dict[tuple[str, str], list[Delegation]] = defaultdict(list)
+    for one in found:
+        groups[one.owner, one.directory].append(one)
+    return dict(groups)

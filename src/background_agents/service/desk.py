@@ -1,0 +1,184 @@
+"""What its user may do with any delegation of a project, from outside of a conversation.
+
+The supervisor's operations are in ``Delegations`` and see one root session; here are the same for
+whoever sits at the machine, and what only people want: to watch a run as it writes. Knows
+nothing of sockets, screens or commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from background_agents.config import Settings
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import UnknownDelegation
+from background_agents.domain.text import title_of
+from background_agents.ports import SessionOrder
+from background_agents.service import requests, views
+from background_agents.service.context import Context
+from background_agents.service.live import Live, Position, Tail, tail
+from background_agents.service.requests import DelegateRequest
+from background_agents.service.runs import Runs
+from background_agents.service.sheets import Sheet, sheet
+from background_agents.service.signals import AnswerAsked, SteerAsked
+from background_agents.service.views import Answered
+
+Delegate = Callable[[str, DelegateRequest], Awaitable[Delegation]]
+"""Registers a delegation for a session, as ``Delegations.delegate`` does."""
+
+LOOK_LIMIT = timedelta(seconds=30)
+"""How long a follower may hear nothing before it is looked at the run once more."""
+
+
+class Desk:
+    """The user's side of one project directory, in the process that serves it."""
+
+    def __init__(
+        self,
+        context: Context,
+        settings: Settings,
+        runs: Runs,
+        delegate: Delegate,
+    ) -> None:
+        self.project = context.project
+        self.directory = context.directory
+        self._context = context
+        self._settings = settings
+        self._runs = runs
+        self._delegate = delegate
+
+    @property
+    def active(self) -> int:
+        """How many runs there are."""
+        return len(self._runs.all())
+
+    def sheet(self, delegation: Delegation) -> Sheet:
+        """Return what a program is told of a delegation now."""
+        return sheet(delegation, self._context.clock.now())
+
+    def conducts(self, delegation: str) -> bool:
+        """Return whether the run of a delegation is in this process, for this directory."""
+        return any(run.delegation.id == delegation for run in self._runs.all())
+
+    async def live(self) -> list[Live]:
+        """Return every run as it is now, oldest first."""
+        return [await run.look() for run in self._runs.all()]
+
+    async def look(self, delegation: str) -> Live:
+        """Return a run as it is now. Raises ``InvalidRequest``."""
+        return await self._runs.of(await self._get(delegation)).look()
+
+    async def steer(self, delegation: str, message: str) -> Delegation:
+        """Put the user's instruction into a run; return the delegation once that is sent.
+
+        Raises:
+            InvalidRequest: the message is empty, or there is no run here that could take it.
+            RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
+        """
+        requests.check_text(requests.INSTRUCTION, message)
+        asked = SteerAsked(message, by=views.COMMAND_LINE)
+        return await self._runs.ask(await self._get(delegation), asked)
+
+    async def answer(self, delegation: str, reply: str) -> Answered:
+        """Answer the oldest request that a delegation waits for; return what that was.
+
+        Raises:
+            InvalidRequest: nothing is asked, or the reply is no answer to it.
+            RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
+        """
+        requests.check_reply(reply)
+        asked = AnswerAsked(reply, by=views.COMMAND_LINE)
+        after = await self._runs.ask(await self._get(delegation), asked)
+        return Answered(after, asked.answered)
+
+    async def stop(self, delegation: str) -> Delegation:
+        """Stop a delegation and return it as it is once its session is quiet.
+
+        Raises:
+            InvalidRequest: another process runs it.
+        """
+        return await self._runs.stop(await self._get(delegation), views.COMMAND_LINE)
+
+    async def delegate(self, request: DelegateRequest) -> Delegation:
+        """Register a delegation that no conversation asked for; it runs behind.
+
+        It gets a root session of its own as its supervisor, in which nobody's turn runs, so that
+        its notices wake no model.
+
+        Raises:
+            InvalidRequest: an argument cannot be meant.
+            RuntimeRefused, RuntimeUnreachable: the runtime made no session.
+        """
+        requests.check_text(requests.PROMPT, request.prompt)
+        requests.check_model(request.model)
+        requests.check_timeout(request.timeout_minutes, self._settings.default_timeout)
+        agents = await self._context.runtime.agents(refresh=True)
+        # Before there is a session that nobody would need.
+        requests.check_agent(request.agent, agents, strict=self._settings.strict_readonly)
+        order = SessionOrder(parent=None, title=title_of(request.prompt))
+        return await self._delegate(await self._supervisor(request, order), request)
+
+    async def follow(self, delegation: str, write: Callable[[Tail], None]) -> Delegation:
+        """Hand everything that a run writes to ``write``, until it has ended; return it then.
+
+        Begins with what it has written so far. Raises ``InvalidRequest``.
+        """
+        run = self._runs.of(await self._get(delegation))
+        shown = Position()
+
+        async def has_ended() -> bool:
+            nonlocal shown
+            if run.committed.is_set():
+                return True  # its transcript is let go of; the last word came before
+            more = tail((await run.look()).transcript, shown)
+            if more.text:
+                write(more)
+            shown = more.position
+            return False
+
+        while not run.committed.is_set():
+            await self._runs.stir.until(has_ended, LOOK_LIMIT)
+        return run.delegation
+
+    async def wait(
+        self,
+        ids: Sequence[str],
+        limit: timedelta,
+        asks: Callable[[Delegation], None],
+        *,
+        for_any: bool,
+    ) -> list[Delegation]:
+        """Wait until one or all of some delegations have ended; return them as they then are.
+
+        ``asks`` is called with one that waits for an answer, once for each request. Returns
+        earlier when ``limit`` is over. Raises ``InvalidRequest``.
+        """
+        found = {one: await self._get(one) for one in ids}
+        runs = {name: self._runs.of(one) for name, one in found.items() if not one.is_terminal}
+        told: set[str] = set()
+        enough = any if for_any else all
+
+        async def holds() -> bool:
+            for name, run in runs.items():
+                found[name] = run.delegation
+                new = {request.id for request in run.delegation.requests} - told
+                if new:
+                    told.update(new)
+                    asks(run.delegation)
+            return enough(one.is_terminal for one in found.values())
+
+        await self._runs.bell.until(holds, limit)
+        return list(found.values())
+
+    async def _supervisor(self, request: DelegateRequest, order: SessionOrder) -> str:
+        """Return the session that is to be the supervisor: the earlier one's, or a new one."""
+        if request.continue_id:
+            return (await self._get(request.continue_id)).parent_session
+        return await self._context.runtime.open_session(order)
+
+    async def _get(self, delegation: str) -> Delegation:
+        found = await self._context.store.get(requests.check_id(delegation))
+        if found is None or found.project != self.project:
+            raise UnknownDelegation(delegation)
+        return found
