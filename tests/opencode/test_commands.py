@@ -42,7 +42,7 @@ async def test_status_and_peek_show_what_runs(stage: Stage, user: TerminalUser) 
     assert f"{name}  running  Look around." in status.out
     assert "last: …So far so good." in status.out
     peek = await user.run("peek", name[:-3])  # a prefix is enough
-    assert (peek.code, peek.out) == (0, "So far so good.\n")
+    assert (peek.code, peek.out.strip()) == (0, "So far so good.")
     told = msgspec.json.decode((await user.run("peek", name, "--json")).out, type=PeekSheet)
     assert (told.active.delegation.id, told.text, told.cut) == (name, "So far so good. ", 0)
     stage.model.open("seen")
@@ -133,6 +133,9 @@ async def test_delegate_without_a_conversation(stage: Stage, user: TerminalUser)
     front, _ = stage.result(name)
     notice = f"<task-id>{name}</task-id>"
     parent = str(front["parent_session"])
+    await stage.events.wait_for(
+        lambda seen: seen.type == "message.part.updated" and notice in str(seen.properties)
+    )
     raw = (await stage.client.request("GET", f"/session/{parent}/message")).decode()
     assert raw.count(notice) == 1
     roles = [one["info"]["role"] for one in decoded(raw)]

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import background_agents
+from background_agents.adapters.private_files import FILE_MODE
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import plugin_conflicts
 
@@ -151,6 +152,7 @@ def write_aside(folder: Path) -> Path:
     """Write our file where OpenCode does not look by itself, to be named to it; return where."""
     file = folder / NAME
     _put(file, shim(Scope.GLOBAL))
+    file.chmod(FILE_MODE)
     return file
 
 
