@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 from world import World
@@ -173,6 +174,25 @@ async def test_a_service_that_is_frozen_alone_keeps_its_claim(world: World) -> N
     world.runtime.sessions[world.now(delegation).session or ""].finish()
     assert (await world.ended(delegation)).owner == ONE
     await one.service.close()
+    await other.service.close()
+
+
+async def test_a_dead_service_is_left_to_its_own_opencode_for_the_time_of_a_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That starts the next one at once, with the agents still at work in it; then others may."""
+    with monkeypatch.context() as patched:
+        patched.setattr(leases.os, "getppid", os.getpid)  # an OpenCode that lives, and is not ours
+        dead = Process(world, "4194304:1")  # beyond the highest pid that there can be
+        await dead.service.start()
+    delegation = await world.delegate(dead.service, HANG)
+    await world.working(delegation)
+    await dead.service.close()
+    other = Process(world, OTHER)
+    await other.service.start()
+    await pass_together(world, other, seconds=(LEASE - HEARTBEAT).total_seconds())
+    assert world.now(delegation).owner == "4194304:1"
+    await taken_over(world, other, delegation)
     await other.service.close()
 
 
