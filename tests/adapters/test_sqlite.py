@@ -300,6 +300,9 @@ async def test_no_query_reads_more_than_it_has_to(plan_of: dict[str, str]) -> No
     for name, plan in plan_of.items():
         if name == "leases":  # one row for each process that has the project open
             continue
+        if name in ("newest", "agents"):  # they go by number, and stop after some hundred rows
+            assert re.search(r"\bORDER BY number DESC LIMIT\b", QUERIES[name])
+            continue
         indexed = name.startswith("insert") or "INDEX" in plan or "PRIMARY KEY" in plan
         assert indexed, f"{name}: {plan}"
     assert "COVERING INDEX" in plan_of["count"]

@@ -115,6 +115,21 @@ SELECT owner, host, boot, renewed_s FROM leases;
 -- Takes a claim away, unless it was renewed since it was read.
 DELETE FROM leases WHERE owner = ? AND renewed_s = ?;
 
+-- name: newest
+-- The newest delegations, for completion in a shell.
+SELECT id, status, title FROM delegations ORDER BY number DESC LIMIT ?;
+
+-- name: newest_from
+-- The same in a range of ids. The unary plus keeps SQLite from walking through all rows by
+-- number: a range of ids is small, once something is typed.
+SELECT id, status, title FROM delegations WHERE id >= ? AND id < ?
+ORDER BY +number DESC LIMIT ?;
+
+-- name: agents
+-- Which agents the newest delegations went to.
+SELECT DISTINCT agent FROM (SELECT agent FROM delegations ORDER BY number DESC LIMIT 1000)
+ORDER BY agent;
+
 -- name: ids_from
 -- Ids in a range, for those that begin alike; answered by the index of ids.
 SELECT id FROM delegations WHERE id >= ? AND id < ? ORDER BY id LIMIT ?;

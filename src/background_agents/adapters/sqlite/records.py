@@ -90,6 +90,19 @@ class Records:
             return self.resolve(ids[0])
         raise AmbiguousId(given, ids) if ids else NoSuchRecord(given)
 
+    def beginning_with(self, prefix: str, limit: int) -> list[tuple[str, str, str]]:
+        """Return id, status and title of the newest delegations whose id begins so."""
+        with self._reading():
+            if not prefix:
+                return self._connection.execute(QUERIES["newest"], (limit,)).fetchall()
+            found = (prefix, f"{prefix}~", limit)
+            return self._connection.execute(QUERIES["newest_from"], found).fetchall()
+
+    def agents(self) -> list[str]:
+        """Return the agents that the newest delegations went to, by name."""
+        with self._reading():
+            return [name for (name,) in self._connection.execute(QUERIES["agents"])]
+
     def active(self) -> list[Delegation]:
         """Return every delegation that has not ended, oldest first."""
         with self._reading():

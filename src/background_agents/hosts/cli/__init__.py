@@ -41,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: Sequence[str]) -> int:
     program = _program()
+    if "_ARGCOMPLETE" in os.environ:
+        # A shell completes what is being typed. The function that it calls for that sets this.
+        from background_agents.hosts.cli import complete
+
+        complete.answer(program)
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[0] == "help":
             return _run([words[1], "--help"])

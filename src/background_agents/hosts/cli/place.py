@@ -15,6 +15,8 @@ from background_agents import config
 from background_agents.adapters.git import project_id
 from background_agents.adapters.sqlite.records import Records
 from background_agents.domain.errors import InvalidRequest
+from background_agents.hosts.cli import complete
+from background_agents.hosts.cli.arguments import completed
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,11 @@ class NothingHere(InvalidRequest):
 
 def add_place(parser: ArgumentParser) -> None:
     """Let a command be told which project it is about."""
-    parser.add_argument(
+    action = parser.add_argument(
         "-C", "--directory", metavar="DIR", type=Path, default=Path(),
         help="a folder of the project that is meant (default: the current one)",
     )  # fmt: skip
+    completed(action, complete.folders)
 
 
 def place_of(given: Namespace) -> Place:

@@ -1,0 +1,28 @@
+"""Arguments that several commands take, each with what a shell offers for it.
+
+Knows how they are written and completed, not what they are for; that is said by each command.
+"""
+
+from __future__ import annotations
+
+from argparse import Action, ArgumentParser
+
+from background_agents.hosts.cli import complete
+from background_agents.hosts.cli.complete import Completer
+
+
+def add_id(parser: ArgumentParser, *, active: bool = False) -> None:
+    """Take the id of a delegation, as ``id``; ``active`` offers only those that have not ended."""
+    action = parser.add_argument("id", metavar="ID", help="a delegation; the start of its id does")
+    completed(action, complete.active_ids if active else complete.ids)
+
+
+def add_ids(parser: ArgumentParser, help_text: str, *, active: bool = False) -> None:
+    """Take any number of ids, as the list ``ids``."""
+    action = parser.add_argument("ids", metavar="ID", nargs="*", help=help_text)
+    completed(action, complete.active_ids if active else complete.ids)
+
+
+def completed(action: Action, completer: Completer) -> None:
+    """Let a shell offer what ``completer`` finds for an argument."""
+    action.completer = completer  # type: ignore[attr-defined]  # where argcomplete looks for it
