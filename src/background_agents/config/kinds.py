@@ -1,0 +1,154 @@
+"""What each setting may be: the parsers of values, each beside what it allows in words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import NamedTuple
+
+from background_agents.config.settings import MAX_TIMEOUT_MINUTES, AnswerRule
+from background_agents.domain.errors import DelegationError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+ACTIONS = ("allow", "deny", "ask")
+
+REPLIES = ("once", "always", "reject")
+
+_PROVIDER = re.compile(r"[^\s/]+")
+
+_MODEL = re.compile(r"[^\s/]+/\S+")
+
+
+class BadSetting(DelegationError):
+    """A setting has a value that it cannot have."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"{name} is {value!r}, but must be {allowed}.")
+
+
+class Kind(NamedTuple):
+    """What a setting may be."""
+
+    parse: Callable[[str, object], object]
+    """Takes the name that an error shall give, and a value of the environment or the file."""
+    allowed: str
+    """The same in words; it follows on "must be"."""
+    example: object = None
+    """For those whose default tells nothing of how they are written."""
+
+
+MINUTES = f"a number of minutes from 0 (no limit) to {MAX_TIMEOUT_MINUTES}"
+
+COUNT = "a whole number from 1 to 1000"
+
+SWITCH = "1 or 0"
+
+SWITCHES = f"{SWITCH}, or in the file true or false"
+
+LEVEL = "one of " + ", ".join(LOG_LEVELS)
+
+REPLY = "one of " + ", ".join(REPLIES)
+
+_COUNTS = "whole numbers from 1 to 1000"
+
+PROVIDERS = f"a table of providers and {_COUNTS}"
+
+MODELS = f"a table of provider/model-id and {_COUNTS}"
+
+RULES = "a list of tables"
+
+
+def _minutes(name: str, value: object) -> float:
+    try:
+        minutes = float(str(value))
+    except ValueError:
+        raise BadSetting(name, value, MINUTES) from None
+    if not (math.isfinite(minutes) and 0 <= minutes <= MAX_TIMEOUT_MINUTES):
+        raise BadSetting(name, value, MINUTES)
+    return minutes
+
+
+def _count(name: str, value: object) -> int:
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise BadSetting(name, value, COUNT)
+    return int(text)
+
+
+def _level(name: str, value: object) -> str:
+    if str(value).lower() not in LOG_LEVELS:
+        raise BadSetting(name, value, LEVEL)
+    return str(value).lower()
+
+
+def _switch(name: str, value: object) -> bool:
+    text = str(value).strip().lower()
+    if text in ("1", "true"):
+        return True
+    if text in ("0", "false", ""):
+        return False
+    raise BadSetting(name, value, SWITCH)
+
+
+def _reply(name: str, value: object) -> str:
+    if value not in REPLIES:
+        raise BadSetting(name, value, REPLY)
+    return str(value)
+
+
+def _per_provider(name: str, value: object) -> Mapping[str, int]:
+    return _limits(name, value, _PROVIDER, PROVIDERS)
+
+
+def _per_model(name: str, value: object) -> Mapping[str, int]:
+    return _limits(name, value, _MODEL, MODELS)
+
+
+def _limits(name: str, value: object, key: re.Pattern[str], allowed: str) -> Mapping[str, int]:
+    # A key that nothing can ever have would be no limit at all.
+    if not isinstance(value, dict) or not all(key.fullmatch(one) for one in value):
+        raise BadSetting(name, value, allowed)
+    return {one: _count(f"{name}.{one}", limit) for one, limit in value.items()}
+
+
+def _rules(name: str, value: object) -> tuple[AnswerRule, ...]:
+    if not isinstance(value, list):
+        raise BadSetting(name, value, RULES)
+    return tuple(_rule(f"{name}[{index}]", one) for index, one in enumerate(value))
+
+
+def _rule(name: str, value: object) -> AnswerRule:
+    known = [one.name for one in fields(AnswerRule)]
+    texts = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    if not isinstance(value, dict) or not texts or not set(value) <= set(known):
+        raise BadSetting(name, value, f"a table of texts with keys among {sorted(known)}")
+    if value.get("action") not in ACTIONS:
+        raise BadSetting(f"{name}.action", value.get("action"), "one of " + ", ".join(ACTIONS))
+    return AnswerRule(**value)
+
+
+KINDS: Mapping[str, Kind] = {
+    "timeout_minutes": Kind(_minutes, MINUTES),
+    "max_concurrent": Kind(_count, COUNT),
+    "max_concurrent_per_provider": Kind(_per_provider, PROVIDERS, {"anthropic": 4}),
+    "max_concurrent_per_model": Kind(_per_model, MODELS, {"anthropic/claude-opus-4": 2}),
+    "strict_readonly": Kind(_switch, SWITCHES),
+    "allow_task": Kind(_switch, SWITCHES),
+    "answers": Kind(
+        _rules,
+        f"{RULES}, each with an `action` ({', '.join(ACTIONS)}) and, as wanted, `permission`, "
+        "`pattern` and `agent`",
+        (AnswerRule("allow", permission="bash", pattern="git status"),),
+    ),
+    "answer_minutes": Kind(_minutes, MINUTES),
+    "answer_default": Kind(_reply, REPLY),
+    "resume": Kind(_switch, SWITCHES),
+    "log": Kind(_level, LEVEL),
+}
+"""By the names of ``Settings``' fields."""
+
+FILE_ONLY = frozenset({"max_concurrent_per_provider", "max_concurrent_per_model", "answers"})
+"""What no environment variable can say."""

@@ -1,0 +1,70 @@
+"""What a user can set, and what each setting means; nothing of how it is read or checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+MAX_TIMEOUT_MINUTES = 7 * 24 * 60
+"""A week; what lasts longer is not one piece of work."""
+
+DATABASE = "delegations.db"
+"""Its name in the folder of each project."""
+
+
+@dataclass(frozen=True)
+class AnswerRule:
+    """How a permission is answered that a background agent asks for.
+
+    ``*`` and ``?`` are wildcards. Of several rules that fit, the last one counts, as among
+    OpenCode's own.
+    """
+
+    action: str
+    """``allow`` (this once), ``deny`` or ``ask`` (the supervisor and its human)."""
+    permission: str = "*"
+    """What is asked for: ``bash``, ``edit``, ``external_directory`` and so on."""
+    pattern: str = "*"
+    """The command, path or the like that it is asked for."""
+    agent: str = "*"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user can set. Each field's variable is ``BACKGROUND_AGENTS_`` and its name.
+
+    What is a table or a list can be set in the file only. What stands below a field is what
+    people are told of it, too.
+    """
+
+    timeout_minutes: float = 15.0
+    """Default time window of a delegation, in minutes; 0 = none."""
+    max_concurrent: int = 8
+    """Delegations that run at once in one project."""
+    max_concurrent_per_provider: Mapping[str, int] = field(default_factory=dict)
+    """Further limits, by provider."""
+    max_concurrent_per_model: Mapping[str, int] = field(default_factory=dict)
+    """Further limits, by ``provider/model-id``."""
+    strict_readonly: bool = False
+    """Only agents that can neither edit, nor write, nor run commands may be delegated to."""
+    allow_task: bool = False
+    """OpenCode's native ``task`` tool is left alone."""
+    answers: tuple[AnswerRule, ...] = ()
+    """What is answered without asking anybody; the rest is asked."""
+    answer_minutes: float = 0.0
+    """How long a question or permission waits before ``answer_default`` is given; 0 = for ever."""
+    answer_default: str = "reject"
+    """``once``, ``always`` or ``reject``; a question is rejected in any case."""
+    resume: bool = True
+    """A run that was cut off with its process is told to go on; else it ends as interrupted."""
+    log: str = "warning"
+    """Level of the log file."""
+
+    @property
+    def default_timeout(self) -> timedelta | None:
+        return timedelta(minutes=self.timeout_minutes) if self.timeout_minutes else None
+
+    @property
+    def answer_window(self) -> timedelta | None:
+        return timedelta(minutes=self.answer_minutes) if self.answer_minutes else None
