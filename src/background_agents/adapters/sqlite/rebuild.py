@@ -110,14 +110,14 @@ def _sound(path: Path) -> sqlite3.Connection:
     connection = connect(path)
     try:
         if path.stat().st_size <= CHECKED_BYTES:
-            _check_records(connection)
+            check_records(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _check_records(connection: sqlite3.Connection) -> None:
+def check_records(connection: sqlite3.Connection) -> None:
     """Decode every record and notice that is due: a sound page may hold an unsound text."""
     try:
         cursor = connection.execute("SELECT * FROM delegations")

@@ -67,15 +67,15 @@ def connect(path: Path) -> sqlite3.Connection:
     private_file(path)
     is_checked = path.stat().st_size <= CHECKED_BYTES
     # Before SQLite has it open: to close a file gives up the locks that a process has on it.
-    _look_into(path, wholly=is_checked)
+    look_into(path, wholly=is_checked)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        _refuse_newer(connection, path)
+        refuse_newer(connection, path)
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
         if is_checked:
-            _check(connection)
+            check(connection)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         if is_damage(error):
@@ -105,7 +105,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
             isolation_level=None,
         )  # fmt: skip
         try:
-            _refuse_newer(connection, path)
+            refuse_newer(connection, path)
             _migrate(connection, path)
             connection.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -141,12 +141,14 @@ def _name(file: resources.abc.Traversable) -> str:
     return file.name
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return how many of the migrations were applied."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
-    version, known = _version(connection), len(migrations())
+def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ``StoreUnavailable`` if a newer version of the package wrote the database."""
+    version, known = version_of(connection), len(migrations())
     if not 0 <= version <= PLAUSIBLE_VERSION:
         raise DatabaseDamaged(f"schema version {version}")
     if version > known:
@@ -176,11 +178,11 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Apply what is missing, all or nothing, while no other process can do the same."""
     scripts = migrations()
-    if _version(connection) == len(scripts):
+    if version_of(connection) == len(scripts):
         return
     connection.execute("BEGIN IMMEDIATE")
-    _refuse_newer(connection, path)
-    _apply(connection, scripts[_version(connection) :])
+    refuse_newer(connection, path)
+    _apply(connection, scripts[version_of(connection) :])
     connection.execute(f"PRAGMA user_version = {len(scripts)}")
     connection.execute("COMMIT")
 
@@ -191,7 +193,7 @@ def _apply(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
             connection.execute(statement)
 
 
-def _look_into(path: Path, *, wholly: bool) -> None:
+def look_into(path: Path, *, wholly: bool) -> None:
     """Refuse a header that forbids writing, and have the system read the file in one go.
 
     SQLite would take the first for a lack of rights, and do the second page by page: 88 MB
@@ -206,10 +208,11 @@ def _look_into(path: Path, *, wholly: bool) -> None:
             pass
 
 
-def _check(connection: sqlite3.Connection) -> None:
+def check(connection: sqlite3.Connection) -> None:
     """Look at every page, and at the schema word by word; what else is there is no concern."""
     found = _schema_of(connection)
-    missing = [name for name, sql in _schema().items() if found.get(name) != sql]
+    wanted = _schema(version_of(connection))
+    missing = [name for name, sql in wanted.items() if found.get(name) != sql]
     if missing:
         raise DatabaseDamaged(f"the schema of {', '.join(missing)} is not what it was")
     (first, *_) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -218,10 +221,10 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 @cache
-def _schema() -> dict[str, str]:
-    """Return what the migrations lead to, as SQLite keeps it."""
+def _schema(version: int) -> dict[str, str]:
+    """Return what the first ``version`` migrations lead to, as SQLite keeps it."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        _apply(connection, migrations())
+        _apply(connection, migrations()[:version])
         return _schema_of(connection)
 
 

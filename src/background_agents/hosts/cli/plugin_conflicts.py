@@ -1,7 +1,7 @@
-"""Finds another delegation plugin that OpenCode would load beside ours.
+"""Finds the delegation plugins that OpenCode would load: ours, and any other.
 
 Two plugins with a tool of the same name would shadow each other, and a model would see
-one's tools and the other's notices. Text is searched, nothing is run: what is refused
+one's tools and the other's notices. Text is searched, nothing is run: what is in the way
 is named, with the file or the line to remove.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -31,17 +33,63 @@ _STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DO
 _STRING_OR_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 
 
-def refuse_any(folders: Iterable[Path], own: Path, is_ours: Callable[[str], bool]) -> None:
+class Kind(StrEnum):
+    """What was found."""
+
+    OURS = "ours"
+    """A file that ``install`` wrote."""
+    RIVAL = "rival"
+    """A file with another delegation plugin."""
+    ENTRY = "entry"
+    """An entry of a "plugin" list that is another delegation plugin."""
+    UNREADABLE = "unreadable"
+    """A file of which nobody can say."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that OpenCode reads, and why it is in the way of one more plugin."""
+
+    kind: Kind
+    file: Path
+    why: str
+
+
+def refuse_any(
+    folders: Iterable[Path], own: Path, is_ours: Callable[[str], bool], configs: Iterable[Path] = ()
+) -> None:
     """Raise ``InvalidRequest`` when OpenCode would load another delegation plugin.
 
     ``folders`` are the configuration directories, ``own`` is the file to be installed.
     """
+    for one in find(folders, is_ours, configs):
+        is_own = one.kind is Kind.OURS and own.exists() and one.file.samefile(own)
+        if not is_own:
+            raise InvalidRequest(one.why)
+
+
+def find(
+    folders: Iterable[Path], is_ours: Callable[[str], bool], configs: Iterable[Path] = ()
+) -> Iterator[Found]:
+    """Yield every delegation plugin that OpenCode would load, and what cannot be read.
+
+    ``folders`` are the configuration directories, ``configs`` further configuration files.
+    """
     for folder in folders:
         for file in _plugins(folder):
-            if not (own.exists() and file.samefile(own)):
-                _check_file(file, is_ours)
+            yield from _guarded(file, _in_file(file, is_ours))
         for file in _configs(folder):
-            _check_config(file)
+            yield from _guarded(file, _in_config(file))
+    for file in configs:
+        if file.is_file():
+            yield from _guarded(file, _in_config(file))
+
+
+def _guarded(file: Path, found: Iterator[Found]) -> Iterator[Found]:
+    try:
+        yield from found
+    except InvalidRequest as error:
+        yield Found(Kind.UNREADABLE, file, str(error))
 
 
 def read_text(file: Path) -> str:
@@ -70,29 +118,35 @@ def _configs(folder: Path) -> Iterator[Path]:
                 yield file
 
 
-def _check_file(file: Path, is_ours: Callable[[str], bool]) -> None:
+def _in_file(file: Path, is_ours: Callable[[str], bool]) -> Iterator[Found]:
     text = read_text(file)
     if is_ours(text):
-        raise InvalidRequest(
+        yield Found(
+            Kind.OURS,
+            file,
             f"OpenCode already loads background-agents from {file}; remove that file first, "
-            "or leave it and install nothing."
+            "or leave it and install nothing.",
         )
-    if _TOOLS.search(text):
-        raise InvalidRequest(
+    elif _TOOLS.search(text):
+        yield Found(
+            Kind.RIVAL,
+            file,
             f"{file} is another delegation plugin, and two would shadow each other's tools; "
-            "remove that file first."
+            "remove that file first.",
         )
 
 
-def _check_config(file: Path) -> None:
+def _in_config(file: Path) -> Iterator[Found]:
     text = read_text(file)
     for name in _plugin_names(file, text):
         if _delegates(name, file.parent):
             quoted = json.dumps(name, ensure_ascii=False)
             line = next((n for n, line in enumerate(text.splitlines(), 1) if quoted in line), 1)
-            raise InvalidRequest(
+            yield Found(
+                Kind.ENTRY,
+                file,
                 f'{quoted} in the "plugin" list of {file} (line {line}) is another delegation '
-                "plugin, and two would shadow each other's tools; remove that entry first."
+                "plugin, and two would shadow each other's tools; remove that entry first.",
             )
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import background_agents
 from background_agents.adapters.private_files import FILE_MODE
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import plugin_conflicts
+from background_agents.hosts.cli.plugin_conflicts import Found
 
 NAME = "background-agents.js"
 
@@ -68,6 +71,8 @@ class Places:
     """``.opencode`` at the top of the git work tree, or in the folder itself."""
     others: tuple[Path, ...] = ()
     """Further directories that OpenCode reads; nothing is ever written there."""
+    configs: tuple[Path, ...] = ()
+    """Further configuration files that it reads."""
 
     @classmethod
     def of(cls, folder: Path, environ: Mapping[str, str]) -> Places:
@@ -79,7 +84,9 @@ class Places:
         others.append(home / ".opencode")
         if custom := environ.get("OPENCODE_CONFIG_DIR"):
             others.append(Path(custom).absolute())
-        return cls(config / "opencode", between[-1] / ".opencode", tuple(others))
+        named = environ.get("OPENCODE_CONFIG")
+        configs = (Path(named).absolute(),) if named else ()
+        return cls(config / "opencode", between[-1] / ".opencode", tuple(others), configs)
 
     def file(self, scope: Scope) -> Path:
         """Return where our file belongs."""
@@ -108,6 +115,37 @@ def shim(scope: Scope) -> str:
     )
 
 
+class Shim(NamedTuple):
+    """What our file says."""
+
+    scope: Scope
+    bridge: Path
+    python: str
+    """The interpreter that OpenCode starts."""
+
+
+_SHIM = re.compile(
+    r'import \{ connect \} from (?P<bridge>"(?:[^"\\]|\\.)*"); '
+    r'export const \w+ = connect\(\{ python: (?P<python>"(?:[^"\\]|\\.)*") \}\)'
+)
+
+
+def read_shim(text: str) -> Shim | None:
+    """Return what a file of ours says; None if it was changed so that it cannot be told."""
+    found = _SHIM.search(text)
+    if found is None:
+        return None
+    first, _, _ = text.partition("\n")
+    scope = Scope.PROJECT if Scope.PROJECT.flag in first else Scope.GLOBAL
+    return Shim(scope, Path(json.loads(found["bridge"])), json.loads(found["python"]))
+
+
+def delegation_plugins(places: Places) -> list[Found]:
+    """Return every delegation plugin that OpenCode would load, each file once."""
+    found = plugin_conflicts.find(places.all, is_ours, places.configs)
+    return list({(one.file.resolve(), one.why): one for one in found}.values())
+
+
 def install(places: Places, scope: Scope) -> Outcome:
     """Write our file, or refresh it when Python or the package has moved.
 
@@ -117,7 +155,7 @@ def install(places: Places, scope: Scope) -> Outcome:
     """
     file = places.file(scope)
     old = _ours(file)
-    plugin_conflicts.refuse_any(places.all, file, is_ours)
+    plugin_conflicts.refuse_any(places.all, file, is_ours, places.configs)
     new = shim(scope)
     if old == new:
         return Outcome(Change.UNCHANGED, file)
