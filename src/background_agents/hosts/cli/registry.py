@@ -19,6 +19,7 @@ COMMANDS = {
     "delegate": "hand a task to a background agent",
     "recover": "go on with what a process that died has left behind",
     "serve": "run an OpenCode without a screen, with the service in it",
+    "doctor": "find out what does not work, and say how to mend it",
     "config": "show the settings, and where each comes from",
     "completion": "print what makes a shell complete our commands",
     "install": "make OpenCode load background-agents",

@@ -36,8 +36,10 @@ def run(given: Namespace) -> None:
     print(_SAID[outcome.change].format(file=outcome.file))
 
 
+_NEXT = "OpenCode loads it at its next start; `background-agents doctor` says whether all is well."
+
 _SAID = {
-    Change.WRITTEN: "Installed: {file}\nOpenCode loads it at its next start.",
-    Change.REFRESHED: "Refreshed: {file}\nOpenCode loads it at its next start.",
-    Change.UNCHANGED: "Already there: {file}",
+    Change.WRITTEN: f"Installed: {{file}}\n{_NEXT}",
+    Change.REFRESHED: f"Refreshed: {{file}}\n{_NEXT}",
+    Change.UNCHANGED: "Already there: {file}\nWhether all is well says `background-agents doctor`.",
 }

@@ -1,0 +1,81 @@
+"""``background-agents doctor``: what does not work, why, and the one command that mends it.
+
+Changes nothing, anywhere. Exit code 1 when there is a problem; warnings alone are 0.
+"""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from textwrap import wrap
+
+from background_agents.hosts.cli.diagnosis.examination import examine
+from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
+from background_agents.hosts.cli.diagnosis.scene import Scene
+from background_agents.hosts.cli.exits import Exit
+from background_agents.hosts.cli.output import add_json, is_colourful, plain, width, write_json
+from background_agents.hosts.cli.place import add_place, place_of
+
+TEXT_COLUMNS = 100
+"""Of sentences; longer lines are hard to read."""
+
+_INDENT = " " * 11
+
+_COLOURS = {Mark.OK: "32", Mark.WARNING: "33", Mark.PROBLEM: "1;31"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take which project, and for whom to write."""
+    add_place(parser)
+    add_json(parser)
+
+
+def run(given: Namespace) -> int:
+    """Examine everything and say what was found."""
+    report = examine(Scene(place_of(given), os.environ))
+    if given.json:
+        write_json(report)
+    else:
+        print("\n".join(_lines(report)))
+    return Exit.DONE if report.well else Exit.NOT_WELL
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for section in report.sections:
+        if section.findings:
+            yield _painted("1", section.title)
+        for finding in section.findings:
+            yield from _told(finding)
+    yield ""
+    yield _summary(report)
+
+
+def _told(finding: Finding) -> Iterator[str]:
+    columns = min(width(), TEXT_COLUMNS)
+    first, *rest = wrap(
+        plain(finding.says),
+        max(columns - len(_INDENT), 20),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+    yield f"  {_painted(_COLOURS[finding.mark], f'{finding.mark:<7}')}  {first}"
+    yield from (f"{_INDENT}{line}" for line in rest)
+    yield from (f"{_INDENT}- {plain(one)}" for one in finding.details)
+    if finding.mend:
+        # On one line however long it is, so that it can be copied.
+        yield f"{_INDENT}$ {_painted('1', plain(finding.mend))}"
+
+
+def _summary(report: Report) -> str:
+    marks = [finding.mark for section in report.sections for finding in section.findings]
+    problems, warnings = marks.count(Mark.PROBLEM), marks.count(Mark.WARNING)
+    if not problems and not warnings:
+        return f"All is well: {len(marks)} checks."
+    counted = [(problems, "problem"), (warnings, "warning")]
+    found = [f"{count} {word}{'s' * (count > 1)}" for count, word in counted if count]
+    return f"{' and '.join(found)}; what stands behind a $ mends it."
+
+
+def _painted(colour: str, text: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if is_colourful() else text

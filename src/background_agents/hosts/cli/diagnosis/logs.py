@@ -1,0 +1,59 @@
+"""Has the service complained lately?"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning
+from background_agents.hosts.cli.diagnosis.scene import Scene
+
+RECENT = timedelta(days=1)
+"""What is older has been seen, or does not matter any more."""
+
+READ_BYTES = 1_000_000
+"""The whole file, by ``log.LOG_BYTES``."""
+
+SHOWN = 3
+
+_ERROR = re.compile(
+    r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \d+ (?:ERROR|CRITICAL) (?P<says>.*)"
+)
+"""As ``log.FORMAT`` has it."""
+
+
+def check_log(scene: Scene) -> Iterator[Finding]:
+    """Show the last errors of the log file, which all projects share."""
+    path = scene.place.data_root / "service.log"
+    if not path.is_file():
+        yield ok("log.errors", "The log is empty.")
+        return
+    errors = [one for one in _errors(path) if datetime.now() - _at(one) < RECENT]
+    if not errors:
+        yield ok("log.errors", f"The log has no error of the last day: {path}.")
+        return
+    yield warning(
+        "log.errors",
+        f"Errors in the log of the last day: {len(errors)}. The last of them:",
+        f"less +G {shlex.quote(str(path))}",
+        *(f"{one['at']} {one['says']}" for one in errors[-SHOWN:]),
+    )
+
+
+def _errors(path: Path) -> list[re.Match[str]]:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - READ_BYTES))
+        text = file.read(READ_BYTES).decode(errors="replace")
+    return [found for line in text.splitlines() if (found := _ERROR.fullmatch(line))]
+
+
+def _at(error: re.Match[str]) -> datetime:
+    """Return when it was, by the clock on the wall, as the log has it."""
+    return datetime.fromisoformat(error["at"])
+
+
+CHECKS = (check_log,)

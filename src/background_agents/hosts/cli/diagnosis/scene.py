@@ -1,0 +1,126 @@
+"""What is examined: one project of one user, and what several checks want to know of it.
+
+Everything is looked up once, when the first check asks, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from background_agents import config
+from background_agents.adapters.sqlite.inspection import Inspection, inspect
+from background_agents.hosts.cli import plugin_files
+from background_agents.hosts.cli.place import Place
+from background_agents.hosts.cli.plugin_conflicts import Found
+from background_agents.hosts.cli.plugin_files import Places
+from background_agents.ports import Lease
+from background_agents.service.leases import boot_id
+from background_agents.service.processes import is_alive
+
+LIMIT_S = 20.0
+"""For another program's answer; on a machine that sleeps half, Python may take seconds."""
+
+
+class Answer(NamedTuple):
+    """What another program said."""
+
+    code: int | None
+    """Its exit code; None if it could not be run, or did not end in time."""
+    out: str
+    complaint: str
+    """What it wrote on stderr, or why it could not be run."""
+
+    @property
+    def last_words(self) -> str:
+        """The last line of its complaint, where programs say what it comes down to."""
+        lines = self.complaint.splitlines()
+        return lines[-1].strip() if lines else f"exit code {self.code}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A project of the user whose environment it is."""
+
+    place: Place
+    env: Mapping[str, str]
+
+    @cached_property
+    def places(self) -> Places:
+        """The folders that OpenCode reads."""
+        return Places.of(self.place.directory, self.env)
+
+    @cached_property
+    def plugins(self) -> list[Found]:
+        """The delegation plugins that OpenCode would load."""
+        return plugin_files.delegation_plugins(self.places)
+
+    @property
+    def database(self) -> Path:
+        return self.place.folder / config.DATABASE
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What a look into the database found."""
+        return inspect(self.database)
+
+    @cached_property
+    def living(self) -> tuple[Lease, ...]:
+        """The claims of services that live."""
+        boot = boot_id()
+        leases = self.inspection.leases
+        return tuple(one for one in leases if one.boot == boot and is_alive(one.owner))
+
+    def owns(self, owner: str) -> bool:
+        """Return whether the process that owns a delegation lives."""
+        claims = [one for one in self.inspection.leases if one.owner == owner]
+        return any(one in self.living for one in claims) if claims else is_alive(owner)
+
+    def here(self, command: str) -> str:
+        """Return a command as it is typed where we are, for one that needs the project's folder."""
+        if self.place.directory == Path.cwd():
+            return command
+        return f"cd {shlex.quote(str(self.place.directory))} && {command}"
+
+    def ask(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> Answer:
+        """Run another program in the project's folder, and wait for a bounded time."""
+        try:
+            done = subprocess.run(
+                command, cwd=self.place.directory, env={**self.env, **(env or {})},
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return Answer(None, "", f"no answer within {LIMIT_S:.0f} s")
+        except OSError as error:
+            return Answer(None, "", error.strerror or str(error))
+        said, complaint = (
+            one.decode(errors="replace").strip() for one in (done.stdout, done.stderr)
+        )
+        return Answer(done.returncode, said, complaint)
+
+
+def pid_of(owner: str) -> str:
+    """Return the number of the process that has a name of ours."""
+    return owner.partition(":")[0]
+
+
+def upgrade(prefix: str = sys.prefix) -> str:
+    """Return the command that upgrades background-agents as it was installed."""
+    parts = Path(prefix).parts
+    if "uv" in parts and "tools" in parts:
+        return "uv tool upgrade background-agents"
+    if "pipx" in parts:
+        return "pipx upgrade background-agents"
+    return f"{shlex.quote(sys.executable)} -m pip install --upgrade background-agents"
+
+
+def edit(file: os.PathLike[str]) -> str:
+    """Return the command that opens a file in the user's editor."""
+    return f"${{EDITOR:-vi}} {shlex.quote(str(file))}"

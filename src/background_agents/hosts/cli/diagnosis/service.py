@@ -1,0 +1,157 @@
+"""Does the service run, and does somebody look after every delegation that has not ended?"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from background_agents.domain.delegation import Delegation
+from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
+from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of
+from background_agents.hosts.cli.plugin_conflicts import Kind
+from background_agents.hosts.cli.registry import COMMANDS
+from background_agents.service.processes import is_alive, is_running
+
+SHOWN = 5
+"""Of a list; who has more of them needs none of their names."""
+
+
+def check_service(scene: Scene) -> Iterator[Finding]:
+    """Tell whether the service runs, or ever did."""
+    if scene.living:
+        hosts = ", ".join(sorted({pid_of(one.host) for one in scene.living}))
+        yield ok("service.running", f"The service runs, for OpenCode (process {hosts}).")
+        return
+    if not any(one.kind is Kind.OURS for one in scene.plugins):
+        return  # which was said already
+    running = opencode_in(scene.places.project.parent)
+    if running:
+        yield warning(
+            "service.running",
+            f"OpenCode runs here (process {', '.join(running)}) without our service: it was "
+            "started before the plugin was installed, or has not opened this project yet. Quit it "
+            "and start it again.",
+            scene.here("opencode"),
+        )
+    elif last := _last_seen(scene):
+        yield ok("service.running", f"OpenCode is closed here; the service ran last on {last}.")
+    else:
+        yield warning(
+            "service.running",
+            "The service has never run in this project: OpenCode was not started here since the "
+            "plugin was installed.",
+            scene.here("opencode"),
+        )
+
+
+def opencode_in(folder: Path) -> list[str]:
+    """Return the processes of OpenCode in a folder or below; none where there is no ``/proc``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (process / "comm").read_text("utf-8", errors="replace").strip().lstrip(".")
+            if name == "opencode" and (process / "cwd").resolve().is_relative_to(folder.resolve()):
+                found.append(process.name)
+        except OSError:
+            continue  # it has ended, or is somebody else's
+    return sorted(found, key=int)
+
+
+def _last_seen(scene: Scene) -> str | None:
+    files = [scene.database, Path(f"{scene.database}-wal")]
+    times = [file.stat().st_mtime for file in files if file.exists()]
+    if not times:
+        return None
+    return datetime.fromtimestamp(max(times), UTC).astimezone().strftime("%Y-%m-%d at %H:%M")
+
+
+def check_frozen(scene: Scene) -> Iterator[Finding]:
+    """Name services that live and do nothing."""
+    for lease in scene.living:
+        if not is_running(lease.owner):
+            pid = pid_of(lease.owner)
+            yield problem(
+                "service.frozen",
+                f"The service (process {pid}) is frozen, and so is what it supervises.",
+                f"kill -CONT {pid}",
+            )
+        elif is_alive(lease.host) and not is_running(lease.host):
+            pid = pid_of(lease.host)
+            yield warning(
+                "service.frozen",
+                f"OpenCode (process {pid}) is frozen, as by Ctrl-Z, and its agents with it.",
+                f"kill -CONT {pid}",
+            )
+
+
+def check_orphans(scene: Scene) -> Iterator[Finding]:
+    """Name delegations that have not ended, and whose service has."""
+    active = scene.inspection.active
+    orphans = [one for one in active if not scene.owns(one.owner)]
+    if not orphans:
+        if active:
+            yield ok("service.orphans", f"Active delegations: {len(active)}, all looked after.")
+        return
+    said = f"{_names(orphans)} had not ended when the service did, and nobody looks after it now."
+    if scene.living:
+        yield warning(
+            "service.orphans",
+            f"{said} The service that runs takes it over within half a minute.",
+            scene.here("background-agents doctor"),
+        )
+    else:
+        yield problem(
+            "service.orphans",
+            f"{said} The next OpenCode in this project takes it over and goes on with it.",
+            scene.here("background-agents recover" if "recover" in COMMANDS else "opencode"),
+        )
+
+
+def _names(orphans: list[Delegation]) -> str:
+    names = [one.id for one in orphans[:SHOWN]]
+    more = len(orphans) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def check_leases(scene: Scene) -> Iterator[Finding]:
+    """Mention the claims of services that have ended; they are cleared away at the next start."""
+    dead = [one for one in scene.inspection.leases if one not in scene.living]
+    if dead:
+        pids = ", ".join(pid_of(one.owner) for one in dead[:SHOWN])
+        yield ok(
+            "service.leases",
+            f"Claims of services that have ended: {len(dead)} (process {pids}). They bind nobody, "
+            "and the next start clears them away.",
+        )
+
+
+def check_sockets(scene: Scene) -> Iterator[Finding]:
+    """Name sockets whose service has ended."""
+    dead = [file for file in _sockets(scene.place.data_root / "sockets") if not _is_served(file)]
+    if dead:
+        files = shlex.join(str(one) for one in dead)
+        yield warning(
+            "service.sockets",
+            f"Sockets of services that have ended were left behind: {len(dead)}.",
+            f"rm {files}",
+            *(str(one) for one in dead[:SHOWN]),
+        )
+
+
+def _sockets(folder: Path) -> list[Path]:
+    try:
+        return sorted(Path(one.path) for one in os.scandir(folder) if one.name.endswith(".sock"))
+    except FileNotFoundError:
+        return []
+
+
+def _is_served(file: Path) -> bool:
+    """Return whether the process that a socket is named after lives: ``<pid>-<start>.sock``."""
+    pid, _, started = file.stem.partition("-")
+    return is_alive(f"{pid}:{started}")
+
+
+CHECKS = (check_service, check_frozen, check_orphans, check_leases, check_sockets)
