@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from stored import database_of
+from stored import claim, database_of
 
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, Report
 from background_agents.hosts.cli.plugin_files import Places, Scope
+from background_agents.ports import Lease
+from background_agents.service.leases import boot_id
 from background_agents.service.processes import process_name
 from background_agents.testing.opencode_home import Home, find_binary
 
@@ -132,3 +134,32 @@ def dead() -> str:
     """Return the name of a process that lived and was killed."""
     with process() as running:
         return process_name(running.pid)
+
+
+def write(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def lease(
+    patient: Patient, owner: str, *, host: str | None = None, boot: str | None = None
+) -> None:
+    host = process_name() if host is None else host
+    boot = boot_id() if boot is None else boot
+    claim(patient.database, Lease(owner=owner, host=host, boot=boot, renewed_s=1.0))
+
+
+def crash(path: Path, sql: str) -> None:
+    """Write to a database and die before anything is tidied up."""
+    code = (
+        "import os, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1])\n"
+        "connection.executescript(sys.argv[2])\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), sql], check=True)
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 6000)

@@ -183,6 +183,16 @@ def test_only_active_ids_are_offered_where_others_are_no_use(look: User) -> None
     assert look.bash("background-agents look --active ") == ["calm-red-fox"]
 
 
+@pytest.mark.parametrize("command", ["peek", "steer", "answer", "stop", "wait"])
+def test_who_acts_is_offered_what_is_active(project: User, command: str) -> None:
+    assert project.bash(f"bga {command} ") == ["calm-red-fox"]
+
+
+def test_delegate_is_offered_agents_and_what_it_may_go_on_from(project: User) -> None:
+    assert project.bash("bga delegate ") == ["researcher"]
+    assert project.bash("bga delegate --continue brave-b") == ["brave-blue-owl"]
+
+
 def test_states_and_agents_are_offered(look: User) -> None:
     assert look.bash("background-agents look --state t") == ["timed_out"]
     assert len(look.bash("background-agents look --state ")) == len(Status)
@@ -284,6 +294,8 @@ def test_tab_completes_in_an_interactive_shell(look: User, shell: str) -> None:
         terminal.wait_for("lue-owl")
         terminal.type("\r")
         terminal.wait_for("looked at brave-amber-otter brave-blue-owl")
+        terminal.type("true 1 && background-agents look calm\t")
+        terminal.wait_for("-red-fox")
 
 
 class Terminal:

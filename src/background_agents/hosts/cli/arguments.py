@@ -13,7 +13,9 @@ from background_agents.hosts.cli.complete import Completer
 
 def add_id(parser: ArgumentParser, *, active: bool = False) -> None:
     """Take the id of a delegation, as ``id``; ``active`` offers only those that have not ended."""
-    action = parser.add_argument("id", metavar="ID", help="a delegation; the start of its id does")
+    action = parser.add_argument(
+        "id", metavar="ID", help="its id, or enough of it to be unambiguous"
+    )
     completed(action, complete.active_ids if active else complete.ids)
 
 

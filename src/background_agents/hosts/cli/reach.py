@@ -6,7 +6,7 @@ and names what helps.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -27,11 +27,6 @@ class OwnerGone(NotServed):
             f"{delegation} was run by a process that has ended; it goes on when OpenCode is "
             "opened on this project, or with `background-agents recover`."
         )
-
-
-def add_id(parser: ArgumentParser) -> None:
-    """Let a command be told which delegation is meant."""
-    parser.add_argument("id", metavar="ID", help="its id, or enough of it to be unambiguous")
 
 
 def one_of(given: Namespace, place: Place) -> Delegation:

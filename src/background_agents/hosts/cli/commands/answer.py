@@ -6,13 +6,14 @@ from argparse import ArgumentParser, Namespace
 
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import words
+from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.place import add_place, place_of
-from background_agents.hosts.cli.reach import add_id, client_of, one_of, refuse_ended
+from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, and the answer."""
-    add_id(parser)
+    add_id(parser, active=True)
     about = 'once, always or reject ("reject: why") for a permission; words for a question'
     words.add_text(parser, "reply", about)
     add_place(parser)

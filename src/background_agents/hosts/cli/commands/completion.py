@@ -28,4 +28,15 @@ def run(given: Namespace) -> None:
     from background_agents.hosts.cli import NAMES
 
     # Without readline's own file names, which would stand in for an id that does not exist.
-    print(shellcode(NAMES, use_defaults=False, shell=given.shell))
+    code = shellcode(NAMES, use_defaults=False, shell=given.shell)
+    if given.shell == "zsh":
+        for whole, current in _CURRENT_COMMAND.items():
+            code = code.replace(whole, current)
+    print(code)
+
+
+_CURRENT_COMMAND = {
+    'COMP_LINE="$BUFFER"': 'COMP_LINE="${(j: :)words[1,CURRENT]}"',
+    'COMP_POINT="$CURSOR"': 'COMP_POINT="${#${(j: :)words[1,CURRENT]}}"',
+}
+"""argcomplete gives zsh's whole line, in which the command need not come first (`cd x && ...`)."""

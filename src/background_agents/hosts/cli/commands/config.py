@@ -21,8 +21,9 @@ from background_agents.config.example import example, meanings, toml
 from background_agents.config.kinds import FILE_ONLY, KINDS
 from background_agents.config.sources import Origin, Reading, Source, defaults
 from background_agents.domain.errors import InvalidRequest
+from background_agents.domain.text import printable
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.output import add_json, plain, width, write_json
+from background_agents.hosts.cli.output import add_json, width, write_json
 
 TEXT_COLUMNS = 100
 """Of sentences; longer lines are hard to read."""
@@ -79,10 +80,10 @@ def run(given: Namespace) -> int:
     if given.json:
         write_json(_sheet(reading, shown))
     else:
-        print(plain("\n".join(_lines(reading, shown))))
+        print(printable("\n".join(_lines(reading, shown))))
         sys.stdout.flush()  # before what follows, where both go to the same place
         for error in reading.errors:
-            print(plain(str(error)), file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
     return Exit.BAD_INPUT if reading.errors else Exit.DONE
 
 

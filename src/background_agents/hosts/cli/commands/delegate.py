@@ -8,7 +8,8 @@ from argparse import ArgumentParser, Namespace
 from background_agents.adapters.artifacts import MarkdownArtifacts, parse
 from background_agents.control import protocol
 from background_agents.domain.text import printable
-from background_agents.hosts.cli import words
+from background_agents.hosts.cli import complete, words
+from background_agents.hosts.cli.arguments import completed
 from background_agents.hosts.cli.commands.wait import LONGEST_S, code_of_all, wait_for
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.on_demand import service_for
@@ -21,17 +22,19 @@ from background_agents.service.sheets import Sheet
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, what, and how."""
-    parser.add_argument("agent", metavar="AGENT", help="name of the agent that does it")
+    agent = parser.add_argument("agent", metavar="AGENT", help="name of the agent that does it")
+    completed(agent, complete.agents)
     words.add_text(parser, "prompt", "the whole task: the agent knows nothing else")
     parser.add_argument("--model", metavar="PROVIDER/MODEL", help="for this task alone")
     parser.add_argument(
         "--timeout", metavar="TIME", type=seconds, dest="timeout_s",
         help="its time limit, such as 90s, 10m or 1h; 0 = none (default: as configured)",
     )  # fmt: skip
-    parser.add_argument(
+    before = parser.add_argument(
         "--continue", metavar="ID", dest="continue_id",
         help="an ended delegation in whose session it goes on, with all it knows",
     )  # fmt: skip
+    completed(before, complete.ids)
     parser.add_argument("--wait", action="store_true", help="wait for the result, and print it")
     parser.add_argument(
         "--url", help="the running `opencode serve` that is to do it (default: one that has the "

@@ -10,11 +10,12 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from textwrap import wrap
 
+from background_agents.domain.text import printable
 from background_agents.hosts.cli.diagnosis.examination import examine
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
 from background_agents.hosts.cli.diagnosis.scene import Scene
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.output import add_json, is_colourful, plain, width, write_json
+from background_agents.hosts.cli.output import add_json, is_colourful, width, write_json
 from background_agents.hosts.cli.place import add_place, place_of
 
 TEXT_COLUMNS = 100
@@ -54,17 +55,17 @@ def _lines(report: Report) -> Iterator[str]:
 def _told(finding: Finding) -> Iterator[str]:
     columns = min(width(), TEXT_COLUMNS)
     first, *rest = wrap(
-        plain(finding.says),
+        printable(finding.says),
         max(columns - len(_INDENT), 20),
         break_long_words=False,
         break_on_hyphens=False,
     ) or [""]
     yield f"  {_painted(_COLOURS[finding.mark], f'{finding.mark:<7}')}  {first}"
     yield from (f"{_INDENT}{line}" for line in rest)
-    yield from (f"{_INDENT}- {plain(one)}" for one in finding.details)
+    yield from (f"{_INDENT}- {printable(one)}" for one in finding.details)
     if finding.mend:
         # On one line however long it is, so that it can be copied.
-        yield f"{_INDENT}$ {_painted('1', plain(finding.mend))}"
+        yield f"{_INDENT}$ {_painted('1', printable(finding.mend))}"
 
 
 def _summary(report: Report) -> str:

@@ -11,17 +11,18 @@ from background_agents.control import protocol
 from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.text import printable
+from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.reach import add_id, client_of, one_of, refuse_ended
+from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
 from background_agents.service import board
 from background_agents.service.sheets import Sheet
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take which, and whether to stay."""
-    add_id(parser)
+    add_id(parser, active=True)
     parser.add_argument(
         "-f", "--follow", action="store_true", help="go on until it has ended; Ctrl-C leaves it"
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from background_agents.hosts.cli import words
+from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.place import add_place, place_of
-from background_agents.hosts.cli.reach import add_id, client_of, one_of, refuse_ended
+from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, and what."""
-    add_id(parser)
+    add_id(parser, active=True)
     words.add_text(parser, "message", "what the agent is to do differently")
     add_place(parser)
 

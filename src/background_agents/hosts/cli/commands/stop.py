@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, InvalidRequest
+from background_agents.hosts.cli.arguments import add_ids
 from background_agents.hosts.cli.exits import Exit, code_of
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.reach import client_of
@@ -14,7 +15,7 @@ from background_agents.hosts.cli.reach import client_of
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take which."""
-    parser.add_argument("ids", metavar="ID", nargs="*", help="an id, or enough of it")
+    add_ids(parser, "an id, or enough of it", active=True)
     parser.add_argument("--all", action="store_true", help="all that are active in the project")
     add_place(parser)
 

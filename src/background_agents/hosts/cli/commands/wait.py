@@ -15,6 +15,7 @@ from background_agents.control import protocol
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.text import printable
+from background_agents.hosts.cli.arguments import add_ids
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.place import Place, add_place, place_of
@@ -29,9 +30,7 @@ LONGEST_S = 7 * 24 * 3600.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take what for, and for how long."""
-    parser.add_argument(
-        "ids", metavar="ID", nargs="*", help="what to wait for; without any, all that are active"
-    )
+    add_ids(parser, "what to wait for; without any, all that are active", active=True)
     parser.add_argument("--any", action="store_true", help="until one of them has ended, not all")
     parser.add_argument(
         "--timeout", metavar="TIME", type=seconds, default=LONGEST_S, dest="limit_s",

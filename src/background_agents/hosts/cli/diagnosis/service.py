@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from background_agents.control import places
 from background_agents.domain.delegation import Delegation
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of
 from background_agents.hosts.cli.plugin_conflicts import Kind
-from background_agents.hosts.cli.registry import COMMANDS
 from background_agents.service.processes import is_alive, is_running
 
 SHOWN = 5
@@ -105,8 +104,8 @@ def check_orphans(scene: Scene) -> Iterator[Finding]:
     else:
         yield problem(
             "service.orphans",
-            f"{said} The next OpenCode in this project takes it over and goes on with it.",
-            scene.here("background-agents recover" if "recover" in COMMANDS else "opencode"),
+            f"{said} The next OpenCode in this project takes it over.",
+            scene.here("background-agents recover"),
         )
 
 
@@ -130,28 +129,16 @@ def check_leases(scene: Scene) -> Iterator[Finding]:
 
 def check_sockets(scene: Scene) -> Iterator[Finding]:
     """Name sockets whose service has ended."""
-    dead = [file for file in _sockets(scene.place.data_root / "sockets") if not _is_served(file)]
+    dead = places.leftovers(scene.place.data_root)
     if dead:
         files = shlex.join(str(one) for one in dead)
         yield warning(
             "service.sockets",
-            f"Sockets of services that have ended were left behind: {len(dead)}.",
+            f"Sockets of services that have ended were left behind: {len(dead)}. They are in "
+            "nobody's way, and the next start clears them away.",
             f"rm {files}",
             *(str(one) for one in dead[:SHOWN]),
         )
-
-
-def _sockets(folder: Path) -> list[Path]:
-    try:
-        return sorted(Path(one.path) for one in os.scandir(folder) if one.name.endswith(".sock"))
-    except FileNotFoundError:
-        return []
-
-
-def _is_served(file: Path) -> bool:
-    """Return whether the process that a socket is named after lives: ``<pid>-<start>.sock``."""
-    pid, _, started = file.stem.partition("-")
-    return is_alive(f"{pid}:{started}")
 
 
 CHECKS = (check_service, check_frozen, check_orphans, check_leases, check_sockets)
