@@ -62,7 +62,7 @@ def open_in(place: Place) -> tuple[Client, str] | None:
 def start(place: Place) -> None:
     """Start ``serve`` for a place and return when it is ready. Raises ``NotServed``."""
     command = [
-        *(sys.executable, "-m", "background_agents", "serve"),
+        *(sys.executable, "-P", "-m", "background_agents", "serve"),
         *("--directory", str(place.directory), "--idle", f"{IDLE_S:g}s"),
     ]
     serving = subprocess.Popen(

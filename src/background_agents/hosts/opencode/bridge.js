@@ -70,7 +70,8 @@ class Service {
 
   start() {
     this.timer = undefined
-    const [command, ...args] = this.options.command ?? [this.options.python, "-m", "background_agents", "bridge"]
+    // Without -P a random.py in the project's folder would stand in for Python's own.
+    const [command, ...args] = this.options.command ?? [this.options.python, "-P", "-m", "background_agents", "bridge"]
     const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"] })
     const started = Date.now()
     this.child = child
