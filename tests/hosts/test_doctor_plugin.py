@@ -108,12 +108,12 @@ def test_the_python_is_gone(used: Patient) -> None:
     assert "/gone/bin/python" in one.says
 
 
-def test_the_python_of_a_project_is_gone(used: Patient) -> None:
+def test_the_bridge_of_a_project_is_gone(used: Patient) -> None:
     used.shim().unlink()
     used.install(Scope.PROJECT)
     file = used.shim(Scope.PROJECT)
-    file.write_text(file.read_text().replace(sys.executable, "/gone/bin/python"))
-    assert used.finding("plugin.python").mend == "background-agents install --project"
+    file.write_text(file.read_text().replace(str(BRIDGE), "/gone/bridge.js"))
+    assert used.finding("plugin.bridge").mend == "background-agents install --project"
 
 
 def test_the_python_does_not_run(used: Patient) -> None:
@@ -134,11 +134,40 @@ def test_the_python_has_not_the_package(used: Patient) -> None:
 
 
 def test_the_package_is_there_and_a_part_of_it_is_not(used: Patient) -> None:
-    """A file in the project that is called like a module of ours comes first for Python."""
-    write(used.project / "msgspec.py", "raise ImportError('not the one you want')")
-    one = used.finding("plugin.package", "-C", str(used.project))
-    assert one.mark is Mark.PROBLEM
-    assert "not the one you want" in one.says
+    """As after an installation that was cut off."""
+    (copied(used) / "hosts" / "opencode" / "server.py").unlink()
+    one = used.finding("plugin.package")
+    assert (one.mark, one.mend) == (Mark.PROBLEM, "background-agents install")
+    assert "No module named 'background_agents.hosts.opencode.server'" in one.says
+
+
+def copied(patient: Patient) -> Path:
+    """Let our file name a Python with a copy of the package; return where that is."""
+    other = patient.home.root / "other"
+    package = other / "background_agents"
+    shutil.copytree(Path(background_agents.__file__).parent, package)
+    pointed_at(patient, script(patient, f'PYTHONPATH={other} exec {sys.executable} "$@"'))
+    return package
+
+
+def test_nothing_of_the_project_is_run(used: Patient) -> None:
+    """It may be somebody else's, whom one does not trust."""
+    used.shim().unlink()
+    used.install(Scope.PROJECT)
+    traces = used.home.root / "traces"
+    python = script(used, f"echo python >> {traces}")
+    file = used.shim(Scope.PROJECT)
+    file.write_text(file.read_text().replace(sys.executable, str(python)))
+    for name in ("msgspec", "background_agents", "random"):
+        write(used.project / f"{name}.py", f"open({str(traces)!r}, 'a').write({name!r})")
+
+    one = used.finding("plugin.python", "-C", str(used.project))
+
+    assert one.mark is Mark.OK
+    assert f"names {python}, which is not tried" in one.says
+    used.install(Scope.PROJECT)
+    assert "runs background-agents" in used.finding("plugin.python", "-C", str(used.project)).says
+    assert not traces.exists()
 
 
 def test_the_python_is_too_old(used: Patient) -> None:
@@ -150,11 +179,8 @@ def test_the_python_is_too_old(used: Patient) -> None:
 
 def test_the_plugin_has_another_version(used: Patient) -> None:
     """As after an upgrade of one of two installations."""
-    other = used.home.root / "other"
-    shutil.copytree(Path(background_agents.__file__).parent, other / "background_agents")
-    file = other / "background_agents" / "__init__.py"
+    file = copied(used) / "__init__.py"
     file.write_text(file.read_text().replace(background_agents.__version__, "0.0.9"))
-    pointed_at(used, script(used, f'PYTHONPATH={other} exec {sys.executable} "$@"'))
     one = used.finding("plugin.version")
     assert (one.mark, one.mend) == (Mark.PROBLEM, "background-agents install")
     assert "0.0.9" in one.says

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -83,6 +84,9 @@ import background_agents.hosts.opencode.server
 print("ready")
 """
 
+_CLEAN = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
+"""Nothing is written, and no module is taken from the project's folder, as the bridge does it."""
+
 OLDEST_PYTHON = (3, 11)
 """``requires-python`` of the package."""
 
@@ -110,7 +114,12 @@ def _check_file(scene: Scene, file: Path) -> Iterator[Finding]:
             "installed anew elsewhere.",
             _again(scene, file),
         )
-    yield _check_python(scene, file, shim.python)
+    if file.is_relative_to(scene.places.user) or shim.python == sys.executable:
+        yield _check_python(scene, file, shim.python)
+    else:
+        # Whoever looks into a project that others wrote does not want to run what it names.
+        said = f"{file} names {shim.python}, which is not tried: the file may be somebody else's."
+        yield ok("plugin.python", said)
 
 
 def _check_python(scene: Scene, file: Path, python: str) -> Finding:
@@ -119,7 +128,7 @@ def _check_python(scene: Scene, file: Path, python: str) -> Finding:
         return problem(
             "plugin.python", f"The Python that OpenCode starts is gone: {python}.", again
         )
-    answer = scene.ask([python, "-c", PROBE], {"PYTHONDONTWRITEBYTECODE": "1"})
+    answer = scene.ask([python, "-c", PROBE], _CLEAN)
     said = answer.out.splitlines()
     if not said:
         why = f"{python}, which OpenCode starts, does not run: {answer.last_words}."

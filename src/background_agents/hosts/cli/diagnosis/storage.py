@@ -108,7 +108,9 @@ def check_database(scene: Scene) -> Iterator[Finding]:
         case Condition.ABSENT:
             yield ok("database.sound", "There is no database yet: nothing was delegated here.")
         case Condition.SOUND:
-            yield ok("database.sound", f"The database is sound: {found.delegations} delegations.")
+            yield ok(
+                "database.sound", f"The database is sound; delegations in it: {found.delegations}."
+            )
         case Condition.OLDER:
             said = "The database is sound, and of an older version; the next start mends that."
             yield ok("database.sound", said)
