@@ -11,14 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from background_agents.testing.document import write_into
 from background_agents.testing.faults import real, real_troubles
 from background_agents.testing.faults.matrix import Case, run_case, run_scenario
 from background_agents.testing.faults.scenarios import SCENARIOS
 from background_agents.testing.faults.table import Report, keep, markdown, report
 from background_agents.testing.faults.troubles import TROUBLES
 
-BEGIN, END = "<!-- faults -->", "<!-- end of faults -->"
-"""What stands between these in a document is replaced by ``--write``."""
+BLOCK = "faults"
+"""The block of a document that ``--write`` replaces."""
 
 
 async def run(*, with_opencode: bool = True) -> Report:
@@ -62,17 +63,9 @@ def main() -> None:
         Console().print(Markdown(table))
     keep(found, Path("build"))
     if options.write is not None:
-        _write_into(options.write, table)
+        write_into(options.write, BLOCK, table)
     if broken:
         raise SystemExit(f"The promise was broken in {broken} cases.")
-
-
-def _write_into(document: Path, table: str) -> None:
-    before, _, rest = document.read_text("utf-8").partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise SystemExit(f"{document} has no lines {BEGIN} and {END} to write between.")
-    document.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":
