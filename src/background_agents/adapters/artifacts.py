@@ -24,7 +24,7 @@ from background_agents.adapters.private_files import (
 )
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
-from background_agents.domain.ids import is_readable_id
+from background_agents.domain.ids import READABLE, is_readable_id
 
 PROMPT_CHARS = 2000
 """How much of the prompt the front matter repeats; enough to tell what was asked."""
@@ -35,7 +35,11 @@ what a file that somebody else put there can make us hold."""
 
 Scalar = str | int | float | bool | None
 
-_SESSION = re.compile(r"[A-Za-z0-9_-]{1,80}")
+SESSION = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""The names of session folders."""
+
+TEMPORARY = re.compile(rf"\.(?:{READABLE.pattern})\.[a-z0-9_]{{8}}\.tmp")
+"""The names of files that are not whole yet, as ``_replace`` makes them."""
 
 _FENCE = "---\n"
 
@@ -88,7 +92,7 @@ class MarkdownArtifacts:
         return self.folder(delegation.root_session) / f"{delegation.id}.md"
 
     def folder(self, root_session: str) -> Path:
-        if not _SESSION.fullmatch(root_session):
+        if not SESSION.fullmatch(root_session):
             raise InvalidRequest(f"{quote(root_session)} is not a session's id.")
         return self._root / root_session
 
