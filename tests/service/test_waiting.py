@@ -267,6 +267,7 @@ async def test_a_mode_that_does_not_exist_is_refused(
 async def test_a_wait_that_is_over_leaves_no_timer(world: World, service: Delegations) -> None:
     """Nothing rings later for what was found before."""
     (only,) = await running(world, service, 1)
+    await world.settle()
     before = world.clock.pending
     waiting = await begin(world, service)
     assert world.clock.pending == before + 1

@@ -88,6 +88,12 @@ class Transcript(msgspec.Struct, frozen=True):
         answered = newest_prompt in (None, newest.answers) or self.messages[-1] is newest
         return Verdict.FINISHED if newest.finished and answered else Verdict.GOING_ON
 
+    def has_answered(self, message: str) -> bool:
+        """Return whether the assistant has begun to answer a user's message, or a later one."""
+        ids = [one.id for one in self.messages]
+        later = self.messages[ids.index(message) :] if message in ids else ()
+        return any(one.role == "assistant" for one in later)
+
     @property
     def result(self) -> str:
         """The answer of a finished run: what its last message that has text says."""

@@ -38,6 +38,7 @@ from background_agents.ports import (
 )
 from background_agents.service import notices
 from background_agents.service.asking import Asking
+from background_agents.service.beginning import Beginning
 from background_agents.service.context import Context
 from background_agents.service.deadlines import Deadline
 from background_agents.service.ending import Outcome, insist, store_ending
@@ -58,6 +59,7 @@ from background_agents.service.signals import (
     AnswerAsked,
     AnswerDue,
     Asked,
+    BeginningOverdue,
     DeadlinePassed,
     Inbox,
     NotifyAsked,
@@ -112,6 +114,7 @@ class Run:
         self._deadline = Deadline(
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
         )
+        self._beginning = Beginning(context.clock, lambda: self.hear(BeginningOverdue()))
         self._steering = Steering(context, self._record, self._deadline.open)
         self._asking = Asking(
             context,
@@ -191,6 +194,7 @@ class Run:
             self._close()
             self._asking.close()
             self._deadline.close()
+            self._beginning.close()
             self._slots.release(self.delegation.id)
         self.is_ending = True
         left_open = self.delegation.requests
@@ -279,7 +283,12 @@ class Run:
         message = self._context.mint("msg")
         now = self._context.clock.now()
         await self._record(ev.Launched(at=now, session=self.session, message=message))
+        await self._hand_over()
+
+    async def _hand_over(self) -> None:
         await hand_over(self._context, self.delegation)
+        if not self._seen_busy:
+            self._beginning.expect()
 
     async def _follow(self) -> Outcome:
         self._deadline.open(used=self.delegation.window_used(self._context.clock.now()))
@@ -300,6 +309,7 @@ class Run:
             case Busy():
                 self._seen_busy, self._rests = True, False
                 self._retry = None
+                self._beginning.close()
             case RunFailed():
                 self._failure = signal
                 if not self._seen_busy:
@@ -308,6 +318,10 @@ class Run:
             case Idle() if self._seen_busy or self._failure:
                 self._rests = True
                 return await self._judge()
+            case Idle() if self._beginning.is_awaited:
+                # A run before this one has ended just now, and may have swallowed our prompt.
+                self._beginning.give_up()
+                return await self._look_again_until_told()
             case InputAsked():
                 await self._asking.asked(self.delegation, signal.ask)
             case InputSettled():
@@ -321,7 +335,7 @@ class Run:
                 return await self._judge_if_it_rests()
             case NotifyAsked():
                 await self._notify(signal)
-            case StreamRestored():
+            case StreamRestored() | BeginningOverdue():
                 return await self._look_again_until_told()
             case SessionDeleted():
                 # OpenCode lets a deleted session run on until it is told to stop.
@@ -391,6 +405,7 @@ class Run:
         await self._asking.reconcile(self.delegation, self.session)
         if state.busy:
             self._seen_busy = True
+            self._beginning.close()
             return None
         ended = transcript.verdict is not Verdict.GOING_ON
         if ended or self._failure is not None or self._asking.refusal is not None:
@@ -398,11 +413,12 @@ class Run:
             return await self._judge()
         if self.delegation.resumes and not transcript.messages:
             # The process before us died between storing the launch and the prompt.
-            await hand_over(self._context, self.delegation)
-            return None
-        if self.delegation.resumes or self._seen_busy:
+            await self._hand_over()
+        elif self.delegation.resumes or self._seen_busy:
             return await self._relaunch(transcript)
-        # Accepted a moment ago and not begun: its events are still to come.
+        elif self._beginning.is_overdue:
+            await self._hand_over()
+        # Else accepted a moment ago and not begun: its events are still to come.
         return None
 
     async def _relaunch(self, transcript: Transcript) -> Outcome | None:
@@ -411,11 +427,12 @@ class Run:
         if refused is not None:
             return await self._cut_short(Status.INTERRUPTED, refused)
         message = self.delegation.relaunch_message
-        if message is None or any(one.id == message for one in transcript.messages):
+        if message is None or transcript.has_answered(message):
             message = self._context.mint("msg")
             await self._record(ev.Relaunched(at=self._context.clock.now(), message=message))
             self._deadline.open()
         await tell_to_go_on(self._context, self.delegation, message, transcript)
+        self._beginning.expect()
         return None
 
     async def _reopened(self) -> bool:

@@ -26,6 +26,10 @@ class DeadlinePassed:
     """The time window is over."""
 
 
+class BeginningOverdue:
+    """A prompt was accepted, and no turn has begun."""
+
+
 class QuietLimit:
     """An abort has had its time."""
 
@@ -114,7 +118,16 @@ class NotifyAsked(Asked):
         return NoSupervisor()
 
 
-Signal = RuntimeEvent | SlotGranted | DeadlinePassed | QuietLimit | AnswerDue | StopAsked | Asked
+Signal = (
+    RuntimeEvent
+    | SlotGranted
+    | DeadlinePassed
+    | BeginningOverdue
+    | QuietLimit
+    | AnswerDue
+    | StopAsked
+    | Asked
+)
 
 A = TypeVar("A", bound=Asked)
 

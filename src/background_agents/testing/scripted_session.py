@@ -30,8 +30,8 @@ from background_agents.ports import (
 from background_agents.testing.scripts import Call, Step, newest_id, plan
 
 FLUSH_S = 0.02
-"""After an abort the runtime is idle at once, and flushes the aborted message this much
-later: OpenCode takes 15 to 50 ms."""
+"""After an abort or an error the runtime is idle at once, and flushes the message this much
+later: OpenCode takes 15 to 50 ms after an abort, 50 to 250 ms after an error."""
 
 ABORTED = "Aborted"
 
@@ -110,6 +110,8 @@ class ScriptedSession:
         self.open: dict[str, tuple[Ask, int]] = {}
         """What is asked and not answered, with the place of the call that waits for it."""
         self.busy = False
+        self.deaf = False
+        """What comes in is stored, and begins nothing; so it is while a failed run is wound up."""
         self.stopped_by_user = False
         self.entries: dict[str, Entry] = {}
         self._rules = rules
@@ -143,7 +145,7 @@ class ScriptedSession:
         self._changed(self.entries[entry.id])
         if not entry.hidden:
             self.stopped_by_user = False
-        if wake and not self.busy:
+        if wake and not self.busy and not self.deaf:
             self.busy = True
             self._later(self._begin)
 
@@ -206,11 +208,11 @@ class ScriptedSession:
         """End the run by an error of the provider."""
         answer, self._answer = self._current, None
         self._halt()
+        self.deaf = True
         self._emit(RunFailed(self.name, message, aborted=False))
         self._emit(Idle(self.name))
-        answer.error = message
-        self._changed(answer)
-        self._emit(Idle(self.name))
+        flush = self._loop.call_later(FLUSH_S, self._flush_failed, answer, message)
+        self._flushes.append(flush)
 
     @property
     def _current(self) -> Entry:
@@ -357,6 +359,12 @@ class ScriptedSession:
         if self._next is not None:
             self._next.cancel()
             self._next = None
+
+    def _flush_failed(self, answer: Entry, message: str) -> None:
+        self.deaf = False
+        answer.error = message
+        self._changed(answer)
+        self._emit(Idle(self.name))
 
     def _flush_aborted(self, answer: Entry) -> None:
         answer.aborted, answer.error = True, ABORTED

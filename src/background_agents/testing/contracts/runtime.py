@@ -187,6 +187,24 @@ class AgentRuntimeContract(AskingContract):
         assert not failed.aborted
         assert (await stage.runtime.transcript(child)).verdict is Verdict.FAILED
 
+    async def test_a_prompt_right_after_a_failure_is_answered_once_when_it_is_sent_again(
+        self, stage: Stage
+    ) -> None:
+        """While a failed run is wound up a prompt is stored, and begins nothing."""
+        child = await new_child(stage)
+        after = prompt(script({"say": "Here I am."}))
+        with listening(stage.runtime) as heard:
+            await stage.runtime.prompt(child, prompt(script({"fail": 400})))
+            await heard.idle(child)
+            await stage.runtime.prompt(child, after)
+            await heard.until(lambda: any(m.message.error for m in heard.of(child, MessageChanged)))
+            await heard.idle(child, 2)
+            await stage.runtime.prompt(child, after)
+            await heard.answered(child)
+        transcript = await stage.runtime.transcript(child, refresh=True)
+        assert [one.text for one in transcript.answers if one.finished] == ["Here I am."]
+        assert [one.id for one in transcript.messages].count(after.message) == 1
+
     async def test_an_unknown_model_leaves_no_answer_but_the_event(self, stage: Stage) -> None:
         child = await new_child(stage)
         with listening(stage.runtime) as heard:
