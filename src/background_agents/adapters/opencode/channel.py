@@ -11,6 +11,7 @@ import logging
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.api import Api, NotFound
+from background_agents.adapters.opencode.events import remember
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.domain.errors import DelegationError, RuntimeUnreachable
 from background_agents.ports import (
@@ -41,7 +42,7 @@ class OpenCodeChannel:
         self._awaited: dict[str, asyncio.Event] = {}
         self._stopped_by_user: dict[str, str] = {}
         """Sessions whose user aborted them, with the newest message that is no new turn."""
-        self._has_turns: set[str] = set()
+        self._has_turns: dict[str, None] = {}
         """Sessions in which a model has answered, and so can be woken."""
         runtime.subscribe(self._hear)
 
@@ -84,12 +85,12 @@ class OpenCodeChannel:
         if session not in self._reader.newest_user or session not in self._has_turns:
             listed = [m.info for m in await self._api.messages(session, limit=NEWEST)]
             if listed and listed[-1].error is not None and listed[-1].error.aborted:
-                self._stopped_by_user[session] = listed[-1].id
+                remember(self._stopped_by_user, session, listed[-1].id)
             for info in listed:
                 if info.role == "user":
-                    self._reader.newest_user[session] = info
+                    remember(self._reader.newest_user, session, info)
                 else:
-                    self._has_turns.add(session)
+                    remember(self._has_turns, session, None)
         return self._reader.newest_user.get(session)
 
     async def _look_up(self, message: OutgoingMessage) -> None:
@@ -107,12 +108,12 @@ class OpenCodeChannel:
 
     def _hear(self, event: RuntimeEvent) -> None:
         if isinstance(event, MessageChanged) and event.message.role == "assistant":
-            self._has_turns.add(event.session)
+            remember(self._has_turns, event.session, None)
         if isinstance(event, RunFailed) and event.aborted:
             self._hold_back(event.session)
         elif isinstance(event, SessionDeleted):
             self._stopped_by_user.pop(event.session, None)
-            self._has_turns.discard(event.session)
+            self._has_turns.pop(event.session, None)
         elif isinstance(event, MessageChanged) and event.message.aborted:
             # An abort before the model was asked is told by the message alone.
             if event.message.id > self._newest_known(event.session):
@@ -125,7 +126,8 @@ class OpenCodeChannel:
                 del self._stopped_by_user[event.session]
 
     def _hold_back(self, session: str) -> None:
-        self._stopped_by_user[session] = self._newest_known(session)
+        # Background sessions that were stopped, too: they are many, and their users never speak.
+        remember(self._stopped_by_user, session, self._newest_known(session))
 
     def _newest_known(self, session: str) -> str:
         newest = self._reader.newest_user.get(session)

@@ -35,8 +35,9 @@ T = TypeVar("T")
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 
-KNOWN_SESSIONS = 10_000
-"""Parents and newest user messages kept in memory; the oldest are asked for again."""
+KNOWN_SESSIONS = 1_000
+"""Parents and newest user messages kept in memory, 1 MB of them; the oldest are asked for again.
+Those of sessions that live on are learned anew with each event that tells of them."""
 
 
 class EventReader:
@@ -78,7 +79,7 @@ class EventReader:
 
     def learn_parent(self, session: str, parent: str | None) -> None:
         """Remember whose child a session is."""
-        _remember(self.parents, session, parent)
+        remember(self.parents, session, parent)
 
     def _session_changed(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
@@ -116,7 +117,7 @@ class EventReader:
         if info.role == "user":
             known = self.newest_user.get(info.session_id)
             if known is None or known.id <= info.id:
-                _remember(self.newest_user, info.session_id, info)
+                remember(self.newest_user, info.session_id, info)
         live = self.live.get(info.session_id)
         if live is None:
             # Supervisors' sessions are not followed; that a message exists is all
@@ -190,7 +191,8 @@ def _decode(raw: msgspec.Raw, kind: type[T]) -> T:
     return msgspec.json.decode(raw, type=kind)
 
 
-def _remember(memory: dict[str, T], key: str, value: T) -> None:
+def remember(memory: dict[str, T], key: str, value: T) -> None:
+    """Keep a value as the newest of at most ``KNOWN_SESSIONS``."""
     memory.pop(key, None)
     memory[key] = value
     if len(memory) > KNOWN_SESSIONS:

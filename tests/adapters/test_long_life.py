@@ -1,0 +1,74 @@
+"""What is remembered of sessions is bounded, however many there were in the life of a service."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from background_agents.adapters.opencode.channel import OpenCodeChannel
+from background_agents.adapters.opencode.events import KNOWN_SESSIONS
+from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.transport import (
+    Response,
+    WireListener,
+    ignore_event,
+    ignore_restored,
+)
+from background_agents.ports import Prompt
+
+MOST_BYTES = 20_000
+"""What chance and resized tables may add; one short string for each session would be 300,000."""
+
+
+class Silent:
+    """An OpenCode that takes everything and tells nothing by itself."""
+
+    def __init__(self) -> None:
+        self.on_event: WireListener = ignore_event
+        self.on_restored: Callable[[], None] = ignore_restored
+
+    async def request(self, method: str, path: str, body: object = None) -> Response:
+        return Response(200, b"true")
+
+    def tell(self, kind: str, **properties: object) -> None:
+        self.on_event(kind, msgspec.Raw(msgspec.json.encode(properties)))
+
+
+@pytest.fixture
+def held() -> Iterator[Callable[[], int]]:
+    """Return what says how many bytes are held."""
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+
+async def stopped_run(transport: Silent, runtime: OpenCodeRuntime, number: int) -> None:
+    """Let a child be created, prompted, aborted and released."""
+    child, message = f"ses_{number:08}", f"msg_{number:08}"
+    transport.tell("session.created", info={"id": child, "parentID": "ses_supervisor"})
+    await runtime.prompt(child, Prompt(message=message, text="Work.", agent="general"))
+    user = {"id": message, "role": "user", "sessionID": child, "agent": "general"}
+    transport.tell("message.updated", info=user)
+    answer = {"id": f"{message}a", "role": "assistant", "sessionID": child, "parentID": message}
+    transport.tell("message.updated", info=answer)
+    error = {"name": "MessageAbortedError", "data": {"message": "Aborted"}}
+    transport.tell("session.error", sessionID=child, error=error)
+    transport.tell("session.idle", sessionID=child)
+    transport.tell("message.updated", info={**answer, "error": error})
+    runtime.release(child)
+
+
+async def test_runs_that_were_stopped_leave_nothing_behind(held: Callable[[], int]) -> None:
+    """Neither in the runtime nor in the channel, which remembers whom a user has stopped."""
+    transport = Silent()
+    runtime = OpenCodeRuntime(transport)
+    OpenCodeChannel(runtime)
+    for number in range(KNOWN_SESSIONS * 2):
+        await stopped_run(transport, runtime, number)
+    before = held()
+    for number in range(KNOWN_SESSIONS * 2, KNOWN_SESSIONS * 5):
+        await stopped_run(transport, runtime, number)
+    assert held() - before < MOST_BYTES
