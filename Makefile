@@ -12,7 +12,7 @@ OPENCODE_READY := tools/opencode/node_modules/.installed
 OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions bench fuzz faults clean
+.PHONY: help setup demo test test-versions bench fuzz faults soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz: setup ## Look a hundred times longer for input that breaks a parser
 
 faults: setup ## Kill it at every commit and every send, and check the promise
 	@$(PYTHON_BIN) -m background_agents.testing.faults
+
+soak: setup ## Work without a pause, be killed at random, and measure (MINUTES=15, SEED=)
+	@$(PYTHON_BIN) -m background_agents.testing.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove everything that setup and the tools made
 	rm -rf .venv tools/opencode/node_modules tools/opencode/versions build dist

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,12 @@ from background_agents.testing.bridge import BRIDGE
 from background_agents.testing.faults.matrix import Case
 from background_agents.testing.faults.points import KILLED, lives, pids
 from background_agents.testing.faults.stage import ENDING, LISTED, NAMED
-from background_agents.testing.faults.verdict import judge_dead, judge_ended, judge_project
+from background_agents.testing.faults.verdict import (
+    Verdict,
+    evidence,
+    judge_dead,
+    judge_ended,
+)
 from background_agents.testing.model_server import ModelServer, script
 from background_agents.testing.opencode import OpenCode
 from background_agents.testing.opencode_client import Events, OpenCodeClient, Seen
@@ -198,22 +203,32 @@ async def reopened(stage: Theatre) -> AsyncIterator[Theatre]:
         yield Theatre(stage.root, stage.opencode, stage.model, client, events, stage.played)
 
 
-async def judged(case: Case, stage: Theatre, allowed: frozenset[Status], count: int = 1) -> Case:
-    """End OpenCode and check every supervisor's delegations, and the processes."""
+async def verdict_of(
+    stage: Theatre, due: Callable[[str], tuple[frozenset[Status], int]]
+) -> Verdict:
+    """End OpenCode and check every supervisor's delegations, and the processes.
+
+    ``due`` says how those of a supervisor may have ended, and how many there are.
+    """
     await stage.settled()
     told = {one: await stage.endings(one) for one in stage.played}
-    case.verdict.zombies += [f"{one} still works" for one in await stage.left_running()]
+    verdict = Verdict()
+    verdict.zombies += [f"{one} still works" for one in await stage.left_running()]
     # Later it would be the system's first process that has to notice, and in a container
     # often nobody is there.
-    judge_dead(case.verdict, pids(stage.plan))
+    judge_dead(verdict, pids(stage.plan))
     await stage.opencode.end()
-    for supervisor, names in told.items():
-        data = stage.opencode.home.data / "delegations"
-        found = await judge_project(data, supervisor, names, allowed, count)
-        case.verdict.lost += found.lost
-        case.verdict.duplicated += found.duplicated
-        case.verdict.zombies += found.zombies
-    await judge_ended(case.verdict, pids(stage.plan))
+    async with evidence(stage.opencode.home.data / "delegations") as found:
+        for supervisor, names in told.items():
+            verdict.add(await found.judge(supervisor, names, *due(supervisor)))
+        verdict.zombies += await found.due()
+    await judge_ended(verdict, pids(stage.plan))
+    return verdict
+
+
+async def judged(case: Case, stage: Theatre, allowed: frozenset[Status], count: int = 1) -> Case:
+    """End OpenCode and judge what a case has left behind."""
+    case.verdict.add(await verdict_of(stage, lambda _: (allowed, count)))
     case.lives = lives(stage.plan)
     case.kills += sum(life[-1:] == [KILLED] for life in case.lives)
     return case

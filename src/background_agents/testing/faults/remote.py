@@ -26,6 +26,7 @@ from background_agents.ports import (
     Prompt,
     RunState,
     RuntimeEvent,
+    SessionDeleted,
     SessionOrder,
     SupervisorGone,
 )
@@ -158,15 +159,21 @@ class RemoteRuntime:
         self.connection = connection
         self._listeners: list[Listener] = []
         self._chains: dict[str, tuple[str, ...]] = {}
-        self._writing: dict[str, Message | None] = {}
+        self._writing: dict[str, Message] = {}
 
     def hear(self, raw: msgspec.Raw) -> None:
         """Pass on an event."""
         told = _read(raw, Happened)
         event = msgspec.json.decode(told.event, type=KINDS[told.kind])
-        self._writing[event.session] = told.writing
+        if told.writing is not None:
+            self._writing[event.session] = told.writing
+        else:
+            self._writing.pop(event.session, None)
         for listener in tuple(self._listeners):
             listener(event)
+        if isinstance(event, SessionDeleted):
+            self._chains.pop(event.session, None)
+            self._writing.pop(event.session, None)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """See ``AgentRuntime``."""

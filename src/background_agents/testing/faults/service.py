@@ -23,12 +23,13 @@ from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.hosts.opencode import server
 from background_agents.log import open_log
-from background_agents.rpc.connection import Connection
+from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.descriptor import open_descriptor, pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service import journal
 from background_agents.service.clock import SystemClock
 from background_agents.testing.faults import points
+from background_agents.testing.faults.inside import Inside, answer_signals, look_inside
 from background_agents.testing.faults.remote import RemoteChannel, RemoteRuntime
 from background_agents.testing.scripts import READABLE_ID
 
@@ -41,6 +42,9 @@ QUIET_LIMIT_S = 3.0
 JOURNAL_PACE = timedelta(milliseconds=40)
 """So that runs of a tenth of a second are kept while they stream, as long ones are."""
 
+LEAK_BYTES = 16_384
+"""What a forgotten run with a page of text would hold."""
+
 FEW_BYTES = 64
 """No file may grow beyond this while the disk is full."""
 
@@ -50,6 +54,12 @@ class Trouble(msgspec.Struct):
 
     disk_full: bool = False
     clock_step_s: float = 0.0
+    leaking: bool = False
+    """Each tool call leaves behind a task, a descriptor and some memory."""
+
+
+_LEAKED: list[object] = []
+"""What was left behind; nothing is as long as this is empty."""
 
 
 class SteppingClock(SystemClock):
@@ -66,6 +76,7 @@ def main() -> None:
     plan = Path(sys.argv[1])
     if sys.argv[2] == "bridge":
         points.arm(plan, OpenCodeRuntime, OpenCodeChannel)
+        answer_signals(plan)
         server.main()
         return
     if plan.exists():
@@ -83,7 +94,12 @@ async def _serve(descriptor: int) -> None:
     runtime: list[RemoteRuntime] = []
     connection = Connection(
         write,
-        calls={"tool": host.tool, "rest": _rest, "trouble": _trouble},
+        calls={
+            "tool": _leaking(host.tool),
+            "rest": _rest,
+            "trouble": _trouble,
+            "inside": _inside,
+        },
         notes={
             "attach": host.attach,
             "event": host.event,
@@ -121,8 +137,25 @@ async def _rest(_raw: msgspec.Raw) -> list[str]:
     return sorted(task.get_name() for task in late)
 
 
+async def _inside(_raw: msgspec.Raw) -> Inside:
+    return look_inside()
+
+
+def _leaking(answer: Answerer) -> Answerer:
+    """Return ``answer``, after which things stay behind while that is the trouble."""
+
+    async def leaking(raw: msgspec.Raw) -> object:
+        if _LEAKED:
+            for_ever = asyncio.create_task(asyncio.Event().wait())
+            _LEAKED.append((for_ever, os.dup(0), bytes(LEAK_BYTES)))
+        return await answer(raw)
+
+    return leaking
+
+
 async def _trouble(raw: msgspec.Raw) -> None:
     told = msgspec.json.decode(raw, type=Trouble)
+    _LEAKED[:] = [*_LEAKED, ()] if told.leaking else []
     SteppingClock.step = timedelta(seconds=told.clock_step_s)
     # Without this the kernel would end the process instead of failing the call.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -23,6 +23,7 @@ from background_agents.ports import RuntimeEvent
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import CLOSED, RpcError
+from background_agents.testing.faults.inside import Inside
 from background_agents.testing.faults.remote import happened, serve, translate
 from background_agents.testing.faults.service import Trouble
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -58,7 +59,14 @@ class _Answer(msgspec.Struct):
 class Stage:
     """A project with one supervisor, whose services come and go."""
 
-    def __init__(self, folder: Path, plan: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Sequence[str] | None,
+        env: Mapping[str, str],
+        *,
+        most_lives: int = MOST_LIVES,
+    ) -> None:
         self.folder = folder
         self.runtime = ScriptedRuntime()
         self.channel = ScriptedChannel(self.runtime)
@@ -71,6 +79,7 @@ class Stage:
         self.exits: list[int] = []
         self.restarting = True
         self._env = env
+        self._most_lives = most_lives
         self._connection: Connection | None = None
         self._write: Callable[[bytes], None] = lambda _: None
         self._close: Callable[[], None] = lambda: None
@@ -90,33 +99,37 @@ class Stage:
     async def delegate(self, *steps: Mapping[str, object], **args: object) -> str:
         """Delegate a task and return its id, however often the service dies meanwhile."""
         prompt = f"Task {len(self.names) + 1}.\n{script(*steps)}"
+        return await self.delegate_as(self.supervisor, self.names, prompt, **args)
+
+    async def delegate_as(self, session: str, names: list[str], prompt: str, **args: object) -> str:
+        """Delegate for a supervisor, as ``delegate``; ``names`` are all those that it has."""
+        given = {"prompt": prompt, "agent": "build", **args}
         while True:
             with suppress(Died):  # whether it took effect, the list shows
-                await self.tool("delegate", prompt=prompt, agent="build", **args)
-            listed: list[str] = LISTED.findall(await self.insist("delegation_list"))
-            new = [name for name in listed if name not in self.names]
+                await self.tool_as(session, "delegate", given)
+            listed: list[str] = LISTED.findall(await self.insist_as(session, "delegation_list"))
+            new = [name for name in listed if name not in names]
             if new:
                 (name,) = new
-                self.names.append(name)
+                names.append(name)
                 return name
 
     async def insist(self, tool: str, **args: object) -> str:
         """Call a tool until a service has lived to answer it."""
-        while True:
-            with suppress(Died):
-                return await self.tool(tool, **args)
+        return await self.insist_as(self.supervisor, tool, **args)
 
     async def insist_as(self, session: str, tool: str, **args: object) -> str:
-        """Call a tool for a child's model."""
+        """Call a tool, as ``insist``, for the model of another session."""
         while True:
             with suppress(Died):
-                return await self._tool(session, tool, args)
+                return await self.tool_as(session, tool, args)
 
     async def tool(self, tool: str, **args: object) -> str:
         """Call a tool for the supervisor's model; a refusal is an answer too. Raises ``Died``."""
-        return await self._tool(self.supervisor, tool, args)
+        return await self.tool_as(self.supervisor, tool, args)
 
-    async def _tool(self, session: str, tool: str, args: Mapping[str, object]) -> str:
+    async def tool_as(self, session: str, tool: str, args: Mapping[str, object]) -> str:
+        """Call a tool, as ``tool``, for the model of another session."""
         params = {"instance": 1, "tool": tool, "session": session, "args": args}
         try:
             return (await self._call("tool", params, _Answer)).output
@@ -179,9 +192,20 @@ class Stage:
                 raise AssertionError(f"still going on: {late}")
             return
 
-    async def trouble(self, *, disk_full: bool = False, clock_step_s: float = 0.0) -> None:
+    async def inside(self) -> Inside:
+        """Return what the service that runs now holds."""
+        return await self._call("inside", None, Inside)
+
+    async def trouble(
+        self, *, disk_full: bool = False, clock_step_s: float = 0.0, leaking: bool = False
+    ) -> None:
         """Let something go wrong inside the service, or set it right again."""
-        await self._call("trouble", Trouble(disk_full, clock_step_s), object)
+        await self._call("trouble", Trouble(disk_full, clock_step_s, leaking), object)
+
+    @property
+    def lives(self) -> bool:
+        """Whether a service can be killed just now."""
+        return len(self.pids) > len(self.exits)
 
     async def kill(self) -> None:
         """Kill the service that runs now, and return when it is dead."""
@@ -215,7 +239,7 @@ class Stage:
 
     async def _keep_running(self) -> None:
         while self.restarting:
-            if len(self.exits) >= MOST_LIVES:
+            if len(self.exits) >= self._most_lives:
                 self._problem = f"the service died {len(self.exits)} times: {self.exits}"
                 self.changes.tell()
                 return

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections import Counter
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from background_agents.domain.events import Ended, Event, Registered
 from background_agents.domain.status import Status
 
 EVERYTHING = 1_000
-"""More delegations than any case makes."""
+"""More delegations than any supervisor makes."""
 
 END_LIMIT_S = 5.0
 """The service gives itself two seconds to end once its socket is closed."""
@@ -43,46 +44,88 @@ class Verdict:
     def is_kept(self) -> bool:
         return not (self.lost or self.duplicated or self.zombies)
 
+    def add(self, other: Verdict, prefix: str = "") -> None:
+        """Take over what is wrong elsewhere."""
+        self.lost += [prefix + text for text in other.lost]
+        self.duplicated += [prefix + text for text in other.duplicated]
+        self.zombies += [prefix + text for text in other.zombies]
+
     def __str__(self) -> str:
         return "; ".join([*self.lost, *self.duplicated, *self.zombies]) or "kept"
+
+
+class Evidence:
+    """What is left of a project on disk: its database, if there is one, and its artifacts."""
+
+    def __init__(self, store: SqliteStore | None, artifacts: Mapping[str, Sequence[Path]]) -> None:
+        self._store = store
+        self._artifacts = artifacts
+
+    async def judge(
+        self, root: str, told: Collection[str], allowed: Collection[Status], expected: int
+    ) -> Verdict:
+        """Check one root session's delegations; ``told`` names the delegation of each notice.
+
+        Where somebody has deleted the database, the artifacts are all there is to check.
+        """
+        verdict = Verdict()
+        names = set(told)
+        if self._store is not None:
+            names = await _judge_records(verdict, self._store, root, allowed)
+        if len(names) != expected:
+            verdict.lost.append(f"{expected} were delegated and {len(names)} are known")
+        for name in names:
+            _judge_artifact(verdict, name, self._artifacts.get(name, ()), allowed)
+        counts = Counter(told)
+        verdict.lost += [f"{one} was never told" for one in names if not counts[one]]
+        verdict.duplicated += [f"{one} was told {n} times" for one, n in counts.items() if n > 1]
+        return verdict
+
+    async def due(self) -> list[str]:
+        """Return what says of each notice that is still due that it is."""
+        found = await self._store.due() if self._store is not None else ()
+        return [f"notice {one.id} is still due" for one in found]
+
+
+@asynccontextmanager
+async def evidence(data: Path) -> AsyncIterator[Evidence]:
+    """Look at what is left in a data folder; no service may run there any more."""
+    databases, artifacts = _found(data)
+    store = await SqliteStore.open(databases[0]) if databases else None
+    try:
+        yield Evidence(store, artifacts)
+    finally:
+        if store is not None:
+            await store.close()
+
+
+def _found(data: Path) -> tuple[Sequence[Path], Mapping[str, Sequence[Path]]]:
+    artifacts: dict[str, list[Path]] = defaultdict(list)
+    for path in data.rglob("*.md"):
+        artifacts[path.stem].append(path)
+    return list(data.glob(f"*/{DATABASE}")), artifacts
 
 
 async def judge_project(
     data: Path, root: str, told: Collection[str], allowed: Collection[Status], expected: int
 ) -> Verdict:
-    """Check one root session's delegations; ``told`` names the delegation of each notice.
-
-    Where somebody has deleted the database, the artifacts are all there is to check.
-    """
-    verdict = Verdict()
-    names = set(told)
-    if databases := _databases(data):
-        names = await _judge_database(verdict, databases[0], root, allowed)
-    if len(names) != expected:
-        verdict.lost.append(f"{expected} were delegated and {len(names)} are known")
-    for name in names:
-        _judge_artifact(verdict, name, data, allowed)
-    counts = Counter(told)
-    verdict.lost += [f"{one} was never told" for one in names if not counts[one]]
-    verdict.duplicated += [f"{one} was told {n} times" for one, n in counts.items() if n > 1]
+    """Check the only root session of a project, as ``Evidence.judge`` does, and its outbox."""
+    async with evidence(data) as found:
+        verdict = await found.judge(root, told, allowed, expected)
+        verdict.zombies += await found.due()
     return verdict
 
 
-async def _judge_database(
-    verdict: Verdict, database: Path, root: str, allowed: Collection[Status]
+async def _judge_records(
+    verdict: Verdict, store: SqliteStore, root: str, allowed: Collection[Status]
 ) -> set[str]:
     """Check the records, and return their names."""
-    store = await SqliteStore.open(database)
-    try:
-        lines, _ = await store.page(root, EVERYTHING)
-        for line in lines:
-            delegation = await store.get(line.id)
-            if delegation is None:
-                raise AssertionError(f"{line.id} is listed and not stored")
-            _judge_record(verdict, delegation, await store.history(line.id), allowed)
-        verdict.zombies += [f"notice {one.id} is still due" for one in await store.due()]
-    finally:
-        await store.close()
+    lines, _ = await store.page(root, EVERYTHING)
+    for line in lines:
+        delegation = await store.get(line.id)
+        if delegation is None:
+            raise AssertionError(f"{line.id} is listed and not stored")
+        _judge_record(verdict, delegation, await store.history(line.id), allowed)
     return {line.id for line in lines}
 
 
@@ -129,10 +172,6 @@ def _judge_record(
         verdict.lost.append(f"the history of {one.id} does not lead to its record")
 
 
-def _databases(data: Path) -> list[Path]:
-    return list(data.glob(f"*/{DATABASE}"))
-
-
 def _leads_to(history: list[Event], one: Delegation) -> bool:
     first, *later = history
     try:
@@ -141,8 +180,9 @@ def _leads_to(history: list[Event], one: Delegation) -> bool:
         return False
 
 
-def _judge_artifact(verdict: Verdict, name: str, data: Path, allowed: Collection[Status]) -> None:
-    found = list(data.rglob(f"{name}.md"))
+def _judge_artifact(
+    verdict: Verdict, name: str, found: Sequence[Path], allowed: Collection[Status]
+) -> None:
     if len(found) > 1:
         verdict.duplicated.append(f"{name} has {len(found)} artifacts")
     if not found:
