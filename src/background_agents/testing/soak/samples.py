@@ -13,7 +13,7 @@ from statistics import median
 
 import msgspec
 
-from background_agents.app import DATABASE
+from background_agents.config import DATABASE
 from background_agents.testing.faults.inside import Inside
 
 MIB = 2**20
