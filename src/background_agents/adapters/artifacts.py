@@ -2,16 +2,15 @@
 
 One file per delegation: front matter, a blank line, the result. Names are checked as
 names before they touch a path, and symbolic links are not followed. Knows nothing of the
-database or of who reads.
+database or of who reads. People's programs read here too, without a loop: what only a service
+needs is imported where it is used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +53,8 @@ class MarkdownArtifacts:
         self._root = root
 
     async def write(self, delegation: Delegation, result: str) -> Path:
+        from asyncio import to_thread
+
         path = self.path(delegation)
 
         def replace() -> None:
@@ -62,7 +63,7 @@ class MarkdownArtifacts:
             _replace(path, render(delegation, result))
 
         try:
-            await asyncio.to_thread(replace)
+            await to_thread(replace)
         except OSError as error:
             raise StoreUnavailable(
                 f"The artifact {path} cannot be written ({_reason(error)}); "
@@ -71,15 +72,21 @@ class MarkdownArtifacts:
         return path
 
     async def read(self, delegation: Delegation) -> str:
-        return await asyncio.to_thread(self.content, delegation)
+        from asyncio import to_thread
+
+        return await to_thread(self.content, delegation)
 
     def content(self, delegation: Delegation) -> str:
         """Return the whole artifact, as ``read`` does, for programs that may block."""
+        return self.raw(delegation).decode(errors="replace")
+
+    def raw(self, delegation: Delegation) -> bytes:
+        """Return the artifact byte by byte. Raises ``StoreUnavailable`` when there is none."""
         path = self.path(delegation)
         try:
             for folder in (self._root.parent, self._root, path.parent):
                 refuse_link(folder)
-            return read_file(path, MAX_BYTES).decode(errors="replace")
+            return read_file(path, MAX_BYTES)
         except OSError as error:
             raise StoreUnavailable(
                 f"The artifact {path} of {delegation.id} cannot be read ({_reason(error)}); "
@@ -165,6 +172,8 @@ def _value(key: str, raw: str) -> Scalar:
 
 def _replace(path: Path, text: str) -> None:
     """Put ``text`` at ``path``, all or nothing, and past any power cut."""
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", path.parent)
     try:
         with open(descriptor, "wb") as file:

@@ -133,3 +133,72 @@ ORDER BY agent;
 -- name: ids_from
 -- Ids in a range, for those that begin alike; answered by the index of ids.
 SELECT id FROM delegations WHERE id >= ? AND id < ? ORDER BY id LIMIT ?;
+
+-- name: line
+-- What a list shows of a delegation, without its record.
+SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
+FROM delegations WHERE number = ?;
+
+-- name: record
+-- A delegation by its number.
+SELECT record FROM delegations WHERE number = ?;
+
+-- name: notices_of
+-- The notices of some delegations, whose ids are a JSON array, oldest first.
+SELECT record, state, message, text FROM notices
+WHERE delegation IN (SELECT value FROM json_each(?)) ORDER BY number;
+
+-- name: count_unindexed
+-- How many delegations the full-text index does not know as they are.
+SELECT count(*) FROM unindexed;
+
+-- name: unindexed
+-- Some of them.
+SELECT delegation, token FROM unindexed LIMIT ?;
+
+-- name: indexed
+-- The index knows a delegation, unless it has changed since the token was read.
+DELETE FROM unindexed WHERE delegation = ? AND token = ?;
+
+-- name: index_all
+-- There is no index any more.
+INSERT OR REPLACE INTO unindexed (delegation, token) SELECT id, random() FROM delegations;
+
+-- name: index_mark
+-- How far the index has come.
+SELECT mark FROM index_mark WHERE one = 1;
+
+-- name: set_index_mark
+-- Somebody has indexed something; changes no row when somebody else was first.
+UPDATE index_mark SET mark = ? WHERE one = 1 AND mark = ?;
+
+-- name: to_index
+-- What the index is to know of a delegation, and by which number.
+SELECT number, record FROM delegations WHERE id = ?;
+
+-- name: records_since
+-- The delegations since a moment, for numbers about all of them.
+SELECT record FROM delegations WHERE registered_at >= ?;
+
+-- name: prunable
+-- What ended before a moment, oldest first. It began before that, too, which the index tells.
+SELECT id, root_session, title, agent, status, summary, registered_at, ended_at, read_at
+FROM delegations INDEXED BY delegations_facts
+WHERE status IN (SELECT value FROM json_each(?)) AND registered_at < ? AND ended_at < ?
+ORDER BY number;
+
+-- name: prune_delegation
+-- Deletes a delegation, never one that is active.
+DELETE FROM delegations WHERE id = ? AND active = 0;
+
+-- name: prune_events
+-- Deletes the history of a delegation.
+DELETE FROM events WHERE delegation = ?;
+
+-- name: prune_notices
+-- Deletes the notices of some delegations, whose ids are a JSON array.
+DELETE FROM notices WHERE delegation IN (SELECT value FROM json_each(?));
+
+-- name: there
+-- Whether a delegation is there; answered by the index of ids.
+SELECT count(*) FROM delegations WHERE id = ?;

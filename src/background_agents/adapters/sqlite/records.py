@@ -8,19 +8,29 @@ Models never read through here, since they see the delegations of their own root
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import msgspec
 
+from background_agents.adapters.sqlite import finding, rows
 from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import open_for_reading
+from background_agents.adapters.sqlite.schema import is_damage, open_for_reading
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
+from background_agents.domain.events import Event
+from background_agents.domain.notice import Notice
+from background_agents.domain.query import Query
+from background_agents.domain.statistics import Fact
+from background_agents.ports import Line
+
+T = TypeVar("T")
 
 _delegation = msgspec.json.Decoder(Delegation).decode
+_fact = msgspec.json.Decoder(Fact).decode
 
 NAMES_SHOWN = 8
 """Of ids that begin alike; more are no help."""
@@ -44,6 +54,19 @@ class AmbiguousId(InvalidRequest):
         super().__init__(f"{quote(given)} could be {shown}; type more of the id.")
 
 
+class IndexDamaged(Exception):
+    """The full-text index cannot be read; it is made anew and asked again."""
+
+
+class Found(NamedTuple):
+    """What a query found."""
+
+    numbers: Sequence[int]
+    """Of the delegations, in the order in which they are shown."""
+    total: int
+    """How many there are without the limit."""
+
+
 class Records:
     """Reads one project's database; use it as ``with Records.open(...)``."""
 
@@ -59,7 +82,10 @@ class Records:
             StoreUnavailable: it cannot be read, is damaged, or a newer version wrote it.
         """
         connection = open_for_reading(path)
-        return None if connection is None else cls(connection, path)
+        if connection is None:
+            return None
+        connection.create_function("model_of", 1, finding.model_of, deterministic=True)
+        return cls(connection, path)
 
     def __enter__(self) -> Self:
         return self
@@ -103,11 +129,92 @@ class Records:
         with self._reading():
             return [name for (name,) in self._connection.execute(QUERIES["agents"])]
 
+    def attach_index(self, path: Path) -> None:
+        """Let queries with words be asked; the index is to be there and up to date.
+
+        Raises:
+            IndexDamaged: it is not.
+        """
+        with self._reading_index():
+            self._connection.execute("ATTACH DATABASE ? AS search", (str(path),))
+
+    def detach_index(self) -> None:
+        """Let go of the index."""
+        self._connection.execute("DETACH DATABASE search")
+
+    def find(
+        self, query: Query, limit: int | None = None, offset: int = 0, *, by_rank: bool = False
+    ) -> Found:
+        """Return which delegations are asked for, newest first.
+
+        A query with words needs the index attached; ``by_rank`` puts the best of these first.
+
+        Raises:
+            IndexDamaged: the index cannot be read.
+        """
+        reading = self._reading_index if query.is_full_text else self._reading
+        with reading():
+            numbers = self._numbers(finding.numbers(query, limit, offset, by_rank=by_rank))
+            if limit is None or (numbers and len(numbers) < limit) or not (numbers or offset):
+                return Found(numbers, offset + len(numbers))
+            return Found(numbers, *self._numbers(finding.count(query)))
+
+    def lines(self, numbers: Iterable[int]) -> Iterator[Line]:
+        """Return what a list shows of delegations, in the order of their numbers as given."""
+        return self._each("line", numbers, rows.line)
+
+    def delegations(self, numbers: Iterable[int]) -> Iterator[Delegation]:
+        """Return whole delegations, in the order of their numbers as given."""
+        return self._each("record", numbers, lambda row: _delegation(row[0]))
+
+    def facts(self, since: datetime | None) -> Iterator[Fact]:
+        """Return what counts of each delegation since a moment; reads every record."""
+        begin = since.astimezone(UTC).isoformat() if since else ""
+        with self._reading():
+            for (record,) in self._connection.execute(QUERIES["records_since"], (begin,)):
+                yield _fact(record)
+
+    def history(self, delegation: str) -> list[Event]:
+        """Return all events of a delegation, oldest first."""
+        with self._reading():
+            return rows.history(self._connection, delegation)
+
+    def notices(self, delegations: Sequence[str]) -> dict[str, list[Notice]]:
+        """Return all notices of each of some delegations, oldest first."""
+        found: dict[str, list[Notice]] = {name: [] for name in delegations}
+        with self._reading():
+            for one in rows.notices_of(self._connection, delegations):
+                found[one.delegation].append(one)
+        return found
+
     def active(self) -> list[Delegation]:
         """Return every delegation that has not ended, oldest first."""
         with self._reading():
             rows = self._connection.execute(QUERIES["unfinished"])
             return [_delegation(row[0]) for row in rows]
+
+    def _numbers(self, statement: finding.Statement) -> list[int]:
+        return [one for (one,) in self._connection.execute(*statement)]
+
+    def _each(
+        self, query: str, numbers: Iterable[int], read: Callable[[tuple[Any, ...]], T]
+    ) -> Iterator[T]:
+        """Yield what is read for each number; one that was pruned meanwhile has nothing."""
+        with self._reading():
+            for number in numbers:
+                for row in self._connection.execute(QUERIES[query], (number,)):
+                    yield read(row)
+
+    @contextmanager
+    def _reading_index(self) -> Iterator[None]:
+        """As ``_reading``, where damage is most likely that of the index."""
+        with self._reading():
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                if is_damage(error):
+                    raise IndexDamaged(str(error)) from error
+                raise
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -89,7 +89,7 @@ def page(connection: sqlite3.Connection, root: str, limit: int) -> tuple[list[Li
     """Read the newest lines of a root session and how many there are."""
     # SQLite takes a negative limit as none.
     lines = connection.execute(QUERIES["page"], (root, max(limit, 0)))
-    return [_line(row) for row in lines], _number(connection, "count", root)
+    return [line(row) for row in lines], _number(connection, "count", root)
 
 
 def unfinished(connection: sqlite3.Connection) -> list[Delegation]:
@@ -114,6 +114,12 @@ def due(connection: sqlite3.Connection, supervisor: str | None) -> list[Notice]:
     else:
         rows = connection.execute(QUERIES["due_to"], (supervisor,))
     return [_stored_notice(row) for row in rows]
+
+
+def notices_of(connection: sqlite3.Connection, delegations: Sequence[str]) -> list[Notice]:
+    """Read all notices of some delegations, those that have arrived included."""
+    names = _encode(delegations).decode()
+    return [_stored_notice(row) for row in connection.execute(QUERIES["notices_of"], (names,))]
 
 
 def assign(connection: sqlite3.Connection, notices: Sequence[Notice]) -> list[Notice]:
@@ -207,7 +213,8 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
     )
 
 
-def _line(row: tuple[str, str, str, str, str, str, str | None, str | None]) -> Line:
+def line(row: tuple[str, str, str, str, str, str, str | None, str | None]) -> Line:
+    """Return what a list shows, of the columns of a row."""
     name, title, agent, status, summary, registered_at, ended_at, read_at = row
     return Line(
         id=name,

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from background_agents.adapters.private_files import private_file, private_folder, refuse_link
@@ -95,10 +94,19 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
     Raises:
         StoreUnavailable: a newer version wrote it, it is damaged, or it cannot be opened.
     """
-    if not path.exists():
-        return None
-    refuse_link(path)
+    connection = open_existing(path)
+    if connection is not None:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def open_existing(path: Path) -> sqlite3.Connection | None:
+    """Open the database at ``path`` beside services that use it; else as ``open_for_reading``."""
     try:
+        refuse_link(path.parent)
+        refuse_link(path)
+        if not path.exists():
+            return None
         # Not ``mode=ro``: without a writer beside it SQLite must be able to make the log's index.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S,
@@ -106,12 +114,12 @@ def open_for_reading(path: Path) -> sqlite3.Connection | None:
         )  # fmt: skip
         try:
             refuse_newer(connection, path)
+            connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection, path)
-            connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
-    except (sqlite3.Error, DatabaseDamaged) as error:
+    except (sqlite3.Error, DatabaseDamaged, OSError) as error:
         raise StoreUnavailable(
             f"The database {path} cannot be read ({error}); "
             "`background-agents doctor` looks into it."
@@ -132,13 +140,8 @@ def is_damage(error: Exception) -> bool:
 
 def migrations() -> list[str]:
     """Return the scripts in order; the one at index 0 leads to version 1."""
-    folder = resources.files(__package__).joinpath("migrations")
-    files = sorted((one for one in folder.iterdir() if one.name.endswith(".sql")), key=_name)
+    files = sorted(Path(__file__).with_name("migrations").glob("*.sql"))
     return [one.read_text(encoding="utf-8") for one in files]
-
-
-def _name(file: resources.abc.Traversable) -> str:
-    return file.name
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -1,0 +1,139 @@
+"""Statements for a query of people: which delegations, in which order, and how many in all.
+
+Composed of fixed pieces; what was typed is only ever a value. Facts that a list filters by are
+answered by one index without reading a record; the model alone stands in the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from typing import NamedTuple
+
+import msgspec
+
+from background_agents.domain.query import Query
+from background_agents.domain.status import TERMINAL
+
+WEIGHTS = "10.0, 5.0, 2.0, 1.0"
+"""Of title, summary, prompt and result in a ranking: a title is a choice of words."""
+
+PREFIX_CHARS = 3
+"""A shorter word is meant as it is, unless its script writes whole words so."""
+
+_ALL = "SELECT number FROM delegations"
+
+_FACTS = f"{_ALL} INDEXED BY delegations_facts WHERE "
+
+_BEGINS = f"number IN ({_ALL} WHERE id >= ? AND id < ?)"
+"""Ids are of a-z, 0-9 and "-"; "~" comes after all of these."""
+
+_ENDED = ", ".join(f"'{one}'" for one in sorted(TERMINAL))
+
+
+class _OfModel(msgspec.Struct):
+    """What of a record tells its model."""
+
+    model: str | None = None
+
+
+_decode = msgspec.json.Decoder(_OfModel).decode
+
+
+class Statement(NamedTuple):
+    """A condition or a whole statement, and the values of its holders."""
+
+    sql: str
+    values: tuple[str | int, ...] = ()
+
+
+def numbers(query: Query, limit: int | None, offset: int, *, by_rank: bool) -> Statement:
+    """Return the statement that gives the numbers of what is found."""
+    source = _source(query)
+    if query.is_full_text:
+        order = f"bm25(texts, {WEIGHTS})" if by_rank else "rowid DESC"
+        select = f"SELECT rowid FROM search.texts WHERE {source.sql} ORDER BY {order}"
+    else:
+        select = f"SELECT number FROM ({source.sql}) ORDER BY number DESC"
+    most = -1 if limit is None else limit
+    return Statement(f"{select} LIMIT ? OFFSET ?", (*source.values, most, offset))
+
+
+def count(query: Query) -> Statement:
+    """Return the statement that counts what is found."""
+    source = _source(query)
+    if query.is_full_text:
+        return Statement(f"SELECT count(*) FROM search.texts WHERE {source.sql}", source.values)
+    return Statement(f"SELECT count(*) FROM ({source.sql})", source.values)
+
+
+def expression(query: Query) -> str:
+    """Return the words and phrases of a query as FTS5 reads them; each is quoted."""
+    return " ".join([*map(_beginning, query.words), *map(_quoted, query.phrases)])
+
+
+def _beginning(word: str) -> str:
+    # "go" is not meant as "google", and a prefix of two letters fits half of all words.
+    is_whole = word.isascii() and len(word) < PREFIX_CHARS
+    return _quoted(word) if is_whole else f"{_quoted(word)}*"
+
+
+def _quoted(term: str) -> str:
+    return '"' + term.replace('"', '""') + '"'
+
+
+def model_of(record: bytes) -> str:
+    """Return the model that a record asks for, in small letters; a function for SQLite."""
+    return (_decode(record).model or "").lower()
+
+
+def _source(query: Query) -> Statement:
+    facts = _joined(" AND ", _facts(query))
+    if not query.is_full_text:
+        return Statement(f"{_FACTS}{facts.sql}", facts.values) if facts.sql else Statement(_ALL)
+    match = Statement("texts MATCH ?", (expression(query),))
+    if not facts.sql:
+        return match
+    # The sign keeps SQLite from looking the words up anew for each number.
+    among = Statement(f"+rowid IN ({_FACTS}{facts.sql})", facts.values)
+    return _joined(" AND ", iter([match, among]))
+
+
+def _facts(query: Query) -> Iterator[Statement]:
+    if query.ids:
+        yield _any(Statement(_BEGINS, (one, f"{one}~")) for one in query.ids)
+    if query.states or query.or_unread:
+        yield _any(_states(query))
+    if query.only_unread:
+        yield _unread()
+    if query.agents:
+        yield _any(Statement("agent = ?", (one,)) for one in query.agents)
+    if query.since is not None:
+        yield Statement("registered_at >= ?", (query.since.astimezone(UTC).isoformat(),))
+    if query.models:
+        yield _any(Statement("instr(model_of(record), lower(?))", (one,)) for one in query.models)
+
+
+def _states(query: Query) -> Iterator[Statement]:
+    names = tuple(sorted(query.states))
+    if names:
+        yield Statement(f"status IN ({', '.join('?' * len(names))})", names)
+    if query.or_unread:
+        yield _unread()
+
+
+def _unread() -> Statement:
+    return Statement(f"(status IN ({_ENDED}) AND read_at IS NULL)")
+
+
+def _any(conditions: Iterator[Statement]) -> Statement:
+    joined = _joined(" OR ", conditions)
+    return Statement(f"({joined.sql})", joined.values)
+
+
+def _joined(word: str, conditions: Iterator[Statement]) -> Statement:
+    listed = list(conditions)
+    return Statement(
+        word.join(one.sql for one in listed),
+        tuple(value for one in listed for value in one.values),
+    )

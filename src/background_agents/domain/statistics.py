@@ -1,0 +1,145 @@
+"""Numbers about many delegations: how many, how they ended, how long they ran, what they used.
+
+Works on what is read of each record, without its texts. Pure; whose words and charts it becomes
+is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from background_agents.domain.events import Usage
+from background_agents.domain.status import TERMINAL, Status
+
+NO_MODEL = "(the agent's own)"
+
+
+class By(StrEnum):
+    """What numbers may be told apart by."""
+
+    AGENT = "agent"
+    MODEL = "model"
+    DAY = "day"
+    """Of the delegation, in local time."""
+    STATE = "state"
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """What of a delegation counts; decodes from its record."""
+
+    agent: str
+    registered_at: datetime
+    model: str | None = None
+    status: Status = Status.REGISTERED
+    launched_at: datetime | None = None
+    ended_at: datetime | None = None
+    usage: Usage = Usage()
+
+    @property
+    def ran_s(self) -> float | None:
+        """How many seconds it ran; None if it runs, or never began."""
+        if self.launched_at is None or self.ended_at is None:
+            return None
+        return max((self.ended_at - self.launched_at).total_seconds(), 0.0)
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """Numbers of some delegations."""
+
+    key: str
+    """What they have in common."""
+    states: dict[Status, int] = {}
+    tokens: int = 0
+    cost_usd: float = 0.0
+    tool_calls: int = 0
+    runs_s: list[float] = []
+    """How long those ran that have ended."""
+
+    @property
+    def count(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def ended(self) -> int:
+        return sum(count for state, count in self.states.items() if state in TERMINAL)
+
+    @property
+    def completed(self) -> int:
+        return self.states.get(Status.COMPLETED, 0)
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of the completed among those that have ended; None if none has."""
+        return self.completed / self.ended if self.ended else None
+
+    @property
+    def median_s(self) -> float | None:
+        return percentile(self.runs_s, 0.5)
+
+    @property
+    def p90_s(self) -> float | None:
+        """What nine of ten runs did not exceed."""
+        return percentile(self.runs_s, 0.9)
+
+    def add(self, fact: Fact) -> None:
+        """Count one more."""
+        self.states[fact.status] = self.states.get(fact.status, 0) + 1
+        self.tokens += fact.usage.tokens
+        self.cost_usd += fact.usage.cost_usd
+        self.tool_calls += fact.usage.tool_calls
+        ran_s = fact.ran_s
+        if ran_s is not None:
+            self.runs_s.append(ran_s)
+
+
+def summarize(facts: Iterable[Fact], by: By) -> tuple[Summary, list[Summary]]:
+    """Return the numbers of all, and those of each group.
+
+    Days in their order, states in that of a life, all else by how many there are.
+    """
+    key_of = _KEYS[by]
+    whole, groups = Summary(key="all"), dict[str, Summary]()
+    for fact in facts:
+        key = key_of(fact)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = Summary(key=key)
+        whole.add(fact)
+        group.add(fact)
+    return whole, sorted(groups.values(), key=_ORDERS[by])
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the smallest value that at least ``share`` of all do not exceed."""
+    if not values:
+        return None
+    return sorted(values)[max(math.ceil(len(values) * share) - 1, 0)]
+
+
+def _day(fact: Fact) -> str:
+    return fact.registered_at.astimezone().date().isoformat()
+
+
+_KEYS: dict[By, Callable[[Fact], str]] = {
+    By.AGENT: lambda fact: fact.agent,
+    By.MODEL: lambda fact: fact.model or NO_MODEL,
+    By.DAY: _day,
+    By.STATE: lambda fact: fact.status.value,
+}
+
+
+def _by_count(group: Summary) -> tuple[int, str]:
+    return -group.count, group.key
+
+
+_ORDERS: dict[By, Callable[[Summary], tuple[int, str]]] = {
+    By.AGENT: _by_count,
+    By.MODEL: _by_count,
+    By.DAY: lambda group: (0, group.key),
+    By.STATE: lambda group: (list(Status).index(Status(group.key)), ""),
+}
