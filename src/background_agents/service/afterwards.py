@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import DelegationError, UnknownDelegation
 from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
 from background_agents.service import notices, views
@@ -49,5 +49,7 @@ async def _describe(context: Context, delegation: Delegation, result: str) -> No
         event = ev.Described(at=context.clock.now(), title=title, summary=summary)
         better = await context.amend(delegation, event)
         await context.artifacts.write(better, views.artifact_body(better, result))
+    except UnknownDelegation:
+        log.debug("%s was pruned before it had a better title", delegation.id)
     except (DelegationError, TimeoutError) as error:
         log.warning("%s keeps its first title: %s", delegation.id, error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import coolname
 
@@ -118,7 +119,9 @@ class Delegations:
             return Reading(delegation, None, start, path, now)
         text = await self._context.artifacts.read(delegation)
         if delegation.read_at is None:
-            delegation = await self._context.amend(delegation, ev.Read(at=now))
+            # Pruned by its human meanwhile: the text is what was asked for.
+            with suppress(UnknownDelegation):
+                delegation = await self._context.amend(delegation, ev.Read(at=now))
         return Reading(delegation, text, start, path, now)
 
     async def stop(self, supervisor: str, given: str) -> Delegation:

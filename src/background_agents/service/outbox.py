@@ -21,6 +21,7 @@ from background_agents.domain.errors import (
     RuntimeRefused,
     RuntimeUnreachable,
     StoreUnavailable,
+    UnknownDelegation,
 )
 from background_agents.domain.notice import Notice, NoticeKind, NoticeState
 from background_agents.ports import OutgoingMessage, SupervisorGone
@@ -186,6 +187,8 @@ class Outbox:
         event = ev.NoticeConfirmed(at=self._context.clock.now(), notice=notice.id)
         try:
             await self._context.amend(delegation, event)
+        except UnknownDelegation:
+            log.debug("%s was pruned before its receipt was stored", notice.delegation)
         except DelegationError as error:
             log.error("the receipt of %s is not stored: %s", notice.delegation, error)
 

@@ -93,6 +93,12 @@ class MemoryStore:
         self._check()
         return list(self._events.get(delegation, ()))
 
+    def prune(self, delegation: str) -> None:
+        """Delete a delegation that has ended, as its human may do from elsewhere."""
+        del self._delegations[delegation], self._events[delegation]
+        notices = self._notices.items()
+        self._notices = {name: one for name, one in notices if one.delegation != delegation}
+
     async def due(self, supervisor: str | None = None) -> list[Notice]:
         self._check()
         waiting = [one for one in self._notices.values() if one.state not in _SETTLED]
