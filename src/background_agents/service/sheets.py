@@ -185,11 +185,12 @@ def peek_sheet(live: Live) -> PeekSheet:
         active=active_sheet(live),
         text=text[-PEEK_CHARS:],
         cut=max(len(text) - PEEK_CHARS, 0),
-        steers=tuple(map(_steer, live.delegation.steers)),
+        steers=tuple(map(steer_sheet, live.delegation.steers)),
     )
 
 
-def _steer(one: Steer) -> SteerSheet:
+def steer_sheet(one: Steer) -> SteerSheet:
+    """Return what a program is told of an instruction."""
     return SteerSheet(text=one.text, by=one.by, sent_at=one.sent_at, confirmed_at=one.confirmed_at)
 
 

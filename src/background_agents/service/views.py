@@ -264,6 +264,12 @@ def _older(count: int, folder: Path) -> str:
     )
 
 
+def headline(one: Delegation) -> str:
+    """Return what stands above a result that a person reads."""
+    error = f": {one_line(one.error, LIST_CHARS)}" if one.error else ""
+    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {one.status}{error})"
+
+
 def line(one: Line, now: datetime) -> str:
     unread = one.status in TERMINAL and one.read_at is None
     state = f"{one.status}, unread" if unread else str(one.status)

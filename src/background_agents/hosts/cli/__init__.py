@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from background_agents import __version__
 from background_agents.domain.errors import DelegationError, InvalidRequest, quote
@@ -82,6 +81,8 @@ def _help(program: str) -> str:
 
 
 def _no_such(program: str, given: str) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(given, COMMANDS, n=1)
     instead = f"did you mean {near[0]}?" if near else f"`{program} --help` lists them."
     return f"There is no command {quote(given)}; {instead}"

@@ -8,7 +8,6 @@ that agents wrote can hold characters that rewrite a terminal: it goes through
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from argparse import ArgumentParser
 
@@ -16,6 +15,9 @@ import msgspec
 
 NARROW, WIDE = 40, 200
 """Columns: less cannot hold an id beside anything, more is not read as a line."""
+
+_USUAL = 80
+"""Columns of a terminal that does not say."""
 
 
 def add_json(parser: ArgumentParser) -> None:
@@ -27,6 +29,12 @@ def write_json(value: object) -> None:
     """Write a value as indented JSON."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     print(text)
+
+
+def show(text: str) -> None:
+    """Print a line, with a mark for each letter that stdout has not."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(text.encode(encoding, "replace").decode(encoding))
 
 
 def is_terminal() -> bool:
@@ -41,6 +49,13 @@ def is_colourful() -> bool:
 
 def width() -> int:
     """Return how many columns there are; of a pipe, more than anybody's terminal has."""
-    if not is_terminal() and "COLUMNS" not in os.environ:
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit() and int(said[:6]) > 0:
+        return max(int(said[:6]), NARROW)
+    if not is_terminal():
         return WIDE
-    return max(shutil.get_terminal_size().columns, NARROW)
+    try:
+        # Not shutil's, which imports three libraries for archives.
+        return max(os.get_terminal_size(sys.stdout.fileno()).columns, NARROW)
+    except OSError:
+        return _USUAL

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol
 
 COMMANDS = {
     "status": "show what runs now",
+    "list": "list and search delegations, newest first",
+    "show": "show all that is stored of a delegation, and what happened to it",
+    "read": "read a result",
     "peek": "see what a delegation writes, while it writes",
     "steer": "put an instruction into a running delegation",
     "answer": "answer what a delegation waits for",
@@ -19,6 +22,9 @@ COMMANDS = {
     "delegate": "hand a task to a background agent",
     "recover": "go on with what a process that died has left behind",
     "serve": "run an OpenCode without a screen, with the service in it",
+    "stats": "count delegations, how long they ran and what they used",
+    "export": "write delegations with their results as JSON, CSV or markdown",
+    "prune": "delete old delegations",
     "doctor": "find out what does not work, and say how to mend it",
     "config": "show the settings, and where each comes from",
     "completion": "print what makes a shell complete our commands",

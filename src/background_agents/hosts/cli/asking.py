@@ -1,0 +1,64 @@
+"""The query of a command: words, facts and options; what may be asked is ``domain.query``'s."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+from background_agents.domain.query import STATES, Query, parse
+from background_agents.hosts.cli.times import moment
+
+LANGUAGE = """\
+what QUERY may hold:
+  oauth token        words, all of them, in title, summary, prompt or result;
+                     each is the beginning of a word if it has three letters
+  "token refresh"    a phrase, as it stands (in a shell: '"token refresh"')
+  id:brave           ids that begin so
+  @researcher        by agent
+  model:acme/large   by provider/model-id, or a part of it
+  state:failed       by state, also active, ended and unread
+Of one kind any is enough; different kinds must all hold.
+"""
+
+
+def add_query(parser: ArgumentParser) -> None:
+    """Let a command be told which delegations it is about."""
+    parser.epilog = LANGUAGE
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="which ones; see below")
+    add_filters(parser)
+    parser.add_argument("--agent", action="append", default=[], metavar="A", help="by this agent")
+    parser.add_argument("--unread", action="store_true", help="ended, and not read by the model")
+
+
+def add_filters(parser: ArgumentParser) -> None:
+    """Take what every choice of delegations can be narrowed by."""
+    parser.add_argument(
+        "--state", action="append", default=[], metavar="S", help=f"one of: {', '.join(STATES)}"
+    )
+    parser.add_argument(
+        "--since", type=moment, metavar="WHEN", help="delegated since: 2h, 3d, 4w or 2026-11-01"
+    )
+
+
+def add_all_projects(parser: ArgumentParser) -> None:
+    """Let a command look at all projects."""
+    parser.add_argument(
+        "--all-projects", action="store_true", help="all projects of yours, not just this one"
+    )
+
+
+def query_of(given: Namespace) -> Query:
+    """Return what is asked for. Raises ``InvalidRequest``."""
+    return parse(
+        given.query,
+        states=given.state,
+        agents=given.agent,
+        only_unread=given.unread,
+        since=given.since,
+    )
+
+
+def count(text: str) -> int:
+    """Return a whole number from 0; for argparse."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ArgumentTypeError(f"{text!r:.60} is no number; write a whole one, 0 for all")
+    return int(text)

@@ -1,0 +1,127 @@
+"""``background-agents export``: delegations with their results, for other programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable
+from background_agents.domain.query import Query
+from background_agents.domain.text import printable
+from background_agents.hosts.cli import output
+from background_agents.hosts.cli.asking import add_all_projects, add_query, query_of
+from background_agents.hosts.cli.indexing import body
+from background_agents.hosts.cli.place import add_place
+from background_agents.hosts.cli.projects import Project, Projects
+from background_agents.service.answers import ExportSheet, export_sheet, show_sheet
+from background_agents.service.exports import FORMATS, Format
+
+AT_ONCE = 500
+"""Delegations whose notices are read together."""
+
+Write = Callable[[str], object]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take a query, a format, and where to."""
+    parser.formatter_class = RawDescriptionHelpFormatter
+    add_query(parser)
+    parser.add_argument(
+        "--format", choices=list(FORMATS), default="jsonl",
+        help="jsonl and json tell all, csv the facts without prompt and result (default: jsonl)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write to a file that only you may read"
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
+    add_all_projects(parser)
+    add_place(parser)
+
+
+def run(given: Namespace) -> int:
+    """Write all that is asked for, newest first."""
+    query, projects = query_of(given), Projects.of(given)
+    with _destination(given) as write:
+        writer = FORMATS[given.format]()
+        _write(writer, query, projects, write)
+    return projects.code
+
+
+def _write(writer: Format, query: Query, projects: Projects, write: Write) -> None:
+    write(writer.begin())
+    now = datetime.now(UTC)
+
+    def each(project: Project) -> None:
+        for one in _sheets(project, query, now):
+            write(writer.add(one))
+
+    projects.each(each)
+    write(writer.end())
+
+
+def _sheets(project: Project, query: Query, now: datetime) -> Iterator[ExportSheet]:
+    records, artifacts = project.records, MarkdownArtifacts(project.folder)
+    numbers = project.find(query).numbers
+    for begin in range(0, len(numbers), AT_ONCE):
+        found = list(records.delegations(numbers[begin : begin + AT_ONCE]))
+        notices = records.notices([one.id for one in found])
+        for one in found:
+            shown = show_sheet(
+                one,
+                now,
+                artifact=artifacts.path(one),
+                history=records.history(one.id),
+                notices=notices[one.id],
+            )
+            yield export_sheet(shown, _result(artifacts, one))
+
+
+def _result(artifacts: MarkdownArtifacts, one: Delegation) -> str | None:
+    """Return what it left; None where there is nothing, or it is gone."""
+    if not one.is_terminal:
+        return None
+    try:
+        return body(artifacts.content(one))
+    except StoreUnavailable:
+        return None
+
+
+@contextmanager
+def _destination(given: Namespace) -> Iterator[Write]:
+    """Write to stdout; or to a file, which is there as a whole or not at all."""
+    path: Path | None = given.output
+    if path is None:
+        yield _to_stdout
+        return
+    if not given.force and os.path.lexists(path):
+        raise InvalidRequest(f"{path} is there already; name another file, or use --force.")
+    try:
+        descriptor, temporary = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{path} cannot be written ({error.strerror}); name another."
+        ) from error
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="replace", newline="") as file:
+            yield file.write
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be written ({error.strerror}).") from error
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _to_stdout(text: str) -> None:
+    if output.is_terminal():
+        output.show(printable(text).removesuffix("\n"))
+    else:
+        sys.stdout.buffer.write(text.encode(errors="replace"))

@@ -1,0 +1,76 @@
+"""``background-agents read``: a result, for a human."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest
+from background_agents.domain.text import printable
+from background_agents.hosts.cli import output
+from background_agents.hosts.cli.indexing import body
+from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.service import views
+
+MOST_RENDERED = 500_000
+"""Characters: rendering them takes seconds, and nobody reads so much in a terminal."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take an id, and how the result is written."""
+    parser.epilog = (
+        "At a terminal the result is rendered; into a pipe or with --raw its file is written as "
+        "it is (`read ID | less` pages it). That you have read it is not noted: for the model "
+        "that delegated it, it stays unread."
+    )
+    parser.add_argument("id", metavar="ID", help="its id, or how that begins")
+    parser.add_argument("--raw", action="store_true", help="the file as it is, not rendered")
+    add_place(parser)
+    output.add_json(parser)
+
+
+def run(given: Namespace) -> None:
+    """Write the result of a delegation that has ended."""
+    place = place_of(given)
+    with place.records() as records:
+        one = records.resolve(given.id)
+    if not one.is_terminal:
+        raise NoResult(one)
+    artifacts = MarkdownArtifacts(place.folder)
+    content = artifacts.raw(one)
+    text = content.decode(errors="replace").replace("\r\n", "\n")
+    if given.json:
+        from background_agents.service.answers import read_sheet
+
+        output.write_json(read_sheet(one, artifacts.path(one), body(text)))
+    elif not output.is_terminal():
+        sys.stdout.buffer.write(content)
+    elif given.raw or len(text) > MOST_RENDERED:
+        output.show(printable(text))
+    else:
+        _render(one, body(text))
+
+
+class NoResult(InvalidRequest):
+    """It has not ended."""
+
+    def __init__(self, one: Delegation) -> None:
+        super().__init__(
+            f"{one.id} is {one.status} and has no result yet; "
+            f"`background-agents peek {one.id}` shows what it is doing."
+        )
+
+
+def _render(one: Delegation, result: str) -> None:
+    """Write markdown as a terminal shows it; the bytes that a terminal obeys are out of it."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.text import Text
+
+    console = Console(no_color=not output.is_colourful(), highlight=False, width=output.width())
+    console.print(Text(views.headline(one), style="bold"))
+    console.print()
+    # Links would hide where they lead to, and an agent may have written them.
+    console.print(Markdown(printable(result), hyperlinks=False))

@@ -1,0 +1,40 @@
+"""``background-agents show``: all that is stored of a delegation, and what happened to it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+
+from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.domain.text import printable
+from background_agents.hosts.cli import output
+from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.hosts.cli.table import Colour, painted
+from background_agents.service import portrait
+from background_agents.service.portrait import Portrait
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take an id."""
+    parser.add_argument("id", metavar="ID", help="its id, or how that begins")
+    add_place(parser)
+    output.add_json(parser)
+
+
+def run(given: Namespace) -> None:
+    """Show the record, the history and the notices of a delegation."""
+    place, now = place_of(given), datetime.now(UTC)
+    with place.records() as records:
+        one = records.resolve(given.id)
+        history, notices = records.history(one.id), records.notices([one.id])[one.id]
+    artifact = MarkdownArtifacts(place.folder).path(one)
+    if given.json:
+        from background_agents.service.answers import show_sheet
+
+        output.write_json(show_sheet(one, now, artifact=artifact, history=history, notices=notices))
+        return
+    shown = Portrait(one, history, notices, artifact, artifact.is_file(), now)
+    begins = True
+    for line in map(printable, portrait.lines(shown)):
+        output.show(painted(line, Colour.STRONG) if begins else line)
+        begins = not line

@@ -1,0 +1,84 @@
+"""``background-agents stats``: how many, how they ended, how long they ran, what they used."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from datetime import datetime
+
+from background_agents.domain.statistics import By, Fact, Summary, summarize
+from background_agents.hosts.cli import output, table
+from background_agents.hosts.cli.asking import add_all_projects
+from background_agents.hosts.cli.place import add_place
+from background_agents.hosts.cli.projects import Projects
+from background_agents.hosts.cli.table import Colour, painted
+from background_agents.hosts.cli.times import moment
+from background_agents.service import numbers
+
+MOST_GROUPS = 31
+"""A month of days; more lines are no picture."""
+
+BAR = 24
+"""Columns of the longest bar, where there is room."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take since when, and by what."""
+    parser.add_argument(
+        "--since", type=moment, metavar="WHEN", help="delegated since: 2h, 3d, 4w or 2026-11-01"
+    )
+    parser.add_argument(
+        "--by", choices=[one.value for one in By], default=By.AGENT.value,
+        help="what to tell apart (default: agent)",
+    )  # fmt: skip
+    add_all_projects(parser)
+    add_place(parser)
+    output.add_json(parser)
+
+
+def run(given: Namespace) -> int:
+    """Show the numbers of a project, or of all."""
+    projects, by = Projects.of(given), By(given.by)
+    since: datetime | None = given.since
+
+    def facts() -> Sequence[Fact]:
+        found = projects.each(lambda project: list(project.records.facts(since)))
+        return [fact for listed in found for fact in listed]
+
+    whole, groups = summarize(facts(), by)
+    if given.json:
+        from background_agents.service.answers import stats_sheet
+
+        output.write_json(stats_sheet(whole, groups, by, since))
+    else:
+        _show(whole, groups, by, since)
+    return projects.code
+
+
+def _show(whole: Summary, groups: Sequence[Summary], by: By, since: datetime | None) -> None:
+    for sentence in numbers.sentences(whole, since):
+        output.show(sentence)
+    # Of days the newest; of all else those that come first, which are the largest.
+    shown = groups[-MOST_GROUPS:] if by is By.DAY else groups[:MOST_GROUPS]
+    if not shown:
+        return
+    print()
+    rows: list[tuple[str, ...]] = [(by.value, *numbers.HEADS), *map(numbers.row, shown)]
+    width = output.width()
+    bar = min(BAR, width // 4)
+    rows = [(row[0], *_to_the_right(rows, row)) for row in rows]
+    fitted = table.fit(rows, width - bar - 2, last=0, spare=(6, 5, 4, 3, 2))
+    most = max(group.count for group in shown)
+    blocks = table.in_unicode("█▏", "") != ""
+    output.show(painted(table.line(fitted[0], {}), Colour.FAINT))
+    for group, cells in zip(shown, fitted[1:], strict=True):
+        drawn = painted(numbers.bar(group.count / most, bar, blocks=blocks), Colour.RUNNING)
+        output.show(table.line([*cells, drawn], {}))
+    if len(groups) > len(shown):
+        print(f"… and {len(groups) - len(shown):,} more; --json tells all.")
+
+
+def _to_the_right(rows: Sequence[Sequence[str]], row: Sequence[str]) -> list[str]:
+    """Return the numbers of a row with their last digits below each other."""
+    widths = [max(len(one[at]) for one in rows) for at in range(len(row))]
+    return [cell.rjust(widths[at]) for at, cell in enumerate(row)][1:]

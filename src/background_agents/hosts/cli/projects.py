@@ -1,0 +1,112 @@
+"""Projects with their records, opened for reading, and for searching where words are asked for.
+
+What damages one project is told on stderr and does not keep the others from being read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from background_agents import config
+from background_agents.adapters.sqlite.records import Found, IndexDamaged, Records
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable
+from background_agents.domain.query import Query
+from background_agents.hosts.cli.exits import Exit
+from background_agents.hosts.cli.place import Place, place_of
+
+T = TypeVar("T")
+
+
+class Project:
+    """One project's folder and its records."""
+
+    def __init__(self, folder: Path, records: Records) -> None:
+        self.folder = folder
+        self.records = records
+
+    @property
+    def label(self) -> str:
+        """What people call the project: the folder in which something was delegated last."""
+        newest = self.records.find(Query(), 1).numbers
+        directories = [Path(one.directory).name for one in self.records.delegations(newest)]
+        return next(iter(directories), "") or self.folder.name
+
+    def find(self, query: Query, limit: int | None = None, *, by_rank: bool = False) -> Found:
+        """Return which delegations are asked for; words are indexed first where need be."""
+        if not query.is_full_text:
+            return self.records.find(query, limit)
+        # Indexing is imported only where somebody searches.
+        from background_agents.hosts.cli.indexing import attach, attach_anew
+
+        try:
+            attach(self.folder, self.records)
+            return self.records.find(query, limit, by_rank=by_rank)
+        except IndexDamaged:
+            attach_anew(self.folder, self.records)
+        try:
+            return self.records.find(query, limit, by_rank=by_rank)
+        except IndexDamaged as error:
+            raise StoreUnavailable(
+                f"The database in {self.folder} cannot be searched ({error}); "
+                "`background-agents doctor` looks into it."
+            ) from error
+
+
+class Projects:
+    """The projects that a command is about; ``code`` tells whether all could be read."""
+
+    def __init__(self, folders: Sequence[Path], place: Place | None) -> None:
+        self._folders = folders
+        self._place = place
+        self.code = Exit.DONE
+
+    @classmethod
+    def of(cls, given: Namespace) -> Projects:
+        """Return what the arguments mean: all projects of the user, or one.
+
+        Raises:
+            InvalidRequest: there is none, or the folder that is named cannot be meant.
+        """
+        if not given.all_projects:
+            place = place_of(given)
+            return cls([place.folder], place)
+        root = config.data_root(os.environ)
+        folders = sorted(one.parent for one in root.glob(f"*/{config.DATABASE}"))
+        if not folders:
+            raise InvalidRequest(f"Nothing has been delegated in any project yet; {root} has none.")
+        return cls(folders, None)
+
+    @property
+    def are_many(self) -> bool:
+        """Whether it must be told which project something is of."""
+        return self._place is None
+
+    def each(self, do: Callable[[Project], T]) -> list[T]:
+        """Do something with each project while it is open; return what came of it.
+
+        Raises:
+            NothingHere: the one project that was meant has no records.
+            StoreUnavailable: they cannot be read.
+        """
+        if self._place is not None:
+            with self._place.records() as records:
+                return [do(Project(self._place.folder, records))]
+        return [done for folder in self._folders for done in self._excused(folder, do)]
+
+    def _excused(self, folder: Path, do: Callable[[Project], T]) -> list[T]:
+        """Go on with the next project where one of several cannot be read."""
+        try:
+            records = Records.open(folder / config.DATABASE)
+            if records is None:
+                return []
+            with records:
+                return [do(Project(folder, records))]
+        except StoreUnavailable as error:
+            print(error, file=sys.stderr)
+            self.code = Exit.NOT_WELL
+            return []

@@ -1,0 +1,95 @@
+"""The read model of what happened: each event of a delegation in words, on one line.
+
+What agents wrote is bounded here and has no control characters; who prints it makes it fit.
+"""
+
+from __future__ import annotations
+
+from background_agents.domain import events as ev
+from background_agents.domain.text import one_line, span
+
+WORDS_CHARS = 500
+"""Of an instruction, an error or a message: what it was about."""
+
+NAME_CHARS = 80
+
+
+def told(event: ev.Event) -> str:
+    """Return what an event was, as people say it."""
+    match event:
+        case ev.Registered():
+            after = f", going on from {event.continued_from}" if event.continued_from else ""
+            limit = f"time limit {span(event.timeout)}" if event.timeout else "no time limit"
+            return f"delegated to {_name(event.agent)} ({limit}){after}"
+        case ev.Launched():
+            return f"began in session {_name(event.session)}" if event.session else "began"
+        case ev.Progressed():
+            return f"had used {_usage(event.usage)}"
+        case ev.ToolCalled():
+            title = f": {_words(event.title)}" if event.title else ""
+            return f"called the tool {_name(event.tool)}{title}"
+        case ev.Described():
+            return f"got a better title: {_words(event.title)}"
+        case ev.Read():
+            return "read by its supervisor"
+        case ev.Resumed():
+            return f"taken over by the process {_name(event.owner)}"
+        case ev.Relaunched():
+            return "had been cut off, and was told to go on"
+        case ev.Ended():
+            return _ending(event)
+        case _:
+            return _talk(event)
+
+
+def _talk(event: ev.Event) -> str:
+    """Return what was asked, said or told on the way."""
+    match event:
+        case ev.InputRequested():
+            return f"asked ({event.ask.kind}): {event.ask.text}"
+        case ev.InputAnswered():
+            return f"answered by the {_name(event.by)}: {_words(event.reply)}"
+        case ev.ParentNotified():
+            return f"told its supervisor: {_words(event.text)}"
+        case ev.SteerSent():
+            return f"was given an instruction by the {_name(event.by)}: {_words(event.text)}"
+        case ev.SteerConfirmed():
+            return "took the instruction up"
+        case ev.StopRequested():
+            return f"asked to stop by the {_name(event.by)}"
+        case ev.NoticeQueued():
+            return "its notice was queued"
+        case ev.NoticeConfirmed():
+            return "its notice was received"
+        case _:
+            raise TypeError(f"{type(event).__name__} is an event that nobody has words for")
+
+
+def _ending(event: ev.Ended) -> str:
+    numbers = f" ({_usage(event.usage)})"
+    match event:
+        case ev.Completed():
+            return f"completed{numbers}"
+        case ev.Failed():
+            return f"failed{numbers}: {_words(event.error)}"
+        case ev.TimedOut():
+            return f"timed out{numbers}: {_words(event.error)}"
+        case ev.Stopped():
+            return f"stopped{numbers}: {_words(event.error)}"
+        case ev.Interrupted():
+            return f"interrupted{numbers}: {_words(event.error)}"
+        case _:
+            raise TypeError(f"{type(event).__name__} is an ending that nobody has words for")
+
+
+def _usage(usage: ev.Usage) -> str:
+    calls = f"{usage.tool_calls:,} tool call{'' if usage.tool_calls == 1 else 's'}"
+    return f"{usage.tokens:,} tokens, ${usage.cost_usd:.4f}, {calls}"
+
+
+def _words(text: str) -> str:
+    return one_line(text, WORDS_CHARS)
+
+
+def _name(text: str) -> str:
+    return one_line(text, NAME_CHARS)

@@ -1,0 +1,79 @@
+"""The read model of numbers for people: a few sentences, and a line for each group."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from background_agents.domain.statistics import Summary
+from background_agents.domain.status import Status
+from background_agents.domain.text import one_line, span
+
+KEY_CHARS = 40
+
+HEADS = ("delegations", "completed", "median", "9 of 10", "tokens", "cost")
+"""Above the columns behind the key."""
+
+
+class Row(NamedTuple):
+    """A group, from the left to the right; how many there are is drawn, too."""
+
+    key: str
+    delegations: str
+    completed: str
+    median: str
+    p90: str
+    tokens: str
+    cost: str
+
+
+def sentences(whole: Summary, since: datetime | None) -> list[str]:
+    """Say what the numbers of all delegations are."""
+    when = f" since {since.astimezone():%Y-%m-%d %H:%M}" if since else ""
+    states = ", ".join(
+        f"{whole.states[state]:,} {state.value}" for state in Status if state in whole.states
+    )
+    if not whole.count:
+        return [f"No delegations{when}."]
+    said = [f"{whole.count:,} delegation{'' if whole.count == 1 else 's'}{when}: {states}."]
+    if whole.success_rate is not None:
+        said.append(f"Of those that have ended {_percent(whole.success_rate)} completed.")
+    if whole.runs_s:
+        said.append(f"They ran {_span(whole.median_s)} (median), nine of ten up to "
+                    f"{_span(whole.p90_s)}.")  # fmt: skip
+    said.append(
+        f"They used {whole.tokens:,} tokens, ${whole.cost_usd:,.2f} and {whole.tool_calls:,} "
+        f"tool call{'' if whole.tool_calls == 1 else 's'}."
+    )
+    return said
+
+
+def row(group: Summary) -> Row:
+    """Return what is shown of a group."""
+    return Row(
+        key=one_line(group.key, KEY_CHARS),
+        delegations=f"{group.count:,}",
+        completed=_percent(group.success_rate),
+        median=_span(group.median_s),
+        p90=_span(group.p90_s),
+        tokens=f"{group.tokens:,}",
+        cost=f"${group.cost_usd:,.2f}",
+    )
+
+
+def bar(share: float, width: int, *, blocks: bool) -> str:
+    """Draw a share of ``width`` columns, in eighths where there are ``blocks``."""
+    if not blocks:
+        return "#" * max(round(share * width), 1)
+    eighths = max(round(share * width * 8), 1)
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + " ▏▎▍▌▋▊▉"[rest].strip()
+
+
+def _percent(share: float | None) -> str:
+    # Rounded down, so that 100 % means all.
+    return "-" if share is None else f"{int(share * 100)}%"
+
+
+def _span(seconds: float | None) -> str:
+    return "-" if seconds is None else span(timedelta(seconds=seconds))
