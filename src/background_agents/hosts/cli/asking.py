@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from background_agents.domain.query import STATES, Query, parse
+from background_agents.hosts.cli import complete
+from background_agents.hosts.cli.arguments import completed
 from background_agents.hosts.cli.times import moment
 
 LANGUAGE = """\
@@ -25,15 +27,19 @@ def add_query(parser: ArgumentParser) -> None:
     parser.epilog = LANGUAGE
     parser.add_argument("query", nargs="*", metavar="QUERY", help="which ones; see below")
     add_filters(parser)
-    parser.add_argument("--agent", action="append", default=[], metavar="A", help="by this agent")
+    agents = parser.add_argument(
+        "--agent", action="append", default=[], metavar="A", help="by this agent"
+    )
+    completed(agents, complete.agents)
     parser.add_argument("--unread", action="store_true", help="ended, and not read by the model")
 
 
 def add_filters(parser: ArgumentParser) -> None:
     """Take what every choice of delegations can be narrowed by."""
-    parser.add_argument(
+    states = parser.add_argument(
         "--state", action="append", default=[], metavar="S", help=f"one of: {', '.join(STATES)}"
     )
+    completed(states, complete.states)
     parser.add_argument(
         "--since", type=moment, metavar="WHEN", help="delegated since: 2h, 3d, 4w or 2026-11-01"
     )

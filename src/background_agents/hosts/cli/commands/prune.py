@@ -17,7 +17,8 @@ from background_agents.adapters.sqlite.pruning import Prunable, Pruning
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import UNREAD, parse
 from background_agents.domain.status import ACTIVE, TERMINAL, Status
-from background_agents.hosts.cli import output
+from background_agents.hosts.cli import complete, output
+from background_agents.hosts.cli.arguments import completed
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.place import NothingHere, Place, add_place, place_of
 from background_agents.hosts.cli.spans import seconds
@@ -41,10 +42,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--older-than", type=seconds, required=True, metavar="AGE",
         help="ended longer ago than this: 12h, 30d, 8w",
     )  # fmt: skip
-    parser.add_argument(
+    states = parser.add_argument(
         "--state", action="append", default=[], metavar="S",
         help=f"only those: {', '.join(one for one in Status if one in TERMINAL)}",
     )  # fmt: skip
+    completed(states, complete.states)
     parser.add_argument("--unread", action="store_true", help="also those that nobody has read")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="show which, and delete nothing")

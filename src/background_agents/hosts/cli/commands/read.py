@@ -10,6 +10,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
+from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.indexing import body
 from background_agents.hosts.cli.place import add_place, place_of
 from background_agents.service import views
@@ -25,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "it is (`read ID | less` pages it). That you have read it is not noted: for the model "
         "that delegated it, it stays unread."
     )
-    parser.add_argument("id", metavar="ID", help="its id, or how that begins")
+    add_id(parser)
     parser.add_argument("--raw", action="store_true", help="the file as it is, not rendered")
     add_place(parser)
     output.add_json(parser)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from background_agents.adapters.artifacts import MarkdownArtifacts
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
+from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.place import add_place, place_of
 from background_agents.hosts.cli.table import Colour, painted
 from background_agents.service import portrait
@@ -16,7 +17,7 @@ from background_agents.service.portrait import Portrait
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take an id."""
-    parser.add_argument("id", metavar="ID", help="its id, or how that begins")
+    add_id(parser)
     add_place(parser)
     output.add_json(parser)
 
