@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import subprocess
 from pathlib import Path
@@ -22,6 +21,8 @@ def project_id(directory: Path) -> str:
     roots = _root_commits(directory)
     if roots:
         return min(roots)
+    import hashlib  # brings OpenSSL with it, for folders without git alone
+
     return hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
 
 

@@ -26,7 +26,7 @@ CASES: Mapping[str, tuple[list[str], float]] = {
     "`bga --help`": (["--help"], 120),
     "`bga list`": (["list"], 150),
     "`bga list state:failed`": (["list", "state:failed"], 150),
-    "`bga list WORD`, in one result": (["list", archive.needle(777)], 250),
+    "`bga list WORD`, in one result": (["list", archive.needle(77)], 250),
     "`bga list WORD`, in one result of ten": (["list", archive.SOMETIMES], 250),
     "`bga list WORD`, in every prompt": (["list", archive.EVERYWHERE], 250),
 }
