@@ -52,7 +52,7 @@ async def test_a_prompt_that_begins_nothing_is_sent_again_after_a_while(
     """Also when no event tells that the session rests; and again, until it begins."""
     before = await world.delegate(service, {"say": "Old."})
     child = world.runtime.sessions[(await world.ended(before)).session or ""]
-    child.deaf = True
+    child.wound_up.clear()
     after = await world.delegate(service, {"say": "New."}, continue_id=before.id)
     await world.until(lambda: world.now(after).session is not None)
     for _ in range(2):
@@ -60,7 +60,7 @@ async def test_a_prompt_that_begins_nothing_is_sent_again_after_a_while(
         world.clock.advance(LIMIT)
     await world.settle()
     assert not child.busy
-    child.deaf = False
+    child.wound_up.set()
     world.clock.advance(LIMIT)
     assert (await world.ended(after)).status is Status.COMPLETED
     assert len(prompts(child)) == 2
@@ -92,12 +92,12 @@ async def test_what_was_told_to_go_on_and_did_not_hear_it_is_told_again_and_coun
     await world.close()
     world.runtime.release(child.name)
     child.cut_off()
-    child.deaf = True
+    child.wound_up.clear()
     await world.service(owner=LIVING)
     await world.until(lambda: len(prompts(child)) == 2)
     await world.settle()
     assert not child.busy
-    child.deaf = False
+    child.wound_up.set()
     world.clock.advance(LIMIT)
     ended = await world.ended(delegation)
     assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)

@@ -268,6 +268,8 @@ class ScriptedChannel:
         passed = asyncio.Event()
         self._held.hold(passed.set)
         await passed.wait()
+        if session := self._runtime.sessions.get(message.session):
+            await session.wound_up.wait()
         mishap = self._mishaps.pop(0) if self._mishaps else None
         if mishap is None or mishap.arrives:
             self._store(message)

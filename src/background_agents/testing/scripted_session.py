@@ -110,8 +110,9 @@ class ScriptedSession:
         self.open: dict[str, tuple[Ask, int]] = {}
         """What is asked and not answered, with the place of the call that waits for it."""
         self.busy = False
-        self.deaf = False
-        """What comes in is stored, and begins nothing; so it is while a failed run is wound up."""
+        self.wound_up = asyncio.Event()
+        """Not set while a failed run is wound up: what comes then is stored, and begins nothing."""
+        self.wound_up.set()
         self.stopped_by_user = False
         self.entries: dict[str, Entry] = {}
         self._rules = rules
@@ -145,7 +146,7 @@ class ScriptedSession:
         self._changed(self.entries[entry.id])
         if not entry.hidden:
             self.stopped_by_user = False
-        if wake and not self.busy and not self.deaf:
+        if wake and not self.busy and self.wound_up.is_set():
             self.busy = True
             self._later(self._begin)
 
@@ -167,6 +168,7 @@ class ScriptedSession:
         self._halt()
         for flush in self._flushes:
             flush.cancel()
+        self.wound_up.set()
         self._emit(SessionDeleted(self.name))
 
     def cut_off(self) -> None:
@@ -208,7 +210,7 @@ class ScriptedSession:
         """End the run by an error of the provider."""
         answer, self._answer = self._current, None
         self._halt()
-        self.deaf = True
+        self.wound_up.clear()
         self._emit(RunFailed(self.name, message, aborted=False))
         self._emit(Idle(self.name))
         flush = self._loop.call_later(FLUSH_S, self._flush_failed, answer, message)
@@ -361,7 +363,7 @@ class ScriptedSession:
             self._next = None
 
     def _flush_failed(self, answer: Entry, message: str) -> None:
-        self.deaf = False
+        self.wound_up.set()
         answer.error = message
         self._changed(answer)
         self._emit(Idle(self.name))

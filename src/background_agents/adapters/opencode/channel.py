@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.api import Api, NotFound
@@ -15,6 +16,7 @@ from background_agents.adapters.opencode.events import remember
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.domain.errors import DelegationError, RuntimeUnreachable
 from background_agents.ports import (
+    Busy,
     MessageChanged,
     OutgoingMessage,
     RunFailed,
@@ -29,6 +31,10 @@ RECEIPT_LIMIT_S = 5.0
 """The message shows in the events within milliseconds of being accepted; a cold instance
 was seen to take over one second."""
 
+WIND_UP_LIMIT_S = 3.0
+"""How long a failed turn may take to be wound up: 50 to 250 ms, 2.5 s were seen. What reaches its
+session before that is stored, and wakes nobody."""
+
 NEWEST = 20
 """How many messages of a supervisor are looked at for its newest user message."""
 
@@ -42,12 +48,15 @@ class OpenCodeChannel:
         self._awaited: dict[str, asyncio.Event] = {}
         self._stopped_by_user: dict[str, str] = {}
         """Sessions whose user aborted them, with the newest message that is no new turn."""
-        self._has_turns: dict[str, None] = {}
+        self._has_turns: dict[str, bool] = {}
         """Sessions in which a model has answered, and so can be woken."""
+        self._winding_up: dict[str, asyncio.Event] = {}
+        """Sessions whose turn has failed, and what will tell that the error is stored."""
         runtime.subscribe(self._hear)
 
     async def deliver(self, message: OutgoingMessage) -> None:
         """See ``SupervisorChannel``."""
+        await self._wound_up(message.session)
         seen = self._awaited[message.message] = asyncio.Event()
         try:
             await self._api.prompt(message.session, await self._body(message))
@@ -59,6 +68,15 @@ class OpenCodeChannel:
             raise _gone(message) from error
         finally:
             del self._awaited[message.message]
+
+    async def _wound_up(self, session: str) -> None:
+        """Return once a turn that has failed is over; one without any message tells no end."""
+        if (stored := self._winding_up.get(session)) is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WIND_UP_LIMIT_S):
+                await stored.wait()
+        self._winding_up.pop(session, None)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         """See ``SupervisorChannel``."""
@@ -90,7 +108,7 @@ class OpenCodeChannel:
                 if info.role == "user":
                     remember(self._reader.newest_user, session, info)
                 else:
-                    remember(self._has_turns, session, None)
+                    remember(self._has_turns, session, True)
         return self._reader.newest_user.get(session)
 
     async def _look_up(self, message: OutgoingMessage) -> None:
@@ -108,7 +126,8 @@ class OpenCodeChannel:
 
     def _hear(self, event: RuntimeEvent) -> None:
         if isinstance(event, MessageChanged) and event.message.role == "assistant":
-            remember(self._has_turns, event.session, None)
+            remember(self._has_turns, event.session, True)
+        self._follow_failure(event)
         if isinstance(event, RunFailed) and event.aborted:
             self._hold_back(event.session)
         elif isinstance(event, SessionDeleted):
@@ -124,6 +143,16 @@ class OpenCodeChannel:
             # Ids sort by time: an older message that changes is not the user speaking.
             elif event.message.id > self._stopped_by_user.get(event.session, "~"):
                 del self._stopped_by_user[event.session]
+
+    def _follow_failure(self, event: RuntimeEvent) -> None:
+        if isinstance(event, RunFailed) and not event.aborted:
+            remember(self._winding_up, event.session, asyncio.Event())
+            return
+        stored = isinstance(event, MessageChanged) and event.message.error is not None
+        if stored or isinstance(event, Busy | SessionDeleted):
+            over = self._winding_up.pop(event.session, None)
+            if over is not None:
+                over.set()
 
     def _hold_back(self, session: str) -> None:
         # Background sessions that were stopped, too: they are many, and their users never speak.

@@ -6,6 +6,7 @@ import pytest
 
 from background_agents.ports import (
     OutgoingMessage,
+    RunFailed,
     SupervisorGone,
     TextStreamed,
 )
@@ -108,6 +109,15 @@ class SupervisorChannelContract:
             await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
         assert (await stage.runtime.transcript(session, refresh=True)).result == "Noticed."
         stage.runtime.release(session)
+
+    async def test_a_supervisor_whose_turn_has_just_failed_wakes(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            await stage.user_says(session, script({"fail": 400}), agent=AGENT, model=MODEL)
+            await heard.until(lambda: bool(heard.of(session, RunFailed)))
+            message = outgoing(session, NOTICE)
+            await stage.channel.deliver(message)
+            await heard.until(lambda: heard.has_answer_to(message.message))
 
     async def test_a_session_that_no_model_has_spoken_in_is_reached_and_not_woken(
         self, stage: Stage
