@@ -1,7 +1,8 @@
 """The part of a soak on the scripted OpenCode: one long life, then many short ones.
 
 The first tells whether a service holds more and more, the second whether anything gets lost
-when services die at moments that nobody has chosen, with thousands of delegations stored.
+when services die at moments that nobody has chosen. Each has a project of its own: after a long
+life one holds so many delegations that a service takes seconds to open it.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ size, and the service remembers 500 notices."""
 SAMPLES = 300
 """Of the long life; at least a tenth of a second apart, a sample being a call that costs one."""
 
-BETWEEN_KILLS_S = (0.5, 4.0)
-"""A life of this length gets some way into its work; about as long as a service takes to recover
-with all seats taken, times five."""
+LIVES_S = (0.2, 3.0)
+"""How long a service lives from its first answer on: it gets some way into its work."""
 
 AGAIN_AT_ONCE, AT_ONCE_S = 0.3, (0.0, 0.6)
-"""How often, and how soon, the next service is killed while it starts and recovers."""
+"""How often, and how soon, a service is killed from its start on, while it opens the project and
+recovers; which takes about so long."""
 
 MOST_LIVES = 100_000
 
@@ -52,8 +53,25 @@ async def crowded(folder: Path, seed: int) -> AsyncIterator[tuple[Stage, Crowd]]
         yield stage, crowd
 
 
-async def long_life(stage: Stage, crowd: Crowd, seconds: float) -> tuple[Part, Series]:
-    """Let one service work all the time, and measure it."""
+async def long_life(folder: Path, seconds: float, seed: int) -> tuple[Part, Series]:
+    """Let one service work all the time, measure it, and judge what it leaves."""
+    async with crowded(folder, seed) as (stage, crowd):
+        part, series = await measured(stage, crowd, seconds)
+    await judge(stage, crowd, part)
+    return part, series
+
+
+async def many_lives(folder: Path, seconds: float, seed: int) -> Part:
+    """Let services be killed at random while they work, and judge what they leave."""
+    async with crowded(folder, seed) as (stage, crowd):
+        part = await _killed(stage, crowd, seconds, seed)
+        await finish(stage, crowd)
+    await judge(stage, crowd, part)
+    return part
+
+
+async def measured(stage: Stage, crowd: Crowd, seconds: float) -> tuple[Part, Series]:
+    """Let a service work, and compare what it holds at the beginning and at the end."""
     begun = time.monotonic()
     warming = lasting(seconds * WARM_UP)
     await crowd.play(lambda: warming() or crowd.told < WARM_UP_TOLD)
@@ -77,9 +95,8 @@ async def long_life(stage: Stage, crowd: Crowd, seconds: float) -> tuple[Part, S
     return part, series
 
 
-async def many_lives(stage: Stage, crowd: Crowd, seconds: float, seed: int) -> Part:
-    """Let services be killed at random while they work."""
-    begun, ended, deaths = time.monotonic(), crowd.told, len(stage.exits)
+async def _killed(stage: Stage, crowd: Crowd, seconds: float, seed: int) -> Part:
+    begun = time.monotonic()
     killing = asyncio.create_task(_kill(stage, Random(f"{seed}, kills")))
     try:
         await crowd.play(lasting(seconds))
@@ -87,9 +104,8 @@ async def many_lives(stage: Stage, crowd: Crowd, seconds: float, seed: int) -> P
         killing.cancel()
         await asyncio.gather(killing, return_exceptions=True)
     spent_s = time.monotonic() - begun
-    told = crowd.told - ended
-    kills = stage.exits[deaths:].count(-signal.SIGKILL)
-    return Part("killed at random", spent_s, told, told / spent_s, kills)
+    kills = stage.exits.count(-signal.SIGKILL)
+    return Part("killed at random", spent_s, crowd.told, crowd.told / spent_s, kills)
 
 
 async def finish(stage: Stage, crowd: Crowd) -> None:
@@ -99,7 +115,7 @@ async def finish(stage: Stage, crowd: Crowd) -> None:
 
 
 async def judge(stage: Stage, crowd: Crowd, part: Part) -> None:
-    """Judge both parts together, after the last service has ended."""
+    """Judge every delegation, after the last service has ended."""
     verdict = await crowd.judge()
     judge_dead(verdict, stage.pids)
     await judge_ended(verdict, stage.pids)
@@ -128,9 +144,12 @@ async def _measure(stage: Stage, crowd: Crowd, samples: list[Sample], pace_s: fl
 
 async def _kill(stage: Stage, dice: Random) -> None:
     while True:
-        at_once = dice.random() < AGAIN_AT_ONCE
-        await asyncio.sleep(dice.uniform(*(AT_ONCE_S if at_once else BETWEEN_KILLS_S)))
         await stage.until(lambda: stage.lives)
+        if dice.random() < AGAIN_AT_ONCE:
+            await asyncio.sleep(dice.uniform(*AT_ONCE_S))
+        else:
+            await stage.insist("delegation_list")
+            await asyncio.sleep(dice.uniform(*LIVES_S))
         await stage.kill()
 
 
