@@ -1,8 +1,14 @@
-"""What follows an ending and may fail without harm: the toast, and a better title."""
+"""What follows an ending and may fail without harm: the toast, and a better title.
+
+A title costs the runtime as much as a small delegation. So titles come one after the other,
+and while others run they wait: of many delegations at once none is held up by them.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from background_agents.domain import events as ev
@@ -12,12 +18,20 @@ from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
 from background_agents.service import notices, views
 from background_agents.service.context import Context
+from background_agents.service.waiting import Bell
 
 log = logging.getLogger(__name__)
 
 GIVE_WAY = timedelta(milliseconds=50)
 """What is less urgent waits until the notice, which takes ~20 ms, has had the runtime to
 itself."""
+
+PATIENCE = timedelta(seconds=60)
+"""How long a title waits for other delegations to end. When none waited, fifty delegations at
+once took 1.65 times as long as fifty bare children; without titles it was 1.02 times."""
+
+MOST_HELD_CHARS = 16_000_000
+"""Of results whose titles wait: twice the longest that is kept of a session."""
 
 
 async def tell(context: Context, notice: Notice, agent: str) -> None:
@@ -29,13 +43,40 @@ async def tell(context: Context, notice: Notice, agent: str) -> None:
         log.warning("a toast was not shown: %s", error)
 
 
-async def tell_and_describe(
-    context: Context, delegation: Delegation, notice: Notice, result: str
-) -> None:
-    """Tell the human of an ending, then improve the title; both give way to the notice."""
-    await tell(context, notice, delegation.agent)
-    if delegation.status is Status.COMPLETED:
-        await _describe(context, delegation, result)
+class Titles:
+    """Better titles for what has ended; ``at_rest`` says whether nothing runs just now."""
+
+    def __init__(self, context: Context, bell: Bell, at_rest: Callable[[], bool]) -> None:
+        self._context = context
+        self._bell = bell
+        self._at_rest = at_rest
+        self._turn = asyncio.Lock()
+        self._held_chars = 0
+
+    async def tell_and_describe(self, delegation: Delegation, notice: Notice, result: str) -> None:
+        """Tell the human of an ending, then improve the title; both give way to the notice."""
+        await tell(self._context, notice, delegation.agent)
+        if delegation.status is not Status.COMPLETED:
+            return
+        if self._held_chars + len(result) > MOST_HELD_CHARS:
+            log.info("%s keeps its first title: too many wait for one", delegation.id)
+            return
+        self._held_chars += len(result)
+        try:
+            await self._when_it_is_quiet(delegation, result)
+        finally:
+            self._held_chars -= len(result)
+
+    async def _when_it_is_quiet(self, delegation: Delegation, result: str) -> None:
+        until_s = self._context.clock.monotonic_s() + PATIENCE.total_seconds()
+
+        async def quiet() -> bool:
+            return self._at_rest()
+
+        async with self._turn:
+            left_s = max(until_s - self._context.clock.monotonic_s(), 0.0)
+            await self._bell.until(quiet, timedelta(seconds=left_s))
+            await _describe(self._context, delegation, result)
 
 
 async def _describe(context: Context, delegation: Delegation, result: str) -> None:

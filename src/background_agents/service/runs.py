@@ -28,7 +28,7 @@ from background_agents.ports import (
     SessionDeleted,
     StreamRestored,
 )
-from background_agents.service.afterwards import tell, tell_and_describe
+from background_agents.service.afterwards import Titles, tell
 from background_agents.service.context import Context
 from background_agents.service.journal import Journal
 from background_agents.service.leases import Leaseholder
@@ -57,6 +57,7 @@ class Runs:
         self.stir = Bell(context.clock)
         """Rings whenever a run may have written something."""
         self.news = News()
+        self._titles = Titles(context, self.bell, lambda: not self._runs)
         self._context = context
         self._settings = settings
         self._tasks = Tasks()
@@ -194,7 +195,7 @@ class Runs:
         self._outbox.kick(delegation.parent_session)
         self.bell.ring()
         self.stir.ring()
-        after = tell_and_describe(self._context, delegation, notice, result)
+        after = self._titles.tell_and_describe(delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
     def _forget(self, run: Run) -> None:
