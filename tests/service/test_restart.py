@@ -7,6 +7,7 @@ from world import DEAD, World
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
+from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import Status
 from background_agents.ports import Change
 from background_agents.service.delegations import Delegations
@@ -142,6 +143,35 @@ async def test_of_two_that_start_at_once_one_takes_it_over(world: World) -> None
     await world.ended(delegation)
     await world.notified()
     assert world.journal.of("end") == [delegation.id]
+
+
+async def test_of_many_orphans_one_that_cannot_be_stored_leaves_the_others_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await world.service()
+    orphans = [await world.delegate(service, HANG) for _ in range(3)]
+    children = [await world.working(one) for one in orphans]
+    await service.close()
+    for child in children:
+        world.runtime.release(child.name)
+    commit = world.store.commit
+
+    async def fail_for_the_second(change: Change) -> None:
+        if change.after.id == orphans[1].id:
+            raise StoreUnavailable("The disk is full.")
+        await commit(change)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(world.store, "commit", fail_for_the_second)
+        await world.service(owner=LIVING)
+        assert [world.now(one).owner == LIVING for one in orphans] == [True, False, True]
+    await world.settle()
+    world.advance(seconds=10)
+    await world.until(lambda: world.now(orphans[1]).owner == LIVING)
+    for child in children:
+        child.finish()
+    for one in orphans:
+        assert (await world.ended(one)).status is Status.COMPLETED
 
 
 async def test_closing_ends_no_run(world: World) -> None:

@@ -7,12 +7,12 @@ claim of a frozen owner is taken away first, so that it notices when it is thawe
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.errors import StaleVersion
+from background_agents.domain.errors import StaleVersion, StoreUnavailable
 from background_agents.ports import Change, Lease
 from background_agents.service.context import Context
 from background_agents.service.leases import Leaseholder
@@ -20,45 +20,68 @@ from background_agents.service.leases import Leaseholder
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Finding:
-    """Whether a delegation is an orphan, and the claim of its owner as it was then."""
-
-    is_orphan: bool
-    claim: Lease | None = None
-
-
 async def is_orphan(delegation: Delegation, context: Context, lease: Leaseholder) -> bool:
     """Return whether a delegation of this directory has lost the process that owned it."""
-    return (await _look_at(delegation, context, lease)).is_orphan
+    if delegation.directory != context.directory or delegation.owner == lease.owner:
+        return False
+    claim = (await _claims(context)).get(delegation.owner)
+    return claim is None or await lease.has_expired(claim)
 
 
 async def adopt_orphans(context: Context, lease: Leaseholder) -> list[Delegation]:
-    """Make every orphan ours and return them, oldest first."""
-    adopted = []
-    for delegation in await context.store.unfinished():
-        found = await _look_at(delegation, context, lease)
-        if not found.is_orphan:
-            continue
-        if found.claim is not None and not await context.store.revoke(found.claim):
-            continue  # its owner has come back to life, and renewed its claim
-        event = ev.Resumed(at=context.clock.now(), owner=lease.owner)
-        change = Change(after=apply(delegation, event), events=(event,))
-        try:
-            await context.store.commit(change)
-        except StaleVersion:
-            log.info("%s was adopted by another process", delegation.id)
-            continue
-        adopted.append(change.after)
+    """Make every orphan ours and return them, oldest first.
+
+    Raises:
+        StoreUnavailable: none could be stored as ours.
+    """
+    theirs = [
+        one
+        for one in await context.store.unfinished()
+        if one.directory == context.directory and one.owner != lease.owner
+    ]
+    if not theirs:
+        return []
+    claims = await _claims(context)
+    dead = {
+        owner
+        for owner in dict.fromkeys(one.owner for one in theirs)
+        if await _has_lost_its_claim(owner, claims.get(owner), context, lease)
+    }
+    orphans = [one for one in theirs if one.owner in dead]
+    # Together, since what waits together is committed together: a few fsyncs for a hundred.
+    found = await asyncio.gather(
+        *(_adopt(one, context, lease) for one in orphans), return_exceptions=True
+    )
+    adopted = [one for one in found if isinstance(one, Delegation)]
+    for error in (one for one in found if isinstance(one, BaseException)):
+        if not adopted or not isinstance(error, StoreUnavailable):
+            raise error
+        # What is ours by now is to be conducted; the rest is looked at again soon.
+        log.warning("an orphan was not adopted: %s", error)
     return adopted
 
 
-async def _look_at(delegation: Delegation, context: Context, lease: Leaseholder) -> _Finding:
-    if delegation.directory != context.directory or delegation.owner == lease.owner:
-        return _Finding(is_orphan=False)
-    claims = {one.owner: one for one in await context.store.leases()}
-    claim = claims.get(delegation.owner)
+async def _claims(context: Context) -> dict[str, Lease]:
+    return {one.owner: one for one in await context.store.leases()}
+
+
+async def _has_lost_its_claim(
+    owner: str, claim: Lease | None, context: Context, lease: Leaseholder
+) -> bool:
+    """Return whether nobody claims what ``owner`` owned; a claim that has expired is taken away."""
     if claim is None:
         # Dead, or alive and without a claim: lost, to somebody who did not adopt this one.
-        return _Finding(is_orphan=True)
-    return _Finding(await lease.has_expired(claim), claim)
+        return True
+    # Unless its owner has come back to life meanwhile, and renewed it.
+    return await lease.has_expired(claim) and await context.store.revoke(claim)
+
+
+async def _adopt(delegation: Delegation, context: Context, lease: Leaseholder) -> Delegation | None:
+    event = ev.Resumed(at=context.clock.now(), owner=lease.owner)
+    change = Change(after=apply(delegation, event), events=(event,))
+    try:
+        await context.store.commit(change)
+    except StaleVersion:
+        log.info("%s was adopted by another process", delegation.id)
+        return None
+    return change.after
