@@ -1,5 +1,6 @@
 """Artifacts are whole or absent, private, and can be taken apart again exactly."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from background_agents.adapters.artifacts import PROMPT_CHARS, MarkdownArtifacts, parse, render
-from background_agents.adapters.private_files import private_folder
+from background_agents.adapters.private_files import private_folder, sync_folder
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.ports import ArtifactStore
 from background_agents.testing.contracts import ArtifactStoreContract
@@ -136,3 +137,35 @@ async def test_only_the_owner_may_look_whatever_the_umask(
 async def test_the_guard_against_blocking_the_loop_is_awake(tmp_path: Path) -> None:
     with pytest.raises(BlockingError):
         private_folder(tmp_path)
+
+
+async def test_many_at_once_are_all_there_and_share_the_fsync_of_their_folder(
+    artifacts: MarkdownArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+
+    def noted(folder: Path) -> None:
+        synced.append(folder)
+        sync_folder(folder)
+
+    monkeypatch.setattr("background_agents.adapters.artifacts.sync_folder", noted)
+    many = [replace(finished(), id=f"brave-amber-otter-{number}") for number in range(40)]
+    paths = await asyncio.gather(*(artifacts.write(one, one.id) for one in many))
+    assert [path.read_text("utf-8").endswith(path.stem) for path in paths] == [True] * 40
+    assert sorted(paths[0].parent.iterdir()) == sorted(paths)
+    assert 1 <= len(synced) <= 4
+
+
+async def test_of_many_at_once_one_that_fails_takes_none_with_it(
+    artifacts: MarkdownArtifacts, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    many = [replace(finished(), id=f"brave-amber-otter-{number}") for number in range(10)]
+    texts = ["x" * (1_000_000 if number == 6 else 10) for number in range(10)]
+    with full_disk(100_000):
+        found = await asyncio.gather(
+            *(artifacts.write(one, text) for one, text in zip(many, texts, strict=True)),
+            return_exceptions=True,
+        )
+    assert [type(one) for one in found if isinstance(one, Exception)] == [StoreUnavailable]
+    assert isinstance(found[6], StoreUnavailable)
+    assert len(list(artifacts.folder(ROOT).iterdir())) == 9

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from background_agents.adapters.private_files import (
     FILE_MODE,
@@ -25,12 +27,17 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
 from background_agents.domain.ids import READABLE, is_readable_id
 
+if TYPE_CHECKING:
+    from background_agents.adapters.together import Together
+
 PROMPT_CHARS = 2000
 """How much of the prompt the front matter repeats; enough to tell what was asked."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """More than the longest result has in UTF-8 (8 million characters are kept of a session); bounds
 what a file that somebody else put there can make us hold."""
+
+T = TypeVar("T")
 
 Scalar = str | int | float | bool | None
 
@@ -51,19 +58,20 @@ class MarkdownArtifacts:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._writing: Together[_Write] | None = None
+
+    def _together(self) -> Together[_Write]:
+        # Here, since programs that only read have no loop, and need no asyncio.
+        from background_agents.adapters.together import Together
+
+        if self._writing is None:
+            self._writing = Together(_replace_all)
+        return self._writing
 
     async def write(self, delegation: Delegation, result: str) -> Path:
-        from asyncio import to_thread
-
         path = self.path(delegation)
-
-        def replace() -> None:
-            private_folder(self._root)
-            private_folder(path.parent)
-            _replace(path, render(delegation, result))
-
         try:
-            await to_thread(replace)
+            await self._together().do(_Write(path, delegation, result))
         except OSError as error:
             raise StoreUnavailable(
                 f"The artifact {path} cannot be written ({_reason(error)}); "
@@ -170,23 +178,93 @@ def _value(key: str, raw: str) -> Scalar:
     return scalar
 
 
-def _replace(path: Path, text: str) -> None:
-    """Put ``text`` at ``path``, all or nothing, and past any power cut."""
-    import tempfile
+class _Write(NamedTuple):
+    """What is to be put where."""
 
-    descriptor, temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", path.parent)
+    path: Path
+    delegation: Delegation
+    result: str
+
+
+def _replace_all(writes: Sequence[_Write]) -> list[Exception | None]:
+    """Put each artifact at its path, all or nothing, and past any power cut.
+
+    Returns what went wrong with each. Those of one folder share its fsync.
+    """
+    errors: list[Exception | None] = [None] * len(writes)
+    for folder in dict.fromkeys(write.path.parent for write in writes):
+        numbers = [n for n, write in enumerate(writes) if write.path.parent == folder]
+        error = _error_of(_make_folder, folder)
+        found = [error] * len(numbers) if error else _replace([writes[n] for n in numbers])
+        if None in found and (error := _error_of(sync_folder, folder)) is not None:
+            found = [one or error for one in found]
+        for number, one in zip(numbers, found, strict=True):
+            errors[number] = one
+    return errors
+
+
+def _make_folder(folder: Path) -> None:
+    private_folder(folder.parent)
+    private_folder(folder)
+
+
+def _replace(writes: Sequence[_Write]) -> list[Exception | None]:
+    """Write each beside the file whose place it takes, then fsync all, then rename."""
+    replacements = [_Replacement(write) for write in writes]
+    steps = (_Replacement.write, _Replacement.sync, _Replacement.rename)
+    errors: list[Exception | None] = [None] * len(writes)
+    for step in steps:
+        errors = [
+            error or _error_of(step, one) for error, one in zip(errors, replacements, strict=True)
+        ]
+    for one in replacements:
+        one.clean_up()
+    return errors
+
+
+def _error_of(step: Callable[[T], None], what: T) -> Exception | None:
     try:
-        with open(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), FILE_MODE)
-            # A run's output may hold half a surrogate pair; UTF-8 cannot.
-            file.write(text.encode(errors="replace"))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+        step(what)
+    except Exception as error:  # for whoever waits for it, and nobody else
+        return error
+    return None
+
+
+class _Replacement:
+    """A file on its way to the place of another."""
+
+    def __init__(self, write: _Write) -> None:
+        self._write = write
+        self._temporary = ""
+        self._file: BinaryIO | None = None
+
+    def write(self) -> None:
+        import tempfile
+
+        path, delegation, result = self._write
+        # A run's output may hold half a surrogate pair; UTF-8 cannot.
+        text = render(delegation, result).encode(errors="replace")
+        descriptor, self._temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", path.parent)
+        self._file = open(descriptor, "wb")  # noqa: SIM115  # closed by clean_up
+        os.fchmod(descriptor, FILE_MODE)
+        self._file.write(text)
+        self._file.flush()
+
+    def sync(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def rename(self) -> None:
+        os.replace(self._temporary, self._write.path)
+        self._temporary = ""
+
+    def clean_up(self) -> None:
+        """Close the file; delete it if it was not renamed."""
+        if self._file is not None:
+            with suppress(OSError):  # what could not be flushed was told of already
+                self._file.close()
+        if self._temporary:
+            Path(self._temporary).unlink(missing_ok=True)
 
 
 def _reason(error: OSError) -> str:
