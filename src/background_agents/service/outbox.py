@@ -99,7 +99,7 @@ class Outbox:
             while True:
                 gate.clear()
                 try:
-                    if not await self._deliver_next(supervisor) and not gate.is_set():
+                    if not await self._deliver_due(supervisor) and not gate.is_set():
                         return
                     pause = RETRY_FIRST
                 except (RuntimeRefused, RuntimeUnreachable, StoreUnavailable) as error:
@@ -116,26 +116,33 @@ class Outbox:
         finally:
             timer.cancel()
 
-    async def _deliver_next(self, supervisor: str) -> bool:
-        """Deliver one message; return False when nothing is due."""
+    async def _deliver_due(self, supervisor: str) -> bool:
+        """Deliver what is due, message by message; return False when nothing is."""
         due = await self._context.store.due(supervisor)
         if due and due[0].message is None and await self._companions_came(supervisor):
             due = await self._context.store.due(supervisor)
-        due = [notice for notice in due if await self._is_topical(notice)]
-        if not due:
-            return False
-        batch = await self._assigned(supervisor, due)
+        is_any = False
+        # What is due meanwhile is asked for again afterwards, and not for each message.
+        while due := [notice for notice in due if await self._is_topical(notice)]:
+            is_any = True
+            batch = await self._assigned(supervisor, due)
+            await self._deliver(batch)
+            sent = {notice.id for notice in batch}
+            due = [notice for notice in due if notice.id not in sent]
+        return is_any
+
+    async def _deliver(self, batch: Sequence[Notice]) -> None:
+        """Deliver one message and store its receipt."""
         try:
             await self._context.channel.deliver(_outgoing(batch))
         except SupervisorGone as error:
             log.warning("notices dropped: %s", error)
             await self._context.store.settle(_in_state(batch, NoticeState.DROPPED))
-            return True
+            return
         await self._context.store.settle(_in_state(batch, NoticeState.CONFIRMED))
         for notice in batch:
             self._delivered(notice)
             self._tasks.spawn(self._confirm(notice), f"receipt of {notice.id}")
-        return True
 
     async def _is_topical(self, notice: Notice) -> bool:
         """Return whether a notice still holds; a request that was answered meanwhile is dropped."""
