@@ -29,6 +29,7 @@ from background_agents.adapters import session_files
 from background_agents.adapters.artifacts import render
 from background_agents.adapters.session_files import SessionFiles
 from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.schema import is_damage, migrations
 from background_agents.adapters.sqlite.store import SqliteStore
@@ -137,7 +138,7 @@ def everything_ended_is_there(
         if with_history:
             assert replay(*_history(connection, name)) == after
     for root in (ROOT, OTHER):
-        lines, total = rows.page(connection, root, 99)
+        lines, total = rows.page(connection, root, 99, Counts())
         assert len(lines) == total
         listed = [one.id for one in lines if one.id in project.ended]
         expected = [one.id for one in project.ended.values() if one.root_session == root]
@@ -206,7 +207,11 @@ def test_a_database_that_knows_all_its_files_reads_none_of_them(
     monkeypatch.setattr(session_files, "read_file", read)
     for _ in range(2):
         with closing(project.open()) as connection:
-            assert rows.page(connection, ROOT, 1)[1] + rows.page(connection, OTHER, 1)[1] == 25
+            assert (
+                rows.page(connection, ROOT, 1, Counts())[1]
+                + rows.page(connection, OTHER, 1, Counts())[1]
+                == 25
+            )
     assert opened_files == []
     assert caplog.messages == []
     assert project.damaged() == []
@@ -357,7 +362,7 @@ def everything_that_has_markdown_is_there(connection: sqlite3.Connection, projec
         assert after is not None, name
         assert after.is_terminal
     for root in (ROOT, OTHER):
-        listed = {one.id for one in rows.page(connection, root, 99)[0]}
+        listed = {one.id for one in rows.page(connection, root, 99, Counts())[0]}
         assert listed >= {one.id for one in project.ended.values() if one.root_session == root}
 
 

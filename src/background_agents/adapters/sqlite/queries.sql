@@ -47,8 +47,12 @@ SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
 FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
 
 -- name: count
--- How many delegations a root session has; answered by an index alone.
-SELECT count(*) FROM delegations WHERE root_session = ?;
+-- How many delegations a root session has between two numbers; answered by an index alone.
+SELECT count(*) FROM delegations WHERE root_session = ? AND number > ? AND number <= ?;
+
+-- name: newest_number
+-- The number of the newest delegation of all; null when there is none.
+SELECT max(number) FROM delegations;
 
 -- name: unfinished
 -- Every delegation that is not terminal. Left to itself SQLite would rather

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.queries import QUERIES
 from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
@@ -85,11 +86,13 @@ def with_session(connection: sqlite3.Connection, session: str) -> Delegation | N
     return _delegation(row[0]) if row else None
 
 
-def page(connection: sqlite3.Connection, root: str, limit: int) -> tuple[list[Line], int]:
+def page(
+    connection: sqlite3.Connection, root: str, limit: int, counts: Counts
+) -> tuple[list[Line], int]:
     """Read the newest lines of a root session and how many there are."""
     # SQLite takes a negative limit as none.
     lines = connection.execute(QUERIES["page"], (root, max(limit, 0)))
-    return [line(row) for row in lines], _number(connection, "count", root)
+    return [line(row) for row in lines], counts.count(connection, root)
 
 
 def unfinished(connection: sqlite3.Connection) -> list[Delegation]:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.rebuild import Files, no_files
 from background_agents.adapters.sqlite.writer import Writer
 from background_agents.domain.delegation import Delegation
@@ -27,6 +28,7 @@ class SqliteStore:
     def __init__(self, writer: Writer) -> None:
         self._run = writer.run
         self._writer = writer
+        self._counts = Counts()
 
     @classmethod
     async def open(cls, path: Path, files: Files = no_files) -> SqliteStore:
@@ -65,7 +67,8 @@ class SqliteStore:
         return await self._run(partial(rows.with_session, session=session), writes=False)
 
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
-        return await self._run(partial(rows.page, root=root_session, limit=limit), writes=False)
+        job = partial(rows.page, root=root_session, limit=limit, counts=self._counts)
+        return await self._run(job, writes=False)
 
     async def unfinished(self) -> list[Delegation]:
         return await self._run(rows.unfinished, writes=False)
