@@ -35,7 +35,10 @@ READABLE_ID = re.compile(r"\b[a-z]+-[a-z]+-[a-z]+(?:-[0-9]+)?\b")
 
 NOTICE = "<task-notification>"
 
-NOTICES = (NOTICE, "<delegation-request>", "<child-notification>")
+NATIVE_NOTICE = "<task id="
+"""How a notice of OpenCode's own background subagents begins."""
+
+NOTICES = (NOTICE, "<delegation-request>", "<child-notification>", NATIVE_NOTICE)
 """How the messages begin that a supervisor's model gets about its delegations."""
 
 _decoder = msgspec.json.Decoder()

@@ -1,0 +1,83 @@
+"""The parts of the benchmark by name, and the report that a run makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from background_agents import __version__
+from background_agents.testing.bench.busy import while_others_run
+from background_agents.testing.bench.calls import delegate_and_notice, inside
+from background_agents.testing.bench.crowd import crowds
+from background_agents.testing.bench.figures import Findings, machine, tables
+from background_agents.testing.bench.lifecycle import lifecycle
+from background_agents.testing.bench.looks import while_many_run, with_many_stored
+from background_agents.testing.bench.process import starting, thousand_active
+from background_agents.testing.bench.recovery import recovery
+from background_agents.testing.bench.start import start
+from background_agents.testing.bench.tax import Tax, context_tax, table
+from background_agents.testing.opencode_home import find_binary
+
+TAX = "tax"
+
+SLOW_SHARE = 5
+"""Of what takes seconds a fifth of the rounds is counted."""
+
+
+def _slow(rounds: int) -> int:
+    return max(rounds // SLOW_SHARE, 1)
+
+
+Part = Callable[[Path, int], Awaitable[Findings]]
+
+PARTS: Mapping[str, Part | None] = {
+    "calls": delegate_and_notice,
+    "inside": inside,
+    "busy": while_others_run,
+    "crowd": lambda root, _: crowds(root),
+    "start": lambda root, rounds: start(root, _slow(rounds)),
+    "looks": while_many_run,
+    "stored": with_many_stored,
+    "lifecycle": lambda root, rounds: lifecycle(root, 2 * _slow(rounds)),
+    "active": lambda root, _: thousand_active(root),
+    "process": starting,
+    "recovery": lambda root, rounds: recovery(root, _slow(rounds)),
+    TAX: None,
+}
+"""What can be measured by itself, in the order of the table; the tax has a table of its own."""
+
+
+class Report(msgspec.Struct):
+    """All findings of one run, and where they were taken."""
+
+    machine: str
+    versions: str
+    findings: dict[str, Findings]
+    tax: Tax | None = None
+
+
+async def measure(
+    root: Path, parts: Sequence[str], rounds: int, begun: Callable[[str], None]
+) -> Report:
+    """Measure parts one after the other; ``begun`` is told of each."""
+    versions = f"OpenCode {find_binary().version}, background-agents {__version__}"
+    report = Report(machine(), versions, {})
+    for name in parts:
+        begun(name)
+        part = PARTS[name]
+        if part is None:
+            report.tax = await context_tax(root / name)
+        else:
+            report.findings[name] = await part(root / name, rounds)
+    return report
+
+
+def markdown(report: Report) -> str:
+    """Return the report as tables: figures, ratios, and the context tax."""
+    found = sum(report.findings.values(), start=Findings())
+    shown = [f"{report.machine}; {report.versions}.", tables(found)]
+    if report.tax is not None:
+        shown.append(table(report.tax))
+    return "\n\n".join(part for part in shown if part)
