@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from background_agents.testing.bench.report import PARTS, Report, markdown, measure
+from background_agents.testing.document import write_into
 
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-"""What stands between these in a document is replaced by ``--write``."""
+BLOCK = "figures"
+"""What ``--write`` replaces in a document."""
 
 
 def main() -> None:
@@ -37,21 +38,13 @@ def main() -> None:
     table = markdown(report)
     console.print(Markdown(table))
     if options.write is not None:
-        _write_into(options.write, table)
+        write_into(options.write, BLOCK, table)
 
 
 def _keep(report: Report) -> None:
     build = Path("build")
     build.mkdir(exist_ok=True)
     (build / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
-
-
-def _write_into(document: Path, table: str) -> None:
-    before, _, rest = document.read_text("utf-8").partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise SystemExit(f"{document} has no lines {BEGIN} and {END} to write between.")
-    document.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import msgspec
 from background_agents import __version__
 from background_agents.testing.bench.busy import while_others_run
 from background_agents.testing.bench.calls import delegate_and_notice, inside
+from background_agents.testing.bench.commands import commands
 from background_agents.testing.bench.crowd import crowds
 from background_agents.testing.bench.figures import Findings, machine, tables
 from background_agents.testing.bench.lifecycle import lifecycle
@@ -44,6 +45,7 @@ PARTS: Mapping[str, Part | None] = {
     "active": lambda root, _: thousand_active(root),
     "process": starting,
     "recovery": lambda root, rounds: recovery(root, _slow(rounds)),
+    "commands": commands,
     TAX: None,
 }
 """What can be measured by itself, in the order of the table; the tax has a table of its own."""

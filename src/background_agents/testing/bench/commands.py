@@ -18,7 +18,7 @@ from background_agents import config
 from background_agents.adapters.git import project_id
 from background_agents.testing import archive
 from background_agents.testing.archive import Plan
-from background_agents.testing.bench.figures import Figure, judged
+from background_agents.testing.bench.figures import Findings, judged
 
 STORED = 100_000
 
@@ -33,12 +33,12 @@ CASES: Mapping[str, tuple[list[str], float]] = {
 """What is run, and the median in milliseconds that is to be reached."""
 
 
-async def cli(root: Path, rounds: int, stored: int = STORED) -> list[Figure]:
+async def commands(root: Path, rounds: int, stored: int = STORED) -> Findings:
     """Measure the commands over ``stored`` delegations; the cases take turns."""
     return await asyncio.to_thread(_measure, root, rounds, stored)
 
 
-def _measure(root: Path, rounds: int, stored: int) -> list[Figure]:
+def _measure(root: Path, rounds: int, stored: int) -> Findings:
     project, data = root / "project", root / "data"
     project.mkdir(parents=True)
     env = {**os.environ, "XDG_DATA_HOME": str(data), "NO_COLOR": "1"}
@@ -50,10 +50,12 @@ def _measure(root: Path, rounds: int, stored: int) -> list[Figure]:
         for case, (words, _limit) in CASES.items():
             took[case].append(_run(words, project, env))
     over = f" over {stored:,} stored"
-    return [
-        judged(f"The first search{over}, which indexes them", [first]),
-        *(judged(f"{case}{over}", took[case], median_ms=CASES[case][1]) for case in CASES),
-    ]
+    return Findings(
+        [
+            judged(f"the first search{over}, which indexes them", [first]),
+            *(judged(f"{case}{over}", took[case], most=CASES[case][1]) for case in CASES),
+        ]
+    )
 
 
 def _run(words: list[str], project: Path, env: Mapping[str, str]) -> float:
