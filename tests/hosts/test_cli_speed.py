@@ -1,7 +1,7 @@
 """The command line takes as long over many delegations as over few.
 
 As ratios within one run, of processor time, so that a slow or busy machine changes nothing;
-absolute figures are measured by ``testing.bench.cli``.
+absolute figures are measured by ``testing.bench.commands``.
 """
 
 from __future__ import annotations
