@@ -84,9 +84,11 @@ class Client:
         said = protocol.Said(project=project, id=delegation, text=message)
         return self._call(protocol.STEER, said, Sheet, ACT_LIMIT_S)
 
-    def answer(self, project: str, delegation: str, reply: str) -> protocol.Answered:
-        """Answer the oldest request of a delegation."""
-        said = protocol.Said(project=project, id=delegation, text=reply)
+    def answer(
+        self, project: str, delegation: str, reply: str, request: str = ""
+    ) -> protocol.Answered:
+        """Answer the oldest request of a delegation, if it is still ``request``."""
+        said = protocol.Said(project=project, id=delegation, text=reply, request=request)
         return self._call(protocol.ANSWER, said, protocol.Answered, ACT_LIMIT_S)
 
     def stop(self, project: str, delegation: str) -> Sheet:

@@ -56,6 +56,8 @@ class Said(Which, frozen=True, kw_only=True):
     """An instruction to a delegation, or an answer."""
 
     text: str
+    request: str = ""
+    """Of an answer: the id of what it is meant for; without one, whatever was asked first."""
 
 
 class Awaited(msgspec.Struct, frozen=True, kw_only=True):

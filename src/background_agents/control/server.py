@@ -178,7 +178,7 @@ class _Client:
     async def answer(self, raw: msgspec.Raw) -> protocol.Answered:
         said = msgspec.json.decode(raw, type=protocol.Said)
         desk = self._desk_of(said.project, said.id)
-        found = await desk.answer(said.id, said.text)
+        found = await desk.answer(said.id, said.text, said.request)
         asked = found.ask.text if found.ask else ""
         return protocol.Answered(asked=asked, delegation=desk.sheet(found.delegation))
 

@@ -128,7 +128,7 @@ class Asking:
             return
         ask = delegation.requests[0].ask
         try:
-            self._check_seen(delegation, ask, asked.since)
+            self._check_seen(delegation, ask, asked)
             reply = reply_to(ask, asked.text)
             await self._context.runtime.answer(ask, _as_sent(ask, reply))
         except NotAsked:
@@ -236,10 +236,11 @@ class Asking:
         if self.refusal is not None and self.refusal.after:
             self.refusal = None
 
-    def _check_seen(self, delegation: Delegation, ask: Ask, since: str) -> None:
+    def _check_seen(self, delegation: Delegation, ask: Ask, asked: AnswerAsked) -> None:
         """Refuse an answer that was begun when something else was asked, or nothing."""
         changed = max(self._asked_as.get(ask.id, ""), self._taken, key=moment)
-        if since and changed and is_later(changed, since):
+        is_unseen = bool(asked.since and changed) and is_later(changed, asked.since)
+        if is_unseen or asked.request not in ("", ask.id):
             raise InvalidRequest(
                 "Nothing was answered: what was asked has changed meanwhile. "
                 f"{delegation.id} {views.request(delegation, ask)}"

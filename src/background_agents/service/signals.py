@@ -99,10 +99,12 @@ class SteerAsked(Asked):
 class AnswerAsked(Asked):
     """Somebody answers what the run waits for."""
 
-    def __init__(self, text: str, since: str = "", by: str = SUPERVISOR) -> None:
+    def __init__(self, text: str, since: str = "", by: str = SUPERVISOR, request: str = "") -> None:
         super().__init__(text, by)
         self.since = since
         """The message of the call; what changed after it the supervisor has not seen."""
+        self.request = request
+        """The only request that it is meant for, where whoever answers has named one."""
 
     answered: Ask | None = None
     """What it was the answer to."""

@@ -62,22 +62,25 @@ class Terminal:
         self._env = env
         self._pid: int | None = None
 
-    async def start(self, command: Sequence[str], folder: Path) -> None:
-        """Run ``command`` in the window."""
+    async def start(
+        self, command: Sequence[str], folder: Path, size: tuple[int, int] = (WIDTH, HEIGHT)
+    ) -> None:
+        """Run ``command`` in the window, whose ``size`` is in columns and rows."""
         settings = (
             *("set", "-g", "status", "off", ";"),
             # The last screen of a program that has ended says why.
             *("set", "-g", "remain-on-exit", "on", ";"),
         )
-        size = ("-x", str(WIDTH), "-y", str(HEIGHT))
         # A lone word would be given to a shell; `env` makes two of it.
-        window = ("new-session", "-d", *size, "-c", str(folder), "env", *command)
+        across, down = map(str, size)
+        window = ("new-session", "-d", "-x", across, "-y", down, "-c", str(folder), "env", *command)
         await self._run("start-server", ";", *settings, *window)
         self._pid = int(await self._run("display-message", "-p", "#{pane_pid}"))
 
-    async def look(self) -> Screen:
-        """Return what the window shows now."""
-        shown = await self._run("display-message", "-p", "#{pane_dead}", ";", "capture-pane", "-p")
+    async def look(self, *, styled: bool = False) -> Screen:
+        """Return what the window shows now; ``styled`` with the sequences that colour it."""
+        capture = ("capture-pane", "-p", *(("-e",) if styled else ()))
+        shown = await self._run("display-message", "-p", "#{pane_dead}", ";", *capture)
         dead, _, text = shown.partition("\n")
         return Screen(time.monotonic(), text, dead == "1")
 
@@ -88,6 +91,10 @@ class Terminal:
     async def paste(self, text: str) -> None:
         """Paste text, as a terminal does: the program is told where it begins and ends."""
         await self._run("load-buffer", "-", ";", "paste-buffer", "-p", "-d", given=text)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Give the window another size, as a person does with the mouse."""
+        await self._run("resize-window", "-x", str(columns), "-y", str(rows))
 
     async def end(self) -> None:
         """End the program, all that it started, and the tmux server."""
@@ -137,7 +144,10 @@ class Terminal:
 
 @asynccontextmanager
 async def terminal(
-    command: Sequence[str], folder: Path, env: Mapping[str, str]
+    command: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    size: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> AsyncIterator[Terminal]:
     """Run ``command`` in a window; end it, and all that it started, on the way out.
 
@@ -154,7 +164,7 @@ async def terminal(
     with tempfile.TemporaryDirectory(prefix="tmux-") as place:
         window = Terminal(tmux, Path(place) / "socket", own)
         try:
-            await window.start(command, folder)
+            await window.start(command, folder, size)
             yield window
         finally:
             await window.end()

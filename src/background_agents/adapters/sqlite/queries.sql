@@ -60,6 +60,12 @@ SELECT max(number) FROM delegations;
 SELECT record FROM delegations INDEXED BY delegations_active
 WHERE active = 1 ORDER BY number;
 
+-- name: newest_ended
+-- The lines that a live board shows below what runs, without their records. Backwards along
+-- the rows it meets them at once; by an index it would sort them all.
+SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
+FROM delegations NOT INDEXED WHERE active = 0 ORDER BY number DESC LIMIT ?;
+
 -- name: remaining
 -- How many delegations of a supervisor session are not terminal; looks at those alone.
 SELECT count(*) FROM delegations WHERE parent_session = ? AND active = 1;

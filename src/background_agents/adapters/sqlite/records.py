@@ -190,8 +190,14 @@ class Records:
     def active(self) -> list[Delegation]:
         """Return every delegation that has not ended, oldest first."""
         with self._reading():
-            rows = self._connection.execute(QUERIES["unfinished"])
-            return [_delegation(row[0]) for row in rows]
+            found = self._connection.execute(QUERIES["unfinished"])
+            return [_delegation(row[0]) for row in found]
+
+    def newest_ended(self, count: int) -> list[Line]:
+        """Return the newest of those that have ended, the one that was delegated last first."""
+        with self._reading():
+            found = self._connection.execute(QUERIES["newest_ended"], (count,))
+            return [rows.line(row) for row in found]
 
     def _numbers(self, statement: finding.Statement) -> list[int]:
         return [one for (one,) in self._connection.execute(*statement)]

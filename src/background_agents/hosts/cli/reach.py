@@ -57,6 +57,11 @@ def active(place: Place) -> list[ActiveSheet]:
     """Return what is active in a project, oldest first: from its owners, else from the store."""
     with place.records() as records:
         stored = records.active()
+    return as_told(place, stored)
+
+
+def as_told(place: Place, stored: Sequence[Delegation]) -> list[ActiveSheet]:
+    """Return active delegations as their owners tell of them; else as they are stored."""
     told = _told_by_owners(place, stored)
     now = datetime.now(UTC)
     return [

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 COMMANDS = {
     "status": "show what runs now",
+    "watch": "watch everything live, and act on it by keys",
     "list": "list and search delegations, newest first",
     "show": "show all that is stored of a delegation, and what happened to it",
     "read": "read a result",

@@ -1,0 +1,42 @@
+"""``background-agents watch``: everything that runs, live, with keys to act on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from background_agents.domain.errors import InvalidRequest
+from background_agents.hosts.cli.exits import Exit
+from background_agents.hosts.cli.output import is_colourful
+from background_agents.hosts.cli.place import add_place, place_of
+
+SIGNALLED = 128
+"""Shells count an end by a signal from here."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take no more than where to look."""
+    add_place(parser)
+
+
+def run(given: Namespace) -> int:
+    """Show the board until the user leaves it."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+        raise InvalidRequest(
+            "`watch` needs a terminal to draw on and to read keys from; `background-agents status` "
+            "shows the same once."
+        )
+    place = place_of(given)
+    # A terminal without a letter that we draw gets a mark for it, and goes on.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # Here, so that whoever is told that there is no terminal does not wait for what draws.
+    from background_agents.hosts.cli.watching.loop import Watch
+    from background_agents.hosts.cli.watching.terminal import Ended, Terminal
+
+    try:
+        with Terminal(colourful=is_colourful()) as terminal:
+            Watch(place, terminal).run()
+    except Ended as ended:
+        return SIGNALLED + ended.number
+    return Exit.DONE

@@ -1,0 +1,271 @@
+"""The screen, line by line, as a pure function of the model, what was seen, and the size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from background_agents.domain.text import one_line, printable
+from background_agents.hosts.cli.watching import style, table
+from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.model import Mode, Model, Seen
+from background_agents.service import board, glance
+
+ENDED_SHOWN = 5
+"""Of those that have ended; `list` shows all."""
+
+ROOMY = 18
+"""Rows from which on there are blank lines and heads."""
+
+CRAMPED = 5
+"""Rows between header and footer; with less, delegations need them all."""
+
+SMALLEST = 3
+"""Rows: a header, a line and a footer. A terminal with less shows the footer alone."""
+
+KEYS = {
+    Mode.BOARD: ("↑↓ select", "Enter peek", "s steer", "a answer", "x stop", "? help", "q quit"),
+    Mode.PEEK: ("↑↓ scroll", "End follow", "s steer", "a answer", "x stop", "Esc back"),
+    Mode.HELP: ("any key goes back",),
+    Mode.STEER: ("Enter sends", "Esc cancels"),
+    Mode.ANSWER: ("Enter sends", "Esc cancels"),
+    Mode.STOP: ("y stops it", "any other key does not"),
+}
+"""The first ones are guessed most easily, and go first where it is narrow."""
+
+HELP = (
+    ("↑ ↓, j k", "select; in a pane, scroll"),
+    ("Enter, p", "peek: what the selected one writes, as it writes"),
+    ("s", "steer: put an instruction into its run"),
+    ("a", "answer what it waits for"),
+    ("x", "stop it; what it wrote is kept"),
+    ("End, G", "in a pane: follow again"),
+    ("Esc, q", "back; on the board, q quits"),
+    ("Ctrl-C", "quit, wherever you are"),
+    ("Ctrl-Z", "back to the shell; `fg` returns"),
+    ("Ctrl-L", "draw everything anew"),
+)
+
+
+class Size(NamedTuple):
+    """Of the terminal."""
+
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said in the footer for some seconds."""
+
+    text: str
+    is_error: bool = False
+
+
+def draw(
+    model: Model, seen: Seen, size: Size, note: Note | None = None, at: str = ""
+) -> list[Text]:
+    """Return exactly as many lines as there are rows, none wider than the terminal.
+
+    ``at`` says in words which project is looked at.
+    """
+    bottom = _bottom(model, seen, size, note)
+    if size.rows < SMALLEST:
+        lines = [*([Text("")] * (size.rows - len(bottom))), *bottom[-size.rows :]]
+    else:
+        bottom = bottom[-(size.rows - 2) :]
+        room = size.rows - 1 - len(bottom)
+        body = _body(model, seen, Size(size.columns, room))[:room]
+        blank = [Text("")] * (room - len(body))
+        lines = [_header(seen, size, at), *body, *blank, *bottom]
+    for line in lines:
+        line.truncate(size.columns, overflow="ellipsis")
+    return lines
+
+
+def overflow(model: Model, seen: Seen, size: Size) -> int:
+    """Return how far the pane can be scrolled up."""
+    room = (
+        size.rows - 1 - len(_bottom(model, seen, size, None)) - len(_pane_head(model, seen, size))
+    )
+    return max(len(_pane_text(seen, size)) - max(room, 1), 0)
+
+
+def _body(model: Model, seen: Seen, size: Size) -> list[Text]:
+    if model.mode is Mode.HELP:
+        return _help(size)
+    return _pane(model, seen, size) if model.peeks else _board(model, seen, size)
+
+
+def _header(seen: Seen, size: Size, at: str) -> Text:
+    counts = glance.counts(seen.active)
+    left = Text(" background-agents ", f"{style.HEAD} reverse")
+    room = size.columns - left.cell_len - cell_len(counts) - 4
+    left.append(f" {style.end_of(at, room)}" if room > 8 else "", style.DIM)
+    if left.cell_len + cell_len(counts) + 2 > size.columns:
+        return Text(counts, style.HEAD)
+    return style.joined(left, counts, size.columns, style.HEAD)
+
+
+# --- the board -------------------------------------------------------------------
+
+
+def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
+    roomy = size.rows >= ROOMY
+    lines: list[Text] = [Text("")] if roomy else []
+    lines += [line for text in _warnings(seen) for line in _warning(text, size)]
+    ended = _ended(seen, size)
+    fits = max(size.rows - len(lines) - (len(ended) + 2 if roomy else 0), 2)
+    lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
+    if ended and (left := size.rows - len(lines) - (2 if roomy else 1)) > 0:
+        head = Text("  Ended (* = unread)", style.DIM)
+        lines += [*([Text("")] if roomy else []), head, *ended[:left]]
+    return lines
+
+
+def _warnings(seen: Seen) -> list[str]:
+    told = [seen.trouble] if seen.trouble else []
+    if seen.gone:
+        told.append(glance.left_behind(len(seen.gone)))
+    return told
+
+
+def _warning(text: str, size: Size) -> list[Text]:
+    lines = style.wrapped(f"! {one_line(text, glance.DOING_CHARS)}", size.columns)
+    most = 3 if size.rows >= ROOMY // 2 else 1 if size.rows >= CRAMPED else 0
+    return [Text(line, style.TROUBLE) for line in lines[:most]]
+
+
+def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[Text]:
+    if not seen.active:
+        return [] if seen.trouble else [Text("  Nothing is active.", style.DIM)]
+    shown = [glance.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
+    columns = table.layout(shown, size.columns, size.rows - with_heads)
+    heads = [table.heads(columns)] if with_heads else []
+    each = columns.lines_each
+    fits = max((size.rows - len(heads)) // each, 1)
+    first = _first_shown(len(shown), fits - (1 if len(shown) > fits > 1 else 0), model.index)
+    rows = [
+        table.row(one, columns, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone)
+        for one in shown[first : first + fits]
+    ]
+    lines = [line for row in rows for line in row]
+    if len(shown) > fits > 1:
+        hidden = len(shown) - fits + 1
+        more = Text(f"  … and {hidden} more", style.DIM)
+        lines = [*lines[: (fits - 1) * each], more]
+    return [*heads, *lines]
+
+
+def _first_shown(count: int, fits: int, index: int) -> int:
+    """Return where a window of rows begins so that the selected one is in it."""
+    fits = max(fits, 1)
+    return max(min(index - fits + 1, count - fits), 0) if index >= fits else 0
+
+
+def _ended(seen: Seen, size: Size) -> list[Text]:
+    cells = [glance.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
+    return table.ended_rows(cells, size.columns)
+
+
+# --- the pane --------------------------------------------------------------------
+
+
+def _pane(model: Model, seen: Seen, size: Size) -> list[Text]:
+    head = _pane_head(model, seen, size)
+    room = max(size.rows - len(head), 1)
+    lines = _pane_text(seen, size)
+    end = len(lines) - min(model.scrolled, max(len(lines) - room, 0))
+    return [*head, *(Text(line) for line in lines[max(end - room, 0) : end])]
+
+
+def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
+    """Say whom the pane shows, and whether it follows."""
+    found = next((one for one in seen.active if one.delegation.id == model.peeks), None)
+    name = Text(model.peeks, style.HEAD)
+    if found is None:
+        return [name, _rule(model, size)]
+    cells = glance.cells(found, is_gone=model.peeks in seen.gone)
+    name.append("  ").append(cells.state, style.STATES.get(cells.state, ""))
+    facts = [
+        cells.elapsed,
+        cells.left,
+        f"tools: {cells.calls}",
+        f"{cells.tokens} tokens",
+        cells.cost,
+    ]
+    name.append("  " + " · ".join(filter(None, facts)))
+    lines = [name, Text(style.cut(glance.title(found.delegation), size.columns), style.DIM)]
+    if cells.is_urgent:
+        lines.append(Text(style.cut(cells.doing, size.columns), style.URGENT))
+    return [*lines, _rule(model, size)]
+
+
+def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
+    peeked = seen.peeked
+    if peeked is None:
+        return ("…",)
+    said = style.wrapped(printable(peeked.said), size.columns) if peeked.said else ()
+    return (*(style.wrapped(board.peek(peeked.sheet), size.columns) if peeked.sheet else ()), *said)
+
+
+def _rule(model: Model, size: Size) -> Text:
+    """Return a line that says whether the pane follows."""
+    where = f"{model.scrolled} lines up, End follows again" if model.scrolled else "follows"
+    return Text(style.cut(f"── {where} ".ljust(size.columns, "─"), size.columns), style.DIM)
+
+
+# --- help and the bottom ---------------------------------------------------------
+
+
+def _help(size: Size) -> list[Text]:
+    width = max(cell_len(keys) for keys, _ in HELP)
+    lines = [Text("")] if size.rows > len(HELP) else []
+    for keys, about in HELP:
+        line = Text("  ").append(style.fitted(keys, width), style.HEAD).append(f"  {about}")
+        lines.append(line)
+    return lines
+
+
+def _bottom(model: Model, seen: Seen, size: Size, note: Note | None) -> list[Text]:
+    """Return the input, if there is one, and the footer."""
+    lines = _input(model, seen, size)
+    if note is not None:
+        text = style.cut(one_line(note.text, size.columns * 4), size.columns)
+        return [*lines, Text(text, style.TROUBLE if note.is_error else style.HEAD)]
+    return [*lines, Text(_hints(model.mode, size.columns), style.DIM)]
+
+
+def _hints(mode: Mode, columns: int) -> str:
+    hints = list(KEYS[mode])
+    while len(hints) > 1 and cell_len("  ".join(hints)) > columns:
+        del hints[0]
+    return style.cut("  ".join(hints), columns)
+
+
+def _input(model: Model, seen: Seen, size: Size) -> list[Text]:
+    if model.mode is Mode.STOP:
+        kept = "What it wrote is kept." if size.columns >= 80 else ""
+        return [Text(f"Stop {model.chosen}? {kept} y/n".replace("  ", " "), style.URGENT)]
+    if model.mode is Mode.STEER:
+        return [_typed(f"Steer {model.chosen}", model.line, size)]
+    found = seen.sheet(model.chosen)
+    if model.mode is not Mode.ANSWER or found is None:
+        return []
+    asks = f"{model.chosen} asks: {glance.asked(found)}"
+    shown = [Text(line, style.URGENT) for line in style.wrapped(asks, size.columns)[:4]]
+    return [*shown, _typed(f"Answer ({glance.replies(found)})", model.line, size)]
+
+
+def _typed(label: str, line: Line, size: Size) -> Text:
+    """Return an input whose cursor is always seen."""
+    shown = Text(style.cut(label, max(size.columns // 2, 1)), style.HEAD).append(": ")
+    text = printable(line.text).replace("\n", "⏎").replace("\t", " ")
+    room = max(size.columns - shown.cell_len - 1, 1)
+    before, at, after = text[: line.cursor], text[line.cursor :][:1] or " ", text[line.cursor + 1 :]
+    while before and cell_len(before) > max(room - cell_len(at), 0):
+        before = before[max((cell_len(before) - room) // 2, 1) :]
+    return shown.append(before).append(at, "reverse").append(after)

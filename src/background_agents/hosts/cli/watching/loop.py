@@ -1,0 +1,130 @@
+"""Joins keys, looks and commands to a board: one thread decides, and it never waits for others."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_never
+
+from background_agents.hosts.cli.place import Place
+from background_agents.hosts.cli.watching import model as board
+from background_agents.hosts.cli.watching.acting import Hands
+from background_agents.hosts.cli.watching.drawing import Note, draw, overflow
+from background_agents.hosts.cli.watching.keys import Key, KeyDecoder
+from background_agents.hosts.cli.watching.looking import Looker
+from background_agents.hosts.cli.watching.model import Model, Seen
+from background_agents.hosts.cli.watching.terminal import Terminal
+
+NOTE_S = 5.0
+"""How long something is said in the footer; an error, which is longer, twice that."""
+
+FIRST_S = 0.5
+"""How long the first screen waits for the first look, which takes some milliseconds."""
+
+NOT_YET = "A process that runs delegations has not answered yet."
+
+
+class Watch:
+    """The board of a place in a terminal."""
+
+    def __init__(self, place: Place, terminal: Terminal) -> None:
+        self._place = place
+        self._terminal = terminal
+        self._at = _shortened(place.directory)
+        self._decoder = KeyDecoder()
+        self._looker = Looker(place, terminal.wake)
+        self._hands = Hands(place, terminal.wake)
+        self._model = Model()
+        self._seen = Seen(at=datetime.now(UTC), trouble=NOT_YET)
+        self._typed_at = 0.0
+        self._note: Note | None = None
+        self._note_ends = 0.0
+
+    def run(self) -> None:
+        """Show it until the user leaves. Raises ``Ended``."""
+        self._looker.start()
+        self._looker.wait(FIRST_S)
+        goes_on = True
+        while goes_on:
+            self._look()
+            self._draw()
+            goes_on = all(self._pressed(key) for key in self._keys())
+
+    def _keys(self) -> list[Key]:
+        """Return what was pressed, once something was or there is something else to do."""
+        typed = self._terminal.wait(self._patience())
+        if typed:
+            self._typed_at = time.monotonic()
+            return self._decoder.feed(typed)
+        held = self._held_s()
+        return self._decoder.flush() if held is not None and held <= 0 else []
+
+    def _held_s(self) -> float | None:
+        """Return how long half a key is still held back; None where there is none."""
+        patience = self._decoder.patience_s
+        return None if patience is None else self._typed_at + patience - time.monotonic()
+
+    def _look(self) -> None:
+        """Take in what the threads have found out."""
+        newest = self._looker.newest()
+        if newest is not None and newest is not self._seen:
+            if self._model.scrolled and self._seen.peeked is not None:
+                # Whoever reads back must not have the text move below their eyes.
+                newest = replace(newest, peeked=self._seen.peeked)
+            self._seen = newest
+        self._model = board.see(self._model, self._seen)
+        done = self._hands.finished()
+        if done is not None:
+            self._say(done)
+            self._looker.again()
+        if self._model.note:
+            self._say(Note(self._model.note))
+            self._model = replace(self._model, note="")
+        if time.monotonic() >= self._note_ends:
+            self._note = None
+        self._looker.peek(self._model.peeks)
+
+    def _draw(self) -> None:
+        size = self._terminal.size
+        most = overflow(self._model, self._seen, size)
+        self._model = replace(self._model, scrolled=min(self._model.scrolled, most))
+        self._terminal.show(draw(self._model, self._seen, size, self._note, self._at))
+
+    def _patience(self) -> float | None:
+        """Return how long nothing may happen; None where a look will wake us anyway."""
+        note = None if self._note is None else self._note_ends - time.monotonic()
+        limits = [max(one, 0.0) for one in (self._held_s(), note) if one is not None]
+        return min(limits, default=None)
+
+    def _pressed(self, key: Key) -> bool:
+        """Do what a key means; return whether the board goes on."""
+        self._model, action = board.press(self._model, key, self._seen)
+        match action:
+            case None:
+                return True
+            case board.Quit():
+                return False
+            case board.Suspend():
+                self._terminal.suspend()
+            case board.Redraw():
+                self._terminal.clear()
+                self._looker.again()
+            case board.Steer() | board.Answer() | board.Stop():
+                self._say(Note("…"))
+                self._hands.begin(action)
+            case _:
+                assert_never(action)
+        return True
+
+    def _say(self, note: Note) -> None:
+        self._note = note
+        self._note_ends = time.monotonic() + NOTE_S * (2 if note.is_error else 1)
+
+
+def _shortened(directory: Path) -> str:
+    try:
+        return f"~/{directory.relative_to(Path.home())}"
+    except ValueError:
+        return str(directory)

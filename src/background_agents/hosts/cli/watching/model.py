@@ -1,0 +1,262 @@
+"""What the board is about to do: state and a key in, state and an action out. Pure.
+
+Knows no terminal, no clock and no service: the loop gives it keys and what was seen, and carries
+out what it asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from background_agents.hosts.cli.watching.keys import TEXT, Key
+from background_agents.hosts.cli.watching.line import Line
+from background_agents.ports import Line as EndedLine
+from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
+
+PAGE = 10
+"""Lines that a page key moves in the peek pane; a pane may be that small."""
+
+
+@dataclass(frozen=True)
+class Peeked:
+    """What was found of the delegation that is peeked at."""
+
+    id: str
+    sheet: PeekSheet | None = None
+    """None once it has ended, or while its owner does not answer."""
+    said: str = ""
+    """What is to be known instead, in one line."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The project, as it was looked at."""
+
+    at: datetime
+    active: tuple[ActiveSheet, ...] = ()
+    """What waits for an answer comes first."""
+    gone: frozenset[str] = frozenset()
+    """Those whose process has ended."""
+    ended: tuple[EndedLine, ...] = ()
+    """Newest first."""
+    trouble: str = ""
+    """Why nothing, or not everything, can be seen."""
+    peeked: Peeked | None = None
+
+    def sheet(self, delegation: str) -> Sheet | None:
+        """Return an active delegation."""
+        found = (one.delegation for one in self.active if one.delegation.id == delegation)
+        return next(found, None)
+
+
+class Mode(StrEnum):
+    """Whom keys are for."""
+
+    BOARD = "board"
+    PEEK = "peek"
+    HELP = "help"
+    STEER = "steer"
+    ANSWER = "answer"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Quit:
+    """Leave."""
+
+
+@dataclass(frozen=True)
+class Suspend:
+    """Give the terminal back to the shell until it lets us go on."""
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """Draw everything anew: something else has written to the terminal."""
+
+
+@dataclass(frozen=True)
+class Steer:
+    """Put an instruction into a run."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer a request, and no other."""
+
+    id: str
+    request: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End a delegation."""
+
+    id: str
+
+
+Command = Steer | Answer | Stop
+
+Action = Quit | Suspend | Redraw | Command
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is chosen, whom keys are for, and what has been typed."""
+
+    mode: Mode = Mode.BOARD
+    behind: Mode = Mode.BOARD
+    """Where it goes back to from an input: the board, or the pane of a run."""
+    chosen: str = ""
+    """The id of the selected delegation; empty where there is none."""
+    index: int = 0
+    """Its place, for when it vanishes."""
+    request: str = ""
+    """What is being answered."""
+    line: Line = field(default_factory=Line)
+    scrolled: int = 0
+    """How many lines the pane shows from before its end; 0 follows."""
+    note: str = ""
+    """Said once in the footer."""
+
+    @property
+    def peeks(self) -> str:
+        """Return the id of the delegation that the pane shows; empty without one."""
+        showing = self.mode if self.mode in (Mode.BOARD, Mode.PEEK) else self.behind
+        return self.chosen if showing is Mode.PEEK else ""
+
+
+Step = tuple[Model, Action | None]
+
+
+def see(model: Model, seen: Seen) -> Model:
+    """Return the model after the project was looked at anew."""
+    ids = [one.delegation.id for one in seen.active]
+    if model.chosen in ids:
+        model = replace(model, index=ids.index(model.chosen))
+    elif model.mode in (Mode.BOARD, Mode.HELP):
+        index = max(min(model.index, len(ids) - 1), 0)
+        model = replace(model, index=index, chosen=ids[index] if ids else "")
+    if model.mode is Mode.ANSWER and _first_request(model, seen) != model.request:
+        return replace(_back(model), note=f"What {model.chosen} had asked is answered already.")
+    return model
+
+
+def press(model: Model, key: Key, seen: Seen) -> Step:
+    """Return the model after a key, and what is to be done for it."""
+    model = replace(model, note="")
+    if key.name == "ctrl-c":
+        return model, Quit()
+    if key.name == "ctrl-z":
+        return model, Suspend()
+    if key.name == "ctrl-l":
+        return model, Redraw()
+    return _PRESS[model.mode](model, key, seen)
+
+
+def _on_board(model: Model, key: Key, seen: Seen) -> Step:
+    name = _name(key)
+    if name == "q":
+        return model, Quit()
+    if name in ("enter", "p") and model.chosen:
+        return replace(model, mode=Mode.PEEK, behind=Mode.BOARD, scrolled=0), None
+    step = {
+        "up": -1, "k": -1, "down": 1, "j": 1, "page up": -PAGE, "page down": PAGE,
+        "home": -len(seen.active), "g": -len(seen.active),
+        "end": len(seen.active), "G": len(seen.active),
+    }.get(name)  # fmt: skip
+    if step is not None:
+        return _moved(model, step, seen), None
+    return _begin(model, name, seen), None
+
+
+def _in_pane(model: Model, key: Key, seen: Seen) -> Step:
+    name = _name(key)
+    if name in ("escape", "q", "enter", "p", "left"):
+        return see(replace(model, mode=Mode.BOARD, behind=Mode.BOARD), seen), None
+    if name in ("end", "G"):
+        return replace(model, scrolled=0), None
+    step = {
+        "up": 1, "k": 1, "down": -1, "j": -1, "page up": PAGE, "page down": -PAGE,
+        "home": 1_000_000, "g": 1_000_000,
+    }.get(name)  # fmt: skip
+    if step is not None:
+        return replace(model, scrolled=max(model.scrolled + step, 0)), None
+    return _begin(model, name, seen), None
+
+
+def _begin(model: Model, name: str, seen: Seen) -> Model:
+    """Begin an input, where the key asks for one and there is something to do it to."""
+    if name == "?":
+        return replace(model, mode=Mode.HELP, behind=model.mode)
+    wanted = {"s": Mode.STEER, "a": Mode.ANSWER, "x": Mode.STOP}.get(name)
+    if wanted is None:
+        return model
+    if seen.sheet(model.chosen) is None:
+        nothing = f"{model.chosen} has ended." if model.chosen else "Nothing is active."
+        return replace(model, note=nothing)
+    request = _first_request(model, seen)
+    if wanted is Mode.ANSWER and not request:
+        return replace(model, note=f"{model.chosen} asks nothing.")
+    return replace(model, mode=wanted, behind=model.mode, line=Line(), request=request)
+
+
+def _in_help(model: Model, _key: Key, _seen: Seen) -> Step:
+    return _back(model), None
+
+
+def _in_line(model: Model, key: Key, _seen: Seen) -> Step:
+    if key.name == "escape":
+        return _back(model), None
+    if key.name != "enter":
+        return replace(model, line=model.line.press(key)), None
+    text = model.line.text
+    if not text.strip():
+        return model, None
+    if model.mode is Mode.STEER:
+        return _back(model), Steer(model.chosen, text)
+    return _back(model), Answer(model.chosen, model.request, text)
+
+
+def _in_stop(model: Model, key: Key, _seen: Seen) -> Step:
+    is_meant = _name(key) in ("y", "Y")
+    return _back(model), Stop(model.chosen) if is_meant else None
+
+
+_PRESS: dict[Mode, Callable[[Model, Key, Seen], Step]] = {
+    Mode.BOARD: _on_board,
+    Mode.PEEK: _in_pane,
+    Mode.HELP: _in_help,
+    Mode.STEER: _in_line,
+    Mode.ANSWER: _in_line,
+    Mode.STOP: _in_stop,
+}
+
+
+def _name(key: Key) -> str:
+    """Return what a key means where no text is typed; a paste means nothing there."""
+    return key.text if key.name == TEXT else key.name
+
+
+def _back(model: Model) -> Model:
+    return replace(model, mode=model.behind, behind=Mode.BOARD, line=Line(), request="")
+
+
+def _moved(model: Model, step: int, seen: Seen) -> Model:
+    ids = [one.delegation.id for one in seen.active]
+    if not ids:
+        return model
+    index = max(min(model.index + step, len(ids) - 1), 0)
+    return replace(model, index=index, chosen=ids[index])
+
+
+def _first_request(model: Model, seen: Seen) -> str:
+    found = seen.sheet(model.chosen)
+    return found.requests[0].id if found is not None and found.requests else ""

@@ -1,0 +1,174 @@
+"""What keys do to the board, without a terminal: state and a key in, state and an action out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sheetworks import active, asks, key, model, seen
+
+from background_agents.hosts.cli.watching.keys import Key
+from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.model import (
+    Action,
+    Answer,
+    Mode,
+    Model,
+    Quit,
+    Redraw,
+    Seen,
+    Steer,
+    Stop,
+    Suspend,
+    press,
+    see,
+)
+
+ASKING = active("asking", asks("bash: rm -rf build"))
+THREE = seen(ASKING, active("second"), active("third"))
+
+
+def pressed(start: Model, found: Seen, *names: str) -> tuple[Model, list[Action]]:
+    actions = []
+    for name in names:
+        start, action = press(start, key(name), found)
+        actions += [action] if action else []
+    return start, actions
+
+
+def test_the_first_is_selected_and_the_selection_moves_within_the_list() -> None:
+    start = model(THREE)
+    assert (start.chosen, start.mode) == ("asking", Mode.BOARD)
+    for names, chosen in {
+        ("down",): "second",
+        ("j", "j"): "third",
+        ("down", "down", "down"): "third",
+        ("end", "k"): "second",
+        ("G", "up", "up", "up"): "asking",
+        ("page down", "home"): "asking",
+    }.items():
+        after, actions = pressed(start, THREE, *names)
+        assert (after.chosen, actions) == (chosen, []), names
+
+
+def test_the_selection_stays_with_its_delegation() -> None:
+    """Others come and go above it; when it goes itself, its neighbour is next."""
+    start, _ = pressed(model(THREE), THREE, "down")
+    fewer = seen(active("second"), active("third"))
+    assert see(start, fewer).chosen == "second"
+    assert see(start, seen(ASKING, active("third"))).chosen == "third"
+    assert see(start, seen(ASKING)).chosen == "asking"
+    assert see(start, seen()).chosen == ""
+    assert see(see(start, seen()), THREE).chosen == "asking"
+
+
+@pytest.mark.parametrize("names", [("q",), ("ctrl-c",), ("enter", "ctrl-c"), ("s", "ctrl-c")])
+def test_leaving(names: tuple[str, ...]) -> None:
+    _, actions = pressed(model(THREE), THREE, *names)
+    assert actions == [Quit()]
+
+
+def test_the_shell_and_a_spoiled_screen() -> None:
+    assert pressed(model(THREE), THREE, "ctrl-z", "s", "ctrl-l")[1] == [Suspend(), Redraw()]
+
+
+def test_the_pane_opens_scrolls_and_closes() -> None:
+    inside, _ = pressed(model(THREE), THREE, "j", "enter")
+    assert (inside.mode, inside.peeks) == (Mode.PEEK, "second")
+    assert pressed(inside, THREE, "up", "k", "down")[0].scrolled == 1
+    assert pressed(inside, THREE, "page up", "end")[0].scrolled == 0
+    for name in ("escape", "q", "enter", "p"):
+        outside, actions = pressed(inside, THREE, name)
+        assert (outside.mode, outside.peeks, actions) == (Mode.BOARD, "", [])
+    gone = seen(ASKING)
+    assert see(inside, gone).peeks == "second"  # its last words can be read
+    assert pressed(see(inside, gone), gone, "escape")[0].chosen == "asking"
+
+
+def test_an_instruction_is_typed_and_sent() -> None:
+    typing, actions = pressed(model(THREE), THREE, "j", "s", *"go ", "backspace", *" on")
+    assert (typing.mode, typing.line.text, actions) == (Mode.STEER, "go on", [])
+    after, actions = pressed(typing, THREE, "enter")
+    assert actions == [Steer("second", "go on")]
+    assert (after.mode, after.line.text) == (Mode.BOARD, "")
+
+
+def test_keys_of_the_board_are_letters_in_an_input() -> None:
+    typing, actions = pressed(model(THREE), THREE, "s", *"qx?jy")
+    assert (typing.line.text, actions) == ("qx?jy", [])
+
+
+def test_a_paste_never_sends() -> None:
+    typing, _ = pressed(model(THREE), THREE, "s")
+    after, action = press(typing, Key("paste", "one\ntwo\n"), THREE)
+    assert (after.line.text, action) == ("one\ntwo\n", None)
+    on_board, action = press(model(THREE), Key("paste", "xy"), THREE)
+    assert (on_board.mode, action) == (Mode.BOARD, None)
+
+
+def test_nothing_is_not_sent_and_escape_cancels() -> None:
+    blank, actions = pressed(model(THREE), THREE, "s", " ", "enter")
+    assert (blank.mode, actions) == (Mode.STEER, [])
+    after, actions = pressed(blank, THREE, "x", "escape")
+    assert (after.mode, after.line, actions) == (Mode.BOARD, Line(), [])
+
+
+def test_an_input_from_the_pane_returns_to_it() -> None:
+    for names in (("s", "escape"), ("s", "a", "enter"), ("x", "n"), ("?", "q"), ("x", "y")):
+        after, _ = pressed(model(THREE), THREE, "enter", *names)
+        assert (after.mode, after.peeks) == (Mode.PEEK, "asking"), names
+    typing, _ = pressed(model(THREE), THREE, "enter", "s")
+    assert typing.peeks == "asking"  # which is seen below the input
+
+
+def test_an_answer_is_for_the_request_that_was_seen() -> None:
+    """Whoever typed `always` for one command must not have allowed another one."""
+    typing, _ = pressed(model(THREE), THREE, "a", *"once")
+    assert pressed(typing, THREE, "enter")[1] == [Answer("asking", "per_1", "once")]
+    other = seen(active("asking", asks("bash: rm -rf /", "per_2")))
+    after = see(typing, other)
+    assert (after.mode, after.line.text) == (Mode.BOARD, "")
+    assert after.note == "What asking had asked is answered already."
+
+
+def test_who_asks_nothing_is_not_answered() -> None:
+    after, _ = pressed(model(THREE), THREE, "j", "a")
+    assert (after.mode, after.note) == (Mode.BOARD, "second asks nothing.")
+    assert press(after, key("j"), THREE)[0].note == ""
+
+
+@pytest.mark.parametrize(("name", "actions"), [("y", [Stop("asking")]), ("n", []), ("escape", [])])
+def test_a_stop_is_asked_for_first(name: str, actions: list[Action]) -> None:
+    asked, before = pressed(model(THREE), THREE, "x")
+    assert (asked.mode, before) == (Mode.STOP, [])
+    after, done = pressed(asked, THREE, name)
+    assert (after.mode, done) == (Mode.BOARD, actions)
+
+
+def test_where_nothing_is_active_keys_say_so() -> None:
+    for name in ("s", "a", "x"):
+        after, actions = pressed(model(seen()), seen(), name)
+        assert (after.mode, after.note, actions) == (Mode.BOARD, "Nothing is active.", [])
+    assert pressed(model(seen()), seen(), "enter", "j")[0].mode is Mode.BOARD
+
+
+NAMES = [*"jkgGpsaxynq?", "enter", "escape", "up", "down", "page up", "home", "end", "backspace"]
+
+BOARDS = [THREE, seen(), seen(active("third")), seen(ASKING), seen(active("asking"))]
+
+
+@given(st.lists(st.one_of(st.sampled_from(NAMES), st.sampled_from(BOARDS)), max_size=40))
+def test_whatever_happens_it_acts_only_on_what_is_there(steps: list[str | Seen]) -> None:
+    """Keys and looks in any order: nothing raises, and a command names what was selected."""
+    state, found = Model(), seen()
+    for step in steps:
+        if isinstance(step, Seen):
+            found = step
+            state = see(state, found)
+            continue
+        before = state
+        state, action = press(state, key(step), found)
+        if isinstance(action, Steer | Answer | Stop):
+            assert action.id == before.chosen != ""
+        if state.mode is Mode.BOARD and state.chosen:
+            assert state.behind is Mode.BOARD

@@ -1,0 +1,255 @@
+"""``watch`` beside a real OpenCode, in a real terminal, with its keys pressed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from boards import WATCH, watching
+from plays import Stage, call, delegate, say, staged
+from terminal_user import TerminalUser
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+SIZES = [(200, 50), (100, 30), (60, 20)]
+
+SCREENS = Path(__file__).parents[2] / "build" / "screens" / "watch"
+"""Where what the board looked like stays, to be looked at."""
+
+ASKING = {"permission": {"bash": "ask"}}
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
+
+BASH = call("bash", command="printf granted", description="Print it")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """An OpenCode that asks before it runs a command."""
+    async with staged(tmp_path_factory.mktemp("watch"), config=ASKING) as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def quiet(stage: Stage) -> AsyncIterator[None]:
+    """Leave nothing active to the next test, whose board would show it."""
+    yield
+    await TerminalUser(stage.opencode.home).run("stop", "--all")
+
+
+async def running(stage: Stage, *tasks: tuple[str, dict[str, object]]) -> list[str]:
+    """Let a supervisor delegate tasks of one step, and end its turn; return the ids."""
+    supervisor = await stage.supervisor()
+    steps = [delegate(task, step, say("Done.")) for task, step in tasks]
+    await supervisor.turn(*steps, say("Off."), on_notice=[say("Noted.")] * 8)
+    return await supervisor.delegated(len(tasks))
+
+
+def kept(name: str, screen: str) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    (SCREENS / f"{name}.txt").write_text(screen, encoding="utf-8")
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_the_board_shows_what_runs_and_what_has_ended(
+    stage: Stage, size: tuple[int, int]
+) -> None:
+    """What waits comes first, with what it asks; the ended below; keys in the footer."""
+    gate = f"look {size}"
+    over, runs, asks = await running(
+        stage,
+        ("Be quick.", say("Quickly done.")),
+        ("Look around.", say("So far so good. ", gate=gate)),
+        ("Ask me.", BASH),
+    )
+    user = TerminalUser(stage.opencode.home)
+    assert (await user.run("wait", over)).code == 0
+    await stage.model.wait_held(gate)
+    async with watching(stage.opencode.home, size) as board:
+        screen = await board.shows(runs, asks, over, "printf granted", "So far so good.", "q quit")
+        kept(f"board-{size[0]}x{size[1]}", screen)
+        rows = screen.splitlines()
+        assert len(rows) <= size[1]
+        where = [
+            next(i for i, row in enumerate(rows) if name in row) for name in (asks, runs, over)
+        ]
+        assert where == sorted(where)
+        assert rows[where[0]].startswith("▸ waiting")
+        assert "1 waiting, 1 running" in rows[0]
+        assert rows[where[2]].split(" ago  ")[1][:2] == "Qu"  # the beginning of its summary
+        await board.press("?")
+        kept(f"help-{size[0]}x{size[1]}", await board.shows("any key goes back", "answer what it"))
+        await board.press("Escape")
+        await board.shows(runs, "q quit")
+        await board.quit()
+    stage.model.open(gate)
+    await user.run("answer", asks, "once")
+    assert (await user.run("wait", runs, asks)).code == 0
+
+
+async def test_a_run_is_peeked_steered_and_stopped_by_keys(stage: Stage) -> None:
+    """The pane follows what it writes, and shows the receipt; a stop is asked for first."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(
+        delegate(
+            "Go north.",
+            call("glob", pattern="*.md") | say("First. ", gate="first"),
+            call("glob", pattern="*.md") | say("I turn. ", gate="turn"),
+            say("tick ", repeat=10_000, every_ms=20),
+        ),
+        say("Off."),
+        on_notice=[say("Noted.")],
+    )
+    (name,) = await supervisor.delegated()
+    await stage.model.wait_held("first")
+    async with watching(stage.opencode.home, (100, 30)) as board:
+        await board.shows(name, "…First.")
+        await board.press("Enter")
+        await board.shows("First.", "follows", "Esc back")
+        await board.press("s")
+        await board.shows(f"Steer {name}:")
+        # Typed, corrected, in letters of more than one byte, and pasted in two lines.
+        await board.press("-l", "Turn sütx")
+        await board.press("BSpace", "BSpace")
+        await board.press("-l", "dwärts.")
+        await board.window.paste("\nAt once.")
+        kept("steer", await board.shows(f"Steer {name}: Turn südwärts.⏎At once."))
+        await board.press("Enter")
+        await board.shows(f"Sent to {name}")
+        await board.shows("[instruction of the user, pending: Turn südwärts. At once.]")
+        stage.model.open("first")
+        await stage.model.wait_held("turn")
+        kept("peek", await board.shows("I turn.", "taken up: Turn südwärts. At once.]"))
+        asked = stage.asked("Go north.")[-1]
+        assert asked.messages[-1].text == "Turn südwärts.\nAt once."
+        stage.model.open("turn")
+        await board.press("x")
+        kept("stop", await board.shows(f"Stop {name}?"))
+        await board.press("n")
+        await board.shows("Esc back", without=(f"Stop {name}?",))
+        await board.press("Escape")
+        await board.shows("q quit")
+        await board.press("x")
+        await board.shows(f"Stop {name}?")
+        await board.press("y")
+        await board.shows(f"{name} is stopped.", "Nothing is active.")
+        await board.quit()
+    _, body = stage.result(name)
+    assert body.startswith("[STOPPED BY USER] ")
+
+
+async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
+    """What is asked stands above the input; a reply that is none is refused in the footer."""
+    (name,) = await running(stage, ("Ask for it.", BASH))
+    async with watching(stage.opencode.home, (100, 30)) as board:
+        await board.shows("▸ waiting", name, "printf granted")
+        await board.press("a")
+        kept("answer", await board.shows(f"{name} asks: ", "Answer (once, always or reject: why):"))
+        await board.press("-l", "maybe")
+        await board.press("Enter")
+        await board.shows("'maybe' does not answer a permission")
+        await board.press("a")
+        await board.press("-l", "once")
+        await board.press("Enter")
+        await board.shows(f"Answered; {name} goes on.")
+        await board.shows("Nothing is active.", "completed", name)
+        await board.quit()
+    assert (await TerminalUser(stage.opencode.home).run("wait", name)).code == 0
+
+
+async def test_it_follows_a_resize_and_gives_the_terminal_back(stage: Stage) -> None:
+    """Narrow and short at once; after q the shell's screen and settings are as they were."""
+    (name,) = await running(stage, ("Stay here.", say("Here. ", gate="resize")))
+    await stage.model.wait_held("resize")
+    async with watching(stage.opencode.home) as board:
+        await board.shows(name, "does", "q quit")
+        await board.window.resize(60, 8)
+        narrow = await board.until(
+            lambda screen: name in screen and "q quit" in screen.splitlines()[-1], "a short board"
+        )
+        assert len(narrow.splitlines()) <= 8
+        assert "does" not in narrow
+        await board.window.resize(160, 40)
+        await board.until(lambda screen: "does" in screen and len(screen.splitlines()) > 30, "wide")
+        shell = await board.quit()
+        assert name not in shell
+        before, after = board.settings()
+        assert before.splitlines()[1:] == after.splitlines()[1:]  # the first line has the size
+    stage.model.open("resize")
+    await TerminalUser(stage.opencode.home).run("wait", name)
+
+
+async def test_ctrl_z_and_fg(stage: Stage) -> None:
+    """The shell gets its screen back, and `fg` brings the board again."""
+    then = "echo stopped it; read -r _; fg > /dev/null"
+    shell = f"bash --norc --noprofile -c 'set -m; {WATCH}; {then}'"
+    (name,) = await running(stage, ("Stay in the back.", say("Here. ", gate="fg")))
+    await stage.model.wait_held("fg")
+    async with watching(stage.opencode.home, command=shell) as board:
+        await board.shows(name, "q quit")
+        await board.press("C-z")
+        await board.shows("stopped it", without=("q quit",))
+        await board.press("Enter")
+        await board.shows(name, "q quit")
+        await board.quit()
+    stage.model.open("fg")
+    await TerminalUser(stage.opencode.home).run("wait", name)
+
+
+async def test_a_signal_gives_the_terminal_back(stage: Stage) -> None:
+    """Whoever ends it with SIGTERM leaves a usable shell."""
+    command = f"sh -c 'echo $$ > ../pid; exec {WATCH}'"
+    async with watching(stage.opencode.home, command=command) as board:
+        await board.shows("q quit")
+        pid = int((stage.opencode.home.root / "pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        await board.shows("ended with 143", without=("q quit",))
+        before, after = board.settings()
+        assert before == after
+
+
+async def test_without_a_terminal_it_says_so(stage: Stage) -> None:
+    ran = await TerminalUser(stage.opencode.home).run("watch")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith("`watch` needs a terminal ")
+
+
+async def test_it_lives_through_the_end_of_opencode(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Empty, open, killed and open again: it shows what there is, and what helps."""
+    async with (
+        staged(tmp_path_factory.mktemp("closed"), config=ASKING) as stage,
+        watching(stage.opencode.home, (100, 30)) as board,
+    ):
+        await board.shows("Nothing is active.")
+        (name,) = await running(stage, ("Stay long.", say("Half. ", gate="closed")))
+        await stage.model.wait_held("closed")
+        await board.shows(name, "…Half.")
+        await stage.opencode.kill()
+        kept("gone", await board.shows(name, "1 delegation is left behind", "recover"))
+        await board.press("s", "x", "Enter")
+        await board.shows(f"{name} was run by a process that has ended; it goes on when")
+        stage.model.open("closed")
+        await stage.opencode.start()
+        async with stage.opencode.client() as client:
+            await client.create_session()  # opens the project
+        await board.shows("completed", name, "Nothing is active.")
+        await board.quit()
+
+
+async def test_no_colour_where_none_is_wanted(stage: Stage) -> None:
+    """NO_COLOR: no sequence sets a colour; what matters is told by words and marks."""
+    (name,) = await running(stage, ("Ask colourless.", BASH))
+    for env, coloured in (({"NO_COLOR": "1"}, False), ({}, True)):
+        async with watching(stage.opencode.home, (100, 30), env=env) as board:
+            await board.shows("▸ waiting", name)
+            drawn = (await board.window.look(styled=True)).text
+            assert bool(COLOUR.search(drawn)) == coloured
+            await board.quit()
+    await TerminalUser(stage.opencode.home).run("stop", name)
