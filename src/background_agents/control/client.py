@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self, TypeVar
@@ -10,13 +11,16 @@ from typing import Self, TypeVar
 from background_agents.control import places, protocol
 from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed
 from background_agents.rpc.blocking import Caller, NoAnswer, Note
-from background_agents.rpc.messages import RpcError
+from background_agents.rpc.messages import CLOSED, RpcError
 from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
 
 T = TypeVar("T")
 
 LOOK_LIMIT_S = 5.0
 """Looks are answered from memory, in milliseconds; a service that takes longer hangs."""
+
+KNOCK_AGAIN_S = 0.02
+"""A service takes up whoever waits each time its loop turns, which is more often."""
 
 ACT_LIMIT_S = 60.0
 """A stop waits until a session is quiet; as the bridge allows a model's call."""
@@ -41,7 +45,7 @@ class Client:
         try:
             connected.settimeout(LOOK_LIMIT_S)
             with places.short(path) as name:
-                connected.connect(name)
+                _connect(connected, name)
             if not places.is_same_user(connected):
                 raise NotServed(f"{path} is another user's.")
         except OSError as error:
@@ -125,6 +129,20 @@ class Client:
             raise _explained(error, self._path) from error
 
 
+def _connect(connected: socket.socket, name: str) -> None:
+    """Connect; where many knock at once, wait for a place in the queue. Raises ``OSError``."""
+    deadline = time.monotonic() + LOOK_LIMIT_S
+    while True:
+        try:
+            connected.connect(name)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(KNOCK_AGAIN_S)  # nobody is told when there is a place
+        else:
+            return
+
+
 def all_of(data_root: Path) -> Iterator[Client]:
     """Yield every living service of this user, the youngest first; close each after use."""
     for path in reversed(places.living(data_root)):
@@ -141,4 +159,11 @@ def _which(project: str, delegation: str) -> protocol.Which:
 def _explained(error: RpcError, path: Path) -> DelegationError:
     if error.code == protocol.REFUSED:
         return InvalidRequest(error.message)
+    if error.code == protocol.NOT_HERE:
+        return NotServed(error.message)
+    if error.code == CLOSED:
+        return NotServed(
+            f"The service at {path} has ended meanwhile; `background-agents status` shows who goes "
+            "on with what it ran."
+        )
     return NotServed(f"The service at {path} could not do it: {error.message}.")

@@ -46,13 +46,25 @@ def owner_of(path: Path) -> str:
 
 def living(data_root: Path) -> list[Path]:
     """Return the sockets of processes that live, the youngest process last."""
-    found = [one for one in _sockets(data_root) if is_alive(owner_of(one))]
-    return sorted(found, key=lambda one: one.stat().st_mtime)
+    found = [
+        (made, one)
+        for one in _sockets(data_root)
+        if is_alive(owner_of(one)) and (made := _made(one)) is not None
+    ]
+    return [one for _, one in sorted(found)]
 
 
 def leftovers(data_root: Path) -> list[Path]:
     """Return the sockets of processes that have ended."""
     return [one for one in _sockets(data_root) if not is_alive(owner_of(one))]
+
+
+def _made(path: Path) -> float | None:
+    """Return when a socket was made; None where it has been taken away meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _sockets(data_root: Path) -> list[Path]:

@@ -6,7 +6,10 @@ JSON-RPC 2.0, one frame per line, as on the bridge. What is shown of delegations
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from background_agents.service.sheets import RequestSheet, Sheet
 
@@ -18,6 +21,13 @@ WROTE, ASKS = "wrote", "asks"
 
 REFUSED = -32001
 """Bad input: nothing was changed, and the message says what to do. As on the bridge."""
+
+
+NOT_HERE = -32002
+"""Another service may be able to do it."""
+
+LONGEST_S = 100 * 365 * 86_400.0
+"""Of a wait: a century, beyond which times cannot be reckoned with."""
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +75,7 @@ class Awaited(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str
     ids: tuple[str, ...]
-    limit_s: float
+    limit_s: Annotated[float, Meta(ge=0, le=LONGEST_S)]
     for_any: bool = False
 
 

@@ -19,12 +19,18 @@ import msgspec
 from background_agents.adapters.private_files import FILE_MODE, private_folder
 from background_agents.control import places, protocol
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed, RunElsewhere
+from background_agents.domain.errors import (
+    DelegationError,
+    InvalidRequest,
+    NotServed,
+    RunElsewhere,
+    RuntimeUnreachable,
+)
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service import requests
-from background_agents.service.desk import Desk
+from background_agents.service.desk import Desk, for_people
 from background_agents.service.live import Tail
 from background_agents.service.requests import DelegateRequest
 from background_agents.service.sheets import (
@@ -38,11 +44,13 @@ from background_agents.service.sheets import (
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 16
-"""Clients that may knock at the same moment; people have a few terminals."""
+BACKLOG = 128
+"""Clients that may knock at the same moment, as those of a script that waits for many; Linux
+turns the next one away at once."""
 
 UNREAD_BYTES = 4 * 1024 * 1024
-"""A client that follows a run and does not read is dropped beyond this."""
+"""A client that follows a run and does not read is dropped beyond this, counted from the largest
+frame that it was sent: what has been written so far may be larger by itself."""
 
 
 class ControlServer:
@@ -115,10 +123,16 @@ class ControlServer:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        largest = 0
+
         def write(data: bytes) -> None:
-            if writer.transport.get_write_buffer_size() > UNREAD_BYTES:
+            nonlocal largest
+            if writer.transport.get_write_buffer_size() > UNREAD_BYTES + largest:
+                log.warning("a client that reads nothing was dropped from %s", self._path)
                 writer.transport.abort()
-            writer.write(data)
+            if not writer.transport.is_closing():
+                largest = max(largest, len(data))
+                writer.write(data)
 
         client = _Client(self._desks, self._about)
         connection = Connection(write, calls=client.calls, translate=_translate)
@@ -225,4 +239,8 @@ class _Client:
 
 
 def _translate(error: Exception) -> RpcError | None:
-    return RpcError(protocol.REFUSED, str(error)) if isinstance(error, DelegationError) else None
+    if isinstance(error, NotServed | RuntimeUnreachable):
+        return RpcError(protocol.NOT_HERE, str(error))
+    if isinstance(error, DelegationError):
+        return RpcError(protocol.REFUSED, for_people(error))
+    return None

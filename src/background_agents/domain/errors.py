@@ -48,6 +48,7 @@ class UnknownDelegation(InvalidRequest):
             f"No delegation is called {quote(given)} in this session; "
             "delegation_list() shows the ids."
         )
+        self.given = given
 
 
 class UnknownAgent(InvalidRequest):
@@ -85,6 +86,7 @@ class RunElsewhere(InvalidRequest):
         super().__init__(
             f"{delegation} is run by another OpenCode process on this project; ask there."
         )
+        self.delegation = delegation
 
 
 class NotSteerable(InvalidRequest):
@@ -99,6 +101,7 @@ class NotSteerable(InvalidRequest):
             status, f'go on in its session with delegate(prompt, agent, continue_id="{delegation}")'
         )
         super().__init__(f"{delegation} is {status} and takes no instruction: {instead}.")
+        self.delegation, self.status = delegation, status
 
 
 class NothingAsked(InvalidRequest):
@@ -108,6 +111,7 @@ class NothingAsked(InvalidRequest):
         super().__init__(
             f"{delegation} is {status} and waits for no answer; delegation_status() shows which do."
         )
+        self.delegation, self.status = delegation, status
 
 
 class NotContinuable(InvalidRequest):

@@ -42,6 +42,7 @@ class Caller:
         self._decoder = FrameDecoder()
         self._received: Iterator[bytes | FrameTooLarge] = iter(())
         self._number = 0
+        self._sent_half = False
 
     def close(self) -> None:
         """Close the socket; the peer gives up what it does for us."""
@@ -67,9 +68,13 @@ class Caller:
         deadline = None if limit_s is None else time.monotonic() + limit_s
         try:
             self._socket.settimeout(limit_s)
+            self._sent_half = True
             self._socket.sendall(frame(msgspec.json.encode(request)))
+            self._sent_half = False
             found = self._answer(deadline, note)
         except TimeoutError as error:
+            if self._sent_half:
+                self._socket.close()  # whatever came next would be taken for the rest of it
             raise NoAnswer(f"{method} was not answered within {limit_s:g} s") from error
         except OSError as error:
             raise RpcError(CLOSED, f"the connection broke: {error}") from error
@@ -90,7 +95,8 @@ class Caller:
                 message = _read(received)
                 if message.method is not None:
                     note(message.method, message.params)
-                elif message.id == self._number:
+                elif message.id == self._number or (message.id is None and message.error):
+                    # Without a number it is of a request that the peer could not even read.
                     return message
             self._received = self._receive(deadline)
 

@@ -12,13 +12,22 @@ from datetime import timedelta
 
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import UnknownDelegation
+from background_agents.domain.errors import (
+    InvalidRequest,
+    NotContinuable,
+    NothingAsked,
+    NotSteerable,
+    RunElsewhere,
+    UnknownDelegation,
+    quote,
+)
 from background_agents.domain.text import title_of
 from background_agents.ports import SessionOrder
 from background_agents.service import requests, views
 from background_agents.service.context import Context
 from background_agents.service.live import Live, Position, Tail, tail
 from background_agents.service.requests import DelegateRequest
+from background_agents.service.run import Run
 from background_agents.service.runs import Runs
 from background_agents.service.sheets import Sheet, sheet
 from background_agents.service.signals import AnswerAsked, SteerAsked
@@ -67,7 +76,7 @@ class Desk:
 
     async def look(self, delegation: str) -> Live:
         """Return a run as it is now. Raises ``InvalidRequest``."""
-        return await self._runs.of(await self._get(delegation)).look()
+        return await (await self._run(delegation)).look()
 
     async def steer(self, delegation: str, message: str) -> Delegation:
         """Put the user's instruction into a run; return the delegation once that is sent.
@@ -126,7 +135,7 @@ class Desk:
 
         Begins with what it has written so far. Raises ``InvalidRequest``.
         """
-        run = self._runs.of(await self._get(delegation))
+        run = await self._run(delegation)
         shown = Position()
 
         async def has_ended() -> bool:
@@ -156,8 +165,13 @@ class Desk:
         ``asks`` is called with one that waits for an answer, once for each request. Returns
         earlier when ``limit`` is over. Raises ``InvalidRequest``.
         """
-        found = {one: await self._get(one) for one in ids}
-        runs = {name: self._runs.of(one) for name, one in found.items() if not one.is_terminal}
+        found: dict[str, Delegation] = {}
+        runs: dict[str, Run] = {}
+        for name in ids:
+            one = found[name] = await self._get(name)
+            if not one.is_terminal:
+                # Before anything else is waited for: a run that ends meanwhile is forgotten.
+                runs[name] = self._runs.of(one)
         told: set[str] = set()
         enough = any if for_any else all
 
@@ -176,11 +190,57 @@ class Desk:
     async def _supervisor(self, request: DelegateRequest, order: SessionOrder) -> str:
         """Return the session that is to be the supervisor: the earlier one's, or a new one."""
         if request.continue_id:
-            return (await self._get(request.continue_id)).parent_session
+            before = await self._get(request.continue_id)
+            if not before.is_terminal:
+                steer = f"`background-agents steer {before.id}` reaches it now"
+                raise NotContinuable(before.id, f"it is {before.status}; {steer}")
+            return before.parent_session
         return await self._context.runtime.open_session(order)
+
+    async def _run(self, delegation: str) -> Run:
+        found = await self._get(delegation)
+        if found.is_terminal:
+            raise InvalidRequest(
+                f"{found.id} has ended ({found.status}); `background-agents read {found.id}` shows "
+                "what it left."
+            )
+        return self._runs.of(found)
 
     async def _get(self, delegation: str) -> Delegation:
         found = await self._context.store.get(requests.check_id(delegation))
         if found is None or found.project != self.project:
             raise UnknownDelegation(delegation)
         return found
+
+
+def for_people(error: Exception) -> str:
+    """Return what an error says to whoever types commands; others name the tools of models."""
+    match error:
+        case UnknownDelegation():
+            return (
+                f"No delegation of this project is called {quote(error.given)}; "
+                "`background-agents list` shows the ids."
+            )
+        case NothingAsked():
+            return (
+                f"{error.delegation} is {error.status} and waits for no answer; "
+                "`background-agents status` shows which do."
+            )
+        case NotSteerable():
+            whose = f"{error.delegation} is {error.status}"
+            return f"{whose} and takes no instruction: {_instead(error)}."
+        case RunElsewhere():
+            return (
+                f"{error.delegation} has just ended or was taken over; look with "
+                "`background-agents status`, and try again."
+            )
+        case _:
+            return str(error)
+
+
+def _instead(error: NotSteerable) -> str:
+    if error.status == "registered":
+        return "it has not begun; stop it and delegate anew with the instruction in its prompt"
+    if error.status == "ending":
+        return "it is ending just now"
+    return f"go on in its session with `background-agents delegate --continue {error.delegation}`"

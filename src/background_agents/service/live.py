@@ -60,6 +60,8 @@ class Position:
     """Of its text."""
     calls: int = 0
     """Of its tool calls, in their order."""
+    is_begun: bool = False
+    """There was something to see, in this answer or before it."""
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,18 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
     for message in transcript.answers:
         if message.id < seen.message:  # ids sort by time
             continue
-        begun = seen if message.id == seen.message else Position(message.id)
+        begun = seen if message.id == seen.message else Position(message.id, is_begun=seen.is_begun)
         text = message.text[begun.chars :]
         over = _calls_over(message, begun.calls)
-        if text and begun.chars == 0 and seen.message:
+        if text and begun.chars == 0 and begun.is_begun:
             pieces.append("\n\n")  # another message than the one before it
         pieces += [text, *(f"\n[{_tool_line(call)}]" for call in over)]
-        seen = Position(message.id, begun.chars + len(text), begun.calls + len(over))
+        seen = Position(
+            message.id,
+            begun.chars + len(text),
+            begun.calls + len(over),
+            begun.is_begun or bool(text or over),
+        )
     return Tail("".join(pieces), seen)
 
 

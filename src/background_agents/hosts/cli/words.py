@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 
+from background_agents.domain.errors import InvalidRequest
+
 STDIN = "-"
 
 
@@ -15,5 +17,18 @@ def add_text(parser: ArgumentParser, name: str, about: str) -> None:
 
 
 def text(given: list[str]) -> str:
-    """Return the text that is meant."""
-    return sys.stdin.read() if given == [STDIN] else " ".join(given)
+    """Return the text that is meant.
+
+    Raises:
+        InvalidRequest: it is not UTF-8, and could be sent nowhere.
+    """
+    if given == [STDIN]:
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        words = sys.stdin.read()
+    else:
+        words = " ".join(given)
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("The text is not UTF-8; convert it first, with `iconv`.") from None
+    return words

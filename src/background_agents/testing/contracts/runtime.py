@@ -66,6 +66,15 @@ class AgentRuntimeContract(AskingContract):
         assert await stage.runtime.lineage(below) == (below, child, root)
         assert await stage.runtime.lineage(root) == (root,)
 
+    async def test_a_session_without_a_parent_is_a_root(self, stage: Stage) -> None:
+        """What nobody's conversation asked for gets one as its supervisor."""
+        root = await stage.runtime.open_session(SessionOrder(parent=None, title="A root"))
+        assert await stage.runtime.lineage(root) == (root,)
+        state = await stage.runtime.state(root)
+        assert (state.exists, state.busy) == (True, False)
+        child = await stage.runtime.open_session(SessionOrder(parent=root, title="Below"))
+        assert await stage.runtime.lineage(child) == (child, root)
+
     async def test_the_lineage_of_an_unknown_session_is_refused(self, stage: Stage) -> None:
         with pytest.raises(RuntimeRefused, match="ses_nobody"):
             await stage.runtime.lineage("ses_nobody")

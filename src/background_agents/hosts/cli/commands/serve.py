@@ -15,7 +15,7 @@ from background_agents.domain.errors import NotServed
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.on_demand import LOOK_AGAIN_S, READY
-from background_agents.hosts.cli.opencode_server import OpenCodeServer
+from background_agents.hosts.cli.opencode_server import OpenCodeServer, same_server
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.plugin_files import Places, Scope
 from background_agents.hosts.cli.spans import seconds
@@ -83,14 +83,23 @@ def _service_in(server: OpenCodeServer, place: Place) -> Client:
     deadline = time.monotonic() + APPEAR_LIMIT_S
     while time.monotonic() < deadline and server.process.poll() is None:
         for client in all_of(place.data_root):
-            about = client.about()
-            if about.host_pid == server.process.pid and about.served:
+            if _is_of(client, server):
                 return client
             client.close()
         time.sleep(LOOK_AGAIN_S)
     raise NotServed(
         f"The service did not come up in OpenCode; {place.data_root}/service.log may tell."
     )
+
+
+def _is_of(client: Client, server: OpenCodeServer) -> bool:
+    """Return whether a service is that of an OpenCode; one that hangs is somebody else's."""
+    try:
+        served = client.about().served
+    except NotServed:
+        return False
+    # Not by its parent's pid: `opencode` may be a script that starts the program itself.
+    return any(same_server(one.base_url, server.url) for one in served)
 
 
 def _plugin(place: Place) -> Path | None:

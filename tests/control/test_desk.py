@@ -1,0 +1,252 @@
+"""What the user does from outside of a conversation: whose it was, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from world import HANG, World
+
+from background_agents.config import Settings
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import (
+    InvalidRequest,
+    NothingAsked,
+    NotSteerable,
+    RunElsewhere,
+    RuntimeUnreachable,
+    UnknownDelegation,
+)
+from background_agents.domain.events import InputAnswered, SteerSent, StopRequested
+from background_agents.service.delegations import Delegations
+from background_agents.service.desk import Desk, for_people
+from background_agents.service.live import Tail
+from background_agents.service.requests import DelegateRequest
+from background_agents.testing.scripts import script
+
+SHORT, LONG = timedelta(seconds=5), timedelta(hours=1)
+
+Found = tuple[Desk, Delegation]
+
+
+@pytest.fixture
+async def service(world: World) -> Delegations:
+    return await world.service()
+
+
+def unasked(_delegation: Delegation) -> None:
+    raise AssertionError("nothing is asked")
+
+
+async def events(world: World, delegation: Delegation, kind: type) -> list[str]:
+    history = await world.store.history(delegation.id)
+    return [one.by for one in history if isinstance(one, kind)]
+
+
+async def test_whose_deeds_they_are(world: World, service: Delegations) -> None:
+    """Steer, answer and stop are marked as the user's in the record and its events."""
+    asking, running = [await world.delegate(service, HANG) for _ in range(2)]
+    asked = (await world.working(asking)).ask("bash", "make")
+    await world.working(running)
+    await world.waits(asking)
+    answered = await service.desk.answer(asking.id, "once", asked.id)
+    assert answered.ask is not None
+    assert answered.ask.id == asked.id
+    assert await events(world, asking, InputAnswered) == ["command line"]
+    steered = await service.desk.steer(running.id, "Go south.")
+    assert [one.by for one in steered.steers] == ["command line"]
+    stopped = await service.desk.stop(running.id)
+    assert stopped.stop_requested_by == "command line"
+    for kind in (SteerSent, StopRequested):
+        assert await events(world, running, kind) == ["command line"], kind
+    artifact = await world.artifact(stopped)
+    assert "[STOPPED BY USER] Stopped by the user, from the command line." in artifact
+
+
+async def test_an_answer_reaches_only_the_request_that_it_names(
+    world: World, service: Delegations
+) -> None:
+    """What was asked may have changed since the user looked; then nothing is answered."""
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    first = child.ask("bash", "ls")
+    second = child.ask("bash", "rm -rf /")
+    await world.waits(delegation, 2)
+    with pytest.raises(InvalidRequest, match="what was asked has changed meanwhile"):
+        await service.desk.answer(delegation.id, "always", second.id)
+    assert await world.replies(delegation) == []
+    await service.desk.answer(delegation.id, "once", first.id)
+    with pytest.raises(InvalidRequest, match="what was asked has changed meanwhile"):
+        await service.desk.answer(delegation.id, "once", first.id)
+    await service.desk.answer(delegation.id, "reject: no")
+    assert await world.replies(delegation) == [("once", "command line"), ("reject", "command line")]
+
+
+@pytest.mark.parametrize(("for_any", "ended"), [(True, ["one"]), (False, [])])
+async def test_a_wait_ends_with_its_time(
+    world: World, service: Delegations, for_any: bool, ended: list[str]
+) -> None:
+    one = await world.delegate(service, HANG)
+    other = await world.delegate(service, HANG)
+    child = await world.working(one)
+    await world.working(other)
+    waiting = asyncio.create_task(
+        service.desk.wait([one.id, other.id], SHORT, unasked, for_any=for_any)
+    )
+    await world.settle()
+    child.finish()
+    await world.ended(one)
+    await world.settle()
+    assert waiting.done() == for_any
+    world.advance(seconds=5)
+    found = await waiting
+    assert [now.is_terminal for now in found] == [True, False]
+    # What has ended already is not waited for.
+    assert await service.desk.wait([one.id], LONG, unasked, for_any=False) == [world.now(one)]
+
+
+async def test_a_wait_for_what_ends_while_it_begins(
+    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that ends while another one is looked up is no error."""
+    one = await world.delegate(service, HANG)
+    other = await world.delegate(service, HANG)
+    child = await world.working(one)
+    rest = await world.working(other)
+    get = world.store.get
+
+    async def slow_get(name: str) -> Delegation | None:
+        if name == other.id:
+            child.finish()
+            await world.ended(one)
+            await world.settle()
+        return await get(name)
+
+    monkeypatch.setattr(world.store, "get", slow_get)
+    waiting = asyncio.create_task(
+        service.desk.wait([one.id, other.id], LONG, unasked, for_any=True)
+    )
+    found = await waiting
+    assert [now.is_terminal for now in found] == [True, False]
+    rest.finish()
+
+
+async def test_a_wait_tells_of_each_request_once(world: World, service: Delegations) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    told: list[int] = []
+    waiting = asyncio.create_task(
+        service.desk.wait(
+            [delegation.id], SHORT, lambda one: told.append(len(one.requests)), for_any=False
+        )
+    )
+    child.ask("bash", "ls")
+    await world.waits(delegation)
+    child.write("More. ")
+    child.ask("bash", "pwd")
+    await world.waits(delegation, 2)
+    world.advance(seconds=5)
+    await waiting
+    assert told == [1, 2]
+
+
+async def test_delegating_makes_a_root_session_and_wakes_nobody(
+    world: World, service: Delegations
+) -> None:
+    request = DelegateRequest(f"Say hello.\n{script({'say': 'Hello.'})}", "build")
+    delegation = await service.desk.delegate(request)
+    parent = delegation.parent_session
+    assert parent != world.supervisor
+    assert await world.runtime.lineage(parent) == (parent,)
+    ended = await world.ended(delegation)
+    assert (ended.root_session, ended.parent_session) == (parent, parent)
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (DelegateRequest(" ", "build"), "The prompt is empty"),
+        (DelegateRequest("x", "nobody"), "No agent is called 'nobody'"),
+        (DelegateRequest("x", "title"), "No agent is called 'title'"),
+        (DelegateRequest("x", "build", model="one"), "'one' does not name a model"),
+        (DelegateRequest("x", "build", timeout_minutes=-1), "timeout"),
+        (DelegateRequest("x", "build", continue_id="no-such-one"), "No delegation"),
+    ],
+)
+async def test_what_is_refused_leaves_no_session(
+    world: World, service: Delegations, request_: DelegateRequest, sentence: str
+) -> None:
+    before = set(world.runtime.sessions)
+    with pytest.raises(InvalidRequest) as refused:
+        await service.desk.delegate(request_)
+    assert sentence in for_people(refused.value)
+    assert set(world.runtime.sessions) == before
+    assert world.journal.of("register") == []
+
+
+async def test_in_strict_mode_who_may_change_things_is_refused(world: World) -> None:
+    service = await world.service(Settings(strict_readonly=True))
+    before = set(world.runtime.sessions)
+    with pytest.raises(InvalidRequest, match="may edit files or run commands"):
+        await service.desk.delegate(DelegateRequest("x", "build"))
+    assert set(world.runtime.sessions) == before
+
+
+async def test_going_on_with_one_that_runs_is_refused_in_words_for_people(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, HANG)
+    await world.working(delegation)
+    with pytest.raises(InvalidRequest, match=f"`background-agents steer {delegation.id}`"):
+        await service.desk.delegate(DelegateRequest("x", "build", continue_id=delegation.id))
+
+
+async def test_what_has_ended_is_neither_looked_at_nor_followed(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, {"say": "Done."})
+    await world.ended(delegation)
+    await world.settle()
+    for operation in (service.desk.look(delegation.id), service.desk.follow(delegation.id, print)):
+        with pytest.raises(InvalidRequest, match=r"has ended \(completed\); `background-agents re"):
+            await operation
+    assert await service.desk.stop(delegation.id) == world.now(delegation)
+    with pytest.raises(NotSteerable):
+        await service.desk.steer(delegation.id, "More.")
+
+
+async def test_following_begins_with_the_first_word_and_ends_with_the_last(
+    world: World, service: Delegations
+) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    heard: list[Tail] = []
+    early = asyncio.create_task(service.desk.follow(delegation.id, heard.append))
+    await world.settle()
+    for word in ("One. ", "Two. ", "Three."):
+        child.write(word)
+        await world.settle()
+    late: list[Tail] = []
+    following = asyncio.create_task(service.desk.follow(delegation.id, late.append))
+    await world.settle()
+    child.finish()
+    assert (await early).is_terminal
+    assert (await following).is_terminal
+    assert "".join(one.text for one in heard) == "One. Two. Three."
+    assert "".join(one.text for one in late) == "One. Two. Three."
+
+
+def test_people_are_told_of_commands_and_not_of_a_models_tools() -> None:
+    errors = [
+        UnknownDelegation("a-b-c"),
+        NothingAsked("a-b-c", "running"),
+        *(NotSteerable("a-b-c", state) for state in ("registered", "ending", "completed")),
+        RunElsewhere("a-b-c"),
+    ]
+    for error in errors:
+        said = for_people(error)
+        assert "a-b-c" in said
+        assert "delegation_" not in said
+        assert "continue_id" not in said
+    assert for_people(RuntimeUnreachable("No answer.")) == "No answer."
