@@ -12,7 +12,7 @@ OPENCODE_READY := tools/opencode/node_modules/.installed
 OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions bench fuzz faults soak clean
+.PHONY: help setup demo test test-versions docs bench fuzz faults soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test-versions: setup $(OTHERS_READY) ## Run the main path on each supported Open
 	  echo "== OpenCode $$version"; \
 	  env -u OPENCODE_BIN OPENCODE_VERSION=$$version $(PYTHON_BIN) -m pytest tests/opencode -m main_path; \
 	done
+
+docs: setup ## Write the reference anew and build the documentation into build/docs
+	$(PYTHON_BIN) -m background_agents.testing.reference
+	$(PYTHON_BIN) -m sphinx -W --keep-going -q -E -a -d build/doctrees docs build/docs
 
 bench: setup ## Measure, on the real OpenCode
 	@$(PYTHON_BIN) -m background_agents.testing.bench

@@ -23,7 +23,7 @@ def test_the_readme_names_every_tool() -> None:
 def test_every_link_inside_the_project_leads_somewhere() -> None:
     broken = [
         f"{page.name}: {link}"
-        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
         if not (page.parent / link).exists()
     ]

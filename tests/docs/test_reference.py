@@ -1,0 +1,29 @@
+"""The reference is what the code says, and it leaves nothing out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from background_agents.testing.reference import answers
+from background_agents.testing.reference.pages import FOLDER, pages
+
+
+@pytest.mark.parametrize("name", pages())
+def test_what_is_committed_is_what_would_be_written(name: str) -> None:
+    """If not: `make docs` writes it anew."""
+    assert (FOLDER / name).read_text("utf-8") == pages()[name]
+
+
+def test_nothing_is_left_there_from_earlier() -> None:
+    found = {str(one.relative_to(FOLDER)) for one in FOLDER.rglob("*") if one.is_file()}
+    assert found == set(pages())
+
+
+def test_every_command_that_writes_json_tells_of_it() -> None:
+    assert set(answers.ANSWERS) - set(answers.OPTIONS) == set(answers.with_json())
+
+
+def test_the_checkout_is_the_one_that_is_documented() -> None:
+    assert Path(__file__).resolve().parents[2] / "docs" / "reference" == FOLDER
