@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
 
-from background_agents.testing.bench.report import PARTS, Report, markdown, measure
+from background_agents.testing.bench.report import PARTS, UNASKED, Report, markdown, measure
 from background_agents.testing.document import write_into
 
 BLOCK = "figures"
@@ -32,13 +32,15 @@ def main() -> None:
         console.print(f"{time.strftime('%H:%M:%S')}  {part}", style="dim")
 
     with tempfile.TemporaryDirectory(prefix="background-agents-bench-") as folder:
-        chosen = options.only or list(PARTS)
+        chosen = options.only or UNASKED
         report = asyncio.run(measure(Path(folder), chosen, options.rounds, begun))
     _keep(report)
     table = markdown(report)
     console.print(Markdown(table))
     if options.write is not None:
         write_into(options.write, BLOCK, table)
+    if report.failed:
+        raise SystemExit("\n".join(f"{part}: {why}" for part, why in report.failed.items()))
 
 
 def _keep(report: Report) -> None:

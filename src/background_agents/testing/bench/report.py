@@ -51,6 +51,10 @@ PARTS: Mapping[str, Part | None] = {
 """What can be measured by itself, in the order of the table; the tax has a table of its own."""
 
 
+UNASKED = [name for name in PARTS if name != "commands"]
+"""What is measured where no part is named; the command line over 100,000 takes minutes more."""
+
+
 class Report(msgspec.Struct):
     """All findings of one run, and where they were taken."""
 
@@ -58,6 +62,8 @@ class Report(msgspec.Struct):
     versions: str
     findings: dict[str, Findings]
     tax: Tax | None = None
+    failed: dict[str, str] = {}
+    """Parts that could not be measured, and why."""
 
 
 async def measure(
@@ -68,12 +74,19 @@ async def measure(
     report = Report(machine(), versions, {})
     for name in parts:
         begun(name)
-        part = PARTS[name]
-        if part is None:
-            report.tax = await context_tax(root / name)
-        else:
-            report.findings[name] = await part(root / name, rounds)
+        try:
+            await _measure(report, name, root / name, rounds)
+        except Exception as error:  # what the other parts found is worth keeping
+            report.failed[name] = f"{type(error).__name__}: {error}"
     return report
+
+
+async def _measure(report: Report, name: str, root: Path, rounds: int) -> None:
+    part = PARTS[name]
+    if part is None:
+        report.tax = await context_tax(root)
+    else:
+        report.findings[name] = await part(root, rounds)
 
 
 def markdown(report: Report) -> str:
