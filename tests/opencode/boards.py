@@ -15,7 +15,7 @@ from background_agents.testing.tmux import LOOK_AGAIN_S, Terminal, terminal
 LIMIT_S = 20.0
 """What takes a second at most; a look at a frozen process takes five."""
 
-SHELL = "stty -a > ../before; {watch}; echo ended with $?; stty -a > ../after; exec cat"
+SHELL = "stty -a > ../before; {watch}; code=$?; stty -a > ../after; echo ended with $code; exec cat"
 """What a person's shell does around a program, so that what it leaves behind can be seen."""
 
 WATCH = f"{sys.executable} -m background_agents watch"

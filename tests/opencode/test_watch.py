@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -209,6 +210,25 @@ async def test_a_signal_gives_the_terminal_back(stage: Stage) -> None:
         pid = int((stage.opencode.home.root / "pid").read_text())
         os.kill(pid, signal.SIGTERM)
         await board.shows("ended with 143", without=("q quit",))
+        before, after = board.settings()
+        assert before == after
+
+
+BROKEN = """
+from background_agents.hosts.cli.watching.terminal import Terminal
+with Terminal(colourful=True) as terminal:
+    terminal.show([])
+    raise RuntimeError("boom")
+"""
+
+
+async def test_a_bug_gives_the_terminal_back(stage: Stage) -> None:
+    """And its traceback can be read."""
+    (stage.opencode.home.root / "broken.py").write_text(BROKEN)
+    async with watching(
+        stage.opencode.home, (100, 30), command=f"{sys.executable} ../broken.py"
+    ) as board:
+        await board.shows("RuntimeError: boom", "ended with 1")
         before, after = board.settings()
         assert before == after
 

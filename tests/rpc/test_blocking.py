@@ -176,7 +176,7 @@ def test_frames_may_be_cut_at_every_byte(text: str, data: st.DataObject) -> None
     note, answer = message(method="wrote", params=text), message(id=1, result=text)
     whole = note + answer
     cuts = data.draw(
-        st.one_of(st.just(set(range(len(whole)))), st.sets(st.integers(0, len(whole))))
+        st.one_of(st.just(set(range(len(whole)))), st.sets(st.integers(0, len(whole) - 1)))
     )
     heard: list[str] = []
 

@@ -23,6 +23,10 @@ START_LIMIT_S = 90.0
 """OpenCode's very first start installs a package of its own, which was seen to take half a minute;
 later ones take 1 to 4 s."""
 
+APPEAR_LIMIT_S = 10.0
+"""From an OpenCode that has opened a project to a service that listens: 0.3 s, on a busy machine
+some seconds. Without our plugin nothing appears, and that is said then."""
+
 LOOK_AGAIN_S = 0.05
 """Between two looks for a socket: no event tells of one that another program makes."""
 
@@ -92,7 +96,7 @@ def _at(url: str, place: Place) -> tuple[Client, str]:
     def matches(one: protocol.Served) -> bool:
         return Path(one.directory) == place.directory and same_server(one.base_url, url)
 
-    deadline = time.monotonic() + START_LIMIT_S / 9
+    deadline = time.monotonic() + APPEAR_LIMIT_S
     while time.monotonic() < deadline:
         found = _find(place, matches)
         if found is not None:

@@ -22,6 +22,9 @@ from rich.text import Text
 
 from background_agents.hosts.cli.watching.drawing import Size
 
+USUAL = Size(80, 24)
+"""Of a terminal that does not tell its size."""
+
 READ_BYTES = 64 * 1024
 
 _PASTES_ON, _PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
@@ -60,7 +63,8 @@ class Terminal:
     def size(self) -> Size:
         """How large it is now."""
         found = os.get_terminal_size(sys.stdout.fileno())
-        return Size(max(found.columns, 1), max(found.lines, 1))
+        # A terminal that does not know it says 0, as some in containers do.
+        return Size(found.columns or USUAL.columns, found.lines or USUAL.rows)
 
     def wake(self) -> None:
         """Have ``wait`` return; to be called from any thread."""
@@ -75,7 +79,11 @@ class Terminal:
         self._before = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         for number in _CAUGHT:
             self._handlers[number] = signal.signal(number, self._signalled)
-        self._take()
+        try:
+            self._take()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
