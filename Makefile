@@ -12,7 +12,7 @@ OPENCODE_READY := tools/opencode/node_modules/.installed
 OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions docs bench fuzz faults soak clean
+.PHONY: help setup demo test test-versions docs screens bench fuzz faults soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-versions: setup $(OTHERS_READY) ## Run the main path on each supported Open
 docs: setup ## Write the reference anew and build the documentation into build/docs
 	$(PYTHON_BIN) -m background_agents.testing.reference
 	$(PYTHON_BIN) -m sphinx -W --keep-going -q -E -a -d build/doctrees docs build/docs
+
+screens: setup ## Take the picture of `watch` anew, of the real program at work
+	$(PYTHON_BIN) -m background_agents.testing.screens
 
 bench: setup ## Measure, on the real OpenCode
 	@$(PYTHON_BIN) -m background_agents.testing.bench

@@ -25,7 +25,7 @@ from background_agents.domain.errors import NotServed
 from background_agents.testing.model_server import Message, ModelRequest, ModelServer
 from background_agents.testing.model_server import Step as Scripted
 from background_agents.testing.opencode_home import Home, find_binary
-from background_agents.testing.tmux import LOOK_AGAIN_S, terminal
+from background_agents.testing.tmux import LOOK_AGAIN_S, Terminal, terminal
 from background_agents.testing.tui import EMPTY, START_TIMEOUT_S, Tui
 
 COMMAND_LIMIT_S = 60.0
@@ -42,6 +42,9 @@ HOME = "/home/you"
 
 FRAMES = dict.fromkeys(map(ord, "┃│▄▀█╹╻"), " ")
 """What OpenCode draws around words."""
+
+LEFT = "watch ended with"
+"""What the shell says once ``watch`` has given the terminal back."""
 
 Answers = Mapping[str, str]
 """What the model does, as a script, by how the message begins that tells it to."""
@@ -179,12 +182,17 @@ class Reader:
         self._stack = stack
         self._meanwhile = meanwhile
         self._tui: Tui | None = None
+        self._board: Terminal | None = None
 
     async def does(self, step: Step) -> None:
         """Do one thing, and compare."""
+        if isinstance(step, Command):
+            await self._leave_board()
         match step:
             case Command(text="opencode"):
                 self._tui = await self._stack.enter_async_context(self._opencode())
+            case Command(text="background-agents watch"):
+                self._board = await self._stack.enter_async_context(self._watch())
             case Command():
                 await self._runs(step)
                 await self._meanwhile(step)
@@ -215,10 +223,29 @@ class Reader:
     async def _sees(self, step: Seen) -> None:
         for line in step.lines:
             is_there = partial(self._is_there, line)
-            await self.tui.until(is_there, repr(line))
+            if self._board is not None:
+                await until(self._board, is_there, repr(line))
+            else:
+                await self.tui.until(is_there, repr(line))
 
     def _is_there(self, line: str, screen: str) -> bool:
         return self.names.is_on(line, screen.translate(FRAMES))
+
+    async def _leave_board(self) -> None:
+        """Press ``q``, as the board says; it gives the terminal back."""
+        board, self._board = self._board, None
+        if board is not None:
+            await board.press("q")
+            await until(board, lambda screen: f"{LEFT} 0" in screen, "the shell again")
+
+    @asynccontextmanager
+    async def _watch(self) -> AsyncIterator[Terminal]:
+        _, folder = await self._shell.run("pwd")
+        _, program = await self._shell.run("command -v background-agents")
+        shell = ["sh", "-c", f"{program.strip()} watch; echo '{LEFT}' $?; exec cat"]
+        env = self._home.environment()
+        async with terminal(shell, Path(folder.strip()), env) as window:
+            yield window
 
     @asynccontextmanager
     async def _opencode(self) -> AsyncIterator[Tui]:
@@ -229,3 +256,11 @@ class Reader:
             tui = Tui(self._home, window)
             await tui.shows(EMPTY, timeout_s=START_TIMEOUT_S)
             yield tui
+
+
+async def until(window: Terminal, holds: Callable[[str], bool], what: str) -> None:
+    """Look at a window until ``holds``; no program is told when another one draws."""
+    deadline = time.monotonic() + LOOK_LIMIT_S
+    while not holds(screen := (await window.look()).text):
+        assert time.monotonic() < deadline, f"The board did not show {what}, but:\n{screen}"
+        await asyncio.sleep(LOOK_AGAIN_S)
