@@ -224,9 +224,12 @@ async def test_delegate_starts_one_on_demand(tmp_path: Path) -> None:
         await households.empty(home)
         assert places.living(stage.opencode.home.data / "delegations") == []
 
-        serve = await user.start("serve", "--idle", "1s")
+        serve = await user.start("serve", "--idle", "3s")
         assert serve.stdout is not None
         assert await serve.stdout.readline() == b"ready\n"
+        # Another service takes its place; `serve` asks that one from then on.
+        (service,) = [one for one in households.members(home) if "bridge" in households.words(one)]
+        os.kill(service, signal.SIGKILL)
         ran = await ended(serve)
         assert (ran.code, ran.out, ran.err) == (0, "", "")
         await households.empty(stage.opencode.home)

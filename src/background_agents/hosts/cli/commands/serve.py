@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from types import FrameType
 
-from background_agents.control.client import Client, all_of
+from background_agents.control.client import all_of
 from background_agents.domain.errors import NotServed
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.exits import Exit
@@ -42,11 +42,10 @@ def run(given: Namespace) -> int:
     signal.signal(signal.SIGTERM, _end)
     server = OpenCodeServer.start(place.directory, place.data_root, _plugin(place))
     try:
-        client = _service_in(server, place)
-        print(READY, flush=True)
+        _wait_for_service(server, place)
         # Whoever started us reads one line and leaves; a later one would break the pipe.
-        with client:
-            _stay(server, client, given.idle_s)
+        print(READY, flush=True)
+        _stay(server, place, given.idle_s)
     except KeyboardInterrupt:
         pass
     finally:
@@ -54,8 +53,8 @@ def run(given: Namespace) -> int:
     return Exit.DONE
 
 
-def _stay(server: OpenCodeServer, client: Client, idle_s: float | None) -> None:
-    last_active = time.monotonic()
+def _stay(server: OpenCodeServer, place: Place, idle_s: float | None) -> None:
+    last_seen = last_active = time.monotonic()
     pace = (idle_s or 60.0) / CHECKS
     while True:
         try:
@@ -64,42 +63,40 @@ def _stay(server: OpenCodeServer, client: Client, idle_s: float | None) -> None:
             pass
         else:
             raise NotServed(f"OpenCode has ended; {server.log} has its last words.")
-        now = time.monotonic()
-        if _is_active(client):
+        active, now = _active(server, place), time.monotonic()
+        if active is not None:
+            last_seen = now
+        # One that has died is started again, and takes over what it ran.
+        if active or (active is None and now - last_seen < APPEAR_LIMIT_S):
             last_active = now
         elif idle_s is not None and now - last_active >= idle_s:
             return
 
 
-def _is_active(client: Client) -> bool:
-    try:
-        return client.about().active > 0
-    except NotServed:
-        return True  # it is being started again; what it ran is taken over
+def _active(server: OpenCodeServer, place: Place) -> int | None:
+    """Return how many delegations the OpenCode runs; None while there is no service in it."""
+    for client in all_of(place.data_root):
+        with client:
+            try:
+                about = client.about()
+            except NotServed:
+                continue  # one that hangs is somebody else's, or will be back
+        # Not by its parent's pid: `opencode` may be a script that starts the program itself.
+        if any(same_server(one.base_url, server.url) for one in about.served):
+            return about.active
+    return None
 
 
-def _service_in(server: OpenCodeServer, place: Place) -> Client:
-    """Return the service that the OpenCode has started. Raises ``NotServed``."""
+def _wait_for_service(server: OpenCodeServer, place: Place) -> None:
+    """Return once the OpenCode has a service that answers. Raises ``NotServed``."""
     deadline = time.monotonic() + APPEAR_LIMIT_S
     while time.monotonic() < deadline and server.process.poll() is None:
-        for client in all_of(place.data_root):
-            if _is_of(client, server):
-                return client
-            client.close()
+        if _active(server, place) is not None:
+            return
         time.sleep(LOOK_AGAIN_S)
     raise NotServed(
         f"The service did not come up in OpenCode; {place.data_root}/service.log may tell."
     )
-
-
-def _is_of(client: Client, server: OpenCodeServer) -> bool:
-    """Return whether a service is that of an OpenCode; one that hangs is somebody else's."""
-    try:
-        served = client.about().served
-    except NotServed:
-        return False
-    # Not by its parent's pid: `opencode` may be a script that starts the program itself.
-    return any(same_server(one.base_url, server.url) for one in served)
 
 
 def _plugin(place: Place) -> Path | None:
