@@ -98,7 +98,7 @@ def test_a_service_that_swings_a_little_is_flat() -> None:
     ("last", "after", "what"),
     [
         (replace(WORKING, rss=51 * MIB), LATER, "resident bytes"),
-        (replace(WORKING, tasks=60), LATER, "tasks under load"),
+        (replace(WORKING, tasks=110), LATER, "tasks under load"),
         (replace(WORKING, descriptors=20), LATER, "descriptors under load"),
         (replace(WORKING, threads=100), LATER, "threads"),
         (replace(WORKING, wal=20 * MIB), LATER, "write-ahead log"),

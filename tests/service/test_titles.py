@@ -71,3 +71,23 @@ async def test_what_waits_for_a_title_takes_bounded_memory(
     await after_the_toast(describing)
     assert describing.now(first).title == "A better title"
     assert describing.now(second).title != "A better title"
+
+
+async def test_no_more_titles_wait_than_can_be_written(
+    describing: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(afterwards, "MOST_WAITING", 2)
+    running = await describing.delegate(service, HANG)
+    child = await describing.working(running)
+    ended = []
+    for _ in range(4):
+        ended.append(await describing.ended(await describing.delegate(service, DONE)))
+        await after_the_toast(describing)
+    child.fail("The provider went away.")
+    await describing.ended(running)
+    await after_the_toast(describing)
+    described = [describing.now(one).title == "A better title" for one in ended]
+    assert described == [True, True, False, False]
+    later = await describing.ended(await describing.delegate(service, DONE))
+    await after_the_toast(describing)
+    assert describing.now(later).title == "A better title", "what waited holds its place no more"

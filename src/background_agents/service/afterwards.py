@@ -30,6 +30,11 @@ PATIENCE = timedelta(seconds=60)
 """How long a title waits for other delegations to end. When none waited, fifty delegations at
 once took 1.65 times as long as fifty bare children; without titles it was 1.02 times."""
 
+MOST_WAITING = 50
+"""Titles that wait at a time; what ends beyond that keeps its first one. Where work never ceases
+and comes faster than titles are written, they would become more and more. As many as may run at
+once in a large crowd, and a minute's work for a small model."""
+
 MOST_HELD_CHARS = 16_000_000
 """Of results whose titles wait: twice the longest that is kept of a session."""
 
@@ -52,20 +57,24 @@ class Titles:
         self._at_rest = at_rest
         self._turn = asyncio.Lock()
         self._held_chars = 0
+        self._waiting = 0
 
     async def tell_and_describe(self, delegation: Delegation, notice: Notice, result: str) -> None:
         """Tell the human of an ending, then improve the title; both give way to the notice."""
         await tell(self._context, notice, delegation.agent)
         if delegation.status is not Status.COMPLETED:
             return
-        if self._held_chars + len(result) > MOST_HELD_CHARS:
+        is_too_much = self._held_chars + len(result) > MOST_HELD_CHARS
+        if is_too_much or self._waiting >= MOST_WAITING:
             log.info("%s keeps its first title: too many wait for one", delegation.id)
             return
         self._held_chars += len(result)
+        self._waiting += 1
         try:
             await self._when_it_is_quiet(delegation, result)
         finally:
             self._held_chars -= len(result)
+            self._waiting -= 1
 
     async def _when_it_is_quiet(self, delegation: Delegation, result: str) -> None:
         until_s = self._context.clock.monotonic_s() + PATIENCE.total_seconds()
