@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from background_agents.testing.bench.calls import DELEGATE, TASK, play, round_of
@@ -43,15 +44,15 @@ async def while_others_run(root: Path, rounds: int) -> Findings:
         probed(root, model, at_once=CHILDREN + 8, env=NATIVE) as opencode,
         opencode.client() as client,
     ):
-        await _rounds(client, WARM_UP)
-        before = await _rounds(client, half)
+        await _rounds(client, WARM_UP, DELEGATE, TASK)
+        before = await _rounds(client, half, DELEGATE)
         supervisor = await client.create_session()
         await _begin(client, supervisor, model)
-        busy = await _rounds(client, 2 * half)
+        busy = await _rounds(client, 2 * half, DELEGATE, TASK)
         for child in await client.children(supervisor):
             await client.abort(child)
         await _settled(client, supervisor)
-        after = await _rounds(client, half)
+        after = await _rounds(client, half, DELEGATE)
     delegate, task = calls(busy, "delegate"), calls(busy, "task")
     idle = calls([*before, *after], "delegate")
     return Findings(
@@ -67,12 +68,14 @@ async def while_others_run(root: Path, rounds: int) -> Findings:
     )
 
 
-async def _rounds(client: OpenCodeClient, count: int) -> list[StoredMessage]:
+async def _rounds(
+    client: OpenCodeClient, count: int, *calls_of_each: Mapping[str, object]
+) -> list[StoredMessage]:
     """Play rounds in a new session; return its messages."""
     session = await client.create_session()
     for _ in range(count):
-        await play(client, session, round_of(DELEGATE))
-        await play(client, session, round_of(TASK))
+        for call in calls_of_each:
+            await play(client, session, round_of(call))
     return await client.messages(session)
 
 
