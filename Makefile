@@ -6,6 +6,10 @@ PYTHON_BIN := .venv/bin/python
 OPENCODE_PINNED := 1.18.33
 OPENCODE_OTHERS := 1.15.4 1.17.19
 
+# Tests of one file stay together, since they share what is slow to start. A real OpenCode keeps a
+# core busy while it starts, and waits for most of the rest.
+WORKERS := 2
+
 # Stamps: what they depend on says when an installation is out of date.
 PYTHON_READY := .venv/.installed
 OPENCODE_READY := tools/opencode/node_modules/.installed
@@ -27,7 +31,7 @@ test: setup ## Run every check and every test
 	$(PYTHON_BIN) -m ruff format --check
 	$(PYTHON_BIN) -m mypy
 	.venv/bin/lint-imports
-	$(PYTHON_BIN) -m pytest
+	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadfile
 
 test-versions: setup $(OTHERS_READY) ## Run the main path on each supported OpenCode
 	@set -e; for version in $(OPENCODE_OTHERS) $(OPENCODE_PINNED); do \
