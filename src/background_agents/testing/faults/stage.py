@@ -259,10 +259,13 @@ class Stage:
             )
         self.pids.append(process.pid)
         reader, writer = await asyncio.open_connection(sock=ours)
-        connection = Connection(
-            writer.write, calls=serve(self.runtime, self.channel), translate=translate
-        )
-        self._write, self._close = writer.write, writer.close
+
+        def write(frame: bytes) -> None:
+            if not writer.transport.is_closing():  # what is sent to the dead is lost
+                writer.write(frame)
+
+        connection = Connection(write, calls=serve(self.runtime, self.channel), translate=translate)
+        self._write, self._close = write, writer.close
 
         def pass_on(event: RuntimeEvent) -> None:
             connection.notify("happened", happened(event, self.runtime))
