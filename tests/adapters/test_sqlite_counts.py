@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ def path(tmp_path: Path) -> Path:
 def connection(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     """A database in which little is settled soon."""
     monkeypatch.setattr(counts, "UNSETTLED", 3)
+    monkeypatch.setattr(counts, "WORTH_REMEMBERING", 1)
     with closing(connect(path)) as opened:
         yield opened
 
@@ -56,6 +58,28 @@ def test_it_grows_with_what_is_registered(connection: sqlite3.Connection) -> Non
         register(connection, OTHER, first + 3, 1)
         assert remembered.count(connection, ROOT) == (first // 4 + 1) * 3
         assert remembered.count(connection, OTHER) == first // 4 + 1
+
+
+def test_nothing_is_remembered_of_sessions_with_few(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions come and go as long as a service lives; each would stay in its memory."""
+    monkeypatch.setattr(counts, "WORTH_REMEMBERING", 10)
+    remembered = Counts()
+    register(connection, ROOT, 0, 20)
+    for number in range(20, 520):
+        register(connection, f"ses_{number}", number, 1)
+    tracemalloc.start()
+    try:
+        for number in range(20, 520):
+            assert remembered.count(connection, f"ses_{number}") == 1
+        held = tracemalloc.take_snapshot().filter_traces(
+            [tracemalloc.Filter(True, counts.__file__)]
+        )
+    finally:
+        tracemalloc.stop()
+    assert sum(trace.size for trace in held.traces) < 1_000
+    assert remembered.count(connection, ROOT) == 20
 
 
 def test_what_was_rolled_back_is_not_counted(connection: sqlite3.Connection) -> None:
