@@ -8,6 +8,7 @@ from pathlib import Path
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
 from background_agents.adapters.git import project_id
+from background_agents.adapters.leftovers import clear_leftovers
 from background_agents.adapters.npm_plugin import finish_what_it_left
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
@@ -75,6 +76,7 @@ class App:
             key = str(folder)
             if key not in self._stores:
                 artifacts = MarkdownArtifacts(folder)
+                await clear_leftovers(folder)
                 await finish_what_it_left(folder, artifacts, folder.name, directory)
                 files = SessionFiles(folder, directory)
                 self._stores[key] = await SqliteStore.open(folder / DATABASE, files)
