@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
 from background_agents.service.desk import Desk
 from background_agents.service.processes import process_name
+from background_agents.service.tasks import Tasks
+
+log = logging.getLogger(__name__)
 
 
 class App:
@@ -33,6 +37,7 @@ class App:
         self._stores: dict[str, SqliteStore] = {}
         self._opening = asyncio.Lock()
         self._open: list[Delegations] = []
+        self._tasks = Tasks()
 
     async def open_project(self, directory: Path, transport: Transport) -> Delegations:
         """Serve the project in ``directory``, whose agents ``transport`` reaches.
@@ -66,6 +71,7 @@ class App:
 
     async def close(self) -> None:
         """Let go of everything; what runs is taken over by the next process."""
+        await self._tasks.close()
         for delegations in self._open:
             await delegations.close()
         for store in self._stores.values():
@@ -76,8 +82,15 @@ class App:
             key = str(folder)
             if key not in self._stores:
                 artifacts = MarkdownArtifacts(folder)
-                await clear_leftovers(folder)
                 await finish_what_it_left(folder, artifacts, folder.name, directory)
                 files = SessionFiles(folder, directory)
                 self._stores[key] = await SqliteStore.open(folder / DATABASE, files)
+                # Behind: it looks into every session's folder, and nobody waits for it.
+                self._tasks.spawn(_clear_leftovers(folder), f"leftovers in {folder}")
             return self._stores[key]
+
+
+async def _clear_leftovers(folder: Path) -> None:
+    count = await clear_leftovers(folder)
+    if count:
+        log.info("%d half-written artifacts in %s were nobody's, and are gone", count, folder)

@@ -33,7 +33,7 @@ from background_agents.testing.faults.inside import Inside, answer_signals, look
 from background_agents.testing.faults.remote import RemoteChannel, RemoteRuntime
 from background_agents.testing.scripts import READABLE_ID
 
-PASSING = re.compile(r"notices for|receipt of|toast|" + READABLE_ID.pattern)
+PASSING = re.compile(r"notices for|receipt of|toast|leftovers in|" + READABLE_ID.pattern)
 """Names of the tasks that end by themselves; others follow something for ever."""
 
 QUIET_LIMIT_S = 3.0
