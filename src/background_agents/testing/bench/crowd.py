@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from background_agents.service.afterwards import MOST_WAITING
 from background_agents.testing.bench.calls import CHILD
 from background_agents.testing.bench.figures import Findings, compared, judged
 from background_agents.testing.bench.probed import NATIVE, at_rest, probed
@@ -73,8 +74,8 @@ class Kind(NamedTuple):
     call: Callable[[str], dict[str, object]]
     notice: str
     """How the news of an ending begins."""
-    deleted: int
-    """Sessions that are made and deleted for each: ours has a small model write a title."""
+    titles: int
+    """For how many, at least, a small model writes a title, in a session that is then deleted."""
 
 
 def _delegate(prompt: str) -> dict[str, object]:
@@ -86,7 +87,7 @@ def _task(prompt: str) -> dict[str, object]:
     return {"call": "task", "args": {**about, "prompt": prompt}}
 
 
-OURS = Kind(_delegate, "<task-notification>", 1)
+OURS = Kind(_delegate, "<task-notification>", MOST_WAITING)
 
 THEIRS = Kind(_task, NATIVE_NOTICE, 0)
 
@@ -111,14 +112,15 @@ async def _delegated(client: OpenCodeClient, size: int, kind: Kind) -> float:
 
         await events.wait_for(last, timeout_s=LIMIT_S)
         took = (time.perf_counter() - started) * 1000
-        if kind.deleted:
-            await _all_deleted(events, size * kind.deleted)
+        await _all_deleted(events, min(size, kind.titles))
         await at_rest(client, events)
     return took
 
 
 async def _all_deleted(events: Events, count: int) -> None:
     """Return once what follows a crowd is over, so that the next turn has the machine."""
+    if not count:
+        return
     deleted = 0
 
     def last(seen: Seen) -> bool:
