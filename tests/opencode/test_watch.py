@@ -51,6 +51,11 @@ async def running(stage: Stage, *tasks: tuple[str, dict[str, object]]) -> list[s
     return await supervisor.delegated(len(tasks))
 
 
+def row(name: str) -> str:
+    """Return as much of an id as stands in its row on a board of any width."""
+    return name[:20]
+
+
 def kept(name: str, screen: str) -> None:
     SCREENS.mkdir(parents=True, exist_ok=True)
     (SCREENS / f"{name}.txt").write_text(screen, encoding="utf-8")
@@ -72,12 +77,15 @@ async def test_the_board_shows_what_runs_and_what_has_ended(
     assert (await user.run("wait", over)).code == 0
     await stage.model.wait_held(gate)
     async with watching(stage.opencode.home, size) as board:
-        screen = await board.shows(runs, asks, over, "printf granted", "So far so good.", "q quit")
+        screen = await board.shows(
+            row(runs), row(asks), row(over), "printf granted", "So far so good.", "q quit"
+        )
         kept(f"board-{size[0]}x{size[1]}", screen)
         rows = screen.splitlines()
         assert len(rows) <= size[1]
         where = [
-            next(i for i, row in enumerate(rows) if name in row) for name in (asks, runs, over)
+            next(i for i, line in enumerate(rows) if row(name) in line)
+            for name in (asks, runs, over)
         ]
         assert where == sorted(where)
         assert rows[where[0]].startswith("▸ waiting")
@@ -109,7 +117,7 @@ async def test_a_run_is_peeked_steered_and_stopped_by_keys(stage: Stage) -> None
     (name,) = await supervisor.delegated()
     await stage.model.wait_held("first")
     async with watching(stage.opencode.home, (100, 30)) as board:
-        await board.shows(name, "…First.")
+        await board.shows(row(name), "…First.")
         await board.press("Enter")
         await board.shows("First.", "follows", "Esc back")
         await board.press("s")
@@ -148,7 +156,7 @@ async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
     """What is asked stands above the input; a reply that is none is refused in the footer."""
     (name,) = await running(stage, ("Ask for it.", BASH))
     async with watching(stage.opencode.home, (100, 30)) as board:
-        await board.shows("▸ waiting", name, "printf granted")
+        await board.shows("▸ waiting", row(name), "printf granted")
         await board.press("a")
         kept("answer", await board.shows(f"{name} asks: ", "Answer (once, always or reject: why):"))
         await board.press("-l", "maybe")
@@ -158,7 +166,7 @@ async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
         await board.press("-l", "once")
         await board.press("Enter")
         await board.shows(f"Answered; {name} goes on.")
-        await board.shows("Nothing is active.", "completed", name)
+        await board.shows("Nothing is active.", "completed", row(name))
         await board.quit()
     assert (await TerminalUser(stage.opencode.home).run("wait", name)).code == 0
 
@@ -168,10 +176,11 @@ async def test_it_follows_a_resize_and_gives_the_terminal_back(stage: Stage) -> 
     (name,) = await running(stage, ("Stay here.", say("Here. ", gate="resize")))
     await stage.model.wait_held("resize")
     async with watching(stage.opencode.home) as board:
-        await board.shows(name, "does", "q quit")
+        await board.shows(row(name), "does", "q quit")
         await board.window.resize(60, 8)
         narrow = await board.until(
-            lambda screen: name in screen and "q quit" in screen.splitlines()[-1], "a short board"
+            lambda screen: row(name) in screen and "q quit" in screen.splitlines()[-1],
+            "a short board",
         )
         assert len(narrow.splitlines()) <= 8
         assert "does" not in narrow
@@ -192,11 +201,11 @@ async def test_ctrl_z_and_fg(stage: Stage) -> None:
     (name,) = await running(stage, ("Stay in the back.", say("Here. ", gate="fg")))
     await stage.model.wait_held("fg")
     async with watching(stage.opencode.home, command=shell) as board:
-        await board.shows(name, "q quit")
+        await board.shows(row(name), "q quit")
         await board.press("C-z")
         await board.shows("stopped it", without=("q quit",))
         await board.press("Enter")
-        await board.shows(name, "q quit")
+        await board.shows(row(name), "q quit")
         await board.quit()
     stage.model.open("fg")
     await TerminalUser(stage.opencode.home).run("wait", name)
@@ -250,16 +259,16 @@ async def test_it_lives_through_the_end_of_opencode(
         await board.shows("Nothing is active.")
         (name,) = await running(stage, ("Stay long.", say("Half. ", gate="closed")))
         await stage.model.wait_held("closed")
-        await board.shows(name, "…Half.")
+        await board.shows(row(name), "…Half.")
         await stage.opencode.kill()
-        kept("gone", await board.shows(name, "1 delegation is left behind", "recover"))
+        kept("gone", await board.shows(row(name), "1 delegation is left behind", "recover"))
         await board.press("s", "x", "Enter")
         await board.shows(f"{name} was run by a process that has ended; it goes on when")
         stage.model.open("closed")
         await stage.opencode.start()
         async with stage.opencode.client() as client:
             await client.create_session()  # opens the project
-        await board.shows("completed", name, "Nothing is active.")
+        await board.shows("completed", row(name), "Nothing is active.")
         await board.quit()
 
 
@@ -268,7 +277,7 @@ async def test_no_colour_where_none_is_wanted(stage: Stage) -> None:
     (name,) = await running(stage, ("Ask colourless.", BASH))
     for env, coloured in (({"NO_COLOR": "1"}, False), ({}, True)):
         async with watching(stage.opencode.home, (100, 30), env=env) as board:
-            await board.shows("▸ waiting", name)
+            await board.shows("▸ waiting", row(name))
             drawn = (await board.window.look(styled=True)).text
             assert bool(COLOUR.search(drawn)) == coloured
             await board.quit()
