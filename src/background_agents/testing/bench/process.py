@@ -47,6 +47,34 @@ async def starting(root: Path, rounds: int) -> Findings:
     )
 
 
+async def calls_alone(root: Path, rounds: int) -> Findings:
+    """Measure what a call costs in the service alone, with a clock that counts microseconds.
+
+    One delegation runs and the others wait for its slot, so that no launch is in the figures.
+    """
+    refused, delegated = [], []
+    async with running_service(root, {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}) as service:
+        for number in range(WARM_UP + rounds):
+            # In steps of a person's pace: the disk, too, has to be found at rest.
+            await asyncio.sleep(TICK_S)
+            refused.append(await _took_ms(service.refused("delegation_peek", id="?")))
+            prompt = f"Task {number}. Look it up."
+            call = service.tool("delegate", prompt=prompt, agent="general")
+            delegated.append(await _took_ms(call))
+    return Findings(
+        [
+            judged("service alone: a call that is refused", refused[WARM_UP:]),
+            judged("service alone: `delegate`, its commit fsynced", delegated[WARM_UP:]),
+        ]
+    )
+
+
+async def _took_ms(call: Awaitable[object]) -> float:
+    started = time.perf_counter()
+    await call
+    return (time.perf_counter() - started) * 1000
+
+
 async def thousand_active(
     root: Path, active: int = ACTIVE, watched_s: float = WATCHED_S
 ) -> Findings:

@@ -15,7 +15,7 @@ from background_agents.testing.bench.crowd import crowds
 from background_agents.testing.bench.figures import Findings, machine, tables
 from background_agents.testing.bench.lifecycle import lifecycle
 from background_agents.testing.bench.looks import while_many_run, with_many_stored
-from background_agents.testing.bench.process import starting, thousand_active
+from background_agents.testing.bench.process import calls_alone, starting, thousand_active
 from background_agents.testing.bench.recovery import recovery
 from background_agents.testing.bench.start import start
 from background_agents.testing.bench.tax import Tax, context_tax, table
@@ -44,6 +44,7 @@ PARTS: Mapping[str, Part | None] = {
     "lifecycle": lambda root, rounds: lifecycle(root, 2 * _slow(rounds)),
     "active": lambda root, _: thousand_active(root),
     "process": starting,
+    "alone": calls_alone,
     "recovery": lambda root, rounds: recovery(root, _slow(rounds)),
     "commands": commands,
     TAX: None,

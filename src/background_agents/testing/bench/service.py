@@ -21,6 +21,7 @@ import msgspec
 from background_agents.adapters.opencode.transport_bridge import PORTLESS_URL
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
+from background_agents.rpc.messages import RpcError
 
 LIMIT_S = 30.0
 """A start takes a quarter of a second, an answer milliseconds."""
@@ -64,6 +65,14 @@ class Service:
         params = {"instance": 1, "tool": tool, "session": SUPERVISOR, "args": args}
         async with asyncio.timeout(LIMIT_S):
             return (await self._connected.call("tool", params, _Answer)).output
+
+    async def refused(self, tool: str, **args: object) -> str:
+        """Call a tool with arguments that cannot be meant; return what it says of them."""
+        try:
+            await self.tool(tool, **args)
+        except RpcError as error:
+            return error.message
+        raise AssertionError(f"{tool} took {args}")
 
     def event(self, kind: str, properties: Mapping[str, object]) -> None:
         """Tell of something that happened in OpenCode."""
