@@ -9,7 +9,9 @@ import gc
 from argparse import ArgumentParser, Namespace
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
+
+from background_agents.domain.errors import InvalidRequest
 
 COMMANDS = {
     "status": "show what runs now",
@@ -51,6 +53,17 @@ class Command(Protocol):
         ...
 
 
+class Parser(ArgumentParser):
+    """Takes a command's arguments; says in one sentence what cannot be meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ``InvalidRequest``, where argparse would print how the command is used."""
+        said = message.removeprefix("argument ")
+        raise InvalidRequest(
+            f"{said[0].upper()}{said[1:]}; `{self.prog} --help` says what it takes."
+        )
+
+
 class Loaded(NamedTuple):
     """A command and the parser of its arguments."""
 
@@ -62,7 +75,7 @@ def load(name: str, program: str) -> Loaded:
     """Import the command ``name`` of ``program`` and make its parser."""
     command: Command = _module(f"background_agents.hosts.cli.commands.{name.replace('-', '_')}")
     about = COMMANDS[name]
-    parser = ArgumentParser(
+    parser = Parser(
         prog=f"{program} {name}", description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
     )
     command.add_arguments(parser)
