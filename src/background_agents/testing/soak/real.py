@@ -43,6 +43,9 @@ delegation. A forgotten run holds several hundred."""
 
 SAMPLES = 60
 
+REST_LIMIT_S = 120.0
+"""How long titles may take: each is given up after 30 s, and some wait for the one before them."""
+
 REST_LOOKS, REST_EVERY_S = 20, 0.1
 """A receipt is stored within milliseconds of the notice, a title within a second. What a service
 holds at rest is the least that is seen in this time."""
@@ -162,15 +165,24 @@ async def _unharmed(stage: Theatre, players: Players, seconds: float) -> Series 
     finally:
         measuring.cancel()
         await asyncio.gather(measuring, return_exceptions=True)
-    after = await _at_rest(stage, players)
+    after = await _at_rest(stage, players, before.tasks)
     return None if players.broken_off else Series(before, samples, after, REMEMBERED_BLOCKS)
 
 
-async def _at_rest(stage: Theatre, players: Players) -> Rest:
+async def _at_rest(stage: Theatre, players: Players, tasks: int | None = None) -> Rest:
+    """Look at the service until it rests; ``tasks`` is how many it had when it rested before.
+
+    Titles are written after the last delegation has ended, one after the other.
+    """
     await stage.settled()
     await stage.left_running()
-    pid, found = pids(stage.plan)[-1], []
-    for _ in range(REST_LOOKS):
+    pid, found = pids(stage.plan)[-1], list[Rest]()
+    deadline = time.monotonic() + REST_LIMIT_S
+    while len(found) < REST_LOOKS or (
+        tasks is not None
+        and min(one.tasks for one in found) > tasks
+        and time.monotonic() < deadline
+    ):
         found.append(rest(pid, await inside_of(pid, stage.plan), players.told))
         await asyncio.sleep(REST_EVERY_S)
     return min(found, key=lambda one: (one.tasks, one.blocks))
