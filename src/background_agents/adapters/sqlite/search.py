@@ -38,9 +38,6 @@ BATCH = 500
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for another search that catches up; it gives way after each batch."""
 
-ATTEMPTS = 10
-"""Of marking what was indexed, against others that do the same; the second succeeds mostly."""
-
 _SIDES = ("-wal", "-shm")
 
 _SCHEMA = (
