@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from world import DEAD, HANG, World, bash, questions
+from world import HANG, LIVING, World, bash, questions
 
 from background_agents.config import Settings
 from background_agents.domain.asking import Ask, Reply
@@ -26,10 +26,7 @@ from background_agents.service.asking import MOST_NUDGES, REFUSED
 from background_agents.service.delegations import Delegations
 from background_agents.service.ladder import BELOW_PAUSE
 from background_agents.service.outbox import RETRY_FIRST
-from background_agents.service.processes import process_name
 from background_agents.testing.scripted_session import ScriptedSession
-
-LIVING = process_name()
 
 DONE: dict[str, object] = {"say": "Done."}
 
@@ -630,8 +627,9 @@ async def test_one_that_waits_for_a_slot_takes_no_answer(world: World) -> None:
         await service.answer(world.supervisor, second.id, "once")
 
 
-async def test_an_answer_from_elsewhere_is_refused(world: World, service: Delegations) -> None:
+async def test_an_answer_from_elsewhere_is_refused(world: World) -> None:
     """Neither another root session nor another process can answer, and no invented id."""
+    service = await world.service(owner=LIVING)
     delegation, child, (ask,) = await asking(world, service)
     stranger = world.runtime.add_session()
     for session, name in ((stranger, delegation.id), (world.supervisor, "brave-amber-otter")):
@@ -639,7 +637,7 @@ async def test_an_answer_from_elsewhere_is_refused(world: World, service: Delega
             await service.answer(session, name, "once")
     with pytest.raises(InvalidRequest, match="is not the id"):
         await service.answer(world.supervisor, "../x", "once")
-    other = await world.service(owner=DEAD)
+    other = await world.service()
     with pytest.raises(RunElsewhere):
         await other.answer(world.supervisor, delegation.id, "once")
     assert list(child.open) == [ask.id]

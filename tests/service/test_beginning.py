@@ -6,7 +6,7 @@ OpenCode does so with what reaches a session while a failed run of it is wound u
 from __future__ import annotations
 
 import pytest
-from world import World
+from world import LIVING, World
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
@@ -14,12 +14,10 @@ from background_agents.domain.transcript import Message, Transcript
 from background_agents.service.beginning import LIMIT
 from background_agents.service.delegations import Delegations
 from background_agents.service.launch import GO_ON
-from background_agents.service.processes import process_name
 from background_agents.testing.scripted_session import ScriptedSession
 
 FAIL: dict[str, object] = {"fail": 400, "message": "Refused."}
 HANG: dict[str, object] = {"hang": True}
-LIVING = process_name()
 
 
 def prompts(child: ScriptedSession) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from world import DEAD, HANG, World
+from world import DEAD, HANG, LIVING, World
 
 from background_agents.config import Settings
 from background_agents.domain import events as ev
@@ -19,9 +19,6 @@ from background_agents.domain.errors import (
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, Change, Prompt, RunState
 from background_agents.service.delegations import Delegations
-from background_agents.service.processes import process_name
-
-LIVING = process_name()
 
 OLD, NEW = "The old result.", "The new one."
 

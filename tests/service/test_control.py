@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from world import World
+from world import LIVING, World
 
 from background_agents.domain.errors import InvalidRequest, RunElsewhere, UnknownDelegation
 from background_agents.domain.status import Status
@@ -91,10 +91,11 @@ async def test_a_delegation_of_another_session_is_unknown(
         await service.stop(world.supervisor, "../../etc/passwd")
 
 
-async def test_one_that_another_process_runs_is_refused(world: World, service: Delegations) -> None:
+async def test_one_that_another_process_runs_is_refused(world: World) -> None:
+    service = await world.service(owner=LIVING)
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
-    other = await world.service(owner=world.now(delegation).owner)
+    other = await world.service()
     with pytest.raises(RunElsewhere):
         await other.stop(world.supervisor, delegation.id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from world import HANG, World, bash, questions
+from world import HANG, LIVING, World, bash, questions
 
 from background_agents.config import Settings
 from background_agents.domain.asking import Reply
@@ -17,11 +17,8 @@ from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.asking import REFUSED, UNANSWERED
 from background_agents.service.deadlines import Deadline
 from background_agents.service.delegations import Delegations
-from background_agents.service.processes import process_name
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.scripted_session import ScriptedSession
-
-LIVING = process_name()
 
 DONE: dict[str, object] = {"say": "Done."}
 

@@ -7,15 +7,22 @@ from collections.abc import Callable, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world import HANG, QUIET, World
+from world import HANG, LIVING, QUIET, World
 
 from background_agents.domain.asking import Reply
 from background_agents.domain.delegation import Delegation, replay
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import (
+    DelegationError,
+    RuntimeUnreachable,
+    StaleVersion,
+    StoreUnavailable,
+)
 from background_agents.domain.events import Ended, InputRequested, ParentNotified, Registered
 from background_agents.ports import Busy, Idle, RunFailed, StreamRestored
+from background_agents.service.leases import LeaseLost
 from background_agents.service.views import Answered
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.tripwire import Tripwire
 
 Happening = Callable[[World, str], None]
 
@@ -119,6 +126,52 @@ HAPPENINGS: Mapping[str, Happening] = {
 @settings(max_examples=150, deadline=None)
 def test_there_is_one_ending(begun: bool, course: list[tuple[str, int]]) -> None:
     asyncio.run(one_course(begun, course))
+
+
+ERRORS: Mapping[str, Callable[[], Exception]] = {
+    "unforeseen": lambda: RuntimeError("Nobody thought of this."),
+    "stale": lambda: StaleVersion("it", 1),
+    "lost lease": lambda: LeaseLost("What it owned has been taken over."),
+    "no storage": lambda: StoreUnavailable("The disk is full."),
+    "no runtime": lambda: RuntimeUnreachable("OpenCode did not answer."),
+}
+
+
+@given(
+    course=st.lists(st.tuples(st.sampled_from(sorted(HAPPENINGS)), st.integers(0, 4)), max_size=8),
+    error=st.sampled_from(sorted(ERRORS)),
+    at=st.integers(1, 30),
+    last=st.sampled_from(["finish", "stop", "abort", "delete", "fail", "deadline"]),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_raises_wherever_nobody_waits_for_ever(
+    course: list[tuple[str, int]], error: str, at: int, last: str
+) -> None:
+    """Each caller is answered, nothing stays registered, and it is brought to its one end."""
+    asyncio.run(one_stumble([*course, (last, 4)], Tripwire(at, ERRORS[error]())))
+
+
+async def one_stumble(course: list[tuple[str, int]], wire: Tripwire) -> None:
+    world = World()
+    service = await world.service(owner=LIVING)
+    delegation = await world.delegate(service, HANG, HANG, HANG)
+    world.store.tripwire = world.artifacts.tripwire = world.runtime.tripwire = wire
+    await world.settle()
+    session = world.now(delegation).session or ""
+    for happening, turns in course:
+        HAPPENINGS[happening](world, session)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    await let_it_end(world, delegation)
+    for came in await world.answers():
+        assert isinstance(came, Delegation | Answered | DelegationError | RuntimeError)
+    world.advance(minutes=1)
+    assert len(await world.told("task-notification")) == 1
+    assert (await service.status(world.supervisor)).live == []
+    assert not service.desk.conducts(delegation.id)
+    history = await world.store.history(delegation.id)
+    assert sum(isinstance(event, Ended) for event in history) == 1
+    await world.close()
 
 
 async def one_course(begun: bool, course: list[tuple[str, int]]) -> None:

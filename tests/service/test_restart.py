@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from world import DEAD, World
+from world import DEAD, LIVING, World
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -15,8 +15,6 @@ from background_agents.service.processes import is_alive, process_name
 from background_agents.testing.scripted_session import ScriptedSession
 
 HANG: dict[str, object] = {"hang": True}
-
-LIVING = process_name()
 
 
 async def left_behind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from world import World
+from world import LIVING, World
 
 from background_agents.config import Settings
 from background_agents.domain import events as ev
@@ -14,11 +14,9 @@ from background_agents.ports import Piece
 from background_agents.service import live
 from background_agents.service.journal import PACE, Streamed
 from background_agents.service.launch import GO_ON, MOST_RELAUNCHES
-from background_agents.service.processes import process_name
 from background_agents.testing.scripted_session import ScriptedSession
 
 HANG: dict[str, object] = {"hang": True}
-LIVING = process_name()
 NO_RESUME = Settings(resume=False)
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 from world import World
 
-from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.errors import (
+    DelegationError,
+    RunLetGo,
+    StaleVersion,
+    StoreUnavailable,
+)
 from background_agents.domain.status import Status
 from background_agents.service.delegations import Delegations
 from background_agents.service.ending import INSIST_FIRST
+from background_agents.service.runs import ORPHAN_SEARCH
+from background_agents.testing.tripwire import Tripwire
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -90,3 +97,33 @@ async def test_a_notice_survives_a_store_that_refuses_for_a_while(
     world.store.failure = None
     world.advance(seconds=30)
     assert len(await world.notified()) == 1
+
+
+async def test_an_ending_that_meets_an_unforeseen_error_is_taken_up_again(
+    world: World, service: Delegations
+) -> None:
+    """Whoever waits is told so, nothing is left running, and the search brings the result."""
+    delegation = await world.delegate(service, HANG)
+    await world.working(delegation)
+    world.artifacts.tripwire = Tripwire(1, RuntimeError("Nobody thought of this."))
+    with pytest.raises(RunLetGo, match="taken up again"):
+        await service.stop(world.supervisor, delegation.id)
+    assert (await service.status(world.supervisor)).live == []
+    with pytest.raises(RunLetGo):
+        await service.steer(world.supervisor, delegation.id, "Are you there?")
+
+    world.clock.advance(ORPHAN_SEARCH)
+    assert (await world.ended(delegation)).status is Status.STOPPED
+    assert len(await world.notified()) == 1
+
+
+@pytest.mark.parametrize("error", [StaleVersion("it", 1), RuntimeError("Nobody thought of this.")])
+async def test_an_instruction_in_hand_is_answered_when_the_run_lets_go(
+    world: World, service: Delegations, error: Exception
+) -> None:
+    """It was sent, and its record is refused: the caller hears of it, and waits no longer."""
+    delegation = await world.delegate(service, HANG)
+    await world.working(delegation)
+    world.store.tripwire = Tripwire(1, error)
+    with pytest.raises(DelegationError):
+        await service.steer(world.supervisor, delegation.id, "Mind the gap.")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from world import HANG, World, bash
+from world import HANG, LIVING, World, bash
 
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
@@ -230,8 +230,9 @@ async def test_with_nothing_active_there_is_nothing_to_wait_for(
     assert views.waited(found) == "Nothing is running; delegation_list() shows what there is."
 
 
-async def test_what_cannot_be_waited_for_is_refused(world: World, service: Delegations) -> None:
+async def test_what_cannot_be_waited_for_is_refused(world: World) -> None:
     """An unknown id, one of another root session, and one that another process runs."""
+    service = await world.service(owner=LIVING)
     (only,) = await running(world, service, 1)
     for session, name in (
         (world.supervisor, "brave-amber-otter"),
@@ -241,7 +242,7 @@ async def test_what_cannot_be_waited_for_is_refused(world: World, service: Deleg
             await service.wait(session, [name])
     with pytest.raises(InvalidRequest, match="is not the id"):
         await service.wait(world.supervisor, [only.id, "x"])
-    other = await world.service(owner=world.now(only).owner)
+    other = await world.service()
     with pytest.raises(RunElsewhere):
         await other.wait(world.supervisor, [only.id])
 

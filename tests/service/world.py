@@ -19,6 +19,7 @@ from background_agents.ports import Change, OutgoingMessage
 from background_agents.service import live
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
+from background_agents.service.processes import process_name
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.contracts.stage import Heard
@@ -33,6 +34,9 @@ DEAD = "0:long ago"
 
 SETTLE_TURNS = 50
 """More turns of the loop than any chain of steps here takes."""
+
+LIVING = process_name()
+"""The owner's name of a process that lives: ours."""
 
 QUIET = timedelta(seconds=2)
 """What an abort is given before it is repeated."""

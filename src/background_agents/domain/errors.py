@@ -15,6 +15,7 @@
     │   └── NoSupervisor
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
+    ├── RunLetGo              an error of ours ended the run's conduct, not the run
     ├── RuntimeRefused        the runtime answered, and said no
     ├── RuntimeUnreachable    the runtime did not answer
     ├── NotServed             no living service can do it
@@ -148,6 +149,16 @@ class StaleVersion(DelegationError):
     def __init__(self, delegation: str, expected: int) -> None:
         super().__init__(
             f"{delegation} is no longer at version {expected}; read it again before changing it."
+        )
+
+
+class RunLetGo(DelegationError):
+    """Nobody conducts the run just now: an error of ours kept it from going on."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(
+            f"{delegation} met an internal error, which the log tells, and is taken up again in a "
+            "few seconds; whether this took effect is unknown, so look before you repeat it."
         )
 
 

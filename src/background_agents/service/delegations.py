@@ -262,7 +262,7 @@ class Delegations:
 
     async def _now(self, name: str, run: Run | None) -> Delegation:
         if run is not None:
-            return run.delegation
+            return await self._runs.now(run)
         stored = await self._context.store.get(name)
         if stored is None:
             raise UnknownDelegation(name)

@@ -140,7 +140,7 @@ class Desk:
 
         async def has_ended() -> bool:
             nonlocal shown
-            if run.committed.is_set():
+            if run.over.is_set():
                 return True  # its transcript is let go of; the last word came before
             more = tail((await run.look()).transcript, shown)
             if more.text:
@@ -148,7 +148,7 @@ class Desk:
             shown = more.position
             return False
 
-        while not run.committed.is_set():
+        while not run.over.is_set():
             await self._runs.stir.until(has_ended, LOOK_LIMIT)
         return run.delegation
 
@@ -177,11 +177,11 @@ class Desk:
 
         async def holds() -> bool:
             for name, run in runs.items():
-                found[name] = run.delegation
-                new = {request.id for request in run.delegation.requests} - told
+                found[name] = now = await self._runs.now(run)
+                new = {request.id for request in now.requests} - told
                 if new:
                     told.update(new)
-                    asks(run.delegation)
+                    asks(now)
             return enough(one.is_terminal for one in found.values())
 
         await self._runs.bell.until(holds, limit)

@@ -1,6 +1,7 @@
 """Takes over what a process that died, or was frozen, has left behind.
 
-An orphan is a delegation that is not terminal and whose owner does nothing any more. It becomes
+An orphan is a delegation that is not terminal and whose owner does nothing any more, or is this
+process, which has no run of it. It becomes
 ours by a commit that names us as its owner, so that of two processes only one wins; the
 claim of a frozen owner is taken away first, so that it notices when it is thawed.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -28,8 +30,12 @@ async def is_orphan(delegation: Delegation, context: Context, lease: Leaseholder
     return claim is None or await lease.has_expired(claim)
 
 
-async def adopt_orphans(context: Context, lease: Leaseholder) -> list[Delegation]:
+async def adopt_orphans(
+    context: Context, lease: Leaseholder, conducts: Callable[[str], bool]
+) -> list[Delegation]:
     """Make every orphan ours and return them, oldest first.
+
+    ``conducts`` says whether what is ours already has a run; without one it is an orphan, too.
 
     Raises:
         StoreUnavailable: none could be stored as ours.
@@ -37,7 +43,8 @@ async def adopt_orphans(context: Context, lease: Leaseholder) -> list[Delegation
     theirs = [
         one
         for one in await context.store.unfinished()
-        if one.directory == context.directory and one.owner != lease.owner
+        if one.directory == context.directory
+        and not (one.owner == lease.owner and conducts(one.id))
     ]
     if not theirs:
         return []
@@ -45,7 +52,8 @@ async def adopt_orphans(context: Context, lease: Leaseholder) -> list[Delegation
     dead = {
         owner
         for owner in dict.fromkeys(one.owner for one in theirs)
-        if await _has_lost_its_claim(owner, claims.get(owner), context, lease)
+        if owner == lease.owner
+        or await _has_lost_its_claim(owner, claims.get(owner), context, lease)
     }
     orphans = [one for one in theirs if one.owner in dead]
     # Together, since what waits together is committed together: a few fsyncs for a hundred.

@@ -16,7 +16,14 @@ from functools import reduce
 from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable, StaleVersion
+from background_agents.domain.errors import (
+    DelegationError,
+    RunElsewhere,
+    RunLetGo,
+    RuntimeRefused,
+    RuntimeUnreachable,
+    StaleVersion,
+)
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import span
@@ -93,15 +100,16 @@ class Run:
         *,
         launched: Callable[[str, Run], None],
         ended: Callable[[Run, Notice, str], None],
+        left: Callable[[Run], None],
         told: Callable[[Run, Notice], None],
     ) -> None:
         self.delegation = delegation
         self.session = delegation.session or ""
         """The child session; there is one from the launch on."""
-        self.committed = asyncio.Event()
-        """Set once the ending and its notice are stored."""
-        self.is_closed = False
-        """It takes no instruction any more."""
+        self.over = asyncio.Event()
+        """Set once the ending and its notice are stored, or nobody here conducts it any more."""
+        self.left_by: DelegationError | None = None
+        """Why it is over without an ending, if it is."""
         self.is_ending = False
         """The agent has said its last word; the ending is a matter of milliseconds."""
         self._context = context
@@ -109,8 +117,9 @@ class Run:
         self._lease = lease
         self._launched = launched
         self._ended = ended
+        self._left = left
         self._told = told
-        self._inbox = Inbox()
+        self._inbox = Inbox(self._refuse)
         self._deadline = Deadline(
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
         )
@@ -174,12 +183,28 @@ class Run:
         return self._streamed.grown_to(message.id, message.text) if message else None
 
     async def work(self) -> None:
-        """Bring the delegation to its end and store that, unless another process does."""
+        """Bring the delegation to its end and store that, unless another process does.
+
+        However it leaves, whoever waits for it is answered, and nothing of it stays behind.
+        """
+        why: DelegationError = RunLetGo(self.delegation.id)
         try:
             await self._work()
         except (LeaseLost, StaleVersion) as error:
             log.warning("%s is left alone: %s", self.delegation.id, error)
-            self.committed.set()
+            why = RunElsewhere(self.delegation.id)
+        except Exception:
+            log.exception("%s is let go of, and taken up again", self.delegation.id)
+        finally:
+            self.leave(why)
+
+    def leave(self, why: DelegationError) -> None:
+        """Conduct it no longer; ``why`` is for those who still wait. Twice is once."""
+        if not self.over.is_set():
+            self.left_by = why
+            self._close()
+            self.over.set()
+        self._left(self)
 
     async def _work(self) -> None:
         try:
@@ -190,12 +215,7 @@ class Run:
             # Also while a failure was dealt with: without an ending it would be active for ever.
             log.exception("%s: ending it failed", self.delegation.id)
             outcome = Outcome(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
-        finally:
-            self._close()
-            self._asking.close()
-            self._deadline.close()
-            self._beginning.close()
-            self._slots.release(self.delegation.id)
+        self._close()
         self.is_ending = True
         left_open = self.delegation.requests
         # The ending is stored even while the service closes.
@@ -437,21 +457,26 @@ class Run:
 
     async def _reopened(self) -> bool:
         """Take up instructions that came while the run was judged; close it to later ones."""
-        asked = self._inbox.take(SteerAsked)
-        for steer in asked:
+        is_any = False
+        while (steer := self._inbox.take(SteerAsked)) is not None:
+            is_any = True
             await self._steering.send(self.delegation, steer)
-        self.is_closed = not asked
-        return bool(asked)
+        if not is_any:
+            self._inbox.close()
+        return is_any
 
     def _close(self) -> None:
-        """Refuse what asks for more of a run that has ended."""
-        self.is_closed = True
-        for asked in self._inbox.take(Asked):
-            self._refuse(asked)
+        """Take nothing more, give back the slot, and forget the timers; twice is once."""
+        self._inbox.close()
+        self._asking.close()
+        self._deadline.close()
+        self._beginning.close()
+        self._slots.release(self.delegation.id)
 
     def _refuse(self, asked: Asked) -> None:
-        status = "ending" if self.session else self.delegation.status
-        asked.refuse(asked.too_late(self.delegation.id, status))
+        is_ending = self.session or self._inbox.is_closed
+        status = "ending" if is_ending else self.delegation.status
+        asked.refuse(self.left_by or asked.too_late(self.delegation.id, status))
 
     async def _note_stop(self, stop: StopAsked) -> None:
         """Store who wanted the end, once."""
@@ -503,7 +528,7 @@ class Run:
     async def _finish(self, outcome: Outcome) -> None:
         await self._make_sure_it_is_ours()
         self.delegation, notice = await store_ending(self._context, self.delegation, outcome)
-        self.committed.set()
+        self.over.set()
         self._ended(self, notice, outcome.text)
 
     async def _record(self, *events: ev.Event, notices: tuple[Notice, ...] = ()) -> Delegation:

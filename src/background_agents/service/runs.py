@@ -17,6 +17,7 @@ from background_agents.domain.errors import (
     DelegationError,
     NotDelegable,
     RunElsewhere,
+    RunLetGo,
     StoreUnavailable,
 )
 from background_agents.domain.notice import Notice
@@ -93,6 +94,9 @@ class Runs:
         unsubscribe, self._unsubscribe = self._unsubscribe, lambda: None
         unsubscribe()
         await self._tasks.close()
+        for run in self.all():
+            # Also those whose work had not begun.
+            run.leave(RunElsewhere(run.delegation.id))
 
     def conduct(self, delegation: Delegation) -> None:
         """Bring a delegation to its end, behind."""
@@ -104,17 +108,25 @@ class Runs:
             delegation,
             launched=self._by_session.__setitem__,
             ended=self._after_end,
+            left=self._forget,
             told=self._tell,
         )
         self._runs[delegation.id] = run
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
 
     def of(self, delegation: Delegation) -> Run:
-        """Return the run of an active delegation. Raises ``RunElsewhere``."""
+        """Return the run of an active delegation. Raises ``RunElsewhere`` or ``RunLetGo``."""
         run = self._runs.get(delegation.id)
-        if run is None:
-            raise RunElsewhere(delegation.id)
-        return run
+        if run is not None:
+            return run
+        is_ours = delegation.owner == self.lease.owner
+        raise RunLetGo(delegation.id) if is_ours else RunElsewhere(delegation.id)
+
+    async def now(self, run: Run) -> Delegation:
+        """Return the delegation of a run as it is now, also if the run has let go of it."""
+        if not run.over.is_set() or run.delegation.is_terminal:
+            return run.delegation
+        return await self._context.store.get(run.delegation.id) or run.delegation
 
     def of_root(self, root: str) -> list[Run]:
         """Return what runs for a root session, oldest first."""
@@ -146,34 +158,32 @@ class Runs:
 
         Raises:
             InvalidRequest: it has ended, is just ending, or is run by another process.
+            RunLetGo: an internal error kept the run from going on.
         """
         if delegation.is_terminal:
             raise asked.too_late(delegation.id, delegation.status)
-        run = self.of(delegation)
-        if run.is_closed:
-            raise asked.too_late(delegation.id, "ending")
-        run.hear(asked)
+        self.of(delegation).hear(asked)
         return await asked.done
 
     async def stop(self, delegation: Delegation, by: str) -> Delegation:
         """Stop a delegation and return it as it is once its session is quiet.
 
-        One that has ended already is returned as it is. Raises ``RunElsewhere``.
+        One that has ended already is returned as it is. Raises ``RunElsewhere`` or ``RunLetGo``.
         """
         if delegation.is_terminal:
             return delegation
         run = self.of(delegation)
         run.hear(StopAsked(by))
-        await run.committed.wait()
+        await run.over.wait()
         if not run.delegation.is_terminal:
-            raise RunElsewhere(delegation.id)
+            raise run.left_by or RunLetGo(delegation.id)
         return run.delegation
 
     # --- taking over -------------------------------------------------------
 
     async def _take_over(self) -> None:
         """Go on with what processes that died have left behind."""
-        for delegation in await adopt_orphans(self._context, self.lease):
+        for delegation in await adopt_orphans(self._context, self.lease, self._runs.__contains__):
             self.conduct(delegation)
         await self._outbox.recover()
 
@@ -190,31 +200,30 @@ class Runs:
 
     def _after_end(self, run: Run, notice: Notice, result: str) -> None:
         delegation = run.delegation
-        self._forget(run)
         self.news.add(notice, delegation.root_session)
+        self._forget(run)
         self._outbox.kick(delegation.parent_session)
-        self.bell.ring()
-        self.stir.ring()
         after = self._titles.tell_and_describe(delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
     def _forget(self, run: Run) -> None:
-        self._runs.pop(run.delegation.id, None)
-        self._working.pop(run.delegation.id, None)
-        if run.session:
-            self._by_session.pop(run.session, None)
+        """Let go of a run that has left, however that came about; twice is once."""
+        if self._runs.get(run.delegation.id) is not run:
+            return
+        del self._runs[run.delegation.id], self._working[run.delegation.id]
+        if self._by_session.get(run.session) is run:
+            del self._by_session[run.session]
             self._context.runtime.release(run.session)
+        self.bell.ring()
+        self.stir.ring()
 
     def _abandon(self) -> None:
         """Let go of all runs: another process conducts them now, with a runtime of its own."""
         for name, run in tuple(self._runs.items()):
             self._working[name].cancel()
-            self._forget(run)
-            run.committed.set()
+            run.leave(RunElsewhere(name))
             if run.session:
                 self._tasks.spawn(self._silence(run.session), f"silence {run.session}")
-        self.bell.ring()
-        self.stir.ring()
 
     async def _silence(self, session: str) -> None:
         """Stop what our own runtime still does in a session that goes on elsewhere."""
@@ -239,7 +248,7 @@ class Runs:
 
     def _about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
         return [
-            run.committed
+            run.over
             for run in self._runs.values()
             if run.is_ending and run.delegation.parent_session == supervisor
         ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from background_agents.domain.errors import (
     NothingAsked,
     NotSteerable,
 )
-from background_agents.ports import RuntimeEvent
+from background_agents.ports import RunFailed, RuntimeEvent
 from background_agents.service.views import COMMAND_LINE, SUPERVISOR
 
 
@@ -32,6 +34,17 @@ class BeginningOverdue:
 
 class QuietLimit:
     """An abort has had its time."""
+
+
+class LookDue:
+    """The runtime is to be asked how the session is."""
+
+
+@dataclass(frozen=True)
+class AbortOverdue:
+    """An abort was told of, and nothing of what comes after one."""
+
+    failure: RunFailed
 
 
 DEADLINE = "deadline"
@@ -126,32 +139,72 @@ Signal = (
     | DeadlinePassed
     | BeginningOverdue
     | QuietLimit
+    | LookDue
+    | AbortOverdue
     | AnswerDue
     | StopAsked
     | Asked
 )
 
-A = TypeVar("A", bound=Asked)
+S = TypeVar("S", bound=Signal)
 
 
 class Inbox:
-    """The signals of one run, in the order in which they came."""
+    """The signals of one run, in the order in which they came.
 
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Signal] = asyncio.Queue()
+    What somebody asks for is always in a hand: it waits here, or is the one taken last, which
+    counts as dealt with when the next one is taken. ``refuse`` answers what is left when the inbox
+    is closed, for whatever reason, and what comes after that.
+    """
+
+    def __init__(self, refuse: Callable[[Asked], None]) -> None:
+        self.is_closed = False
+        self._waiting: deque[Signal] = deque()
+        self._came = asyncio.Event()
+        self._taken: Asked | None = None
+        self._refuse = refuse
 
     def put(self, signal: Signal) -> None:
         """Add a signal."""
-        self._queue.put_nowait(signal)
+        if not self.is_closed:
+            self._waiting.append(signal)
+            self._came.set()
+        elif isinstance(signal, Asked):
+            self._refuse(signal)
 
     async def get(self) -> Signal:
         """Return the next signal, when there is one."""
-        return await self._queue.get()
+        while not self._waiting:
+            self._came.clear()
+            await self._came.wait()
+        return self._take(self._waiting[0])
 
-    def take(self, kind: type[A]) -> list[A]:
-        """Take out what somebody asks for, of one kind, and leave everything else as it is."""
-        waiting = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-        for signal in waiting:
-            if not isinstance(signal, kind):
-                self._queue.put_nowait(signal)
-        return [signal for signal in waiting if isinstance(signal, kind)]
+    def take(self, kind: type[S]) -> S | None:
+        """Return the oldest signal of one kind, if there is one, and leave the others."""
+        found = next((one for one in self._waiting if isinstance(one, kind)), None)
+        if found is not None:
+            self._take(found)
+        return found
+
+    def holds(self, kind: type[Signal]) -> bool:
+        """Return whether a signal of one kind waits."""
+        return any(isinstance(one, kind) for one in self._waiting)
+
+    def close(self) -> None:
+        """Refuse what is asked, be it taken or not; twice is once."""
+        self.is_closed = True
+        while self._waiting:
+            self._take(self._waiting[0])
+        self._let_go()
+
+    def _take(self, signal: Signal) -> Signal:
+        self._let_go()
+        self._waiting.remove(signal)
+        self._taken = signal if isinstance(signal, Asked) else None
+        return signal
+
+    def _let_go(self) -> None:
+        # One that was dealt with has its answer already.
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            self._refuse(taken)

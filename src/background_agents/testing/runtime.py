@@ -34,6 +34,7 @@ from background_agents.ports import (
     SupervisorGone,
 )
 from background_agents.testing.scripted_session import Entry, Rules, ScriptedSession
+from background_agents.testing.tripwire import Tripwire
 from background_agents.testing.waiting import Changes, Gate
 
 AGENTS = (
@@ -54,6 +55,8 @@ class ScriptedRuntime:
         """The agents that a refresh finds."""
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
+        self.tripwire: Tripwire | None = None
+        """Stepped over by every coroutine that would ask the runtime."""
         self.asking: set[str] = set()
         """Tools for which new sessions ask a permission."""
         self.description: tuple[str, str] | None = None
@@ -228,6 +231,8 @@ class ScriptedRuntime:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+        if self.tripwire is not None:
+            self.tripwire.step()
 
     def _session(self, name: str) -> ScriptedSession:
         if name not in self.sessions:
