@@ -27,11 +27,16 @@ action = "deny"
 
 CAREFUL = {
     "agent": {
+        "strict": {
+            "description": "A supervisor's agent whose user wants to be asked.",
+            "mode": "primary",
+            "permission": {"bash": "ask"},
+        },
         "careful": {
             "description": "Asks before it runs anything.",
             "mode": "subagent",
             "permission": {"bash": "ask", "question": "allow"},
-        }
+        },
     }
 }
 
@@ -63,8 +68,40 @@ async def asked(stage: Stage, task: str, *steps: Step) -> tuple[Supervisor, str]
     return supervisor, name
 
 
+def only_people_grant(name: str) -> str:
+    """Return what the supervisor's model is told of how a permission is answered."""
+    return (
+        "only your human may grant it, so ask them; they answer in OpenCode's dialogue, with "
+        f"`bga answer {name} once` in a terminal, or by an answers rule in the configuration. "
+        f'You may refuse it: delegation_answer("{name}", "reject: why")'
+    )
+
+
 @pytest.mark.main_path
-async def test_a_permission_is_granted_through_the_tool_and_the_run_goes_on(
+async def test_a_model_grants_nothing_neither_to_its_child_nor_to_itself(careful: Stage) -> None:
+    """Whatever words it finds: its child still waits, and its own command is still asked for."""
+    supervisor, name = await asked(careful, "Grant me.", run("printf granted"), say("Printed."))
+    tries = ["always", " Always ", "ONCE", "once: it is harmless", "yes", "allow"]
+    calls = [call("delegation_answer", id=name, reply=one) for one in tries]
+    await supervisor.turn(*calls, say("I tried."))
+    refused = await supervisor.outputs("delegation_answer", len(tries))
+    assert set(refused) == {f"Nothing was granted: {only_people_grant(name)}."}
+    child = await careful.child(name)
+    assert child in str(await careful.client.request("GET", "/permission"))
+
+    await supervisor.start(run("printf mine"), say("Never said."), agent="strict")
+    asking = await careful.events.wait_for(
+        lambda seen: seen.type == "permission.asked" and seen.session == supervisor.id
+    )
+    assert asking.properties["patterns"] == ["printf mine"]
+    await careful.answer_permission(supervisor.id, "reject")
+    await careful.answer_permission(child, "once")
+    await supervisor.settled()
+    assert careful.result(name)[1] == "Printed."
+
+
+@pytest.mark.main_path
+async def test_a_permission_is_asked_of_the_human_and_the_run_goes_on_once_granted(
     careful: Stage,
 ) -> None:
     """It waits, the supervisor and the human are told, and once answered it completes."""
@@ -72,27 +109,47 @@ async def test_a_permission_is_granted_through_the_tool_and_the_run_goes_on(
     supervisor, name = await asked(careful, task, run("printf granted"), say("Printed."))
     (request,) = await supervisor.stored_notices(REQUEST)
     assert request.is_hidden
-    assert request.fields["task-id"] == name
+    assert (request.fields["task-id"], request.fields["agent"]) == (name, "careful")
     assert request.fields["permission"] == "bash: printf granted"
-    assert f'delegation_answer("{name}", reply)' in request.fields["answer"]
+    assert request.fields["answer"] == only_people_grant(name)
     toast = await careful.events.wait_for(
         lambda seen: seen.type == "tui.toast.show" and name in str(seen.properties)
     )
     assert "printf granted" in str(toast.properties)
 
-    await supervisor.turn(
-        call("delegation_status"), call("delegation_answer", id=name, reply="once"), say("Yes.")
-    )
+    await supervisor.turn(call("delegation_status"), say("It asks you."))
     (status,) = await supervisor.outputs("delegation_status")
     assert f"- {name} [waiting]" in status
-    assert "waits for a permission, bash: printf granted" in status
-    (answer,) = await supervisor.outputs("delegation_answer")
-    assert answer == f"Answered: bash: printf granted. {name} goes on."
+    waits = "waits for a permission, bash: printf granted; "
+    assert waits + only_people_grant(name) in status
+    await careful.answer_permission(await careful.child(name), "once")
     (notice,) = await supervisor.settled()
     assert notice.fields["status"] == "completed"
     front, body = careful.result(name)
     assert (body, front["tool_calls"]) == ("Printed.", 1)
     assert len(await supervisor.stored_notices(REQUEST)) == 1
+
+
+async def test_a_model_grants_once_where_its_human_lets_it(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """For unattended use; `always` is refused even then, and its own commands are asked for."""
+    root = tmp_path_factory.mktemp("unattended")
+    env = {"BACKGROUND_AGENTS_MODEL_GRANTS": "once"}
+    async with staged(root, config=CAREFUL, env=env) as stage:
+        supervisor, name = await asked(stage, "Once.", run("printf granted"), say("Printed."))
+        await supervisor.turn(
+            call("delegation_answer", id=name, reply="always"),
+            call("delegation_answer", id=name, reply="once"),
+            say("Once."),
+        )
+        always, once = await supervisor.outputs("delegation_answer", 2)
+        assert always.startswith("Nothing was granted: ")
+        assert once == f"Answered: bash: printf granted. {name} goes on."
+        await supervisor.settled()
+        assert stage.result(name)[1] == "Printed."
+        await supervisor.start(run("printf mine"), say("Never said."), agent="strict")
+        await stage.answer_permission(supervisor.id, "reject")
 
 
 async def test_a_refusal_with_its_reason_reaches_the_agent_and_the_run_goes_on(
@@ -126,7 +183,7 @@ async def test_what_the_human_answers_in_the_tui_just_goes_on(careful: Stage) ->
     await careful.answer_permission(await careful.child(name), "once")
     (notice,) = await supervisor.settled()
     assert notice.fields["status"] == "completed"
-    await supervisor.turn(call("delegation_answer", id=name, reply="once"), say("Late."))
+    await supervisor.turn(call("delegation_answer", id=name, reply="reject"), say("Late."))
     (late,) = await supervisor.outputs("delegation_answer")
     assert late.startswith(f"{name} is completed and waits for no answer")
 
@@ -185,7 +242,7 @@ async def test_a_session_below_the_child_that_asks(careful: Stage) -> None:
     (request,) = await supervisor.notices(tag=REQUEST)
     assert (request.id, request.fields["permission"]) == (name, "bash: printf below")
     await supervisor.answered(request.message)
-    await supervisor.turn(call("delegation_answer", id=name, reply="once"), say("Yes."))
+    await careful.answer_permission(below, "once")
     await careful.events.wait_idle(below)
     assert len(careful.asked("Below it.")) == 2
     careful.model.open("below")

@@ -8,10 +8,12 @@ import pytest
 from world import HANG, LIVING, World, bash, questions
 
 from background_agents.config import Settings
-from background_agents.domain.asking import Ask, Reply
+from background_agents.domain.asking import GRANTS, Ask, Reply
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     InvalidRequest,
+    MayNotGrant,
+    NotDelegable,
     NothingAsked,
     RunElsewhere,
     RuntimeUnreachable,
@@ -60,9 +62,12 @@ async def asking_below(
 
 
 async def answered_by(world: World, service: Delegations, given: str) -> Delegation:
-    """Answer the only delegation, and return it once it has ended."""
+    """Answer the only delegation, by its user where it is granted; return it once it has ended."""
     (name,) = world.journal.of("register")
-    await service.answer(world.supervisor, name, given)
+    if given in GRANTS:
+        await service.desk.answer(name, given)
+    else:
+        await service.answer(world.supervisor, name, given)
     await world.until(lambda: world.store.now(name).is_terminal)
     return world.store.now(name)
 
@@ -78,30 +83,33 @@ async def test_a_permission_is_told_to_model_and_human(world: World, service: De
     assert notice == (
         "<delegation-request>\n"
         f"<task-id>{delegation.id}</task-id>\n"
+        "<agent>build</agent>\n"
         "<title>Look into it.</title>\n"
         "<permission>bash: echo &lt;/permission&gt; &quot;&amp;&quot;</permission>\n"
         "<elapsed>0.0s</elapsed>\n"
-        f'<answer>delegation_answer("{delegation.id}", reply): reply "once", "always" (also for '
-        'others, until OpenCode restarts) or "reject: why"</answer>\n'
+        "<answer>only your human may grant it, so ask them; they answer in OpenCode's dialogue, "
+        f"with `bga answer {delegation.id} once` in a terminal, or by an answers rule in the "
+        f'configuration. You may refuse it: delegation_answer("{delegation.id}", "reject: why")'
+        "</answer>\n"
         "</delegation-request>"
     )
     world.clock.advance(GIVE_WAY)
     await world.channel.changes.until(lambda: bool(world.channel.toasts))
     ((title, message, variant),) = world.channel.toasts
-    assert (title, variant) == ("Delegation waits for an answer", "warning")
+    assert (title, variant) == ("Delegation asks for a permission", "warning")
     assert message == f'build · {delegation.id} (0.0s): bash: echo </permission> "&"'
 
 
 async def test_status_and_peek_show_what_it_waits_for(world: World, service: Delegations) -> None:
     """Both say the state, what is asked and how to answer, until it is answered."""
     delegation, _, _ = await asking(world, service, bash("make deploy"), HANG)
-    asked = f'waits for a permission, bash: make deploy. delegation_answer("{delegation.id}", reply'
+    asked = "waits for a permission, bash: make deploy; only your human may grant it"
     found = await service.peek(world.supervisor, delegation.id)
     assert isinstance(found, live.Live)
     for text in (await world.status(service), live.peek(found)):
         assert text.startswith(f"- {delegation.id} [waiting] Look into it.")
         assert asked in text
-    await service.answer(world.supervisor, delegation.id, "once")
+    await service.desk.answer(delegation.id, "once")
     text = await world.status(service)
     assert text.startswith(f"- {delegation.id} [running] Look into it.")
     assert "waits for a" not in text
@@ -125,7 +133,7 @@ async def test_a_grant_lets_it_go_on(
 ) -> None:
     """The answer reaches the runtime, the run goes on to its result, the history says who."""
     delegation, child, (ask,) = await asking(world, service, bash("make deploy"), HANG)
-    answered = await service.answer(world.supervisor, delegation.id, given)
+    answered = await service.desk.answer(delegation.id, given)
     assert (answered.ask, answered.delegation.status) == (ask, Status.RUNNING)
     assert answered.delegation.requests == ()
     assert views.answered(answered) == f"Answered: bash: make deploy. {delegation.id} goes on."
@@ -135,11 +143,87 @@ async def test_a_grant_lets_it_go_on(
     child.write("Deployed.")
     child.finish()
     assert (await world.ended(delegation)).status is Status.COMPLETED
-    assert await world.replies(delegation) == [(word, "supervisor")]
+    assert await world.replies(delegation) == [(word, "command line")]
     history = await world.store.history(delegation.id)
     assert [one.ask for one in history if isinstance(one, InputRequested)] == [ask]
     assert [one.request for one in history if isinstance(one, InputAnswered)] == [ask.id]
     assert len(await world.told(REQUEST)) == len(await world.told(ENDING)) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["once", "always", " Always ", "ONCE", "once: it is harmless", "always\n", "yes", "allow", ""],
+)
+async def test_a_model_grants_nothing(world: World, service: Delegations, given: str) -> None:
+    """Whatever its words, it hears who may and how; a user's own `always` is taken at once."""
+    delegation, child, (ask,) = await asking(world, service)
+    before = world.now(delegation)
+    with pytest.raises(MayNotGrant) as refused:
+        await service.answer(world.supervisor, delegation.id, given)
+    assert str(refused.value) == (
+        "Nothing was granted: only your human may grant it, so ask them; they answer in OpenCode's "
+        f"dialogue, with `bga answer {delegation.id} once` in a terminal, or by an answers rule in "
+        f'the configuration. You may refuse it: delegation_answer("{delegation.id}", "reject: '
+        'why").'
+    )
+    assert world.now(delegation) == before
+    assert list(child.open) == [ask.id]
+    assert (await answered_by(world, service, "always")).status is Status.COMPLETED
+
+
+async def test_a_model_grants_once_where_its_human_lets_it(world: World) -> None:
+    """It is told so, and the history says who; for good it grants nothing."""
+    service = await world.service(Settings(model_grants="once"))
+    delegation, child, (ask,) = await asking(world, service)
+    (notice,) = await world.told(REQUEST)
+    how = f'delegation_answer("{delegation.id}", reply): reply "once" or "reject: why"'
+    assert f"<answer>{how}</answer>" in notice
+    for given in ("always", "Always ", "yes"):
+        with pytest.raises(MayNotGrant) as refused:
+            await service.answer(world.supervisor, delegation.id, given)
+        assert str(refused.value) == f"Nothing was granted: {how}."
+    assert list(child.open) == [ask.id]
+    await service.answer(world.supervisor, delegation.id, " ONCE ")
+    assert (await world.ended(delegation)).status is Status.COMPLETED
+    assert await world.replies(delegation) == [("once", "supervisor")]
+
+
+async def test_the_setting_of_now_counts_not_that_of_when_it_was_asked(world: World) -> None:
+    """A process without it grants nothing that one with it had asked for."""
+    service = await world.service(Settings(model_grants="once"))
+    delegation, child, _ = await asking(world, service)
+    await service.close()
+    world.runtime.release(child.name)
+    other = await world.service(owner=LIVING)
+    await world.waits(delegation)
+    with pytest.raises(MayNotGrant, match="only your human"):
+        await other.answer(world.supervisor, delegation.id, "once")
+
+
+async def test_a_background_agent_answers_nothing(world: World, service: Delegations) -> None:
+    """Not its own request, and not that of another: it stays below its supervisor."""
+    delegation, child, (ask,) = await asking(world, service)
+    for session in (child, world.below(child, HANG)):
+        with pytest.raises(NotDelegable):
+            await service.answer(session.name, delegation.id, "reject: no")
+    assert list(child.open) == [ask.id]
+
+
+@pytest.mark.parametrize("permission", ["external_directory", "doom_loop", "edit", "webfetch"])
+async def test_no_kind_of_permission_is_a_models_to_grant(
+    world: World, service: Delegations, permission: str
+) -> None:
+    """Also of a session below: what is asked for makes no difference."""
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    for session in (child, world.below(child, HANG)):
+        await world.heard.until(lambda one=session: world.heard.works(one.name))
+        session.ask(permission, "/etc/*")
+    await world.waits(delegation, 2)
+    for given in ("once", "always"):
+        with pytest.raises(MayNotGrant):
+            await service.answer(world.supervisor, delegation.id, given)
+    assert len(await world.runtime.requests()) == 2
 
 
 @pytest.mark.parametrize(
@@ -165,7 +249,7 @@ async def test_what_is_no_answer_changes_nothing(
     delegation, child, (ask,) = await asking(world, service)
     before = world.now(delegation)
     with pytest.raises(InvalidRequest, match='reply "once", "always"'):
-        await service.answer(world.supervisor, delegation.id, given)
+        await service.desk.answer(delegation.id, given)
     assert world.now(delegation) == before
     assert list(child.open) == [ask.id]
 
@@ -179,7 +263,7 @@ async def test_what_the_runtime_does_not_take_stays_open(
     world.runtime.failure = RuntimeUnreachable("Nobody answers.")
     # The runtime is asked for nothing else here: the session's root is remembered.
     with pytest.raises(RuntimeUnreachable):
-        await service.answer(world.supervisor, delegation.id, "once")
+        await service.desk.answer(delegation.id, "once")
     world.runtime.failure = None
     assert world.now(delegation).status is Status.WAITING
     ended = await answered_by(world, service, "once")
@@ -246,7 +330,7 @@ async def test_the_user_may_answer_in_the_dialogue(world: World, service: Delega
     await world.goes_on(delegation)
     assert world.now(delegation).status is Status.RUNNING
     with pytest.raises(NothingAsked):
-        await service.answer(world.supervisor, delegation.id, "once")
+        await service.desk.answer(delegation.id, "once")
     child.finish()
     await world.ended(delegation)
     assert await world.replies(delegation) == [("once", "user")]
@@ -280,7 +364,7 @@ async def test_a_rejection_of_the_user_with_words_does_not(
 async def test_of_two_answers_the_first_counts(world: World, service: Delegations) -> None:
     """An answer that meets one of the user's on its way is refused, and the run goes on."""
     delegation, child, (ask,) = await asking(world, service, bash("make"), HANG)
-    answering = asyncio.create_task(service.answer(world.supervisor, delegation.id, "once"))
+    answering = asyncio.create_task(service.desk.answer(delegation.id, "once"))
     with world.runtime.losing_events():
         child.settle(ask.id, ONCE)
         with pytest.raises(NothingAsked):
@@ -356,13 +440,13 @@ async def test_of_two_the_oldest_is_answered_first(world: World, service: Delega
     delegation, _, _ = await asking(world, service, TWO, DONE)
     await world.waits(delegation, 2)
     assert len(await world.told(REQUEST, 2)) == 2
-    first = await service.answer(world.supervisor, delegation.id, "once")
+    first = await service.desk.answer(delegation.id, "once")
     assert first.delegation.status is Status.WAITING
     assert views.answered(first).startswith(
-        f"Answered: bash: one. {delegation.id} still waits for a permission, bash: two. "
-        f'delegation_answer("{delegation.id}", reply): reply "once"'
+        f"Answered: bash: one. {delegation.id} still waits for a permission, bash: two; "
+        "only your human may grant it"
     )
-    second = await service.answer(world.supervisor, delegation.id, "once")
+    second = await service.desk.answer(delegation.id, "once")
     assert views.answered(second) == f"Answered: bash: two. {delegation.id} goes on."
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
@@ -373,7 +457,7 @@ async def test_always_settles_the_other_of_its_kind(world: World, service: Deleg
     await world.waits(delegation, 2)
     ended = await answered_by(world, service, "always")
     assert ended.status is Status.COMPLETED
-    assert await world.replies(delegation) == [("always", "supervisor"), ("always", "user")]
+    assert await world.replies(delegation) == [("always", "command line"), ("always", "user")]
 
 
 async def test_a_rejection_takes_the_other_along_and_yet_ends_nothing(
@@ -427,7 +511,7 @@ async def test_what_a_session_below_asks_is_asked_for_the_delegation(
     delegation, child, below = await asking_below(world, service, DONE)
     assert world.now(delegation).status is Status.WAITING
     assert len(await world.told(REQUEST)) == 1
-    answered = await service.answer(world.supervisor, delegation.id, "once")
+    answered = await service.desk.answer(delegation.id, "once")
     assert answered.ask is not None
     assert answered.ask.session == below.name
     await world.heard.answered(below.name)
@@ -463,7 +547,7 @@ async def test_also_when_nobody_knew_whose_session_it_is(
     assert await world.waits(delegation) == (ask,)
     assert stranger.name in asked_for
     assert len(world.now(delegation).requests) == 1
-    await service.answer(world.supervisor, delegation.id, "once")
+    await service.desk.answer(delegation.id, "once")
     child.finish()
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
@@ -607,14 +691,14 @@ async def test_one_that_asks_nothing_takes_no_answer(world: World, service: Dele
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     with pytest.raises(NothingAsked, match="is running and waits for no answer"):
-        await service.answer(world.supervisor, delegation.id, "once")
+        await service.desk.answer(delegation.id, "once")
     stopping = asyncio.create_task(service.stop(world.supervisor, delegation.id))
     await asyncio.sleep(0)
     with pytest.raises(NothingAsked, match="is ending"):
-        await service.answer(world.supervisor, delegation.id, "once")
+        await service.desk.answer(delegation.id, "once")
     await stopping
     with pytest.raises(NothingAsked, match="is stopped"):
-        await service.answer(world.supervisor, delegation.id, "once")
+        await service.desk.answer(delegation.id, "once")
 
 
 async def test_one_that_waits_for_a_slot_takes_no_answer(world: World) -> None:
@@ -624,7 +708,7 @@ async def test_one_that_waits_for_a_slot_takes_no_answer(world: World) -> None:
     second = await world.delegate(service, HANG)
     await world.settle()
     with pytest.raises(NothingAsked, match="is registered"):
-        await service.answer(world.supervisor, second.id, "once")
+        await service.desk.answer(second.id, "once")
 
 
 async def test_an_answer_from_elsewhere_is_refused(world: World) -> None:
@@ -636,10 +720,10 @@ async def test_an_answer_from_elsewhere_is_refused(world: World) -> None:
         with pytest.raises(UnknownDelegation):
             await service.answer(session, name, "once")
     with pytest.raises(InvalidRequest, match="is not the id"):
-        await service.answer(world.supervisor, "../x", "once")
+        await service.desk.answer("../x", "once")
     other = await world.service()
     with pytest.raises(RunElsewhere):
-        await other.answer(world.supervisor, delegation.id, "once")
+        await other.desk.answer(delegation.id, "once")
     assert list(child.open) == [ask.id]
 
 
@@ -657,7 +741,7 @@ async def test_a_new_process_goes_on_waiting_and_asks_no_second_time(world: Worl
     assert await world.waits(delegation) == asks
     assert world.now(delegation).status is Status.WAITING
     assert "waits for a permission, bash: make deploy" in await world.status(other)
-    answered = await other.answer(world.supervisor, delegation.id, "once")
+    answered = await other.desk.answer(delegation.id, "once")
     assert answered.ask == asks[0]
     assert (await world.ended(delegation)).status is Status.COMPLETED
     assert len(await world.told(ENDING)) == len(await world.told(REQUEST)) == 1
@@ -721,7 +805,7 @@ async def test_a_finished_one_that_waited_below_completes_in_a_new_process(world
     other = await world.service(owner=LIVING)
     await world.settle()
     async with asyncio.timeout(LIMIT_S):
-        await other.answer(world.supervisor, delegation.id, "once")
+        await other.desk.answer(delegation.id, "once")
         assert (await world.ended(delegation)).status is Status.COMPLETED
 
 
@@ -815,7 +899,7 @@ async def test_one_that_waits_keeps_its_slot(world: World) -> None:
     second = await world.delegate(service, HANG)
     await world.settle()
     assert world.now(second).status is Status.REGISTERED
-    await service.answer(world.supervisor, first.id, "once")
+    await service.desk.answer(first.id, "once")
     await world.settle()
     assert world.now(second).status is Status.REGISTERED
     child.finish()

@@ -187,6 +187,12 @@ def message_of_now(world: World) -> str:
     return world._ids.mint("msg", world.clock.now())
 
 
+@pytest.fixture
+async def service(world: World) -> Delegations:
+    """Its model may grant once, so that what it meant for one request could reach another."""
+    return await world.service(Settings(model_grants="once"))
+
+
 async def asking(
     world: World, service: Delegations, *commands: str
 ) -> tuple[Delegation, ScriptedSession, tuple[Ask, ...]]:
@@ -432,11 +438,12 @@ async def test_a_request_makes_a_window_stand_still_that_ends_meanwhile(
 
     monkeypatch.setattr(world.store, "commit", slowly)
     ask = child.ask("bash", "make")
-    assert await world.waits(delegation) == (ask,)
+    (waits,) = await world.waits(delegation)
+    assert waits.id == ask.id
     world.advance(hours=1)
     await world.settle()
     assert (world.now(delegation).status, child.busy) == (Status.WAITING, True)
-    answered = await service.answer(world.supervisor, delegation.id, "once")
+    answered = await service.desk.answer(delegation.id, "once")
     assert answered.delegation.status is Status.RUNNING
     world.advance(seconds=1)
     assert (await ends(world, delegation)).status is Status.TIMED_OUT

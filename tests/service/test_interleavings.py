@@ -89,7 +89,7 @@ def stop(world: World, _session: str) -> None:
 
 
 def answer(world: World, text: str) -> None:
-    world.ask(lambda service, name: service.answer(world.supervisor, name, text))
+    world.ask(lambda service, name: service.desk.answer(name, text))
 
 
 def notify(world: World, session: str) -> None:

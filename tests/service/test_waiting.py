@@ -146,7 +146,7 @@ async def test_one_that_asks_ends_it(world: World, service: Delegations, asks_fi
     assert [one.id for one in found.asking] == [second.id]
     text = views.waited(found)
     assert f"- {first.id} is running" in text
-    assert f"- {second.id} waits for a permission, bash: make. delegation_answer(" in text
+    assert f"- {second.id} waits for a permission, bash: make; only your human may" in text
     assert "end your turn" not in text
 
 
@@ -216,7 +216,7 @@ async def test_one_that_is_answered_meanwhile_can_be_waited_for_again(
     world.runtime.asking.add("bash")
     delegation = await world.delegate(service, bash("make"), HANG)
     await world.waits(delegation)
-    await service.answer(world.supervisor, delegation.id, "once")
+    await service.desk.answer(delegation.id, "once")
     waiting = await begin(world, service)
     assert not await waiting.is_over()
 

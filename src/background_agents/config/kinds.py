@@ -17,6 +17,8 @@ ACTIONS = ("allow", "deny", "ask")
 
 REPLIES = ("once", "always", "reject")
 
+MODEL_GRANTS = ("none", "once")
+
 _PROVIDER = re.compile(r"[^\s/]+")
 
 _MODEL = re.compile(r"[^\s/]+/\S+")
@@ -51,6 +53,8 @@ SWITCHES = f"{SWITCH}, or in the file true or false"
 LEVEL = "one of " + ", ".join(LOG_LEVELS)
 
 REPLY = "one of " + ", ".join(REPLIES)
+
+GRANTS = "one of " + ", ".join(MODEL_GRANTS)
 
 _COUNTS = "whole numbers from 1 to 1000"
 
@@ -99,6 +103,12 @@ def _reply(name: str, value: object) -> str:
     return str(value)
 
 
+def _grants(name: str, value: object) -> str:
+    if value not in MODEL_GRANTS:
+        raise BadSetting(name, value, GRANTS)
+    return str(value)
+
+
 def _per_provider(name: str, value: object) -> Mapping[str, int]:
     return _limits(name, value, _PROVIDER, PROVIDERS)
 
@@ -143,6 +153,7 @@ KINDS: Mapping[str, Kind] = {
         "`pattern` and `agent`",
         (AnswerRule("allow", permission="bash", pattern="git status"),),
     ),
+    "model_grants": Kind(_grants, GRANTS),
     "answer_minutes": Kind(_minutes, MINUTES),
     "answer_default": Kind(_reply, REPLY),
     "resume": Kind(_switch, SWITCHES),

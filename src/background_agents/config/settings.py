@@ -52,6 +52,8 @@ class Settings:
     """OpenCode's native ``task`` tool is left alone."""
     answers: tuple[AnswerRule, ...] = ()
     """What is answered without asking anybody; the rest is asked."""
+    model_grants: str = "none"
+    """How the supervisor's model may grant permissions: ``none``, or ``once`` where nobody sits."""
     answer_minutes: float = 0.0
     """How long a question or permission waits before ``answer_default`` is given; 0 = for ever."""
     answer_default: str = "reject"
@@ -64,6 +66,10 @@ class Settings:
     @property
     def default_timeout(self) -> timedelta | None:
         return timedelta(minutes=self.timeout_minutes) if self.timeout_minutes else None
+
+    @property
+    def model_grants_once(self) -> bool:
+        return self.model_grants == "once"
 
     @property
     def answer_window(self) -> timedelta | None:

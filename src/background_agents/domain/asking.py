@@ -22,7 +22,8 @@ TAKEN_CHARS = 5 * ASKED_CHARS
 OPTIONS_SHOWN = 12
 """More are no choice but a list; an answer may name any of them all the same."""
 
-GRANTS = ("once", "always")
+ONCE = "once"
+GRANTS = (ONCE, "always")
 REJECT = "reject"
 
 
@@ -44,6 +45,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     patterns: tuple[str, ...] = ()
     """The commands, paths or the like that it is to be permitted for."""
     questions: tuple[Question, ...] = ()
+    model_grants_once: bool = False
+    """Whether the supervisor's model may grant it, this once; people may in any case."""
 
     @property
     def kind(self) -> str:
@@ -102,8 +105,14 @@ def reply_to(ask: Ask, given: str) -> Reply:
     return Reply(word=text.lower())
 
 
+def model_may(ask: Ask, given: str) -> bool:
+    """Return whether a model may give this answer: it never decides for its human."""
+    word = given.partition(":")[0].strip().lower()
+    return bool(ask.questions) or word == REJECT or (ask.model_grants_once and word == ONCE)
+
+
 def how_to_answer(ask: Ask) -> str:
-    """Say which replies there are."""
+    """Say which replies there are, for people."""
     if not ask.questions:
         return 'reply "once", "always" (also for others, until OpenCode restarts) or "reject: why"'
     if len(ask.questions) == 1:

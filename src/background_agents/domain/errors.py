@@ -11,6 +11,7 @@
     │   ├── RunElsewhere
     │   ├── NotSteerable
     │   ├── NothingAsked
+    │   ├── MayNotGrant
     │   ├── NotContinuable
     │   └── NoSupervisor
     ├── IllegalTransition     an event that may not happen in this status
@@ -113,6 +114,13 @@ class NothingAsked(InvalidRequest):
             f"{delegation} is {status} and waits for no answer; delegation_status() shows which do."
         )
         self.delegation, self.status = delegation, status
+
+
+class MayNotGrant(InvalidRequest):
+    """A model would grant a permission that is for people to grant."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"Nothing was granted: {how}.")
 
 
 class NotContinuable(InvalidRequest):

@@ -43,6 +43,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     status: str
     title: str
+    agent: str = ""
+    """Who did the work; empty in a notice of before it was told."""
     summary: str
     elapsed: str
     error: str | None = None

@@ -15,10 +15,11 @@ import msgspec
 
 from background_agents.config import Settings
 from background_agents.domain import events as ev
-from background_agents.domain.asking import REJECT, Ask, Reply, reply_to
+from background_agents.domain.asking import REJECT, Ask, Reply, model_may, reply_to
 from background_agents.domain.delegation import Delegation, OpenRequest
 from background_agents.domain.errors import (
     InvalidRequest,
+    MayNotGrant,
     NothingAsked,
     RuntimeRefused,
     RuntimeUnreachable,
@@ -113,6 +114,7 @@ class Asking:
         reply = decide(self._settings.answers, delegation.agent, ask)
         if reply is not None and await self._answered_by_rule(ask, reply):
             return
+        ask = msgspec.structs.replace(ask, model_grants_once=self._settings.model_grants_once)
         now = self._context.clock.now()
         part = self._asked_as[ask.id] = self._context.mint("prt")
         notice = notices.new(delegation, NoticeKind.REQUEST, part, now, ask=ask)
@@ -129,6 +131,7 @@ class Asking:
         ask = delegation.requests[0].ask
         try:
             self._check_seen(delegation, ask, asked)
+            self._check_may(delegation, ask, asked)
             reply = reply_to(ask, asked.text)
             await self._context.runtime.answer(ask, _as_sent(ask, reply))
         except NotAsked:
@@ -245,6 +248,12 @@ class Asking:
                 "Nothing was answered: what was asked has changed meanwhile. "
                 f"{delegation.id} {views.request(delegation, ask)}"
             )
+
+    def _check_may(self, delegation: Delegation, ask: Ask, asked: AnswerAsked) -> None:
+        """Refuse a grant by a model, as far as the settings of now do."""
+        now = msgspec.structs.replace(ask, model_grants_once=self._settings.model_grants_once)
+        if asked.by == views.SUPERVISOR and not model_may(now, asked.text):
+            raise MayNotGrant(views.to_answer(delegation.id, now))
 
     async def _answered_by_rule(self, ask: Ask, reply: Reply) -> bool:
         """Return whether the rules' answer left nothing to ask."""

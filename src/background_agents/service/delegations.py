@@ -154,11 +154,15 @@ class Delegations:
     ) -> Answered:
         """Answer the oldest request that a delegation waits for; return what that was.
 
+        Granting a permission is for people: ``Desk.answer``.
+
         Raises:
-            InvalidRequest: as ``stop``; or nothing is asked, or the reply is no answer to it.
+            InvalidRequest: as ``stop``; or nothing is asked, the reply is no answer to it or
+                one that no model may give, or the session is a background agent's.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
         requests.check_reply(reply)
+        await self._sessions.supervisors_root(supervisor)
         delegation = await self._find(supervisor, given)
         asked = AnswerAsked(reply, since or "")
         after = await self._runs.ask(delegation, asked)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from background_agents.domain.asking import ASKED_CHARS, Ask, how_to_answer
+from background_agents.domain.asking import ASKED_CHARS, Ask
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
 from background_agents.service.requests import MESSAGE_CHARS
-from background_agents.service.views import elapsed
+from background_agents.service.views import AGENT_CHARS, elapsed, to_answer
 
 TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
@@ -43,6 +43,7 @@ def new(
         created_at=now,
         status=delegation.status,
         title=delegation.title,
+        agent=delegation.agent,
         summary=_summary(delegation),
         elapsed=elapsed(delegation, now),
         error=delegation.error,
@@ -85,12 +86,12 @@ def _request(notice: Notice) -> str:
         raise AssertionError(f"{notice.id} asks nothing")
     fields: dict[str, str | None] = {
         "task-id": notice.delegation,
+        "agent": one_line(notice.agent, AGENT_CHARS) or None,
         "title": one_line(notice.title, TITLE_CHARS),
         ask.kind: ask.text,
         "elapsed": notice.elapsed,
     }
-    answer = f"{_call(notice, 'delegation_answer', 'reply')}: {how_to_answer(ask)}"
-    return _xml("delegation-request", fields, "answer", answer)
+    return _xml("delegation-request", fields, "answer", to_answer(notice.delegation, ask))
 
 
 def _message(notice: Notice) -> str:
@@ -122,13 +123,18 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
             title, variant = TOASTS[Status(notice.status)]
             told = one_line(notice.error or notice.title, TITLE_CHARS)
         case NoticeKind.REQUEST:
-            title, variant = "Delegation waits for an answer", "warning"
+            title, variant = _waits_for(notice.ask), "warning"
             told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
         case NoticeKind.MESSAGE:
             title, variant = "Message from a delegation", "info"
             told = one_line(notice.words, SUMMARY_CHARS)
     who = one_line(agent, TITLE_CHARS)
     return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
+
+
+def _waits_for(ask: Ask | None) -> str:
+    is_permission = ask is not None and ask.kind == "permission"
+    return f"Delegation asks for a {'permission' if is_permission else 'decision'}"
 
 
 def _summary(delegation: Delegation) -> str:

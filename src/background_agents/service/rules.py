@@ -14,6 +14,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import TERMINAL
 from background_agents.domain.text import TITLE_CHARS, escape, one_line
 from background_agents.ports import Line
+from background_agents.service.views import to_answer
 
 COMPACTION_CHARS = 2_000
 """About 500 tokens: what a summary may cost that is made to save tokens."""
@@ -27,8 +28,8 @@ other work. It sees nothing of this conversation: put all it needs into the prom
 - Do not poll with delegation_status, delegation_list or delegation_wait: a hidden \
 task-notification tells you of each end. With nothing else to do, end your turn; you are woken.
 - Before you rely on a result, read it with delegation_read. Do not redo delegated work.
-- A delegation-request waits for your delegation_answer. A child-notification tells you \
-something; delegation_steer the delegation if needed.
+- A delegation-request says what is asked and who answers: you, by delegation_answer, or your \
+human, whom you then ask. A child-notification tells you something; delegation_steer if needed.
 - To change what runs, steer it; do not stop it and start anew."""
 """The tags of notices stand here without brackets: nothing but a notice opens one."""
 
@@ -107,8 +108,8 @@ def is_unread(line: Line) -> bool:
 def _active(one: Delegation) -> str:
     then = f'once it has ended, delegation_read("{one.id}")'
     if one.requests:
-        asked = _safe(one.requests[0].ask.text, TITLE_CHARS)
-        then = f'asks for {asked}: delegation_answer("{one.id}", reply)'
+        ask = one.requests[0].ask
+        then = f"asks for {_safe(ask.text, TITLE_CHARS)}: {to_answer(one.id, ask)}"
     title, agent = _safe(one.title, TITLE_CHARS), _safe(one.agent, AGENT_CHARS)
     return f"- {one.id} [{one.status}] {title} ({agent}): {then}"
 

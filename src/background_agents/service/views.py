@@ -154,9 +154,22 @@ def stopped(delegation: Delegation) -> str:
 
 
 def request(delegation: Delegation, ask: Ask) -> str:
-    """Say what a delegation waits for, and how to answer."""
-    call = f'delegation_answer("{delegation.id}", reply)'
-    return f"waits for a {ask.kind}, {ask.text}. {call}: {how_to_answer(ask)}"
+    """Tell the supervisor's model what a delegation waits for, and who answers how."""
+    return f"waits for a {ask.kind}, {ask.text}; {to_answer(delegation.id, ask)}"
+
+
+def to_answer(delegation: str, ask: Ask) -> str:
+    """Tell the supervisor's model how a request is answered, and by whom."""
+    call = f'delegation_answer("{delegation}", '
+    if ask.questions:
+        return f"{call}reply): {how_to_answer(ask)}"
+    if ask.model_grants_once:
+        return f'{call}reply): reply "once" or "reject: why"'
+    return (
+        "only your human may grant it, so ask them; they answer in OpenCode's dialogue, with "
+        f"`bga answer {delegation} once` in a terminal, or by an answers rule in the "
+        f'configuration. You may refuse it: {call}"reject: why")'
+    )
 
 
 def answered(found: Answered) -> str:

@@ -83,7 +83,7 @@ class AnswerArgs(msgspec.Struct):
     id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
     reply: Annotated[
         str,
-        msgspec.Meta(description="once, always or reject for a permission; else the answer."),
+        msgspec.Meta(description='The answer to a question; "reject: why" for a permission.'),
     ]
 
 
@@ -240,7 +240,8 @@ TOOLS: Mapping[str, Tool] = {
         _stop,
     ),
     "delegation_answer": Tool(
-        "Answer the permission or question that a delegation waits for, the oldest first.",
+        "Answer the question that a delegation waits for, or refuse its permission; the oldest "
+        "first. Granting one is for your human, unless the request says that you may.",
         AnswerArgs,
         _answer,
     ),

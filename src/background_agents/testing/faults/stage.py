@@ -298,5 +298,7 @@ class Stage:
             "HOME": str(self.folder),
             "XDG_DATA_HOME": str(self.folder / "data"),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
+            # Nobody sits here who could grant what is asked for.
+            "BACKGROUND_AGENTS_MODEL_GRANTS": "once",
         }
         return {**kept, **places, **self._env}

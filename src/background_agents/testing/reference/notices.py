@@ -58,6 +58,7 @@ functions that make the real ones.
 _ELEMENTS = [
     ("`task-id`", "the delegation's id"),
     ("`status`", "`completed`, `failed`, `stopped`, `timed_out` or `interrupted`"),
+    ("`agent`", "who asks"),
     ("`title`, `summary`", "made at once from prompt and result; a `small_model` may better them"),
     ("`error`", "why it did not complete, in one line, in the provider's words where it has any"),
     ("`permission`, `question`, `message`", "what is asked, or said, on one line"),
@@ -65,7 +66,7 @@ _ELEMENTS = [
     ("`resumed`", "how often it was cut off and told to go on; left out if never"),
     ("`remaining`", "how many delegations of this supervisor are still active"),
     ("`all-complete`", "`true` with the last one; left out otherwise"),
-    ("`retrieval`, `answer`, `reply`", "the call that comes next"),
+    ("`retrieval`, `answer`, `reply`", "the call that comes next, or who is to be asked"),
 ]
 
 _RULES = """\
