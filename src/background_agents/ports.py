@@ -35,6 +35,19 @@ class Agent(msgspec.Struct, frozen=True):
     """The ``provider/model-id`` that it uses when a prompt names none; None if that is not told."""
     read_only: bool = False
     """Its effective permissions let it neither edit, nor write, nor run commands."""
+    may_edit: bool = True
+    """Its effective permissions let it edit files; commands are another matter."""
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """What the runtime's own rules say of a session's wish to run an agent."""
+
+    denied_by: str = ""
+    """The permission whose rules deny it."""
+    ask: str = ""
+    """The permission that the runtime's user is to be asked for before."""
+    planning: bool = False
+    """The session is there to plan: nobody may edit on its behalf."""
 
 
 class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +168,13 @@ class AgentRuntime(Protocol):
         """Return the agents; from memory unless ``refresh`` or nothing is known yet."""
         ...
 
+    async def leave(self, session: str, by: str, agent: str) -> Leave:
+        """Return whether the rules let ``session``, where ``by`` is at work, run ``agent``.
+
+        The session's rules are asked for each time: its user may change them at any moment.
+        """
+        ...
+
     async def lineage(self, session: str) -> tuple[str, ...]:
         """Return ``session``, its parent, and so on up to its root session."""
         ...
@@ -168,7 +188,17 @@ class AgentRuntime(Protocol):
         ...
 
     async def open_session(self, order: SessionOrder) -> str:
-        """Create a session and return its id. Nothing runs in it yet."""
+        """Create a session and return its id. Nothing runs in it yet.
+
+        What its parent's own rules deny, it is denied too.
+        """
+        ...
+
+    async def reopen_session(self, session: str, order: SessionOrder) -> None:
+        """Make a session that was opened earlier as one that is opened now by ``order``.
+
+        Its title stays, and what it was denied it is still denied.
+        """
         ...
 
     async def prompt(self, session: str, prompt: Prompt) -> None:

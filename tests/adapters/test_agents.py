@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.agents import agents_of, is_denied, whose_prompt
-from background_agents.ports import Agent
+from background_agents.adapters.opencode.agents import agents_of, leave_of, whose_prompt
+from background_agents.adapters.opencode.permissions import is_denied
+from background_agents.ports import Agent, Leave
 
 DATA = Path(__file__).parents[1] / "data" / "agents"
 VERSIONS = ("1.15.4", "1.17.19", "1.18.33")
@@ -97,4 +98,39 @@ def test_of_two_prompts_the_longer_one_counts() -> None:
 def test_denied_means_for_every_pattern(rules: list[Rule], denied: bool) -> None:
     """The last rule that fits counts, and what is not clearly denied is not denied."""
     info = wire.AgentInfo("some", permission=[wire.PermissionRule(*rule) for rule in rules])
-    assert is_denied(info, "edit") is denied
+    assert is_denied(info.permission, "edit") is denied
+
+
+@pytest.mark.parametrize(
+    ("own", "session", "expected"),
+    [
+        ([("*", "*", "allow")], [], Leave()),
+        ([("*", "*", "allow"), ("task", "writ*", "deny")], [], Leave(denied_by="task")),
+        ([("*", "*", "allow"), ("task", "writ*", "deny")], [("task", "*", "allow")], Leave()),
+        ([("*", "*", "allow")], [("?ask", "writer *", "deny")], Leave(denied_by="task")),
+        ([("*", "*", "allow"), ("task", "other", "deny")], [], Leave()),
+        ([("*", "*", "allow"), ("delegate", "*", "deny")], [], Leave(denied_by="delegate")),
+        ([("*", "*", "allow"), ("delegate", "writer", "ask")], [], Leave(ask="delegate")),
+        # Of two questions one is asked; of a question and a denial the denial counts.
+        ([("*", "*", "ask")], [], Leave(ask="task")),
+        ([], [], Leave(ask="task")),
+        ([("*", "*", "ask"), ("delegate", "*", "deny")], [], Leave("delegate", "task")),
+    ],
+)
+def test_leave_is_what_task_would_get(
+    own: list[Rule], session: list[Rule], expected: Leave
+) -> None:
+    """The agent's rules and then the session's; the last that fits the agent's name counts."""
+    boss = wire.AgentInfo("boss", permission=[wire.PermissionRule(*rule) for rule in own])
+    rules = [wire.PermissionRule(*rule) for rule in session]
+    assert leave_of([boss], rules, "boss", "writer") == expected
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_plan_mode_is_plan_as_long_as_it_may_not_edit(version: str) -> None:
+    """Its exception for the files of plans does not end it, and a user's rule does."""
+    infos = answer(version)
+    assert leave_of(infos, [], "plan", "explore").planning
+    assert not leave_of(infos, [], "build", "explore").planning
+    free = [wire.PermissionRule("edit", "*", "allow")]
+    assert not leave_of(infos, free, "plan", "explore").planning

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,13 +11,16 @@ from world import World
 
 from background_agents.domain.errors import (
     InvalidRequest,
+    LeaveNeeded,
     NotDelegable,
+    NotPermitted,
+    OnlyPlanning,
     RuntimeRefused,
     RuntimeUnreachable,
     UnknownAgent,
 )
 from background_agents.domain.status import Status
-from background_agents.ports import Agent, SessionOrder
+from background_agents.ports import Agent, Leave, SessionOrder
 from background_agents.service.delegations import Delegations
 from background_agents.service.launch import DENIED_TOOLS
 from background_agents.service.requests import DelegateRequest
@@ -158,3 +162,39 @@ async def test_without_a_runtime_nothing_is_registered(world: World, service: De
 async def test_a_hundred_at_once_have_a_hundred_names(world: World, service: Delegations) -> None:
     names = {(await world.delegate(service, HANG)).id for _ in range(100)}
     assert len(names) == 100
+
+
+async def test_the_hosts_rules_bind_models_and_not_people(
+    world: World, service: Delegations
+) -> None:
+    """What they deny is refused to an agent's model, without a trace; a person may."""
+    world.runtime.leaves["build"] = Leave(denied_by="task")
+    with pytest.raises(NotPermitted, match=r"permission\.task"):
+        await service.delegate(world.supervisor, DelegateRequest("Look.", "build", by="boss"))
+    assert world.journal.of("register") == []
+    await service.delegate(world.supervisor, DelegateRequest("Look.", "build"))
+    assert len(world.journal.of("register")) == 1
+
+
+async def test_in_plan_mode_only_who_cannot_edit_is_delegated_to(
+    world: World, service: Delegations
+) -> None:
+    world.runtime.leaves = dict.fromkeys(("build", "explore"), Leave(planning=True))
+    with pytest.raises(OnlyPlanning, match="choose one of: explore, plan"):
+        await service.delegate(world.supervisor, DelegateRequest("Look.", "build", by="plan"))
+    await service.delegate(world.supervisor, DelegateRequest("Look.", "explore", by="plan"))
+
+
+async def test_what_is_to_be_asked_is_registered_once_it_is_granted(
+    world: World, service: Delegations
+) -> None:
+    """Only what was granted counts: by then the rules may ask for something else."""
+    world.runtime.leaves["build"] = Leave(ask="task")
+    asked = DelegateRequest("Look.", "build", by="boss")
+    for granted in ("", "delegate"):
+        with pytest.raises(LeaveNeeded) as needed:
+            await service.delegate(world.supervisor, replace(asked, granted=granted))
+        assert (needed.value.agent, needed.value.permission) == ("build", "task")
+    assert world.journal.of("register") == []
+    await service.delegate(world.supervisor, replace(asked, granted="task"))
+    assert len(world.journal.of("register")) == 1

@@ -84,6 +84,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """The newest message that told it so."""
     notice_queued_at: datetime | None = None
     notice_confirmed_at: datetime | None = None
+    supervisor_agent: str = ""
+    """The agent whose model asked for it; empty where a person did."""
 
     @property
     def is_terminal(self) -> bool:
@@ -121,6 +123,7 @@ def register(event: ev.Registered) -> Delegation:
         model=event.model,
         timeout=event.timeout,
         continued_from=event.continued_from,
+        supervisor_agent=event.supervisor_agent,
     )
 
 

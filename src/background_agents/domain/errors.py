@@ -8,12 +8,15 @@
     │   ├── UnknownAgent
     │   ├── NotReadOnly
     │   ├── NotDelegable
+    │   ├── NotPermitted
+    │   ├── OnlyPlanning
     │   ├── RunElsewhere
     │   ├── NotSteerable
     │   ├── NothingAsked
     │   ├── MayNotGrant
     │   ├── NotContinuable
     │   └── NoSupervisor
+    ├── LeaveNeeded           the user is to be asked before
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
     ├── RunLetGo              an error of ours ended the run's conduct, not the run
@@ -79,6 +82,39 @@ class NotDelegable(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__("A background agent cannot delegate; do this part of the work yourself.")
+
+
+class NotPermitted(InvalidRequest):
+    """The host's own rules for sub-agents deny it."""
+
+    def __init__(self, agent: str, permission: str) -> None:
+        super().__init__(
+            f"{quote(agent)} was not delegated to: the user's rules deny it "
+            f"(permission.{permission}); choose another agent, or do it yourself."
+        )
+
+
+class OnlyPlanning(InvalidRequest):
+    """A session in plan mode wants to delegate to an agent that may edit."""
+
+    def __init__(self, agent: str, agents: Sequence[str]) -> None:
+        instead = f"choose one of: {listed(agents)}; or " if agents else ""
+        super().__init__(
+            f"{quote(agent)} may edit files, and in plan mode nobody does: {instead}make it part "
+            "of the plan."
+        )
+
+
+class LeaveNeeded(DelegationError):
+    """The host's own rules want its user to be asked before."""
+
+    def __init__(self, agent: str, permission: str) -> None:
+        super().__init__(
+            f"{quote(agent)} was not delegated to: the user's rules want to be asked before "
+            f"(permission.{permission}), and this OpenCode cannot ask for a plugin's tool; ask the "
+            "user to allow it in their rules."
+        )
+        self.agent, self.permission = agent, permission
 
 
 class RunElsewhere(InvalidRequest):

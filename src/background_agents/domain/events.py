@@ -53,6 +53,8 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     model: str | None = None
     timeout: timedelta | None = None
     continued_from: str | None = None
+    supervisor_agent: str = ""
+    """The agent whose model asked for it; empty where a person did."""
 
 
 class Launched(Event, frozen=True, kw_only=True, tag=True):

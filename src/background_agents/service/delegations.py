@@ -73,12 +73,17 @@ class Delegations:
 
         Raises:
             InvalidRequest: an argument cannot be meant, or the session may not delegate.
+            LeaveNeeded: the host's user is to be asked before.
+            RuntimeRefused, RuntimeUnreachable: what the host's rules say is not known.
         """
         requests.check_text(requests.PROMPT, request.prompt)
         model = requests.check_model(request.model)
         timeout = requests.check_timeout(request.timeout_minutes, self._settings.default_timeout)
         root = await self._sessions.supervisors_root(supervisor)
         await self._check_agent(request.agent)
+        if request.by:
+            leave = await self._context.runtime.leave(supervisor, request.by, request.agent)
+            requests.check_leave(request, leave, await self._context.runtime.agents())
 
         def registered(name: str, before: str | None = None) -> ev.Registered:
             return ev.Registered(
@@ -95,6 +100,7 @@ class Delegations:
                 model=model,
                 timeout=timeout,
                 continued_from=before,
+                supervisor_agent=request.by,
             )
 
         if request.continue_id:

@@ -6,7 +6,7 @@ import logging
 
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.errors import NotPermitted, RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Transcript
 from background_agents.ports import Prompt, SessionOrder
 from background_agents.service import views
@@ -45,19 +45,35 @@ ALLOWED_TOOLS = ("notify_parent",)
 
 
 async def session_for(context: Context, delegation: Delegation) -> str:
-    """Return a new child session, or the one that the delegation goes on in."""
-    if delegation.continued_from is not None:
-        earlier = delegation.continued_from
-        before = await insist(context, delegation.id, lambda: context.store.get(earlier))
-        if before is not None and before.session is not None:
-            return before.session
+    """Return a new child session, or the one that the delegation goes on in.
+
+    Either has the rules of this moment, which may be others than when it was registered.
+
+    Raises:
+        NotPermitted: the host's rules deny it by now.
+    """
+    await _make_sure_it_may(context, delegation)
     order = SessionOrder(
         parent=delegation.parent_session,
         title=views.session_title(delegation),
         denied_tools=DENIED_TOOLS,
         allowed_tools=ALLOWED_TOOLS,
     )
+    if delegation.continued_from is not None:
+        earlier = delegation.continued_from
+        before = await insist(context, delegation.id, lambda: context.store.get(earlier))
+        if before is not None and before.session is not None:
+            await context.runtime.reopen_session(before.session, order)
+            return before.session
     return await context.runtime.open_session(order)
+
+
+async def _make_sure_it_may(context: Context, delegation: Delegation) -> None:
+    by, agent = delegation.supervisor_agent, delegation.agent
+    if by:
+        leave = await context.runtime.leave(delegation.parent_session, by, agent)
+        if leave.denied_by:
+            raise NotPermitted(agent, leave.denied_by)
 
 
 async def hand_over(context: Context, delegation: Delegation) -> None:

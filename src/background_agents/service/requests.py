@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from background_agents.config import MAX_TIMEOUT_MINUTES
-from background_agents.domain.errors import InvalidRequest, NotReadOnly, UnknownAgent, quote
+from background_agents.domain.errors import (
+    InvalidRequest,
+    LeaveNeeded,
+    NotPermitted,
+    NotReadOnly,
+    OnlyPlanning,
+    UnknownAgent,
+    quote,
+)
 from background_agents.domain.ids import is_readable_id
-from background_agents.ports import Agent
+from background_agents.ports import Agent, Leave
 
 MAX_PROMPT_CHARS = 1_000_000
 """Beyond every model's context; bounds what one call can make us store."""
@@ -53,6 +61,10 @@ class DelegateRequest:
     timeout_minutes: float | None = None
     model: str | None = None
     continue_id: str | None = None
+    by: str = ""
+    """The agent whose model asks; empty for a person, whom no rule for agents binds."""
+    granted: str = ""
+    """The permission that the host's user was asked for, and gave."""
 
 
 def check_text(what: str, text: str) -> None:
@@ -146,6 +158,18 @@ def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> 
     if any(agent.name == name for agent in delegable):
         raise NotReadOnly(name, names)
     raise UnknownAgent(name, names)
+
+
+def check_leave(request: DelegateRequest, leave: Leave, agents: Sequence[Agent]) -> None:
+    """Refuse what the host's own rules deny, or want its user to be asked for before."""
+    if leave.denied_by:
+        raise NotPermitted(request.agent, leave.denied_by)
+    if leave.planning:
+        names = [agent.name for agent in agents if agent.delegable and not agent.may_edit]
+        if request.agent not in names:
+            raise OnlyPlanning(request.agent, names)
+    if leave.ask and leave.ask != request.granted:
+        raise LeaveNeeded(request.agent, leave.ask)
 
 
 def check_id(given: str) -> str:

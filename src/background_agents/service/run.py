@@ -18,6 +18,7 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import (
     DelegationError,
+    NotPermitted,
     RunElsewhere,
     RunLetGo,
     RuntimeRefused,
@@ -253,7 +254,7 @@ class Run:
             return await self._follow()
         except (LeaseLost, StaleVersion):
             raise
-        except RuntimeRefused as error:
+        except (RuntimeRefused, NotPermitted) as error:
             if self.session:
                 # An error of a server does not say that nothing was begun.
                 await self._ladder.abort(self.session)

@@ -22,6 +22,7 @@ from background_agents.domain.errors import (
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import (
     Agent,
+    Leave,
     Listener,
     NotAsked,
     OutgoingMessage,
@@ -39,8 +40,8 @@ from background_agents.testing.waiting import Changes, Gate
 
 AGENTS = (
     Agent("build", "Does everything."),
-    Agent("explore", "Reads.", read_only=True),
-    Agent("plan", "Reads and plans.", read_only=True),
+    Agent("explore", "Reads.", read_only=True, may_edit=False),
+    Agent("plan", "Reads and plans.", read_only=True, may_edit=False),
     Agent("title", "Writes titles.", delegable=False),
 )
 
@@ -59,6 +60,8 @@ class ScriptedRuntime:
         """Stepped over by every coroutine that would ask the runtime."""
         self.asking: set[str] = set()
         """Tools for which new sessions ask a permission."""
+        self.leaves: dict[str, Leave] = {}
+        """What the rules say of each agent; without an entry it may be run."""
         self.description: tuple[str, str] | None = None
         """What the small model says; None while none is configured."""
         self.sessions: dict[str, ScriptedSession] = {}
@@ -90,6 +93,12 @@ class ScriptedRuntime:
             self._known = list(self.offered)
         return self._known
 
+    async def leave(self, session: str, by: str, agent: str) -> Leave:
+        """See ``AgentRuntime``."""
+        self._check()
+        self._session(session)
+        return self.leaves.get(agent, Leave())
+
     async def lineage(self, session: str) -> tuple[str, ...]:
         """See ``AgentRuntime``."""
         self._check()
@@ -116,9 +125,23 @@ class ScriptedRuntime:
         self._check()
         parent = None if order.parent is None else self._session(order.parent).name
         name = self.add_session(parent)
-        self.sessions[name].denied.update(set(order.denied_tools) - set(order.allowed_tools))
+        if parent is not None:
+            self.sessions[name].denied.update(self.sessions[parent].denied)
+        self._obey(name, order)
         self.sessions[name].asking.update(self.asking)
         return name
+
+    async def reopen_session(self, session: str, order: SessionOrder) -> None:
+        """See ``AgentRuntime``."""
+        self._check()
+        if order.parent is not None:
+            self._session(session).denied.update(self._session(order.parent).denied)
+        self._obey(session, order)
+
+    def _obey(self, session: str, order: SessionOrder) -> None:
+        denied = self._session(session).denied
+        denied.update(order.denied_tools)
+        denied.difference_update(order.allowed_tools)
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """See ``AgentRuntime``."""

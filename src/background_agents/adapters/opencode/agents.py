@@ -6,16 +6,29 @@ list of rules after everything was merged; neither its name nor its file is look
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from background_agents.adapters.opencode import wire
-from background_agents.ports import Agent
+from background_agents.adapters.opencode.permissions import ASK, DENY, action, is_denied
+from background_agents.ports import Agent, Leave
 
 CHANGES_THINGS = ("edit", "bash")
 """The permissions with which OpenCode's own tools change files or run commands: ``write`` and
 ``apply_patch`` ask for ``edit`` as well, and ``tools: {write: false}`` is reported as a rule
 for ``edit`` (seen on 1.15, 1.17 and 1.18)."""
+
+
+GOVERNING = ("task", "delegate")
+"""The permissions that decide whether an agent may be delegated to."""
+
+ALLOW_ALL = wire.PermissionRule("*", "*", "allow")
+"""What OpenCode gives to agents of which nothing is said."""
+
+ANY_FILE = "*"
+"""Stands for a file that no rule names: OpenCode's own ``plan`` may edit the files of plans."""
+
+PLAN = "plan"
+"""The agent that is plan mode; OpenCode itself knows it by this name."""
 
 
 def agents_of(infos: Sequence[wire.AgentInfo], config: wire.Config) -> list[Agent]:
@@ -26,26 +39,33 @@ def agents_of(infos: Sequence[wire.AgentInfo], config: wire.Config) -> list[Agen
             info.description or "",
             delegable=not info.hidden,
             model=_model(info) or config.model,
-            read_only=all(is_denied(info, permission) for permission in CHANGES_THINGS),
+            read_only=all(is_denied(info.permission, one) for one in CHANGES_THINGS),
+            may_edit=action(info.permission, "edit", ANY_FILE) != DENY,
         )
         for info in infos
     ]
 
 
-def is_denied(info: wire.AgentInfo, permission: str) -> bool:
-    """Whether the agent gets ``permission`` for nothing, not even after a question.
+def leave_of(
+    infos: Sequence[wire.AgentInfo],
+    session: Sequence[wire.PermissionRule],
+    by: str,
+    agent: str,
+) -> Leave:
+    """Return what the rules say when the agent ``by`` wants to run ``agent`` from a session.
 
-    The last rule that fits counts. So it is denied when a rule denies it for every pattern
-    and no rule after that one allows or asks for any.
+    As OpenCode's ``task`` is judged: by the rules of ``by`` and then the session's own, with the
+    agent's name for a pattern. ``delegate`` is judged by rules of its own as well.
     """
-    for rule in reversed(info.permission):
-        if not _fits(rule.permission, permission):
-            continue
-        if rule.action != "deny":
-            return False
-        if set(rule.pattern) == {"*"}:
-            return True
-    return False
+    own = next((info.permission for info in infos if info.name == by), [ALLOW_ALL])
+    rules = [*own, *session]
+    actions = {one: action(rules, one, agent) for one in GOVERNING}
+    return Leave(
+        denied_by=next((one for one in GOVERNING if actions[one] == DENY), ""),
+        # One dialogue is enough; "always" for the native tool's then holds for both.
+        ask=next((one for one in GOVERNING if actions[one] == ASK), ""),
+        planning=by == PLAN and action(rules, "edit", ANY_FILE) == DENY,
+    )
 
 
 def whose_prompt(infos: Sequence[wire.AgentInfo], system: str) -> wire.AgentInfo | None:
@@ -60,8 +80,3 @@ def whose_prompt(infos: Sequence[wire.AgentInfo], system: str) -> wire.AgentInfo
 
 def _model(info: wire.AgentInfo) -> str | None:
     return f"{info.model.provider_id}/{info.model.model_id}" if info.model else None
-
-
-def _fits(wildcard: str, name: str) -> bool:
-    pattern = re.escape(wildcard).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(pattern, name, re.DOTALL) is not None

@@ -57,6 +57,10 @@ class Api:
         raw = await self._ask("POST", "/session", body)
         return msgspec.json.decode(raw, type=wire.SessionInfo)
 
+    async def add_permissions(self, session: str, rules: list[wire.PermissionRule]) -> None:
+        """Put rules after those that a session has; none can be taken away."""
+        await self._ask("PATCH", f"/session/{quote(session)}", {"permission": rules})
+
     async def delete_session(self, session: str) -> None:
         await self._ask("DELETE", f"/session/{quote(session)}")
 

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.agents import agents_of
+from background_agents.adapters.opencode.agents import agents_of, leave_of
 from background_agents.adapters.opencode.api import Api, NotFound
 from background_agents.adapters.opencode.events import EventReader, permission, questions
 from background_agents.adapters.opencode.live import LiveSession
+from background_agents.adapters.opencode.permissions import handed_on
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import (
     Agent,
+    Leave,
     Listener,
     NotAsked,
     Prompt,
@@ -48,6 +50,7 @@ class OpenCodeRuntime:
         self.reader = EventReader(self._emit)
         self._listeners: list[Listener] = []
         self._agents: list[Agent] = []
+        self._infos: list[wire.AgentInfo] = []
         transport.on_event = self.reader.read
         transport.on_restored = self._restored
 
@@ -59,9 +62,14 @@ class OpenCodeRuntime:
     async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
         """See ``AgentRuntime``."""
         if refresh or not self._agents:
-            infos, config = await asyncio.gather(self.api.agents(), self.api.config())
-            self._agents = agents_of(infos, config)
+            self._infos, config = await asyncio.gather(self.api.agents(), self.api.config())
+            self._agents = agents_of(self._infos, config)
         return self._agents
+
+    async def leave(self, session: str, by: str, agent: str) -> Leave:
+        """See ``AgentRuntime``."""
+        info, _ = await asyncio.gather(self.api.session(session), self.agents())
+        return leave_of(self._infos, info.permission or [], by, agent)
 
     async def lineage(self, session: str) -> tuple[str, ...]:
         """See ``AgentRuntime``."""
@@ -103,18 +111,25 @@ class OpenCodeRuntime:
         """See ``AgentRuntime``."""
         # The tool call that asked for this is still on its way through OpenCode.
         await asyncio.sleep(POLITE_PAUSE_S)
-        actions = dict.fromkeys(order.denied_tools, "deny")
-        actions |= dict.fromkeys(order.allowed_tools, "allow")
-        rules = [
-            {"permission": tool, "pattern": "*", "action": action}
-            for tool, action in actions.items()
-        ]
+        rules = [*await self._handed_on(order), *_own_rules(order)]
         body: dict[str, object] = {"title": order.title, "permission": rules}
         if order.parent is not None:
             body["parentID"] = order.parent
         info = await self.api.create_session(body)
         self.reader.learn_parent(info.id, order.parent)
         return info.id
+
+    async def reopen_session(self, session: str, order: SessionOrder) -> None:
+        """See ``AgentRuntime``."""
+        has = (await self.api.session(session)).permission or []
+        missing = [rule for rule in await self._handed_on(order) if rule not in has]
+        if missing:
+            await self.api.add_permissions(session, [*missing, *_own_rules(order)])
+
+    async def _handed_on(self, order: SessionOrder) -> list[wire.PermissionRule]:
+        if order.parent is None:
+            return []
+        return handed_on((await self.api.session(order.parent)).permission or [])
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """See ``AgentRuntime``."""
@@ -198,6 +213,12 @@ class OpenCodeRuntime:
     def _emit(self, event: RuntimeEvent) -> None:
         for listener in tuple(self._listeners):
             listener(event)
+
+
+def _own_rules(order: SessionOrder) -> list[wire.PermissionRule]:
+    actions = dict.fromkeys(order.denied_tools, "deny")
+    actions |= dict.fromkeys(order.allowed_tools, "allow")
+    return [wire.PermissionRule(tool, "*", action) for tool, action in actions.items()]
 
 
 def part_id(message: str) -> str:

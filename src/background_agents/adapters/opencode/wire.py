@@ -114,17 +114,19 @@ class StoredMessage(Struct):
     parts: list[Part] = []
 
 
-class SessionInfo(Struct):
-    id: str
-    parent_id: str | None = msgspec.field(name="parentID", default=None)
-
-
 class PermissionRule(Struct):
     """What happens when an agent asks for a permission; both names may have wildcards."""
 
     permission: str
     pattern: str
     action: str
+
+
+class SessionInfo(Struct):
+    id: str
+    parent_id: str | None = msgspec.field(name="parentID", default=None)
+    permission: list[PermissionRule] | None = None
+    """Rules of its own, which come after its agent's."""
 
 
 class AgentInfo(Struct):

@@ -213,13 +213,23 @@ export const connect = (options) => async (context) => {
   const service = (globalThis[KEY] ??= new Service(options))
   const instance = service.attach(context)
 
-  const execute = (tool) => async (args, call) => {
-    const params = { instance, tool, args, session: call.sessionID, message: call.messageID, call: call.callID, agent: call.agent }
+  const run = async (tool, args, call, granted) => {
+    const params = { instance, tool, args, session: call.sessionID, message: call.messageID, call: call.callID, agent: call.agent, granted }
     try {
       return await service.call("tool", params, TOOLS[tool].limit_ms)
     } catch (error) {
       return { title: "", output: error.message, metadata: {} }
     }
+  }
+
+  const execute = (tool) => async (args, call) => {
+    const answer = await run(tool, args, call)
+    if (!answer.ask) return answer
+    const asking = call.ask(answer.ask)
+    // 1.15 gives plugins something that only OpenCode itself can wait for.
+    if (typeof asking?.then !== "function") return answer
+    await asking // what a refusal throws ends the turn, as for OpenCode's own tools
+    return await run(tool, args, call, answer.ask.permission)
   }
 
   const ask = async (hook, params) => {

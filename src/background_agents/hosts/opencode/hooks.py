@@ -12,8 +12,9 @@ import logging
 import msgspec
 
 from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.agents import is_denied, whose_prompt
+from background_agents.adapters.opencode.agents import GOVERNING, whose_prompt
 from background_agents.adapters.opencode.api import Api
+from background_agents.adapters.opencode.permissions import is_denied
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.domain.errors import DelegationError, InvalidRequest
 from background_agents.service.guidance import Guidance
@@ -92,7 +93,7 @@ class Hooks:
         agent = whose_prompt(await self._known_agents(), call.system)
         if agent is not None and agent.hidden:
             return None
-        has_tools = agent is None or not is_denied(agent, "delegate")
+        has_tools = agent is None or not any(is_denied(agent.permission, one) for one in GOVERNING)
         remember = self._without_delegate.discard if has_tools else self._without_delegate.add
         remember(call.session)
         return await guidance.rules(call.session, has_tools=has_tools)

@@ -69,6 +69,9 @@ class Call(msgspec.Struct):
     tool: str
     session: str
     message: str = ""
+    agent: str = ""
+    granted: str = ""
+    """The permission that OpenCode's user was asked for because of an earlier ``Answer.ask``."""
     args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -150,7 +153,7 @@ class Host:
         project = self._instances.get(call.instance)
         if project is None:
             raise RpcError(REFUSED, "This project was closed; try again.")
-        caller = Caller(call.session, call.message)
+        caller = Caller(call.session, call.message, call.agent, call.granted)
         return await run_tool(await project.delegations(), caller, call.tool, call.args)
 
     async def hook(self, raw: msgspec.Raw) -> str | None:

@@ -16,7 +16,8 @@ from typing import Annotated, TypeVar
 import msgspec
 import msgspec.inspect as mi
 
-from background_agents.domain.errors import InvalidRequest, quote
+from background_agents.domain.errors import InvalidRequest, LeaveNeeded, quote
+from background_agents.domain.text import title_of
 from background_agents.service import live, requests, views
 from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
@@ -95,12 +96,25 @@ class NoArgs(msgspec.Struct):
     pass
 
 
+class Permission(msgspec.Struct):
+    """What OpenCode asks its user for, in its own dialogue and by its own rules."""
+
+    permission: str
+    patterns: list[str]
+    always: list[str]
+    """What "always" allows from then on."""
+    metadata: dict[str, object]
+
+
 class Answer(msgspec.Struct):
     """What OpenCode shows of a call: a title for the human, the output for the model."""
 
     title: str
     output: str
     metadata: dict[str, object] = {}
+    ask: Permission | None = None
+    """What the human is to be asked for; then the call is to be made again. The output is for an
+    OpenCode that cannot ask."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +124,34 @@ class Caller:
     session: str
     message: str = ""
     """The message of which the call is a part; what came later the model has not seen."""
+    agent: str = ""
+    granted: str = ""
+    """The permission that the human was asked for meanwhile, and gave."""
 
 
 async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegate", raw, DelegateArgs)
     request = DelegateRequest(
-        args.prompt, args.agent, args.timeout_minutes, args.model, args.continue_id
+        args.prompt,
+        args.agent,
+        args.timeout_minutes,
+        args.model,
+        args.continue_id,
+        by=caller.agent,
+        granted=caller.granted,
     )
-    delegation = await service.delegate(caller.session, request)
+    try:
+        delegation = await service.delegate(caller.session, request)
+    except LeaveNeeded as needed:
+        return Answer("", str(needed), ask=_permission(needed, args.prompt))
     about: dict[str, object] = {"id": delegation.id}
     return Answer(views.session_title(delegation), views.delegated(delegation), about)
+
+
+def _permission(needed: LeaveNeeded, prompt: str) -> Permission:
+    # Named and shaped as the native tool does it, so that the dialogue shows the same.
+    about: dict[str, object] = {"subagent_type": needed.agent, "description": title_of(prompt)}
+    return Permission(needed.permission, [needed.agent], ["*"], about)
 
 
 async def _read(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:

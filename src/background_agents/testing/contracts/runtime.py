@@ -9,6 +9,7 @@ from background_agents.domain.transcript import Verdict
 from background_agents.ports import (
     Busy,
     Idle,
+    Leave,
     MessageChanged,
     RunFailed,
     SessionDeleted,
@@ -18,6 +19,7 @@ from background_agents.ports import (
 )
 from background_agents.testing.contracts.asking import AskingContract
 from background_agents.testing.contracts.stage import (
+    AGENT,
     OTHER_AGENT,
     Heard,
     Stage,
@@ -172,6 +174,25 @@ class AgentRuntimeContract(AskingContract):
         transcript = await stage.runtime.transcript(child)
         assert transcript.result == "Could not."
         assert "bash" not in [call.tool for m in transcript.answers for call in m.tools]
+
+    async def test_what_a_session_is_denied_those_below_it_are_denied(self, stage: Stage) -> None:
+        parent = await new_child(stage, denied=("bash",))
+        below = SessionOrder(parent=parent, title="Below")
+        opened = await stage.runtime.open_session(below)
+        reopened = await new_child(stage)
+        await stage.runtime.reopen_session(reopened, below)
+        for session in (opened, reopened):
+            with listening(stage.runtime) as heard:
+                await stage.runtime.prompt(session, prompt(script(LOOK, {"say": "Could not."})))
+                await heard.answered(session)
+            transcript = await stage.runtime.transcript(session)
+            assert "bash" not in [call.tool for m in transcript.answers for call in m.tools]
+
+    async def test_what_no_rule_forbids_may_be_run(self, stage: Stage) -> None:
+        leave = await stage.runtime.leave(await stage.new_session(), AGENT, OTHER_AGENT)
+        assert leave == Leave()
+        with pytest.raises(RuntimeRefused):
+            await stage.runtime.leave("ses_unknown", AGENT, OTHER_AGENT)
 
     async def test_the_agent_and_model_are_those_of_the_prompt(self, stage: Stage) -> None:
         child = await new_child(stage)

@@ -20,6 +20,7 @@ from background_agents.domain.errors import (
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import (
     Agent,
+    Leave,
     Listener,
     NotAsked,
     OutgoingMessage,
@@ -58,6 +59,17 @@ class Happened(msgspec.Struct):
 class _Ordered(msgspec.Struct):
     session: str
     prompt: Prompt
+
+
+class _Reopened(msgspec.Struct):
+    session: str
+    order: SessionOrder
+
+
+class _Wish(msgspec.Struct):
+    session: str
+    by: str
+    agent: str
 
 
 class _Answered(msgspec.Struct):
@@ -103,6 +115,14 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
     async def open_session(raw: msgspec.Raw) -> object:
         return await runtime.open_session(_read(raw, SessionOrder))
 
+    async def reopen_session(raw: msgspec.Raw) -> None:
+        meant = _read(raw, _Reopened)
+        await runtime.reopen_session(meant.session, meant.order)
+
+    async def leave(raw: msgspec.Raw) -> object:
+        wish = _read(raw, _Wish)
+        return await runtime.leave(wish.session, wish.by, wish.agent)
+
     async def prompt(raw: msgspec.Raw) -> None:
         order = _read(raw, _Ordered)
         await runtime.prompt(order.session, order.prompt)
@@ -139,6 +159,8 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
         "lineage": lineage,
         "below": below,
         "open_session": open_session,
+        "reopen_session": reopen_session,
+        "leave": leave,
         "prompt": prompt,
         "requests": requests,
         "answer": answer,
@@ -204,6 +226,14 @@ class RemoteRuntime:
         above = () if order.parent is None else self.ancestors(order.parent)
         self._chains[session] = (session, *above)
         return session
+
+    async def reopen_session(self, session: str, order: SessionOrder) -> None:
+        """See ``AgentRuntime``."""
+        await call(self.connection, "reopen_session", _Reopened(session, order), object)
+
+    async def leave(self, session: str, by: str, agent: str) -> Leave:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "leave", _Wish(session, by, agent), Leave)
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """See ``AgentRuntime``."""
