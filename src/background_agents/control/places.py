@@ -94,6 +94,14 @@ def short(path: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
+def pid_of(peer: socket.socket) -> int:
+    """Return the process at the other end; 0 where it is not told, or is in another namespace."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    told = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(told[:4], sys.byteorder)
+
+
 def is_same_user(peer: socket.socket) -> bool:
     """Return whether the process at the other end is this user's, as the kernel says."""
     if sys.platform.startswith("linux"):

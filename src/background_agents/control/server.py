@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from background_agents.adapters.private_files import FILE_MODE, private_folder
-from background_agents.control import places, protocol
+from background_agents.control import places, protocol, shells
+from background_agents.control.shells import Starter
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
@@ -116,13 +117,16 @@ class ControlServer:
                 if not places.is_same_user(asked):
                     log.warning("another user's process was turned away from %s", self._path)
                     return
-            await self._serve(reader, writer)
+                pid = places.pid_of(asked)
+            await self._serve(reader, writer, pid)
         except asyncio.CancelledError:
             return  # the service ends; asyncio would call the cancellation a failure
         finally:
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
+    ) -> None:
         largest = 0
 
         def write(data: bytes) -> None:
@@ -134,7 +138,7 @@ class ControlServer:
                 largest = max(largest, len(data))
                 writer.write(data)
 
-        client = _Client(self._desks, self._about)
+        client = _Client(self._desks, self._about, pid)
         connection = Connection(write, calls=client.calls, translate=_translate)
         client.connection = connection
         try:
@@ -149,10 +153,12 @@ class _Client:
     connection: Connection
 
     def __init__(
-        self, desks: Callable[[], Sequence[Desk]], about: Callable[[], protocol.About]
+        self, desks: Callable[[], Sequence[Desk]], about: Callable[[], protocol.About], pid: int
     ) -> None:
         self._desks = desks
         self._about = about
+        self._pid = pid
+        self._starter: Starter | None = None
         self.calls = {
             protocol.ABOUT: self.about,
             protocol.LIVE: self.live,
@@ -164,6 +170,14 @@ class _Client:
             protocol.WAIT: self.wait,
             protocol.DELEGATE: self.delegate,
         }
+
+    async def _check(self, act: str) -> Starter:
+        """Return who started the client, if that one may do what it asks for."""
+        # Whatever the client says of itself: it is looked up.
+        if self._starter is None:
+            self._starter = await asyncio.to_thread(shells.starter_of, self._pid)
+        shells.check(act, self._starter)
+        return self._starter
 
     async def about(self, _raw: msgspec.Raw) -> protocol.About:
         return self._about()
@@ -185,18 +199,22 @@ class _Client:
         return desk.sheet(await desk.follow(which.id, write))
 
     async def steer(self, raw: msgspec.Raw) -> Sheet:
+        await self._check(protocol.STEER)
         said = msgspec.json.decode(raw, type=protocol.Said)
         desk = self._desk_of(said.project, said.id)
         return desk.sheet(await desk.steer(said.id, said.text))
 
     async def answer(self, raw: msgspec.Raw) -> protocol.Answered:
+        starter = await self._check(protocol.ANSWER)
         said = msgspec.json.decode(raw, type=protocol.Said)
         desk = self._desk_of(said.project, said.id)
-        found = await desk.answer(said.id, said.text, said.request)
+        by_model = starter is not Starter.PERSON
+        found = await desk.answer(said.id, said.text, said.request, by_model=by_model)
         asked = found.ask.text if found.ask else ""
         return protocol.Answered(asked=asked, delegation=desk.sheet(found.delegation))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
+        await self._check(protocol.STOP)
         which = msgspec.json.decode(raw, type=protocol.Which)
         desk = self._desk_of(which.project, which.id)
         return desk.sheet(await desk.stop(which.id))
@@ -214,6 +232,7 @@ class _Client:
         return [desk.sheet(one) for one in found]
 
     async def delegate(self, raw: msgspec.Raw) -> Sheet:
+        await self._check(protocol.DELEGATE)
         ordered = msgspec.json.decode(raw, type=protocol.Ordered)
         desk = next((one for one in self._desks() if one.directory == ordered.directory), None)
         if desk is None:

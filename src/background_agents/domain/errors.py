@@ -9,6 +9,8 @@
     │   ├── NotReadOnly
     │   ├── NotDelegable
     │   ├── NotPermitted
+    │   ├── OnlyReads
+    │   ├── OnlyByTool
     │   ├── OnlyPlanning
     │   ├── RunElsewhere
     │   ├── NotSteerable
@@ -91,6 +93,26 @@ class NotPermitted(InvalidRequest):
         super().__init__(
             f"{quote(agent)} was not delegated to: the user's rules deny it "
             f"(permission.{permission}); choose another agent, or do it yourself."
+        )
+
+
+class OnlyReads(InvalidRequest):
+    """A program that a background agent has started wants to act."""
+
+    def __init__(self, act: str) -> None:
+        super().__init__(
+            f"{act} was refused: what a background agent starts may read, not act; tell your "
+            "supervisor with notify_parent what is needed."
+        )
+
+
+class OnlyByTool(InvalidRequest):
+    """A program that a supervisor's model has started wants what there is a tool for."""
+
+    def __init__(self, act: str) -> None:
+        super().__init__(
+            f"{act} was refused: a model in OpenCode calls the tool {act}, which obeys the rules "
+            "of its user; a command is for people."
         )
 
 

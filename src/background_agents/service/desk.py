@@ -89,17 +89,21 @@ class Desk:
         asked = SteerAsked(message, by=views.COMMAND_LINE)
         return await self._runs.ask(await self._get(delegation), asked)
 
-    async def answer(self, delegation: str, reply: str, request: str = "") -> Answered:
+    async def answer(
+        self, delegation: str, reply: str, request: str = "", *, by_model: bool = False
+    ) -> Answered:
         """Answer the oldest request that a delegation waits for; return what that was.
 
         ``request`` is the id of the one that the user has seen, and no other is answered then.
+        ``by_model`` says that a supervisor's model has run the program that answers.
 
         Raises:
             InvalidRequest: nothing is asked, or the reply is no answer to it.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
         requests.check_reply(reply)
-        asked = AnswerAsked(reply, by=views.COMMAND_LINE, request=request)
+        by = views.SUPERVISOR if by_model else views.COMMAND_LINE
+        asked = AnswerAsked(reply, by=by, request=request)
         after = await self._runs.ask(await self._get(delegation), asked)
         return Answered(after, asked.answered)
 

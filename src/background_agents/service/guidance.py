@@ -47,6 +47,10 @@ class Guidance:
         active = [one for one in unfinished if one.root_session == root]
         return rules.carried_over(active, [line for line in lines if rules.is_unread(line)])
 
+    async def is_background(self, session: str) -> bool:
+        """Whether a session is a background agent's, or below one."""
+        return await self._supervised(session) is None
+
     async def refused_task(self, session: str, name: str) -> str | None:
         """Say why a session's model may not run an agent by the native ``task``; None if it may.
 

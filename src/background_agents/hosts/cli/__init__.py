@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from background_agents import __version__
 from background_agents.domain.errors import DelegationError, InvalidRequest, quote
 from background_agents.hosts.cli.exits import Exit, code_of
-from background_agents.hosts.cli.registry import COMMANDS, load
+from background_agents.hosts.cli.registry import ACTS, COMMANDS, load
 
 NAMES = ("background-agents", "bga")
 
@@ -56,7 +56,13 @@ def _run(words: Sequence[str]) -> int:
     if words[0] not in COMMANDS:
         raise InvalidRequest(_no_such(program, words[0]))
     command, parser = load(words[0], program)
-    return command.run(parser.parse_args(words[1:])) or Exit.DONE
+    given = parser.parse_args(words[1:])
+    if words[0] in ACTS:
+        from background_agents.control import shells
+
+        # A service looks us up as well; what needs none would be done unseen.
+        shells.check(words[0], shells.starter_of())
+    return command.run(given) or Exit.DONE
 
 
 def _program() -> str:

@@ -38,6 +38,11 @@ COMMANDS = {
 }
 """Name and what it does. The file of a command has its name, with ``-`` as ``_``."""
 
+ACTS = frozenset(
+    ("steer", "answer", "stop", "delegate", "recover", "serve", "prune", "install", "uninstall")
+)
+"""What changes something; the rest only reads, for background agents as well."""
+
 
 class Command(Protocol):
     """What each file in ``commands`` offers."""

@@ -1,10 +1,10 @@
 // The bridge between OpenCode and the background-agents service, which is a Python
 // process. It spawns that process once per OpenCode, carries tool calls and events to
 // it, and carries its API requests into OpenCode. No policy lives here, and nothing is
-// remembered but which instances exist. Frames: JSON-RPC 2.0, one per line, over a socket
-// that the process gets as descriptor 3: what is written to a child's stdin leaves Bun only
-// when its loop turns next, which was measured at up to 20 ms, and what is written to a
-// socket leaves at once.
+// remembered but which instances exist and which calls may start a shell. Frames: JSON-RPC
+// 2.0, one per line, over a socket that the process gets as descriptor 3: what is written to
+// a child's stdin leaves Bun only when its loop turns next, which was measured at up to
+// 20 ms, and what is written to a socket leaves at once.
 
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
@@ -30,6 +30,9 @@ const HOOK_LIMIT_MS = 300
 
 // How long a service may take to end by itself once its socket is closed.
 const GRACE_MS = 3_000
+
+// Calls of the shell that wait for their turn or their permission; nobody has so many.
+const MOST_CALLS = 1_000
 
 class Service {
   instances = new Map()
@@ -240,6 +243,13 @@ export const connect = (options) => async (context) => {
     }
   }
 
+  // Of models, that may start a shell. One that is refused never does, and is forgotten later.
+  const calls = new Set()
+  const mayStart = (callID) => {
+    calls.add(callID)
+    if (calls.size > MOST_CALLS) calls.delete(calls.values().next().value)
+  }
+
   return {
     config: async (config) => {
       for (const [name, tool] of Object.entries(TOOLS)) if (tool.children_only) hide(config, name)
@@ -255,7 +265,13 @@ export const connect = (options) => async (context) => {
       const carried = await ask("compacting", { session: sessionID })
       if (carried) context.push(carried)
     },
+    // Marks what a model starts. A shell that OpenCode's user opens (`!`, a terminal) is no call.
+    "shell.env": async ({ sessionID, callID }, { env }) => {
+      if (!calls.delete(callID)) return
+      env.BACKGROUND_AGENTS_SHELL = (await ask("shell", { session: sessionID })) ?? "unknown"
+    },
     "tool.execute.before": async ({ tool, sessionID, callID }, { args }) => {
+      if (tool === "bash") mayStart(callID)
       if (tool !== "task") return
       const refusal = await ask("task", { session: sessionID, call: callID, agent: String(args?.subagent_type) })
       if (refusal) throw new Error(refusal)

@@ -16,6 +16,7 @@ from background_agents.adapters.opencode.agents import GOVERNING, whose_prompt
 from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.permissions import is_denied
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.control.shells import Starter, mark_for
 from background_agents.domain.errors import DelegationError, InvalidRequest
 from background_agents.service.guidance import Guidance
 
@@ -81,6 +82,9 @@ class Hooks:
                 return await self._rules(call, guidance)
             case "compacting":
                 return await guidance.carried_over(call.session)
+            case "shell":
+                is_background = await guidance.is_background(call.session)
+                return mark_for(Starter.BACKGROUND if is_background else Starter.SUPERVISOR)
             case "task":
                 if call.call.startswith(BY_COMMAND) or call.session in self._without_delegate:
                     return None

@@ -19,9 +19,10 @@ import msgspec
 from background_agents import __version__, config
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.app import App
-from background_agents.control import places, protocol
+from background_agents.control import places, protocol, shells
 from background_agents.control.server import ControlServer
-from background_agents.domain.errors import DelegationError
+from background_agents.control.shells import Starter
+from background_agents.domain.errors import DelegationError, OnlyReads
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
 from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
 from background_agents.log import open_log
@@ -107,6 +108,8 @@ class Host:
 
     def __init__(self, app: App, env: Mapping[str, str]) -> None:
         self._app = app
+        # An OpenCode that was started from a background agent's shell is below it with all it runs.
+        self._starter = shells.starter_of()
         self._authorization = _authorization(env)
         self._projects: dict[str, Project] = {}
         self._instances: dict[int, Project] = {}
@@ -150,6 +153,8 @@ class Host:
     async def tool(self, raw: msgspec.Raw) -> Answer:
         """A model called a tool."""
         call = msgspec.json.decode(raw, type=Call)
+        if call.tool == protocol.DELEGATE and self._starter is Starter.BACKGROUND:
+            raise OnlyReads(call.tool)
         project = self._instances.get(call.instance)
         if project is None:
             raise RpcError(REFUSED, "This project was closed; try again.")
