@@ -24,6 +24,7 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.InputRequested(at=at(4), ask=PERMISSION),
         ev.InputAnswered(at=at(5), request="per_1", reply="once", by="supervisor"),
         ev.ParentNotified(at=at(5), text="Which branch?"),
+        ev.KeptTold(at=at(5)),
         ev.SteerSent(at=at(6), steer="msg_2", text="Shorter."),
         ev.SteerConfirmed(at=at(7), steer="msg_2"),
         ev.StopRequested(at=at(8), by="user"),

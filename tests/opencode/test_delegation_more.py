@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from plays import MESSAGE, Stage, call, delegate, say, together
 
@@ -82,6 +84,24 @@ async def test_a_child_tells_its_supervisor_and_goes_on(stage: Stage) -> None:
     child = stage.asked("Tell me.")
     assert "Your supervisor has it." in child[1].text
     assert "Use main." in child[-1].text
+
+
+@pytest.mark.main_path
+async def test_forty_messages_wake_the_supervisor_a_handful_of_times(stage: Stage) -> None:
+    """Some at once, the others as one with the end; all are told, in order, each once."""
+    supervisor = await stage.supervisor()
+    says = [call("notify_parent", message=f"Step {number} is done.") for number in range(40)]
+    task = delegate("Talk.", *says, say("Done."))
+    await supervisor.start(task, say("Off."), on_notice=[say("Noted.")])
+    (notice,) = await supervisor.settled(timeout_s=120)
+    assert notice.fields["status"] == "completed"
+    told = await supervisor.stored_notices(MESSAGE)
+    words = " ".join(one.fields.get("message") or one.fields["messages"] for one in told)
+    assert re.findall(r"Step (\d+) is done\.", words) == [str(number) for number in range(40)]
+    assert (len(told), told[-1].message) == (4, notice.message)
+    assert await supervisor.turns() <= 1 + 4
+    answers = [one.messages[-1].text for one in stage.asked("Talk.")[1:]]
+    assert [one.partition(" ")[0] for one in answers] == ["Your"] * 3 + ["Kept:"] * 37
 
 
 async def test_waiting_ends_with_the_first_or_the_last(stage: Stage) -> None:

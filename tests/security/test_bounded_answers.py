@@ -131,7 +131,8 @@ def test_short_answers_are_short() -> None:
         views.steered(hostile),
         views.stopped(stopped),
         views.ended(hostile),
-        views.notified(),
+        views.notified(hostile),
+        views.notified(replace(hostile, kept=(LONG,))),
         views.reading(views.Reading(running(title=LONG), None, 0, Path("/x.md"), at(9))),
     ):
         assert len(told) < 500

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
-from world import HANG, World, bash
+from world import HANG, LIVING, World, bash
 
-from background_agents.domain.errors import InvalidRequest, NoSupervisor
-from background_agents.domain.events import ParentNotified
+from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
+from background_agents.domain.errors import InvalidRequest, NoSupervisor, TooTalkative
+from background_agents.domain.events import KeptTold, ParentNotified
 from background_agents.domain.status import Status
+from background_agents.service import views
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.delegations import Delegations
+from background_agents.service.messages import KEPT_CHARS
 from background_agents.service.requests import MESSAGE_CHARS
 
 MESSAGE = "child-notification"
+
+BURST = 40
 
 
 async def test_a_message_reaches_model_and_human(world: World, service: Delegations) -> None:
@@ -171,3 +178,125 @@ async def test_who_has_no_supervisor_is_told_so(world: World, service: Delegatio
         await service.notify(child.name, "Hello?")
     assert len(await world.told("task-notification")) == 1
     assert len(world.channel.delivered(world.supervisor)) == 1
+
+
+# --- many are told as one --------------------------------------------------------
+
+
+async def burst(world: World, service: Delegations, count: int = BURST) -> Delegation:
+    """Let a background agent say so much at once; return its delegation."""
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    for number in range(count):
+        await service.notify(child.name, f"Message <{number}>.")
+    return delegation
+
+
+def numbers(notices: Sequence[str]) -> list[int]:
+    """Return which messages of a burst some notices tell, in their order."""
+    return [int(one) for one in re.findall(r"Message &lt;(\d+)&gt;\.", "".join(notices))]
+
+
+async def test_beyond_its_budget_they_are_told_as_one_later(
+    world: World, service: Delegations
+) -> None:
+    """Forty make four notices; nothing is lost or told twice, and the order stays."""
+    delegation = await burst(world, service)
+    at_once = await world.told(MESSAGE, MESSAGES_AT_ONCE)
+    assert numbers(at_once) == [0, 1, 2]
+    world.clock.advance(MESSAGES_WINDOW - timedelta(seconds=1))
+    await world.settle()
+    assert len(await world.told(MESSAGE)) == MESSAGES_AT_ONCE
+    assert len(world.now(delegation).kept) == BURST - MESSAGES_AT_ONCE
+    world.clock.advance(timedelta(seconds=1))
+    *_, later = await world.told(MESSAGE, MESSAGES_AT_ONCE + 1)
+    assert numbers([later]) == list(range(3, BURST))
+    assert "<messages>\n1. Message &lt;3&gt;.\n2. Message &lt;4&gt;.\n" in later
+    assert "<message>" not in later
+    assert world.now(delegation).kept == ()
+    history = await world.store.history(delegation.id)
+    assert len([one for one in history if isinstance(one, ParentNotified)]) == BURST
+    assert len([one for one in history if isinstance(one, KeptTold)]) == 1
+
+
+async def test_the_agent_is_told_which_are_kept(world: World, service: Delegations) -> None:
+    """What goes at once is said to have arrived; what is kept, not."""
+    child = await world.working(await world.delegate(service, HANG))
+    said = [views.notified(await service.notify(child.name, "So.")) for _ in range(5)]
+    assert [one.partition(":")[0] for one in said[MESSAGES_AT_ONCE:]] == ["Kept", "Kept"]
+    assert all(one.startswith("Your supervisor has it.") for one in said[:MESSAGES_AT_ONCE])
+
+
+async def test_what_is_kept_is_told_with_the_end(world: World, service: Delegations) -> None:
+    """Before it, and in the same message, which wakes the supervisor once."""
+    delegation = await burst(world, service, 5)
+    await world.told(MESSAGE, MESSAGES_AT_ONCE)
+    world.runtime.sessions[world.now(delegation).session or ""].abort()
+    assert (await world.ended(delegation)).kept == ()
+    await world.told("task-notification")
+    last = world.channel.delivered(world.supervisor)[-1]
+    assert [text.partition(">")[0] for text in last] == [
+        f"<{MESSAGE}",
+        "<task-notification",
+    ]
+    assert numbers([last[0]]) == [3, 4]
+    world.clock.advance(MESSAGES_WINDOW)
+    await world.settle()
+    assert len(await world.told(MESSAGE)) == MESSAGES_AT_ONCE + 1
+
+
+async def test_the_budget_comes_back(world: World, service: Delegations) -> None:
+    """Who speaks now and then is heard at once, for ever."""
+    child = await world.working(await world.delegate(service, HANG, minutes=0))
+    for number in range(10):
+        assert (await service.notify(child.name, f"Message <{number}>.")).kept == ()
+        world.clock.advance(MESSAGES_WINDOW / MESSAGES_AT_ONCE)
+    assert numbers(await world.told(MESSAGE, 10)) == list(range(10))
+
+
+async def test_a_new_process_tells_what_the_one_before_had_kept(world: World) -> None:
+    """When it was due, as one; and it goes on with what is left of the budget."""
+    service = await world.service()
+    delegation = await burst(world, service, 5)
+    await world.told(MESSAGE, MESSAGES_AT_ONCE)
+    child = world.runtime.sessions[world.now(delegation).session or ""]
+    await service.close()
+    world.runtime.release(child.name)
+    other = await world.service(owner=LIVING)
+    await world.until(lambda: world.now(delegation).resumes == 1)
+    await world.settle()
+    assert (await other.notify(child.name, "Message <5>.")).kept
+    world.clock.advance(MESSAGES_WINDOW)
+    *_, later = await world.told(MESSAGE, MESSAGES_AT_ONCE + 1)
+    assert numbers([later]) == [3, 4, 5]
+
+
+async def test_no_more_is_kept_than_a_supervisor_can_read(
+    world: World, service: Delegations
+) -> None:
+    """What goes beyond that is refused, and the agent knows that nobody heard it."""
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    longest = "x" * MESSAGE_CHARS
+    kept = KEPT_CHARS // MESSAGE_CHARS
+    for _ in range(MESSAGES_AT_ONCE + kept):
+        await service.notify(child.name, longest)
+    before = world.now(delegation)
+    with pytest.raises(TooTalkative) as refused:
+        await service.notify(child.name, "One more.")
+    assert str(refused.value) == (
+        f"Nobody was told: {kept} of your messages still wait to be told, and no more are kept; "
+        "say it in your result instead."
+    )
+    assert world.now(delegation) == before
+    world.clock.advance(MESSAGES_WINDOW)
+    *_, later = await world.told(MESSAGE, MESSAGES_AT_ONCE + 1)
+    assert later.count(longest) == kept
+
+
+async def test_a_clock_that_is_set_back_silences_nobody(world: World, service: Delegations) -> None:
+    """What is kept is told after the usual time at the latest."""
+    delegation = await burst(world, service, MESSAGES_AT_ONCE)
+    now = world.now(delegation)
+    assert now.silent_for(world.clock.now() - timedelta(days=365)) == MESSAGES_WINDOW
+    assert now.silent_for(world.clock.now() + timedelta(days=365)) == timedelta(0)

@@ -17,6 +17,11 @@ from background_agents.domain.asking import Ask
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import TERMINAL, Status, target
 
+MESSAGES_AT_ONCE, MESSAGES_WINDOW = 3, timedelta(minutes=5)
+"""How many messages of a delegation may wake its supervisor in that time. Each costs a turn with
+the whole conversation. Three let it ask, add something and correct itself; a stream of reports is
+better read together."""
+
 
 class Steer(msgspec.Struct, frozen=True):
     """An instruction that was put into a run, and its receipt."""
@@ -70,6 +75,10 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     usage: ev.Usage = ev.Usage()
     steers: tuple[Steer, ...] = ()
     requests: tuple[OpenRequest, ...] = ()
+    spoke_at: tuple[datetime, ...] = ()
+    """When it last told its supervisor something, oldest first; no more than the budget."""
+    kept: tuple[str, ...] = ()
+    """What it has said beyond its budget, to be told as one."""
     window_from: datetime | None = None
     """When its time window began: at the launch, and anew with each instruction."""
     waited: timedelta = timedelta(0)
@@ -95,6 +104,14 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     def open_steers(self) -> tuple[Steer, ...]:
         """The instructions that nobody has seen taken up."""
         return tuple(steer for steer in self.steers if steer.confirmed_at is None)
+
+    def silent_for(self, now: datetime) -> timedelta:
+        """Return how long its next message has to wait; nothing while its budget lasts."""
+        if len(self.spoke_at) < MESSAGES_AT_ONCE:
+            return timedelta(0)
+        # A clock that was set back must not silence it for longer than it ever is.
+        wait = self.spoke_at[0] + MESSAGES_WINDOW - now
+        return min(max(wait, timedelta(0)), MESSAGES_WINDOW)
 
     def window_used(self, now: datetime) -> timedelta:
         """Return how much of the time window is gone; waiting for an answer takes none of it."""
@@ -164,6 +181,12 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             return replace(now, requests=asked, waiting_since=now.waiting_since or event.at)
         case ev.InputAnswered():
             return _answered(now, event)
+        case ev.ParentNotified(kept=True):
+            return replace(now, kept=(*now.kept, event.text))
+        case ev.ParentNotified() | ev.KeptTold():
+            spoke_at = (*now.spoke_at, event.at)[-MESSAGES_AT_ONCE:]
+            kept = () if isinstance(event, ev.KeptTold) else now.kept
+            return replace(now, spoke_at=spoke_at, kept=kept)
         case ev.SteerSent():
             return replace(
                 now,
@@ -211,6 +234,8 @@ def _ended(now: Delegation, event: ev.Ended) -> Delegation:
         error=getattr(event, "error", None),
         requests=(),
         waiting_since=None,
+        spoke_at=(),
+        kept=(),
     )
 
 

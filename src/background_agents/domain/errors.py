@@ -17,7 +17,8 @@
     │   ├── NothingAsked
     │   ├── MayNotGrant
     │   ├── NotContinuable
-    │   └── NoSupervisor
+    │   ├── NoSupervisor
+    │   └── TooTalkative
     ├── LeaveNeeded           the user is to be asked before
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
@@ -195,6 +196,16 @@ class NoSupervisor(InvalidRequest):
         super().__init__(
             "Nobody was told: only a background agent that still runs has a supervisor; say it "
             "in your answer instead."
+        )
+
+
+class TooTalkative(InvalidRequest):
+    """A background agent says more than its supervisor can be told."""
+
+    def __init__(self, kept: int) -> None:
+        super().__init__(
+            f"Nobody was told: {kept} of your messages still wait to be told, and no more are "
+            "kept; say it in your result instead."
         )
 
 

@@ -98,6 +98,12 @@ class ParentNotified(Event, frozen=True, kw_only=True, tag=True):
     """The child told its supervisor something, and goes on."""
 
     text: str
+    kept: bool = False
+    """It has spoken often lately: this one waits for ``KeptTold``, or for the end."""
+
+
+class KeptTold(Event, frozen=True, kw_only=True, tag=True):
+    """What was kept of its messages was put into one notice."""
 
 
 class SteerSent(Event, frozen=True, kw_only=True, tag=True):
@@ -204,6 +210,7 @@ AnyEvent = (
     | InputRequested
     | InputAnswered
     | ParentNotified
+    | KeptTold
     | SteerSent
     | SteerConfirmed
     | StopRequested

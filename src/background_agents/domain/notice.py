@@ -55,6 +55,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked, by a notice of that kind."""
     words: str = ""
     """What the child says, in a notice of that kind."""
+    more: tuple[str, ...] = ()
+    """What it has said after that, where it is told together."""
     state: NoticeState = NoticeState.QUEUED
     message: str | None = None
     """The message (``msg_...``) that carries it; several notices may share one."""

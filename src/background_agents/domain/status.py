@@ -44,6 +44,7 @@ _IN_A_RUN: tuple[type[ev.Event], ...] = (
     ev.SteerConfirmed,
     ev.StopRequested,
     ev.ParentNotified,
+    ev.KeptTold,
     *_NOTICES,
 )
 

@@ -7,9 +7,10 @@ notice are one commit. An ending is never given up while the disk refuses it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import TypeVar
 
 from background_agents.domain import events as ev
@@ -21,6 +22,7 @@ from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
 from background_agents.ports import Change
 from background_agents.service import notices, views
 from background_agents.service.context import Context
+from background_agents.service.messages import kept_notice
 
 T = TypeVar("T")
 
@@ -45,16 +47,27 @@ async def store_ending(
 ) -> tuple[Delegation, Notice]:
     """Store how a run ended; return the delegation as it then is, and its queued notice."""
     now = context.clock.now()
+    said, messages = _still_kept(context, delegation)
     ending = _event(outcome, now)
-    ended = apply(delegation, ending)
+    ended = apply(reduce(apply, said, delegation), ending)
     notice = notices.new(ended, NoticeKind.ENDED, context.mint("prt"), now)
     queued = ev.NoticeQueued(at=now, notice=notice.id)
     after = apply(ended, queued)
     body = views.artifact_body(ended, outcome.text)
     await insist(context, after.id, lambda: context.artifacts.write(after, body))
-    change = Change(after=after, events=(ending, queued), notices=(notice,))
+    change = Change(after=after, events=(*said, ending, queued), notices=(*messages, notice))
     await insist(context, after.id, lambda: context.store.commit(change))
     return after, notice
+
+
+def _still_kept(
+    context: Context, delegation: Delegation
+) -> tuple[Sequence[ev.Event], Sequence[Notice]]:
+    """Return what tells, along with the end, what its agent had said beyond its budget."""
+    if not delegation.kept:
+        return (), ()
+    notice = kept_notice(context, delegation)
+    return (ev.KeptTold(at=notice.created_at),), (notice,)
 
 
 async def insist(context: Context, about: str, work: Callable[[], Awaitable[T]]) -> T:

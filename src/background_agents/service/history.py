@@ -49,6 +49,10 @@ def _talk(event: ev.Event) -> str:
             return f"asked ({event.ask.kind}): {event.ask.text}"
         case ev.InputAnswered():
             return f"answered by the {_name(event.by)}: {_words(event.reply)}"
+        case ev.ParentNotified(kept=True):
+            return f"said, to be told later: {_words(event.text)}"
+        case ev.KeptTold():
+            return "told its supervisor what it had said meanwhile"
         case ev.ParentNotified():
             return f"told its supervisor: {_words(event.text)}"
         case ev.SteerSent():

@@ -6,7 +6,7 @@ agents wrote is untrusted: it is escaped, one line and bounded here, at the last
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from background_agents.domain.asking import ASKED_CHARS, Ask
@@ -33,7 +33,7 @@ def new(
     now: datetime,
     *,
     ask: Ask | None = None,
-    words: str = "",
+    words: Sequence[str] = (),
 ) -> Notice:
     """Return a notice about a delegation as it is; ``part`` becomes its id."""
     return Notice(
@@ -50,7 +50,8 @@ def new(
         relaunches=delegation.relaunches,
         kind=kind,
         ask=ask,
-        words=words,
+        words=words[0] if words else "",
+        more=tuple(words[1:]),
     )
 
 
@@ -98,10 +99,17 @@ def _message(notice: Notice) -> str:
     fields = {
         "task-id": notice.delegation,
         "title": one_line(notice.title, TITLE_CHARS),
-        "message": one_line(notice.words, MESSAGE_CHARS),
+        "message": None if notice.more else one_line(notice.words, MESSAGE_CHARS),
+        "messages": _together(notice) if notice.more else None,
         "elapsed": notice.elapsed,
     }
     return _xml("child-notification", fields, "reply", _call(notice, "delegation_steer", "message"))
+
+
+def _together(notice: Notice) -> str:
+    """Return several messages, a line for each, in the order in which they were said."""
+    said = (one_line(words, MESSAGE_CHARS) for words in (notice.words, *notice.more))
+    return "\n".join(["", *(f"{number}. {words}" for number, words in enumerate(said, 1)), ""])
 
 
 def _xml(tag: str, fields: Mapping[str, str | None], last: str, instruction: str) -> str:
@@ -127,7 +135,8 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
             told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
         case NoticeKind.MESSAGE:
             title, variant = "Message from a delegation", "info"
-            told = one_line(notice.words, SUMMARY_CHARS)
+            more = f" (and {len(notice.more)} more)" if notice.more else ""
+            told = one_line(notice.words, SUMMARY_CHARS) + more
     who = one_line(agent, TITLE_CHARS)
     return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
 

@@ -25,7 +25,7 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
     StaleVersion,
 )
-from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
 from background_agents.domain.text import span
 from background_agents.domain.transcript import Transcript, Verdict
@@ -44,7 +44,6 @@ from background_agents.ports import (
     StreamRestored,
     TextStreamed,
 )
-from background_agents.service import notices
 from background_agents.service.asking import Asking
 from background_agents.service.beginning import Beginning
 from background_agents.service.context import Context
@@ -62,6 +61,7 @@ from background_agents.service.launch import (
 )
 from background_agents.service.leases import Leaseholder, LeaseLost
 from background_agents.service.live import Live
+from background_agents.service.messages import Messages
 from background_agents.service.signals import (
     DEADLINE,
     AnswerAsked,
@@ -70,6 +70,7 @@ from background_agents.service.signals import (
     BeginningOverdue,
     DeadlinePassed,
     Inbox,
+    KeptDue,
     NotifyAsked,
     Signal,
     SlotGranted,
@@ -119,7 +120,6 @@ class Run:
         self._launched = launched
         self._ended = ended
         self._left = left
-        self._told = told
         self._inbox = Inbox(self._refuse)
         self._deadline = Deadline(
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
@@ -133,6 +133,9 @@ class Run:
             self._record,
             tell=lambda notice: told(self, notice),
             due=self.hear,
+        )
+        self._messages = Messages(
+            context, self._record, tell=lambda notice: told(self, notice), due=self.hear
         )
         self._ladder = StopLadder(context, self._inbox, self._transcript, self._refuse)
         self._seen_busy = False
@@ -314,6 +317,7 @@ class Run:
     async def _follow(self) -> Outcome:
         self._deadline.open(used=self.delegation.window_used(self._context.clock.now()))
         self._asking.resume(self.delegation)
+        self._messages.resume(self.delegation)
         while True:
             outcome = await self._consider(await self._next())
             if outcome is None:
@@ -355,7 +359,9 @@ class Run:
                 await self._asking.overdue(self.delegation, signal.request)
                 return await self._judge_if_it_rests()
             case NotifyAsked():
-                await self._notify(signal)
+                await self._messages.say(self.delegation, signal)
+            case KeptDue():
+                await self._messages.tell_kept(self.delegation)
             case StreamRestored() | BeginningOverdue():
                 return await self._look_again_until_told()
             case SessionDeleted():
@@ -376,14 +382,6 @@ class Run:
             case _:
                 pass
         return None
-
-    async def _notify(self, asked: NotifyAsked) -> None:
-        """Pass on what the child says."""
-        now, part = self._context.clock.now(), self._context.mint("prt")
-        notice = notices.new(self.delegation, NoticeKind.MESSAGE, part, now, words=asked.text)
-        told = await self._record(ev.ParentNotified(at=now, text=asked.text), notices=(notice,))
-        self._told(self, notice)
-        asked.accept(told)
 
     async def _judge_if_it_rests(self) -> Outcome | None:
         """Judge a run that had ended but for what was asked below it."""
@@ -470,6 +468,7 @@ class Run:
         """Take nothing more, give back the slot, and forget the timers; twice is once."""
         self._inbox.close()
         self._asking.close()
+        self._messages.close()
         self._deadline.close()
         self._beginning.close()
         self._slots.release(self.delegation.id)

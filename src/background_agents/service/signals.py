@@ -79,6 +79,10 @@ class AnswerDue:
     request: str
 
 
+class KeptDue:
+    """What the child has said beyond its budget may be told now."""
+
+
 class Asked:
     """Somebody wants something of the run; ``done`` tells what came of it."""
 
@@ -142,6 +146,7 @@ Signal = (
     | LookDue
     | AbortOverdue
     | AnswerDue
+    | KeptDue
     | StopAsked
     | Asked
 )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from background_agents.domain.asking import Ask, how_to_answer
-from background_agents.domain.delegation import Delegation
+from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.domain.text import (
     TITLE_CHARS,
@@ -210,8 +210,15 @@ def _after_waiting(delegation: Delegation, found: Waited) -> str:
     return f"- {delegation.id} is {delegation.status} ({elapsed(delegation, found.now)}){said}"
 
 
-def notified() -> str:
-    """Tell a background agent that its supervisor has its message."""
+def notified(delegation: Delegation) -> str:
+    """Tell a background agent what becomes of its message."""
+    if delegation.kept:
+        budget = f"{MESSAGES_AT_ONCE} messages in {span(MESSAGES_WINDOW)}"
+        return (
+            f"Kept: your supervisor hears at once of {budget}, and you have said more. It gets "
+            "this with your others as one message when that time is over, or with your result. "
+            "Do not say it again; go on, and put into your result what can wait for it."
+        )
     return (
         "Your supervisor has it. Go on with what does not depend on the answer, which comes as an "
         "instruction, if at all; do not wait for it."

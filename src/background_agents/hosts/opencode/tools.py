@@ -213,8 +213,9 @@ async def _answer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Ans
 
 async def _notify(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("notify_parent", raw, NotifyArgs)
-    await service.notify(caller.session, args.message)
-    return Answer("Told the supervisor", views.notified())
+    delegation = await service.notify(caller.session, args.message)
+    title = "Kept for the supervisor" if delegation.kept else "Told the supervisor"
+    return Answer(title, views.notified(delegation))
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,8 @@ TOOLS: Mapping[str, Tool] = {
     ),
     "notify_parent": Tool(
         "Tell your supervisor of a blocker or a decision that it must make, and go on. It may "
-        "answer with an instruction.",
+        "answer with an instruction. Not for progress: each message costs it a turn, and many are "
+        "told later, as one.",
         NotifyArgs,
         _notify,
         children_only=True,

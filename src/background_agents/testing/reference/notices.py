@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import NoticeKind
@@ -28,7 +30,9 @@ def page() -> str:
         "A question:",
         _example(sample.running(), request, ask=sample.question()),
         "## When it has something to say",
-        _example(sample.running(), message, words=blocked),
+        _example(sample.running(), message, words=[blocked]),
+        "It has said more than its supervisor is told at once, and this is the rest:",
+        _example(sample.running(), message, words=[blocked, "A new key is there; I use it."]),
         "## Elements",
         md.table(["element", "stands for"], _ELEMENTS),
         _RULES,
@@ -40,7 +44,7 @@ def _example(
     kind: NoticeKind,
     *,
     ask: Ask | None = None,
-    words: str = "",
+    words: Sequence[str] = (),
     remaining: int = 0,
 ) -> str:
     notice = notices.new(one, kind, "prt_1", sample.NOW, ask=ask, words=words)
@@ -62,6 +66,7 @@ _ELEMENTS = [
     ("`title`, `summary`", "made at once from prompt and result; a `small_model` may better them"),
     ("`error`", "why it did not complete, in one line, in the provider's words where it has any"),
     ("`permission`, `question`, `message`", "what is asked, or said, on one line"),
+    ("`messages`", "several that were said, a numbered line for each, oldest first"),
     ("`elapsed`", "how long it has run"),
     ("`resumed`", "how often it was cut off and told to go on; left out if never"),
     ("`remaining`", "how many delegations of this supervisor are still active"),
@@ -73,6 +78,9 @@ _RULES = """\
 ## What holds for all of them
 
 - A notice wakes an idle supervisor once. Several that are due together are one message.
+- What background agents say by themselves has a budget, since each message buys a turn: three of
+  a delegation are told at once in any five minutes. What it says beyond that is kept and told as
+  one when that time is over, or with its end. 20,000 characters are kept; more is refused.
 - A supervisor at work sees it at its next step. One that the user has stopped with ESC gets it
   with its next turn.
 - Its agent, model and variant stay what the user has chosen.

@@ -83,7 +83,7 @@ def _answers() -> Mapping[str, str]:
         "delegation_wait": views.waited(
             views.Waited([ended, running], [], timedelta(minutes=1), sample.NOW)
         ),
-        "notify_parent": views.notified(),
+        "notify_parent": views.notified(running),
     }
 
 
