@@ -100,6 +100,8 @@ class RunFailed(RuntimeEvent, frozen=True):
 
     message: str
     aborted: bool
+    """Somebody aborted it; or the runtime itself, because it ends or begins anew. Who asks then
+    finds out: after its own end it does not answer, or has told ``StreamRestored`` before."""
 
 
 class MessageChanged(RuntimeEvent, frozen=True):
@@ -135,7 +137,8 @@ class SessionDeleted(RuntimeEvent, frozen=True):
 class StreamRestored(RuntimeEvent, frozen=True):
     """Events may have been lost; whoever follows a session looks at it again.
 
-    ``session`` is empty: it concerns all.
+    The runtime may have ended and begun anew meanwhile, and what ran with it. ``session`` is
+    empty: it concerns all.
     """
 
 
@@ -159,6 +162,14 @@ class AgentRuntime(Protocol):
     Every coroutine raises ``RuntimeRefused`` when the runtime said no and
     ``RuntimeUnreachable`` when it did not answer.
     """
+
+    @property
+    def ends_with_turn(self) -> bool:
+        """Whether it ends when the turn does for which its user started it.
+
+        What was delegated by then is cut off, and goes on when it is started again.
+        """
+        ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event, in order, on the event loop; return the undo."""

@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from background_agents.hosts.opencode.server import ends_with_turn
+
 LIMIT_S = 20
 """The process answers within a quarter of a second of its start."""
 
@@ -57,6 +61,23 @@ def test_by_hand_it_says_that_the_plugin_starts_it() -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "started by the plugin, not by hand" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "ends"),
+    [
+        (["run", "Fix the tests"], True),
+        (["--print-logs", "--log-level", "DEBUG", "run"], True),
+        (["run", "--interactive"], False),
+        (["run", "-i", "Fix it"], False),
+        (["serve", "--port", "0"], False),
+        (["--prompt", "run"], False),
+        (["../run"], False),
+        ([], False),
+    ],
+)
+def test_a_run_of_one_turn_is_known_by_its_command_line(argv: list[str], ends: bool) -> None:
+    assert ends_with_turn(argv) is ends
 
 
 def test_a_bad_setting_is_what_every_tool_answers(tmp_path: Path) -> None:

@@ -47,6 +47,9 @@ async def bridged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bri
     ):
         async with server.client() as client:
             await client.tool_ids()
+        # The bridge ends its service with the last instance, so there is always another one.
+        async with OpenCodeClient(server.base_url, server.home.root / "home") as elsewhere:
+            await elsewhere.tool_ids()
         await peer.until_attached(server.home.project)
         yield Bridged(server, peer)
 
@@ -84,9 +87,6 @@ async def test_a_reloaded_project_is_followed_to_its_new_instance(
 ) -> None:
     peer, home = bridged.peer, bridged.server.home
     before = len(peer.instances(home.project))
-    # The bridge ends its service with the last instance, so there is another one.
-    async with OpenCodeClient(bridged.server.base_url, home.root / "home") as elsewhere:
-        await elsewhere.tool_ids()
     with listening(stage.runtime) as heard:
         async with bridged.server.client() as client:
             await client.request("POST", "/instance/dispose")

@@ -9,7 +9,7 @@ from world import DEAD, World
 from background_agents.config import Settings
 from background_agents.domain.errors import NotReadOnly, RuntimeUnreachable, UnknownAgent
 from background_agents.ports import Agent
-from background_agents.service import rules
+from background_agents.service import rules, views
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
@@ -48,6 +48,22 @@ async def test_a_supervisor_gets_its_rules(world: World, service: Delegations) -
     below = world.runtime.add_session(world.supervisor)
     for session in (world.supervisor, below):
         assert await service.guidance.rules(session) == DEFAULT
+
+
+async def test_where_nobody_is_woken_the_rules_say_to_wait(
+    world: World, service: Delegations
+) -> None:
+    """`opencode run` ends with the turn: there, waiting is no polling."""
+    world.runtime.ends_with_turn = True
+    told = await service.guidance.rules(world.supervisor) or ""
+    assert "ends with your turn" in told
+    assert "delegation_wait until nothing runs" in told
+    assert "Do not poll" not in told
+    delegation = await world.delegate(service, HANG)
+    answer = views.delegated(delegation, ends_with_turn=service.ends_with_turn)
+    assert "this OpenCode ends with this turn" in answer
+    assert "delegation_wait()" in answer
+    assert "Do not poll" in views.delegated(delegation)
 
 
 async def test_a_background_agent_gets_other_rules(world: World, service: Delegations) -> None:

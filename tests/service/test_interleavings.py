@@ -36,7 +36,7 @@ Happening = Callable[[World, str], None]
 def at_work(world: World, session: str) -> ScriptedSession | None:
     """Return the child session while it writes an answer."""
     child = world.runtime.sessions.get(session)
-    if child is None or not child.busy or not world.heard.works(session):
+    if child is None or not child.is_writing or not world.heard.works(session):
         return None
     calls = child.transcript().answers[-1].tools
     # Once its calls have come back an answer is over, and the next one not yet begun.

@@ -49,6 +49,7 @@ def said(**facts: Any) -> Transcript:
 
 DONE = said(text="Done.", finished=True)
 HALF = said(text="Half.")
+GIVEN_UP = said(text="Half.", aborted=True, error="Aborted")
 UNBEGUN = Transcript((PROMPT,))
 
 BAD_MODEL = RunFailed("ses_2", "Model not found.", aborted=False)
@@ -63,9 +64,10 @@ def seen(
     refused: str | None = None,
     is_ours: bool = False,
     is_fresh: bool = True,
+    is_abort_told: bool = True,
 ) -> Evidence:
     refusal = None if refused is None else Refusal(refused, is_ours)
-    return Evidence(delegation, transcript, failure, refusal, is_fresh)
+    return Evidence(delegation, transcript, failure, refusal, is_fresh, is_abort_told)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def seen(
         (seen(PLAIN, DONE, refused="bash: x"), Status.COMPLETED, "Done.", None),
         (seen(PLAIN, DONE, failure=BAD_MODEL), Status.COMPLETED, "Done.", None),
         (
-            seen(PLAIN, said(text="Half.", aborted=True, error="Aborted")),
+            seen(PLAIN, GIVEN_UP),
             Status.STOPPED,
             "First.\n\nHalf.",
             ABORTED,
@@ -84,7 +86,7 @@ def seen(
         (seen(PLAIN, said(error="Overloaded.")), Status.FAILED, "First.", "Overloaded."),
         (seen(PLAIN, UNBEGUN, failure=BAD_MODEL), Status.FAILED, "", "Model not found."),
         (
-            seen(PLAIN, HALF, failure=ABORT, is_fresh=False),
+            seen(PLAIN, HALF, failure=ABORT),
             Status.STOPPED,
             "First.\n\nHalf.",
             ABORTED,
@@ -120,6 +122,9 @@ def test_an_ending_that_is_certain(
         (seen(PLAIN, HALF, refused="bash: x", is_fresh=False), Undecided.LOOK_AGAIN),
         (seen(PLAIN, HALF, refused="bash: x", is_ours=True), Undecided.REFUSED),
         (seen(PLAIN, UNBEGUN, is_fresh=False), Undecided.LOOK_AGAIN),
+        (seen(PLAIN, GIVEN_UP, is_fresh=False), Undecided.LOOK_AGAIN),
+        (seen(PLAIN, HALF, failure=ABORT, is_fresh=False), Undecided.LOOK_AGAIN),
+        (seen(PLAIN, HALF, failure=ABORT, is_abort_told=False), Undecided.GOES_ON),
     ],
 )
 def test_what_does_not_end_a_run_yet(evidence: Evidence, undecided: Undecided) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from world import LIVING, World
+from world import LIVING, World, bash
 
 from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import Status
-from background_agents.ports import Piece
+from background_agents.ports import Idle, MessageChanged, Piece, RunFailed
 from background_agents.service import live
 from background_agents.service.journal import PACE, Streamed
 from background_agents.service.launch import GO_ON, MOST_RELAUNCHES
+from background_agents.service.run import ABORT_LIMIT
 from background_agents.testing.scripted_session import ScriptedSession
 
 HANG: dict[str, object] = {"hang": True}
@@ -186,3 +187,86 @@ def test_only_what_is_new_is_kept(
         Piece(delegation="d", message=message, start=start, text=text)
         for message, start, text in pieces
     ]
+
+
+# --- the runtime ends, and the service lives on, or ends with it --------------------
+
+
+async def test_what_ends_with_its_runtime_goes_on_when_that_begins_anew(world: World) -> None:
+    """OpenCode aborts what runs when it is loaded anew, and nobody has asked for that."""
+    service = await world.service(owner=LIVING)
+    delegation = await world.delegate(service, HANG, {"say": "Whole."})
+    child = await world.working(delegation)
+    child.write("So far. ")
+    with world.runtime.ended():
+        await world.settle()
+        world.clock.advance(ABORT_LIMIT)
+        await world.settle()
+        assert not world.now(delegation).is_terminal
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.relaunches, ended.resumes) == (Status.COMPLETED, 1, 0)
+    assert (await world.artifact(delegation)).endswith("Whole.")
+    told = [entry.text for entry in child.entries.values() if entry.role == "user"]
+    assert [text.startswith(GO_ON) for text in told] == [False, True]
+    assert len(await world.notified()) == 1
+
+
+async def test_what_ends_with_its_runtime_and_service_is_taken_up_by_the_next(
+    world: World,
+) -> None:
+    """`opencode run` that is through: the abort stands in the transcript, and is nobody's wish."""
+    service = await world.service()
+    delegation = await world.delegate(service, HANG, {"say": "Whole."})
+    await world.working(delegation)
+    with world.runtime.ended():
+        await world.settle()
+        await world.close()
+        assert world.now(delegation).status is Status.RUNNING
+    await world.service(owner=LIVING)
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
+
+
+async def test_what_waits_as_its_runtime_ends_asks_anew(world: World) -> None:
+    service = await world.service(owner=LIVING)
+    world.runtime.asking.add("bash")
+    delegation = await world.delegate(service, bash("make"), bash("make again"), {"say": "Made."})
+    await world.waits(delegation)
+    with world.runtime.ended():
+        await world.settle()
+    (ask,) = await world.waits(delegation)
+    assert ask.patterns == ("make again",)
+    await service.desk.answer(delegation.id, "once")
+    assert (await world.ended(delegation)).status is Status.COMPLETED
+
+
+async def test_an_abort_of_which_nothing_more_is_told_is_believed_once_asked(
+    world: World,
+) -> None:
+    """Where no answer was being written none is stored; that the runtime answers is evidence."""
+    service = await world.service(owner=LIVING)
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    child.cut_off()
+    world.runtime.emit(RunFailed(child.name, "Aborted", aborted=True))
+    world.runtime.emit(Idle(child.name))
+    await world.settle()
+    assert not world.now(delegation).is_terminal
+    world.clock.advance(ABORT_LIMIT)
+    assert (await world.ended(delegation)).status is Status.STOPPED
+
+
+async def test_what_a_runtime_tells_late_of_its_end_stops_nothing(world: World) -> None:
+    """The next instance stores the aborted message, while the run goes on already."""
+    service = await world.service(owner=LIVING)
+    delegation = await world.delegate(service, HANG, {"say": "Whole.", "gate": "whole"})
+    child = await world.working(delegation)
+    with world.runtime.ended():
+        await world.settle()
+    await world.until(lambda: world.now(delegation).relaunches == 1)
+    late = next(entry for entry in child.entries.values() if entry.aborted)
+    world.runtime.emit(MessageChanged(child.name, late.message()))
+    world.runtime.emit(Idle(child.name))
+    await world.settle()
+    world.runtime.open("whole")
+    assert (await world.ended(delegation)).status is Status.COMPLETED

@@ -65,6 +65,10 @@ class ScriptedStage:
         with self.runtime.losing_events():
             yield
 
+    async def begin_anew(self) -> None:
+        with self.runtime.ended():
+            pass
+
     @asynccontextmanager
     async def unreachable(self) -> AsyncIterator[AgentRuntime]:
         runtime = ScriptedRuntime()

@@ -58,6 +58,11 @@ class Delegations:
         self.desk = Desk(context, settings, self._runs, self.delegate)
         """What the project's user may do."""
 
+    @property
+    def ends_with_turn(self) -> bool:
+        """Whether what is delegated here is cut off when the turn ends that delegates it."""
+        return self._context.runtime.ends_with_turn
+
     async def start(self) -> None:
         """Take over orphans, deliver notices that are due, and begin to follow events."""
         await self._runs.start()

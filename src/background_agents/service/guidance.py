@@ -35,7 +35,10 @@ class Guidance:
         """
         if await self._supervised(session) is None:
             return rules.CHILD
-        return rules.supervisor(self._policy) if has_tools else None
+        if not has_tools:
+            return None
+        ends_with_turn = self._context.runtime.ends_with_turn
+        return rules.supervisor(self._policy, ends_with_turn=ends_with_turn)
 
     async def carried_over(self, session: str) -> str | None:
         """Return what the summary of a session must keep; None if there is nothing."""

@@ -44,6 +44,8 @@ class Evidence:
     """What was refused last, of all that the run had asked for."""
     is_fresh: bool
     """The runtime was asked for the transcript after the session went idle."""
+    is_abort_told: bool = True
+    """What comes after an abort has come, or has had its time."""
 
 
 def judge(seen: Evidence) -> Outcome | Undecided:
@@ -52,7 +54,7 @@ def judge(seen: Evidence) -> Outcome | Undecided:
         case Verdict.FINISHED:
             return _finished(seen)
         case Verdict.ABORTED:
-            return _cut_short(seen, Status.STOPPED, ABORTED)
+            return _aborted(seen)
         case Verdict.FAILED:
             errors = (one.error for one in reversed(seen.transcript.answers) if one.error)
             return _cut_short(seen, Status.FAILED, next(errors, "unknown error"))
@@ -72,10 +74,11 @@ def _finished(seen: Evidence) -> Outcome | Undecided:
 
 def _without_an_answer(seen: Evidence) -> Outcome | Undecided:
     if seen.failure is not None:
+        if seen.failure.aborted:
+            # Its message is still to come, which tells that this was the user.
+            return _aborted(seen) if seen.is_abort_told else Undecided.GOES_ON
         # The only trace of an unknown model: no message was ever stored.
-        stopped = seen.failure.aborted
-        status = Status.STOPPED if stopped else Status.FAILED
-        return _cut_short(seen, status, ABORTED if stopped else seen.failure.message)
+        return _cut_short(seen, Status.FAILED, seen.failure.message)
     if seen.delegation.open_steers:
         return Undecided.GOES_ON
     if not seen.is_fresh:
@@ -86,6 +89,11 @@ def _without_an_answer(seen: Evidence) -> Outcome | Undecided:
         error = f"It ended as this was refused: {seen.refusal.text}"
         return _cut_short(seen, Status.FAILED, error)
     return _cut_short(seen, Status.FAILED, UNFINISHED)
+
+
+def _aborted(seen: Evidence) -> Outcome | Undecided:
+    # A runtime that ends aborts its sessions, too: only one that still answers was not the cause.
+    return _cut_short(seen, Status.STOPPED, ABORTED) if seen.is_fresh else Undecided.LOOK_AGAIN
 
 
 def _cut_short(seen: Evidence, status: Status, error: str) -> Outcome:

@@ -25,13 +25,20 @@ _SUPERVISOR = """\
 # Background delegations
 - Hand self-contained work to a background agent with delegate(prompt, agent) and go on with \
 other work. It sees nothing of this conversation: put all it needs into the prompt.
-- Do not poll with delegation_status, delegation_list or delegation_wait: a hidden \
-task-notification tells you of each end. With nothing else to do, end your turn; you are woken.
+{waiting}
 - Before you rely on a result, read it with delegation_read. Do not redo delegated work.
 - A delegation-request says what is asked and who answers: you, by delegation_answer, or your \
 human, whom you then ask. A child-notification tells you something; delegation_steer if needed.
 - To change what runs, steer it; do not stop it and start anew."""
 """The tags of notices stand here without brackets: nothing but a notice opens one."""
+
+_WOKEN = """\
+- Do not poll with delegation_status, delegation_list or delegation_wait: a hidden \
+task-notification tells you of each end. With nothing else to do, end your turn; you are woken."""
+
+_NOT_WOKEN = """\
+- This OpenCode ends with your turn, and cuts off what still runs: before you end it, call \
+delegation_wait until nothing runs."""
 
 CHILD = """\
 # You work in the background
@@ -53,10 +60,14 @@ class TaskPolicy:
     """The tool is left alone."""
 
 
-def supervisor(policy: TaskPolicy) -> str:
-    """Return the rules for a session that may delegate."""
+def supervisor(policy: TaskPolicy, *, ends_with_turn: bool = False) -> str:
+    """Return the rules for a session that may delegate.
+
+    ``ends_with_turn``: its runtime ends with the turn, so that nobody can be woken.
+    """
+    common = _SUPERVISOR.format(waiting=_NOT_WOKEN if ends_with_turn else _WOKEN)
     sentence = _about_task(policy)
-    return f"{_SUPERVISOR}\n- {sentence}" if sentence else _SUPERVISOR
+    return f"{common}\n- {sentence}" if sentence else common
 
 
 def _about_task(policy: TaskPolicy) -> str | None:

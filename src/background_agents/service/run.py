@@ -64,6 +64,7 @@ from background_agents.service.live import Live
 from background_agents.service.messages import Messages
 from background_agents.service.signals import (
     DEADLINE,
+    AbortOverdue,
     AnswerAsked,
     AnswerDue,
     Asked,
@@ -71,6 +72,7 @@ from background_agents.service.signals import (
     DeadlinePassed,
     Inbox,
     KeptDue,
+    LookDue,
     NotifyAsked,
     Signal,
     SlotGranted,
@@ -84,6 +86,11 @@ log = logging.getLogger(__name__)
 
 LOOK_PAUSE = timedelta(seconds=5)
 """Until a runtime is asked again that gave no answer within its thirty seconds."""
+
+ABORT_LIMIT = timedelta(seconds=2)
+"""After an abort by a user OpenCode tells of the aborted message within 0.25 s, and of nothing
+where none was being written. When its own end was the cause, it is gone after 0.01 s, or 0.1 s on
+a machine that is overloaded."""
 
 FROM_BELOW = InputAsked | InputSettled | Idle | SessionDeleted
 """What matters of the sessions below: what they wait for, and that they do so no longer."""
@@ -141,6 +148,8 @@ class Run:
         self._seen_busy = False
         self._rests = False
         self._failure: RunFailed | None = None
+        self._is_abort_told = True
+        """What comes after an abort has come, or has had its time."""
         self._retry: Retrying | None = None
         self._heard_at: datetime | None = None
         self._settings = settings
@@ -319,7 +328,16 @@ class Run:
         self._asking.resume(self.delegation)
         self._messages.resume(self.delegation)
         while True:
-            outcome = await self._consider(await self._next())
+            signal = await self._next()
+            try:
+                outcome = await self._consider(signal)
+            except RuntimeUnreachable as error:
+                if isinstance(signal, StopAsked | DeadlinePassed):
+                    raise  # a wish is not forgotten
+                # A runtime that does not answer once ends no run; one that comes back tells.
+                log.info("%s could not be looked at: %s", self.delegation.id, error)
+                self._context.clock.call_later(LOOK_PAUSE, lambda: self.hear(LookDue()))
+                continue
             if outcome is None:
                 continue
             if outcome.status is Status.COMPLETED and await self._reopened():
@@ -337,7 +355,10 @@ class Run:
                 self._beginning.close()
             case RunFailed():
                 self._failure = signal
-                if not self._seen_busy:
+                if signal.aborted:
+                    self._is_abort_told, overdue = False, AbortOverdue(signal)
+                    self._context.clock.call_later(ABORT_LIMIT, lambda: self.hear(overdue))
+                elif not self._seen_busy:
                     # Refused before it began, an agent that has vanished: no idle follows.
                     return await self._look_again()
             case Idle() if self._seen_busy or self._failure:
@@ -346,7 +367,7 @@ class Run:
             case Idle() if self._beginning.is_awaited:
                 # A run before this one has ended just now, and may have swallowed our prompt.
                 self._beginning.give_up()
-                return await self._look_again_until_told()
+                return await self._look_again()
             case InputAsked():
                 await self._asking.asked(self.delegation, signal.ask)
             case InputSettled():
@@ -362,8 +383,16 @@ class Run:
                 await self._messages.say(self.delegation, signal)
             case KeptDue():
                 await self._messages.tell_kept(self.delegation)
-            case StreamRestored() | BeginningOverdue():
-                return await self._look_again_until_told()
+            case StreamRestored():
+                # What was aborted before may have been aborted by what ended there.
+                if self._failure is not None and self._failure.aborted:
+                    self._failure = None
+                return await self._look_again()
+            case LookDue() | BeginningOverdue():
+                return await self._look_again()
+            case AbortOverdue() if signal.failure is self._failure:
+                self._is_abort_told = True
+                return await self._look_again()
             case SessionDeleted():
                 # OpenCode lets a deleted session run on until it is told to stop.
                 await self._ladder.abort(self.session)
@@ -392,9 +421,19 @@ class Run:
         await self._asking.forget(self.delegation, self.session)
         for is_fresh in (False, True):
             transcript = await self._transcript(refresh=is_fresh)
+            if is_fresh and not await self._still_rests():
+                break
             await self._steering.confirm(self.delegation, transcript.answers)
-            refusal = self._asking.refusal
-            found = judge(Evidence(self.delegation, transcript, self._failure, refusal, is_fresh))
+            found = judge(
+                Evidence(
+                    self.delegation,
+                    transcript,
+                    self._failure,
+                    self._asking.refusal,
+                    is_fresh,
+                    self._is_abort_told,
+                )
+            )
             if isinstance(found, Outcome):
                 return found
             if found is Undecided.REFUSED:
@@ -404,14 +443,10 @@ class Run:
                 break
         return None
 
-    async def _look_again_until_told(self) -> Outcome | None:
-        """Look again; a runtime that does not answer once ends no run."""
-        try:
-            return await self._look_again()
-        except RuntimeUnreachable as error:
-            log.warning("%s could not be looked at: %s", self.delegation.id, error)
-            self._context.clock.call_later(LOOK_PAUSE, lambda: self.hear(StreamRestored("")))
-            return None
+    async def _still_rests(self) -> bool:
+        """Ask whether the session rests, in a runtime that has neither ended nor begun anew."""
+        state = await self._context.runtime.state(self.session)
+        return not state.busy and not self._inbox.holds(StreamRestored)
 
     async def _look_again(self) -> Outcome | None:
         """Ask the runtime, since events may have been lost."""
@@ -426,19 +461,24 @@ class Run:
             self._seen_busy = True
             self._beginning.close()
             return None
-        ended = transcript.verdict is not Verdict.GOING_ON
+        # Aborted and not told so: by the end of what it ran in.
+        ended = transcript.verdict in (Verdict.FINISHED, Verdict.FAILED)
         if ended or self._failure is not None or self._asking.refusal is not None:
             self._rests = True
             return await self._judge()
         if self.delegation.resumes and not transcript.messages:
             # The process before us died between storing the launch and the prompt.
             await self._hand_over()
-        elif self.delegation.resumes or self._seen_busy:
+        elif self._was_begun(transcript):
             return await self._relaunch(transcript)
         elif self._beginning.is_overdue:
             await self._hand_over()
         # Else accepted a moment ago and not begun: its events are still to come.
         return None
+
+    def _was_begun(self, transcript: Transcript) -> bool:
+        was_cut_off = self.delegation.resumes or self.delegation.relaunches
+        return bool(was_cut_off) or self._seen_busy or transcript.verdict is Verdict.ABORTED
 
     async def _relaunch(self, transcript: Transcript) -> Outcome | None:
         """Tell a run to go on that was cut off with its process, if it may."""
@@ -450,8 +490,9 @@ class Run:
             message = self._context.mint("msg")
             await self._record(ev.Relaunched(at=self._context.clock.now(), message=message))
             self._deadline.open()
-        await tell_to_go_on(self._context, self.delegation, message, transcript)
+        self._seen_busy, self._rests, self._failure = False, False, None
         self._beginning.expect()
+        await tell_to_go_on(self._context, self.delegation, message, transcript)
         return None
 
     async def _reopened(self) -> bool:

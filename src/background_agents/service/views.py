@@ -116,14 +116,20 @@ def session_title(delegation: Delegation) -> str:
     return f"{delegation.agent} · {delegation.id}"
 
 
-def delegated(delegation: Delegation) -> str:
-    """Tell the supervisor's model that its delegation was taken."""
+def delegated(delegation: Delegation, *, ends_with_turn: bool = False) -> str:
+    """Tell the supervisor's model that its delegation was taken.
+
+    ``ends_with_turn``: what runs it ends with the turn that delegates it.
+    """
     limit = f"time limit {span(delegation.timeout)}" if delegation.timeout else "no time limit"
-    return (
-        f"Delegated to {one_line(delegation.agent, 60)} as {delegation.id} ({limit}). "
-        "It runs in the background and you are notified when it ends: go on with other "
+    then = (
+        "It runs in the background, and this OpenCode ends with this turn: go on with other work, "
+        "then call delegation_wait() until nothing runs, and only then end your turn."
+        if ends_with_turn
+        else "It runs in the background and you are notified when it ends: go on with other "
         "work, or end your turn. Do not poll."
     )
+    return f"Delegated to {one_line(delegation.agent, 60)} as {delegation.id} ({limit}). {then}"
 
 
 def artifact_body(delegation: Delegation, text: str) -> str:

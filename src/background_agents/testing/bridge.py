@@ -45,6 +45,10 @@ class Attached(msgspec.Struct):
     base_url: str
 
 
+class _Detached(msgspec.Struct):
+    instance: int
+
+
 class _Event(msgspec.Struct):
     instance: int
     type: str
@@ -129,7 +133,7 @@ class BridgePeer:
             reader, writer = await asyncio.open_connection(
                 sock=socket.socket(fileno=descriptors[0])
             )
-            notes = {"attach": self._attach, "event": self._event, "detach": _detach}
+            notes = {"attach": self._attach, "event": self._event, "detach": self._detach}
             connection = self._connection = Connection(writer.write, notes=notes)
             try:
                 await pump(reader, connection.feed)
@@ -153,6 +157,7 @@ class BridgePeer:
             if transport.instance == event.instance:
                 transport.on_event(event.type, event.properties)
 
-
-def _detach(_raw: msgspec.Raw) -> None:
-    """Another instance follows, or nothing more is asked."""
+    def _detach(self, raw: msgspec.Raw) -> None:
+        gone = msgspec.json.decode(raw, type=_Detached)
+        for _, transport in self._transports:
+            transport.detached(gone.instance)

@@ -99,6 +99,11 @@ class OpenCodeStage:
         """See ``Stage``."""
         await self._client.delete_session(session)
 
+    async def begin_anew(self) -> None:
+        """See ``Stage``: the instance is disposed, and the next request makes another one."""
+        await self._client.request("POST", "/instance/dispose")
+        await self._client.tool_ids()
+
     @asynccontextmanager
     async def unreachable(self) -> AsyncIterator[AgentRuntime]:
         """See ``Stage``."""

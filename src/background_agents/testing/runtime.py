@@ -54,6 +54,7 @@ class ScriptedRuntime:
     def __init__(self, agents: Sequence[Agent] = AGENTS, models: Sequence[str] = MODELS) -> None:
         self.offered = list(agents)
         """The agents that a refresh finds."""
+        self.ends_with_turn = False
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
         self.tripwire: Tripwire | None = None
@@ -249,6 +250,18 @@ class ScriptedRuntime:
             yield
         finally:
             self._losing = False
+        self.emit(StreamRestored(""))
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Within the block it is gone, with all that ran in it; at its end it begins anew."""
+        for session in self.sessions.values():
+            session.end_with_runtime()
+        self.failure = RuntimeUnreachable("The runtime has ended.")
+        try:
+            yield
+        finally:
+            self.failure = None
         self.emit(StreamRestored(""))
 
     def _check(self) -> None:

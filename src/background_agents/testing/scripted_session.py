@@ -177,6 +177,16 @@ class ScriptedSession:
         self.open.clear()
         self._answer = None
 
+    def end_with_runtime(self) -> None:
+        """End the run as the runtime ends: told as an abort is, but for the aborted message."""
+        answer, was_busy = self._answer, self.busy
+        self.cut_off()
+        if answer is not None:
+            answer.aborted, answer.error = True, ABORTED
+        if was_busy:
+            self._emit(RunFailed(self.name, ABORTED, aborted=True))
+            self._emit(Idle(self.name))
+
     # --- the answer, by script or by hand --------------------------------------
 
     def write(self, text: str) -> None:
@@ -215,6 +225,11 @@ class ScriptedSession:
         self._emit(Idle(self.name))
         flush = self._loop.call_later(FLUSH_S, self._flush_failed, answer, message)
         self._flushes.append(flush)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether an answer is being written."""
+        return self._answer is not None
 
     @property
     def _current(self) -> Entry:

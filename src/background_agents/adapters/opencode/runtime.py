@@ -46,6 +46,7 @@ class OpenCodeRuntime:
     """One project of one OpenCode, over either transport."""
 
     def __init__(self, transport: Transport) -> None:
+        self.ends_with_turn = transport.ends_with_turn
         self.api = Api(transport)
         self.reader = EventReader(self._emit)
         self._listeners: list[Listener] = []

@@ -25,6 +25,8 @@ class Response(msgspec.Struct, frozen=True):
 class Transport(Protocol):
     """Carries requests to one project of one OpenCode, and its events back."""
 
+    ends_with_turn: bool
+    """The OpenCode at its other end was started for one turn, and ends with it."""
     on_event: WireListener
     on_restored: Callable[[], None]
     """Called when the event stream is back after a break in which events may be lost."""

@@ -54,25 +54,37 @@ class BridgeTransport:
         base_url: str,
         *,
         authorization: str | None = None,
+        ends_with_turn: bool = False,
     ) -> None:
         self.instance = instance
+        self.ends_with_turn = ends_with_turn
         self.on_event: WireListener = ignore_event
         self.on_restored: Callable[[], None] = ignore_restored
         self._caller = caller
         self.base_url = base_url.rstrip("/")
         self._headers = {} if authorization is None else {"authorization": authorization}
         self._over_http: bool | None = None
+        self._is_detached = False
+
+    def detached(self, instance: int) -> None:
+        """An instance is gone; until another one replaces ours, nobody answers."""
+        self._is_detached = self._is_detached or instance == self.instance
 
     def moved_to(self, instance: int) -> None:
         """Go on with the instance that replaced ours, after OpenCode reloaded the project."""
-        self.instance = instance
+        self.instance, self._is_detached = instance, False
         self.on_restored()
 
     async def request(self, method: str, path: str, body: object = None) -> Response:
         """See ``Transport``."""
         if self._over_http is None:
             self._over_http = await self._needs_port()
-        return await self._fetch(method, path, body, over_http=self._over_http)
+        asked = self.instance
+        response = await self._fetch(method, path, body, over_http=self._over_http)
+        if method == "GET" and (self._is_detached or self.instance != asked):
+            # What it said as it went holds no longer.
+            raise RuntimeUnreachable(f"OpenCode closed the project while it answered {path}.")
+        return response
 
     async def _needs_port(self) -> bool:
         if self.base_url == PORTLESS_URL:

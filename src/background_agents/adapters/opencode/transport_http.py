@@ -50,6 +50,8 @@ class _Event(msgspec.Struct):
 class HttpTransport:
     """A project of a served OpenCode; use it as ``async with HttpTransport(...)``."""
 
+    ends_with_turn = False
+
     def __init__(
         self,
         base_url: str,

@@ -58,6 +58,8 @@ class Service {
       worktree: context.worktree,
       // The client's own base URL is wrong on 1.15, where a server listens elsewhere.
       base_url: String(context.serverUrl ?? config.baseUrl ?? ""),
+      // Which command of OpenCode this is; it may be followed by a prompt of any length.
+      argv: process.argv.slice(2).map((word) => word.slice(0, 20)),
     }
     this.instances.set(instance, { about, config })
     if (this.child) this.send({ method: "attach", params: about })

@@ -11,7 +11,7 @@ import base64
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -40,6 +40,9 @@ REFUSED = protocol.REFUSED
 BRIDGE_FD = 3
 """Where the bridge puts its socket; stdin and stdout stay out of the way of frames."""
 
+BEFORE_COMMAND = {"--print-logs": 1, "--pure": 1, "--log-level": 2}
+"""OpenCode's options that may stand before its command, with how many words each has."""
+
 CLOSE_LIMIT_S = 2.0
 """The bridge kills what has not ended three seconds after its socket was closed."""
 
@@ -51,6 +54,8 @@ class Attach(msgspec.Struct):
     directory: str
     base_url: str
     worktree: str = ""
+    argv: list[str] = []
+    """The beginning of each word that OpenCode was started with."""
 
 
 class Detach(msgspec.Struct):
@@ -133,6 +138,7 @@ class Host:
                 about.instance,
                 about.base_url,
                 authorization=self._authorization,
+                ends_with_turn=ends_with_turn(about.argv),
             )
             project = Project(self._app, Path(about.directory), transport)
             self._projects[about.directory] = project
@@ -141,7 +147,10 @@ class Host:
 
     def detach(self, raw: msgspec.Raw) -> None:
         """An instance was disposed. Its project stays open: another one may follow."""
-        self._instances.pop(msgspec.json.decode(raw, type=Detach).instance, None)
+        instance = msgspec.json.decode(raw, type=Detach).instance
+        project = self._instances.pop(instance, None)
+        if project is not None:
+            project.transport.detached(instance)
 
     def event(self, raw: msgspec.Raw) -> None:
         """Something happened in a project."""
@@ -264,6 +273,18 @@ async def _explain(
 
 def _translate(error: Exception) -> RpcError | None:
     return RpcError(REFUSED, str(error)) if isinstance(error, DelegationError) else None
+
+
+def ends_with_turn(argv: Sequence[str]) -> bool:
+    """Return whether an OpenCode that was started so ends with one turn, as ``opencode run`` does.
+
+    With ``--interactive`` it does not. (Seen alike on 1.15.4, 1.17.19 and 1.18.33: nothing but the
+    command line tells; ``run --attach`` loads no plugin.)
+    """
+    words = list(argv)
+    while words and words[0] in BEFORE_COMMAND:
+        del words[: BEFORE_COMMAND[words[0]]]
+    return words[:1] == ["run"] and not {"-i", "--interactive"} & set(words)
 
 
 def _authorization(env: Mapping[str, str]) -> str | None:

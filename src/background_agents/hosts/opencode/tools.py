@@ -145,7 +145,8 @@ async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> A
     except LeaveNeeded as needed:
         return Answer("", str(needed), ask=_permission(needed, args.prompt))
     about: dict[str, object] = {"id": delegation.id}
-    return Answer(views.session_title(delegation), views.delegated(delegation), about)
+    answer = views.delegated(delegation, ends_with_turn=service.ends_with_turn)
+    return Answer(views.session_title(delegation), answer, about)
 
 
 def _permission(needed: LeaveNeeded, prompt: str) -> Permission:

@@ -345,6 +345,22 @@ class AgentRuntimeContract(AskingContract):
         assert transcript.verdict is Verdict.FINISHED
         assert transcript.result == WORD * 60
 
+    async def test_a_runtime_that_begins_anew_tells_so_and_has_ended_what_ran(
+        self, stage: Stage
+    ) -> None:
+        child = await new_child(stage)
+        with listening(stage.runtime) as heard:
+            await stage.runtime.prompt(child, prompt(script({"hang": True})))
+            await heard.until(
+                lambda: any(m.message.answers for m in heard.of(child, MessageChanged))
+            )
+            await stage.begin_anew()
+            await heard.until(lambda: bool(heard.of("", StreamRestored)))
+            assert not (await stage.runtime.state(child)).busy
+            again = prompt(script({"say": "Again."}))
+            await stage.runtime.prompt(child, again)
+            await heard.until(lambda: heard.has_answer_to(again.message, finished=True))
+
     async def test_without_an_answer_every_question_says_so(self, stage: Stage) -> None:
         child = await new_child(stage)
         async with stage.unreachable() as runtime:

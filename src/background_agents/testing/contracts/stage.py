@@ -103,6 +103,10 @@ class Stage(Protocol):
         """Lose events within the block; the stream is restored at its end."""
         ...
 
+    async def begin_anew(self) -> None:
+        """Let the runtime end, with what runs in it, and begin anew; its sessions stay."""
+        ...
+
     def unreachable(self) -> AbstractAsyncContextManager[AgentRuntime]:
         """Give a runtime that answers no longer."""
         ...

@@ -175,6 +175,8 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
 
 
 class RemoteRuntime:
+    ends_with_turn = False
+
     """``AgentRuntime`` at the other end of a connection."""
 
     def __init__(self, connection: Connection) -> None:
