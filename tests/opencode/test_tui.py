@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from plays import Step, call, delegate, say
+from terminal_user import TerminalUser
 
 from background_agents.testing.model_server import ModelRequest, ModelServer, script
 from background_agents.testing.scripts import NOTICE, READABLE_ID
@@ -226,6 +227,40 @@ async def test_the_human_answers_what_a_child_asks(tui: Tui, model: ModelServer)
         assert toast.startswith(f"Delegation completed careful · {name} (")
         assert "\nPrinted." in user.artifact(name)
         assert all("delegation-request" not in screen.text for screen in tui.screens)
+
+
+async def test_outside_of_the_chat_enter_grants_nothing(tmp_path: Path, model: ModelServer) -> None:
+    """What the user is writing stays before them, and is sent; `bga answer` alone answers."""
+    settings = tmp_path / "config" / "background-agents" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[background-agents]\nask_in_chat = false\n")
+    evidence = SCREENS / "outside"
+    async with running_tui(tmp_path, model.base_url, evidence=evidence, config=CAREFUL) as tui:
+        user = User("Outside", tui, model)
+        async with tui.chat(evidence):
+            first = {**call("bash", command="printf outside", description="x"), "say": "Soon."}
+            first |= {"gate": "typed"}
+            task = delegate("Ask me outside.", first, say("Printed."), agent="careful")
+            await user.says(task, say("off ", repeat=3), on_notice=(say("told ", repeat=3),))
+            name = await user.delegated()
+            await tui.shows("off off off", timeout_s=START_TIMEOUT_S)
+            await model.wait_held("typed")
+            await tui.press(*"half")
+            await tui.shows("┃  half")
+            model.open("typed")
+            toast = await tui.toast("Delegation asks for a permission", name)
+            assert f"(bga answer {name})" in toast
+            await tui.shows("told told told", "┃  half")
+            await tui.press(*"way", "Enter")
+            await model.wait_for(
+                lambda one: one in user.requests and one.messages[-1].text == "halfway"
+            )
+            terminal_user = TerminalUser(tui.home)
+            assert f"{name}  waiting" in (await terminal_user.run("status")).out
+            assert (await terminal_user.run("answer", name, "once")).code == 0
+            await tui.toast("Delegation completed", name)
+            assert "\nPrinted." in user.artifact(name)
+            assert all("Permission required" not in screen.text for screen in tui.screens)
 
 
 async def test_a_stop_lets_go_of_the_model(tui: Tui, model: ModelServer) -> None:

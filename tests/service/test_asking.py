@@ -209,6 +209,22 @@ async def test_a_background_agent_answers_nothing(world: World, service: Delegat
     assert list(child.open) == [ask.id]
 
 
+async def test_outside_of_the_chat_it_is_asked_below_a_session_between(world: World) -> None:
+    """The supervisor's view shows nothing of it; model and human are told what does answer."""
+    service = await world.service(Settings(ask_in_chat=False))
+    delegation, child, _ = await asking(world, service)
+    between = world.runtime.sessions[child.parent or ""]
+    assert (between.parent, between.busy) == (world.supervisor, False)
+    (notice,) = await world.told(REQUEST)
+    assert "OpenCode's dialogue" not in notice
+    assert f"they answer with `bga answer {delegation.id} once` in a terminal" in notice
+    world.clock.advance(GIVE_WAY)
+    await world.channel.changes.until(lambda: bool(world.channel.toasts))
+    ((_, message, _),) = world.channel.toasts
+    assert message.endswith(f"bash: make deploy (bga answer {delegation.id})")
+    assert (await answered_by(world, service, "once")).status is Status.COMPLETED
+
+
 @pytest.mark.parametrize("permission", ["external_directory", "doom_loop", "edit", "webfetch"])
 async def test_no_kind_of_permission_is_a_models_to_grant(
     world: World, service: Delegations, permission: str
@@ -544,7 +560,8 @@ async def test_also_when_nobody_knew_whose_session_it_is(
     )
     stranger.ask("bash", "make")
     ask = below.ask("bash", "make")
-    assert await world.waits(delegation) == (ask,)
+    (waits,) = await world.waits(delegation)
+    assert (waits.id, waits.in_chat) == (ask.id, False)
     assert stranger.name in asked_for
     assert len(world.now(delegation).requests) == 1
     await service.desk.answer(delegation.id, "once")

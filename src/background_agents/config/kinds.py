@@ -154,6 +154,7 @@ KINDS: Mapping[str, Kind] = {
         (AnswerRule("allow", permission="bash", pattern="git status"),),
     ),
     "model_grants": Kind(_grants, GRANTS),
+    "ask_in_chat": Kind(_switch, SWITCHES),
     "answer_minutes": Kind(_minutes, MINUTES),
     "answer_default": Kind(_reply, REPLY),
     "resume": Kind(_switch, SWITCHES),

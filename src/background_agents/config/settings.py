@@ -54,6 +54,8 @@ class Settings:
     """What is answered without asking anybody; the rest is asked."""
     model_grants: str = "none"
     """How the supervisor's model may grant permissions: ``none``, or ``once`` where nobody sits."""
+    ask_in_chat: bool = True
+    """OpenCode asks in place of the input line; else only `bga answer` and `bga watch` answer."""
     answer_minutes: float = 0.0
     """How long a question or permission waits before ``answer_default`` is given; 0 = for ever."""
     answer_default: str = "reject"

@@ -48,6 +48,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     model_grants_once: bool = False
     """Whether the supervisor's model may grant it, this once; people may in any case."""
 
+    in_chat: bool = True
+    """Whether the host itself asks its user for it, in the supervisor's view."""
+
     @property
     def kind(self) -> str:
         """``permission`` or ``question``."""

@@ -114,7 +114,11 @@ class Asking:
         reply = decide(self._settings.answers, delegation.agent, ask)
         if reply is not None and await self._answered_by_rule(ask, reply):
             return
-        ask = msgspec.structs.replace(ask, model_grants_once=self._settings.model_grants_once)
+        ask = msgspec.structs.replace(
+            ask,
+            model_grants_once=self._settings.model_grants_once,
+            in_chat=self._is_right_below(delegation, ask.session),
+        )
         now = self._context.clock.now()
         part = self._asked_as[ask.id] = self._context.mint("prt")
         notice = notices.new(delegation, NoticeKind.REQUEST, part, now, ask=ask)
@@ -248,6 +252,11 @@ class Asking:
                 "Nothing was answered: what was asked has changed meanwhile. "
                 f"{delegation.id} {views.request(delegation, ask)}"
             )
+
+    def _is_right_below(self, delegation: Delegation, session: str) -> bool:
+        """Return whether the supervisor's view shows what a session asks, as OpenCode's does."""
+        above = self._context.runtime.ancestors(session)[1:2]
+        return above in ((), (delegation.parent_session,))
 
     def _check_may(self, delegation: Delegation, ask: Ask, asked: AnswerAsked) -> None:
         """Refuse a grant by a model, as far as the settings of now do."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from msgspec.structs import replace
+
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotPermitted, RuntimeRefused, RuntimeUnreachable
@@ -44,7 +46,7 @@ ALLOWED_TOOLS = ("notify_parent",)
 """What only background agents get."""
 
 
-async def session_for(context: Context, delegation: Delegation) -> str:
+async def session_for(context: Context, settings: Settings, delegation: Delegation) -> str:
     """Return a new child session, or the one that the delegation goes on in.
 
     Either has the rules of this moment, which may be others than when it was registered.
@@ -65,6 +67,12 @@ async def session_for(context: Context, delegation: Delegation) -> str:
         if before is not None and before.session is not None:
             await context.runtime.reopen_session(before.session, order)
             return before.session
+    if not settings.ask_in_chat:
+        # OpenCode shows what the sessions right below a conversation ask, and not those further
+        # down. The one between hands the supervisor's rules on, and nobody works in it.
+        title = f"{delegation.id}, which asks outside of the chat"
+        between = await context.runtime.open_session(replace(order, title=title))
+        order = replace(order, parent=between)
     return await context.runtime.open_session(order)
 
 

@@ -133,6 +133,8 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
         case NoticeKind.REQUEST:
             title, variant = _waits_for(notice.ask), "warning"
             told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
+            if notice.ask is not None and not notice.ask.in_chat:
+                told += f" (bga answer {notice.delegation})"
         case NoticeKind.MESSAGE:
             title, variant = "Message from a delegation", "info"
             more = f" (and {len(notice.more)} more)" if notice.more else ""

@@ -311,7 +311,7 @@ class Run:
     async def _launch(self) -> None:
         """Give the prompt to a new child session, or to the one that it goes on in."""
         # Set first: its events are ours, also those that come before the prompt's answer.
-        self.session = await session_for(self._context, self.delegation)
+        self.session = await session_for(self._context, self._settings, self.delegation)
         self._launched(self.session, self)
         message = self._context.mint("msg")
         now = self._context.clock.now()

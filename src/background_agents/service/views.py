@@ -171,8 +171,9 @@ def to_answer(delegation: str, ask: Ask) -> str:
         return f"{call}reply): {how_to_answer(ask)}"
     if ask.model_grants_once:
         return f'{call}reply): reply "once" or "reject: why"'
+    dialogue = "in OpenCode's dialogue, " if ask.in_chat else ""
     return (
-        "only your human may grant it, so ask them; they answer in OpenCode's dialogue, with "
+        f"only your human may grant it, so ask them; they answer {dialogue}with "
         f"`bga answer {delegation} once` in a terminal, or by an answers rule in the "
         f'configuration. You may refuse it: {call}"reject: why")'
     )
