@@ -45,7 +45,8 @@ class App:
         Raises:
             StoreUnavailable: the data folder or the database cannot be used.
         """
-        runtime = OpenCodeRuntime(transport)
+        strict = self._settings.strict_readonly
+        runtime = OpenCodeRuntime(transport, self._settings.safe_tools if strict else None)
         project = await asyncio.to_thread(project_id, directory)
         folder = self._data_root / project
         context = Context(

@@ -34,7 +34,11 @@ class Agent(msgspec.Struct, frozen=True):
     model: str | None = None
     """The ``provider/model-id`` that it uses when a prompt names none; None if that is not told."""
     read_only: bool = False
-    """Its effective permissions let it neither edit, nor write, nor run commands."""
+    """Its effective permissions let it neither edit, nor write, nor run commands, nor call any of
+    the ``unknown_tools``."""
+    unknown_tools: tuple[str, ...] = ()
+    """What alone keeps it from being read-only: tools of which it is not known that they only
+    read. Looked for in strict mode. ``*`` stands for any end of a name."""
     may_edit: bool = True
     """Its effective permissions let it edit files; commands are another matter."""
 

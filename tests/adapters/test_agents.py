@@ -14,6 +14,7 @@ import pytest
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of, leave_of, whose_prompt
 from background_agents.adapters.opencode.permissions import is_denied
+from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.ports import Agent, Leave
 
 DATA = Path(__file__).parents[1] / "data" / "agents"
@@ -134,3 +135,51 @@ def test_plan_mode_is_plan_as_long_as_it_may_not_edit(version: str) -> None:
     assert not leave_of(infos, [], "build", "explore").planning
     free = [wire.PermissionRule("edit", "*", "allow")]
     assert not leave_of(infos, free, "plan", "explore").planning
+
+
+LISTED = ("read", "edit", "bash", "delegate", "notify_parent", "task", "deploy", "docs_find")
+
+
+@pytest.mark.parametrize(
+    ("rules", "safe", "given"),
+    [
+        ([("*", "*", "allow")], [], ["deploy", "docs_find", "a_shelf_*"]),
+        ([], [], ["deploy", "docs_find", "a_shelf_*"]),
+        ([("*", "*", "allow")], ["docs_*", "a_*"], ["deploy"]),
+        ([("*", "*", "allow")], ["*"], []),
+        ([("*", "*", "deny")], [], []),
+        ([("*", "*", "deny"), ("deploy", "*", "ask")], [], ["deploy"]),
+        ([("*", "*", "deny"), ("deploy", "*", "allow")], ["deploy"], []),
+        ([("deploy", "main", "deny"), ("*_*", "*", "deny")], [], ["deploy"]),
+        ([("a_*", "*", "deny"), ("d*", "*", "deny")], [], []),
+        # A server's tools are not listed, so that each rule for some of them is looked at.
+        ([("*", "*", "deny"), ("a_shelf_put", "*", "allow")], [], ["a_shelf_put"]),
+        ([("*", "*", "deny"), ("a_shelf_put", "*", "allow")], ["a_shelf_put"], []),
+        ([("*", "*", "deny"), ("a_sh*put", "*", "allow")], [], ["a_sh*put"]),
+        ([("*", "*", "deny"), ("a_shelf_put", "*", "deny")], [], []),
+        ([("*", "*", "deny"), ("a_shelf_*", "*", "allow")], ["a_shelf_get"], ["a_shelf_*"]),
+        ([("*", "*", "deny"), ("a_shelf_*", "x", "deny")], [], []),
+        ([("*", "*", "deny"), ("another_put", "*", "allow")], [], []),
+    ],
+)
+def test_unknown_tools_are_given_unless_they_are_denied_or_safe(
+    rules: list[Rule], safe: list[str], given: list[str]
+) -> None:
+    """None of OpenCode's own, and none of ours; what it lists by name, and servers by prefix."""
+    unknown = UnknownTools.among(LISTED, ["a shelf"], safe)
+    assert list(unknown.given([wire.PermissionRule(*rule) for rule in rules])) == given
+
+
+def test_a_tool_of_opencodes_own_that_was_replaced_is_unknown() -> None:
+    """A custom tool may have the name of one of OpenCode's, which then stands there twice."""
+    unknown = UnknownTools.among([*LISTED, "read", "delegate"], [], [])
+    assert unknown.names == ("read", "deploy", "docs_find")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_unknown_tools_alone_keep_an_agent_from_being_read_only(version: str) -> None:
+    unknown = UnknownTools.among(LISTED, [], ["docs_*"])
+    found = {one.name: one for one in agents_of(answer(version), wire.Config(), unknown)}
+    assert not found["by-permission"].read_only
+    assert found["by-permission"].unknown_tools == ("deploy",)
+    assert found["build"].unknown_tools == ()

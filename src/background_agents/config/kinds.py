@@ -64,6 +64,8 @@ MODELS = f"a table of provider/model-id and {_COUNTS}"
 
 RULES = "a list of tables"
 
+NAMES = "a list of names"
+
 
 def _minutes(name: str, value: object) -> float:
     try:
@@ -124,6 +126,12 @@ def _limits(name: str, value: object, key: re.Pattern[str], allowed: str) -> Map
     return {one: _count(f"{name}.{one}", limit) for one, limit in value.items()}
 
 
+def _names(name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise BadSetting(name, value, NAMES)
+    return tuple(value)
+
+
 def _rules(name: str, value: object) -> tuple[AnswerRule, ...]:
     if not isinstance(value, list):
         raise BadSetting(name, value, RULES)
@@ -146,6 +154,7 @@ KINDS: Mapping[str, Kind] = {
     "max_concurrent_per_provider": Kind(_per_provider, PROVIDERS, {"anthropic": 4}),
     "max_concurrent_per_model": Kind(_per_model, MODELS, {"anthropic/claude-opus-4": 2}),
     "strict_readonly": Kind(_switch, SWITCHES),
+    "safe_tools": Kind(_names, NAMES, ("context7_*",)),
     "allow_task": Kind(_switch, SWITCHES),
     "answers": Kind(
         _rules,
@@ -162,5 +171,7 @@ KINDS: Mapping[str, Kind] = {
 }
 """By the names of ``Settings``' fields."""
 
-FILE_ONLY = frozenset({"max_concurrent_per_provider", "max_concurrent_per_model", "answers"})
+FILE_ONLY = frozenset(
+    {"max_concurrent_per_provider", "max_concurrent_per_model", "safe_tools", "answers"}
+)
 """What no environment variable can say."""

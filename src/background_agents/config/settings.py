@@ -47,7 +47,9 @@ class Settings:
     max_concurrent_per_model: Mapping[str, int] = field(default_factory=dict)
     """Further limits, by ``provider/model-id``."""
     strict_readonly: bool = False
-    """Only agents that can neither edit, nor write, nor run commands may be delegated to."""
+    """Only agents that can neither edit, run commands nor call unknown tools are delegated to."""
+    safe_tools: tuple[str, ...] = ()
+    """Tools beside OpenCode's own that only read, for ``strict_readonly``; ``*`` is a wildcard."""
     allow_task: bool = False
     """OpenCode's native ``task`` tool is left alone."""
     answers: tuple[AnswerRule, ...] = ()

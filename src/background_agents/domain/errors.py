@@ -71,12 +71,17 @@ class UnknownAgent(InvalidRequest):
 class NotReadOnly(InvalidRequest):
     """An agent that may change things, where only read-only ones may be delegated to."""
 
-    def __init__(self, given: str, agents: Sequence[str]) -> None:
+    def __init__(self, given: str, agents: Sequence[str], tools: Sequence[str] = ()) -> None:
         instead = f"choose one of: {listed(agents)}; or " if agents else ""
+        what = (
+            f"call tools that may write unless safe_tools names them ({listed(tools)})"
+            if tools
+            else "edit files or run commands"
+        )
         super().__init__(
-            f"{quote(given)} may edit files or run commands, and only read-only agents may be "
-            f"delegated to here (BACKGROUND_AGENTS_STRICT_READONLY): {instead}give this work to "
-            "it with the native task tool."
+            f"{quote(given)} may {what}, and only read-only agents may be delegated to here "
+            f"(BACKGROUND_AGENTS_STRICT_READONLY): {instead}give this work to it with the native "
+            "task tool."
         )
 
 

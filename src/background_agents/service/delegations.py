@@ -19,7 +19,6 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     NoSupervisor,
     NotContinuable,
-    NotReadOnly,
     UnknownAgent,
     UnknownDelegation,
 )
@@ -310,12 +309,12 @@ class Delegations:
 
     async def _check_agent(self, name: str) -> None:
         strict = self._settings.strict_readonly
-        try:
-            requests.check_agent(name, await self._context.runtime.agents(), strict=strict)
-        except (UnknownAgent, NotReadOnly):
-            # It may have been added or changed since they were last asked for.
-            agents = await self._context.runtime.agents(refresh=True)
-            requests.check_agent(name, agents, strict=strict)
+        if not strict:
+            with suppress(UnknownAgent):
+                return requests.check_agent(name, await self._context.runtime.agents())
+        # It may have been added since they were last asked for; in strict mode, an MCP server too.
+        agents = await self._context.runtime.agents(refresh=True)
+        return requests.check_agent(name, agents, strict=strict)
 
     async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
         for name in readable_ids(lambda: coolname.generate(3)):

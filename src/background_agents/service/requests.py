@@ -155,8 +155,9 @@ def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> 
     names = [agent.name for agent in delegable if agent.read_only or not strict]
     if name in names:
         return
-    if any(agent.name == name for agent in delegable):
-        raise NotReadOnly(name, names)
+    for agent in delegable:
+        if agent.name == name:
+            raise NotReadOnly(name, names, agent.unknown_tools)
     raise UnknownAgent(name, names)
 
 

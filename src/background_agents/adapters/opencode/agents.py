@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.permissions import ASK, DENY, action, is_denied
+from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.ports import Agent, Leave
 
 CHANGES_THINGS = ("edit", "bash")
 """The permissions with which OpenCode's own tools change files or run commands: ``write`` and
 ``apply_patch`` ask for ``edit`` as well, and ``tools: {write: false}`` is reported as a rule
 for ``edit`` (seen on 1.15, 1.17 and 1.18)."""
-
 
 GOVERNING = ("task", "delegate")
 """The permissions that decide whether an agent may be delegated to."""
@@ -27,23 +27,33 @@ ALLOW_ALL = wire.PermissionRule("*", "*", "allow")
 ANY_FILE = "*"
 """Stands for a file that no rule names: OpenCode's own ``plan`` may edit the files of plans."""
 
+NOTHING_UNKNOWN = UnknownTools()
+
 PLAN = "plan"
 """The agent that is plan mode; OpenCode itself knows it by this name."""
 
 
-def agents_of(infos: Sequence[wire.AgentInfo], config: wire.Config) -> list[Agent]:
+def agents_of(
+    infos: Sequence[wire.AgentInfo],
+    config: wire.Config,
+    unknown: UnknownTools = NOTHING_UNKNOWN,
+) -> list[Agent]:
     """Return the agents as the service knows them."""
-    return [
-        Agent(
-            info.name,
-            info.description or "",
-            delegable=not info.hidden,
-            model=_model(info) or config.model,
-            read_only=all(is_denied(info.permission, one) for one in CHANGES_THINGS),
-            may_edit=action(info.permission, "edit", ANY_FILE) != DENY,
-        )
-        for info in infos
-    ]
+    return [_agent(info, config, unknown) for info in infos]
+
+
+def _agent(info: wire.AgentInfo, config: wire.Config, unknown: UnknownTools) -> Agent:
+    tools = unknown.given(info.permission)
+    changes = not all(is_denied(info.permission, one) for one in CHANGES_THINGS)
+    return Agent(
+        info.name,
+        info.description or "",
+        delegable=not info.hidden,
+        model=_model(info) or config.model,
+        read_only=not changes and not tools,
+        unknown_tools=() if changes else tools,
+        may_edit=action(info.permission, "edit", ANY_FILE) != DENY,
+    )
 
 
 def leave_of(

@@ -38,6 +38,14 @@ class Api:
     async def config(self) -> wire.Config:
         return await self._get("/config", wire.Config)
 
+    async def tool_ids(self) -> list[str]:
+        """Return the tools but for those of MCP servers: OpenCode's own, custom ones, plugins'."""
+        return await self._get("/experimental/tool/ids", list[str])
+
+    async def mcp_servers(self) -> list[str]:
+        """Return the MCP servers that are configured, connected or not."""
+        return list(await self._get("/mcp", dict[str, msgspec.Raw]))
+
     async def session(self, session: str) -> wire.SessionInfo:
         return await self._get(f"/session/{quote(session)}", wire.SessionInfo)
 

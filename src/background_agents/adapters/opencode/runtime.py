@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.agents import agents_of, leave_of
+from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
 from background_agents.adapters.opencode.api import Api, NotFound
 from background_agents.adapters.opencode.events import EventReader, permission, questions
 from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.permissions import handed_on
+from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
@@ -45,7 +46,9 @@ DESCRIBE_CHARS = 6_000
 class OpenCodeRuntime:
     """One project of one OpenCode, over either transport."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, safe_tools: Sequence[str] | None = None) -> None:
+        """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
+        self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self.api = Api(transport)
         self.reader = EventReader(self._emit)
@@ -63,9 +66,17 @@ class OpenCodeRuntime:
     async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
         """See ``AgentRuntime``."""
         if refresh or not self._agents:
-            self._infos, config = await asyncio.gather(self.api.agents(), self.api.config())
-            self._agents = agents_of(self._infos, config)
+            self._infos, config, unknown = await asyncio.gather(
+                self.api.agents(), self.api.config(), self._unknown_tools()
+            )
+            self._agents = agents_of(self._infos, config, unknown)
         return self._agents
+
+    async def _unknown_tools(self) -> UnknownTools:
+        if self._safe_tools is None:
+            return NOTHING_UNKNOWN
+        listed, servers = await asyncio.gather(self.api.tool_ids(), self.api.mcp_servers())
+        return UnknownTools.among(listed, servers, self._safe_tools)
 
     async def leave(self, session: str, by: str, agent: str) -> Leave:
         """See ``AgentRuntime``."""
