@@ -208,6 +208,7 @@ async def test_beyond_its_budget_they_are_told_as_one_later(
     await world.settle()
     assert len(await world.told(MESSAGE)) == MESSAGES_AT_ONCE
     assert len(world.now(delegation).kept) == BURST - MESSAGES_AT_ONCE
+    assert "37 messages for you, which follow as one" in await world.status(service)
     world.clock.advance(timedelta(seconds=1))
     *_, later = await world.told(MESSAGE, MESSAGES_AT_ONCE + 1)
     assert numbers([later]) == list(range(3, BURST))

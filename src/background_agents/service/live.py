@@ -109,6 +109,8 @@ def _live_line(live: Live) -> str:
     if delegation.steers:
         taken = len(delegation.steers) - len(delegation.open_steers)
         facts.append(f"instructions: {taken} taken up, {len(delegation.open_steers)} pending")
+    if delegation.kept:
+        facts.append(f"{len(delegation.kept)} messages for you, which follow as one")
     if live.place is not None:
         facts.append(f"waits for a slot, number {live.place} in the queue")
     if live.heard_at is not None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from background_agents.domain.delegation import MESSAGES_AT_ONCE
 from background_agents.domain.status import Status
 from background_agents.testing.faults.stage import Died, Stage
 
@@ -120,6 +121,21 @@ async def message(stage: Stage) -> None:
     await stage.told(1)
 
 
+async def messages(stage: Stage) -> None:
+    """A child says more than its supervisor is told at once: the rest comes with the end."""
+    await stage.delegate({"say": "Half.", "gate": "said"})
+    await stage.wrote("Half.")
+    child = next(one.name for one in stage.runtime.sessions.values() if one.busy)
+    said = [f"Step {number}." for number in range(MESSAGES_AT_ONCE + 2)]
+    for words in said:
+        await stage.insist_as(child, "notify_parent", message=words)
+    stage.runtime.open("said")
+    await stage.told(1)
+    lost = [words for words in said if not stage.is_told(words)]
+    if lost:
+        raise AssertionError(f"these were never told: {lost}")
+
+
 async def together(stage: Stage) -> None:
     """Two end at the same moment."""
     await stage.delegate({"say": "One.", "gate": "both"})
@@ -160,6 +176,7 @@ SCENARIOS = (
     Scenario("steer in flight", steer, COMPLETED),
     Scenario("permission open", permission, COMPLETED),
     Scenario("child's message", message, COMPLETED),
+    Scenario("many messages", messages, COMPLETED),
     Scenario("two together", together, COMPLETED, 2),
     Scenario("one queued", queue, COMPLETED, 2, {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}),
     Scenario("continuation", continuing, COMPLETED, 2),

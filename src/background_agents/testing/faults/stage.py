@@ -173,6 +173,11 @@ class Stage:
         texts = (text for parts in self.channel.delivered(self.supervisor) for text in parts)
         return sum(text.startswith(f"<{tag}>") for text in texts)
 
+    def is_told(self, words: str) -> bool:
+        """Return whether any notice in the supervisor's transcript says these words."""
+        delivered = self.channel.delivered(self.supervisor)
+        return any(words in text for parts in delivered for text in parts)
+
     def asked(self) -> list[str]:
         """Return the requests that wait for an answer."""
         return [name for one in self.runtime.sessions.values() for name in one.open]
