@@ -82,7 +82,7 @@ class Caller:
             raise RpcError(found.error.code, found.error.message)
         try:
             return msgspec.json.decode(found.result, type=answer)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise RpcError(
                 PARSE_ERROR, f"the answer to {method} is not readable: {error}"
             ) from error

@@ -97,7 +97,7 @@ class Connection:
         try:
             self._send(Request(method, params, number))
             return msgspec.json.decode(await future, type=answer)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise RpcError(
                 PARSE_ERROR, f"the answer to {method} is not readable: {error}"
             ) from error

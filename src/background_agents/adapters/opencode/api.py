@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.opencode.transport import Transport, read_answer
 from background_agents.domain.errors import RuntimeRefused
 from background_agents.domain.text import one_line
 
@@ -62,8 +62,7 @@ class Api:
         return await self._get(path, wire.StoredMessage)
 
     async def create_session(self, body: dict[str, object]) -> wire.SessionInfo:
-        raw = await self._ask("POST", "/session", body)
-        return msgspec.json.decode(raw, type=wire.SessionInfo)
+        return read_answer(await self._ask("POST", "/session", body), "/session", wire.SessionInfo)
 
     async def add_permissions(self, session: str, rules: list[wire.PermissionRule]) -> None:
         """Put rules after those that a session has; none can be taken away."""
@@ -78,8 +77,8 @@ class Api:
 
     async def prompt_and_wait(self, session: str, body: dict[str, object]) -> wire.StoredMessage:
         """Hand a message over and return the answer."""
-        raw = await self._ask("POST", f"/session/{quote(session)}/message", body)
-        return msgspec.json.decode(raw, type=wire.StoredMessage)
+        path = f"/session/{quote(session)}/message"
+        return read_answer(await self._ask("POST", path, body), path, wire.StoredMessage)
 
     async def abort(self, session: str) -> None:
         await self._ask("POST", f"/session/{quote(session)}/abort")
@@ -108,11 +107,7 @@ class Api:
         await self._ask("POST", "/tui/show-toast", body)
 
     async def _get(self, path: str, kind: type[T]) -> T:
-        raw = await self._ask("GET", path)
-        try:
-            return msgspec.json.decode(raw, type=kind)
-        except msgspec.DecodeError as error:
-            raise RuntimeRefused(f"OpenCode's answer to {path} is not readable: {error}") from error
+        return read_answer(await self._ask("GET", path), path, kind)
 
     async def _ask(self, method: str, path: str, body: object = None) -> bytes:
         response = await self._transport.request(method, path, body)

@@ -7,9 +7,13 @@ with server-sent events (``transport_http``). The adapter above cannot tell them
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
+
+from background_agents.domain.errors import RuntimeRefused
+
+T = TypeVar("T")
 
 WireListener = Callable[[str, msgspec.Raw], None]
 """Takes an event's type and its properties, still encoded."""
@@ -34,6 +38,15 @@ class Transport(Protocol):
     async def request(self, method: str, path: str, body: object = None) -> Response:
         """Ask the API. Raises ``RuntimeUnreachable`` when no answer came in time."""
         ...
+
+
+def read_answer(body: bytes, path: str, kind: type[T]) -> T:
+    """Return the answer to a request. Raises ``RuntimeRefused`` if it is none, whatever it is."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError) as error:
+        # Not JSON (a proxy's page), not UTF-8, of another shape, or nested without an end.
+        raise RuntimeRefused(f"OpenCode's answer to {path} is not readable: {error}") from error
 
 
 def ignore_event(_kind: str, _properties: msgspec.Raw) -> None:

@@ -13,6 +13,7 @@ from background_agents.adapters.opencode.transport import (
     WireListener,
     ignore_event,
     ignore_restored,
+    read_answer,
 )
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.rpc.connection import Connection
@@ -90,8 +91,8 @@ class BridgeTransport:
         if self.base_url == PORTLESS_URL:
             return False
         health = await self._fetch("GET", "/global/health", None, over_http=False)
-        version = msgspec.json.decode(health.body, type=dict[str, object]).get("version")
-        return _release(str(version)) < SEPARATE_UNTIL
+        told = read_answer(health.body, "/global/health", dict[str, object])
+        return _release(str(told.get("version"))) < SEPARATE_UNTIL
 
     async def _fetch(self, method: str, path: str, body: object, *, over_http: bool) -> Response:
         params = _Fetch(self.instance, method, path, body, over_http, self._headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import NotServed
+from background_agents.domain.errors import NotServed, listed, quote
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.on_demand import LOOK_AGAIN_S, open_in, start
 from background_agents.hosts.cli.place import Place, add_place, place_of
@@ -33,12 +32,26 @@ def run(given: Namespace) -> int:
     if not left:
         print("Nothing is left behind: whatever is active is run by a living process.")
         return Exit.DONE
-    for directory in dict.fromkeys(one.directory for one in left):
+    stays = [one for one in left if not Path(one.directory).is_dir()]
+    goes_on = [one for one in left if one not in stays]
+    for directory in dict.fromkeys(one.directory for one in goes_on):
         _open(replace(place, directory=Path(directory)))
-    _wait_until_taken(place, left)
-    for one in left:
+    _wait_until_taken(place, goes_on)
+    for one in goes_on:
         print(f"{one.id} is taken over.")
+    if stays:
+        raise NotServed(_gone(stays))
     return Exit.DONE
+
+
+def _gone(stays: Sequence[Delegation]) -> str:
+    """Say of what cannot be taken over why, and that nothing of it is lost."""
+    names = listed([one.id for one in stays])
+    folders = ", ".join(dict.fromkeys(quote(one.directory, 200) for one in stays))
+    return (
+        f"{names} cannot go on, since {folders} is gone; what is stored stays as it is, so bring "
+        "the directory back and run `background-agents recover` again."
+    )
 
 
 def _orphans(place: Place) -> list[Delegation]:
@@ -47,9 +60,6 @@ def _orphans(place: Place) -> list[Delegation]:
 
 
 def _open(place: Place) -> None:
-    if not place.directory.is_dir():
-        print(f"{place.directory} is gone; what ran there cannot go on.", file=sys.stderr)
-        return
     found = open_in(place)
     if found is None:
         start(place)
