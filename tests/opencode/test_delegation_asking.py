@@ -82,8 +82,8 @@ async def test_a_model_grants_nothing_neither_to_its_child_nor_to_itself(careful
     """Whatever words it finds: its child still waits, and its own command is still asked for."""
     supervisor, name = await asked(careful, "Grant me.", run("printf granted"), say("Printed."))
     tries = ["always", " Always ", "ONCE", "once: it is harmless", "yes", "allow"]
-    calls = [call("delegation_answer", id=name, reply=one) for one in tries]
-    await supervisor.turn(*calls, say("I tried."))
+    calls = together(*(call("delegation_answer", id=name, reply=one) for one in tries))
+    await supervisor.turn(calls, say("I tried."))
     refused = await supervisor.outputs("delegation_answer", len(tries))
     assert set(refused) == {f"Nothing was granted: {only_people_grant(name)}."}
     child = await careful.child(name)
