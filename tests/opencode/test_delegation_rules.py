@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import pytest_asyncio
-from plays import Stage, Supervisor, call, delegate, say, staged
+from plays import Stage, Supervisor, call, delegate, say, staged, together
 
 from background_agents.testing.opencode_client import Seen
 
@@ -245,12 +245,12 @@ async def test_rules_that_came_before_the_launch_hold(tmp_path: Path) -> None:
     async def play() -> None:
         async with staged(tmp_path, config={"agent": AGENTS}, env=env) as stage:
             supervisor = await stage.supervisor()
-            await supervisor.turn(
+            tasks = (
                 delegate("Hold.", say("Held. ", gate="held"), DONE),
                 delegate("Late.", DONE),
                 delegate("Later.", DONE, agent="writer"),
-                say("Off."),
             )
+            await supervisor.turn(together(*tasks), say("Off."))
             held, late, later = await supervisor.delegated(3)
             await stage.model.wait_held("held")
             await forbid(supervisor, ("task", "general", "deny"), ("bash", "*", "deny"))
@@ -262,5 +262,24 @@ async def test_rules_that_came_before_the_launch_hold(tmp_path: Path) -> None:
             assert "the user's rules deny it" in ended[late].fields["error"]
             assert ended[later].fields["status"] == "completed"
             assert rule("bash", "*", "deny") in await rules_of(stage, await stage.child(later))
+
+    await asyncio.wait_for(play(), 90)
+
+
+async def test_what_delegate_refuses_is_left_to_task(tmp_path: Path) -> None:
+    """The hint to delegate is no dead end: where rules deny that, OpenCode itself decides."""
+
+    async def play() -> None:
+        async with staged(tmp_path, config={"agent": AGENTS}) as stage:
+            supervisor = await stage.supervisor()
+            for by in ("build", "shy", "picky"):
+                await supervisor.turn(native("general"), say("So."), agent=by)
+            raw = await stage.client.request("GET", f"/session/{supervisor.id}/message")
+            parts = [part for one in msgspec.json.decode(raw) for part in one["parts"]]
+            hinted, run, denied = [one["state"] for one in parts if one.get("tool") == "task"]
+            assert "call delegate" in hinted["error"]
+            assert run["status"] == "completed"
+            assert "call delegate" not in denied["error"]
+            assert len(await stage.client.children(supervisor.id)) == 1
 
     await asyncio.wait_for(play(), 90)

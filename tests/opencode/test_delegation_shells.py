@@ -75,6 +75,7 @@ async def test_a_background_agent_reads_and_does_not_act(tmp_path: Path) -> None
             f"{UNMARKED} {COMMAND} uninstall",
             f"{COMMAND} serve --idle 1s",
             f"{COMMAND} recover",
+            f"{COMMAND} config --init",
             await liar(stage, other, "stop"),
             await liar(stage, other, "steer", "Stop it."),
         ]

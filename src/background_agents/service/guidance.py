@@ -54,10 +54,11 @@ class Guidance:
         """Whether a session is a background agent's, or below one."""
         return await self._supervised(session) is None
 
-    async def refused_task(self, session: str, name: str) -> str | None:
+    async def refused_task(self, session: str, name: str, by: str = "") -> str | None:
         """Say why a session's model may not run an agent by the native ``task``; None if it may.
 
-        An agent that does not exist, or that nobody can delegate to, is the runtime's affair.
+        An agent that does not exist, that nobody can delegate to, or that the rules for ``by``, the
+        agent at work in the session, deny to ``delegate``, is the runtime's affair.
         """
         if self._policy.allowed or await self._supervised(session) is None:
             return None
@@ -65,6 +66,8 @@ class Guidance:
         if agent is None or not agent.delegable:
             return None
         if self._policy.strict and not agent.read_only:
+            return None
+        if by and (await self._context.runtime.leave(session, by, name)).denied_by:
             return None
         return rules.refused_task(name, self._policy)
 

@@ -88,7 +88,8 @@ class Hooks:
             case "task":
                 if call.call.startswith(BY_COMMAND) or call.session in self._without_delegate:
                     return None
-                return await guidance.refused_task(call.session, call.agent)
+                by = await self._at_work_in(call.session)
+                return await guidance.refused_task(call.session, call.agent, by)
             case _:
                 raise InvalidRequest("there is no such hook; the plugin is of another version.")
 
@@ -101,6 +102,11 @@ class Hooks:
         remember = self._without_delegate.discard if has_tools else self._without_delegate.add
         remember(call.session)
         return await guidance.rules(call.session, has_tools=has_tools)
+
+    async def _at_work_in(self, session: str) -> str:
+        """Return the agent that calls a tool just now, which this hook is not told."""
+        newest = await Api(self._transport).messages(session, limit=1)
+        return (newest[-1].info.agent or "") if newest else ""
 
     async def _known_agents(self) -> list[wire.AgentInfo]:
         """Return the agents with their prompts. They change only when OpenCode reloads."""

@@ -20,6 +20,7 @@ from background_agents import config
 from background_agents.config.example import example, meanings, toml
 from background_agents.config.kinds import FILE_ONLY, KINDS
 from background_agents.config.sources import Origin, Reading, Source, defaults
+from background_agents.control import shells
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.text import printable
 from background_agents.hosts.cli.exits import Exit
@@ -72,6 +73,7 @@ def run(given: Namespace) -> int:
         print(path)
         return Exit.DONE
     if given.init:
+        shells.check("config --init", shells.starter_of())
         _write_example(path)
         print(f"Written: {path}\nNothing is set in it yet; each line says what could be.")
         return Exit.DONE
