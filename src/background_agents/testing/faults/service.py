@@ -118,7 +118,7 @@ async def _serve(descriptor: int) -> None:
 def _rewire(runtime: RemoteRuntime) -> None:
     """Let the composition root find the driver's runtime where OpenCode's would be."""
     replaced: dict[str, object] = {
-        "OpenCodeRuntime": lambda _transport: runtime,
+        "OpenCodeRuntime": lambda *_: runtime,
         "OpenCodeChannel": RemoteChannel,
         "SystemClock": SteppingClock,
     }
