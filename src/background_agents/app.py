@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.adapters.leftovers import clear_leftovers
 from background_agents.adapters.npm_plugin import finish_what_it_left
 from background_agents.adapters.opencode.channel import OpenCodeChannel
@@ -47,7 +47,7 @@ class App:
         """
         strict = self._settings.strict_readonly
         runtime = OpenCodeRuntime(transport, self._settings.safe_tools if strict else None)
-        project = await asyncio.to_thread(project_id, directory)
+        project = await asyncio.to_thread(project_id, directory, self._data_root)
         folder = self._data_root / project
         context = Context(
             runtime=runtime,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from background_agents import config
 from background_agents.adapters.artifacts import MarkdownArtifacts, render
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.adapters.private_files import private_folder
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
@@ -49,7 +49,7 @@ class Reader:
 
     @property
     def folder(self) -> Path:
-        return self.data / project_id(self.project)
+        return self.data / project_id(self.project, self.data)
 
     @property
     def database(self) -> Path:

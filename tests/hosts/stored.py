@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import reduce
 from pathlib import Path
 
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.config import DATABASE, data_root
@@ -18,7 +18,7 @@ from background_agents.ports import Change, Lease
 
 def database_of(folder: Path, env: Mapping[str, str]) -> Path:
     """Return where the project of ``folder`` has its database."""
-    return data_root(env) / project_id(folder) / DATABASE
+    return data_root(env) / project_id(folder, data_root(env)) / DATABASE
 
 
 def store(path: Path, first: Registered, *later: Event) -> None:

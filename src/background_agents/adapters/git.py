@@ -1,37 +1,172 @@
-"""Names a project by its git history, so that all worktrees of a repository share it."""
+"""Repositories of others: where one lies, read from files, and where its history begins.
+
+Nothing that a repository's own configuration names is ever run, since a folder may be anybody's:
+git is asked for one thing alone, by a command that can start no other program.
+"""
 
 from __future__ import annotations
 
 import logging
-import subprocess
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-GIT_LIMIT_S = 10.0
-"""Git answers in milliseconds; a repository on a sleeping network disk may take seconds."""
+GIT_LIMIT_S = 60.0
+"""Git answers in milliseconds; 400,000 commits take 2 s, and a sleeping network disk some more. It
+is asked once for each repository."""
+
+MAX_POINTER_BYTES = 64 * 1024
+"""A ``.git`` file, or ``commondir``, holds one path."""
+
+HARMLESS = (
+    "--no-replace-objects",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+)
+"""Neither hooks nor a file system monitor run, and history is what it was made as."""
+
+ALONE = {
+    # A partial clone would fetch what is missing, by the program that its configuration names:
+    # `remote.*.uploadpack` ran. Git before 2.39.4 does not know the first of these.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_GRAFT_FILE": os.devnull,
+    "LC_ALL": "C",
+}
+"""What keeps git from starting anything, and from making up a history."""
+
+ELSEWHERE = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_INDEX_FILE"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_PREFIX"),
+)
+"""By these git is led to another repository than the folder's own, as it is inside of a hook."""
 
 
-def project_id(directory: Path) -> str:
-    """Return the id of the repository's root commit, or a hash of the directory's path.
+@dataclass(frozen=True)
+class Repository:
+    """A repository with all its worktrees."""
 
-    Of several root commits the first by name is taken, so that the answer does not depend
-    on the branch. Blocks while git looks.
+    common: Path
+    """Where its objects and branches are, the same for all worktrees."""
+
+    @property
+    def top(self) -> Path:
+        """The folder that people know it by."""
+        return self.common.parent if self.common.name == ".git" else self.common
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether its history is cut off, so that where it seems to begin is no beginning."""
+        return (self.common / "shallow").exists()
+
+    @property
+    def made(self) -> str:
+        """What tells this repository from one that takes its place; empty if it is gone."""
+        try:
+            folder = self.common.stat().st_ino
+        except OSError:
+            return ""
+        try:
+            # Git writes it once, when it makes the repository.
+            written = (self.common / "description").stat().st_mtime_ns
+        except OSError:
+            written = 0
+        return f"{folder}-{written}"
+
+    @property
+    def place(self) -> int:
+        """What tells the folder that it lies in from another one of that name; 0 if it is gone."""
+        try:
+            return self.top.stat().st_ino
+        except OSError:
+            return 0
+
+
+def repository_of(directory: Path) -> Repository | None:
+    """Return the repository that a directory is in; None if it is in none.
+
+    Worktrees lead to the repository that they are of, a submodule to its own. No program is run,
+    and git's variables in the environment change nothing: the directory alone counts.
     """
-    roots = _root_commits(directory)
-    if roots:
-        return min(roots)
-    import hashlib  # brings OpenSSL with it, for folders without git alone
+    here = Path(os.path.realpath(directory))
+    for step in _up(here):
+        common = _common(step / ".git") or _common(step)
+        if common is not None:
+            return Repository(common)
+    return None
 
-    return hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
+
+def _up(here: Path) -> Iterator[Path]:
+    """Yield a folder and those above it, up to the border of its file system, as git does."""
+    device = None
+    for step in (here, *here.parents):
+        try:
+            on = step.stat().st_dev
+        except OSError:
+            continue  # it is gone; what it was in may be there
+        if device not in (None, on):
+            return
+        device = on
+        yield step
 
 
-def _root_commits(directory: Path) -> list[str]:
-    command = ["git", "rev-list", "--max-parents=0", "--all"]
+def _common(git: Path) -> Path | None:
+    """Return the folder that a ``.git``, be it folder or file, shares with all worktrees."""
+    if git.name == ".git" and git.is_file():
+        target = _pointer(git)
+        if not target.startswith("gitdir: "):
+            return None
+        git = Path(os.path.realpath(git.parent / target.removeprefix("gitdir: ")))
+    if not (git / "HEAD").is_file():
+        return None
+    shared = _pointer(git / "commondir")
+    common = Path(os.path.realpath(git / shared)) if shared else git
+    is_one = (common / "objects").is_dir() and (common / "refs").is_dir()
+    return common if is_one else None
+
+
+def _pointer(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return os.fsdecode(opened.read(MAX_POINTER_BYTES)).rstrip("\r\n")
+    except OSError:
+        return ""
+
+
+def beginnings(directory: Path) -> list[str]:
+    """Return the commits with which the branches of a directory's repository begin.
+
+    That of HEAD comes first. What was merged from elsewhere, stashes and notes have beginnings of
+    their own, which are not the repository's. Where the history is shallow its ends count. Blocks
+    while git walks the whole history.
+    """
+    trunk = ("--first-parent", "--branches")
+    found = _roots(directory, *trunk, "HEAD") or _roots(directory, *trunk)  # HEAD may be unborn
+    if len(found) > 1:
+        found = list(dict.fromkeys((*_roots(directory, "--first-parent", "HEAD"), *sorted(found))))
+    return found
+
+
+def all_beginnings(directory: Path) -> list[str]:
+    """Return every commit without a parent: by the first of them projects were once named."""
+    return sorted(_roots(directory, "--all"))
+
+
+def _roots(directory: Path, *of: str) -> list[str]:
+    import subprocess  # most callers know the answer, and have no need of it
+
+    command = ["git", *HARMLESS, "rev-list", "--max-parents=0", *of, "--"]
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     try:
         done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, timeout=GIT_LIMIT_S
-        )
+            command, cwd=directory, env={**env, **ALONE}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=GIT_LIMIT_S,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         log.warning("git could not be asked about %s: %s", directory, error)
         return []

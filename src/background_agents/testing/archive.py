@@ -47,6 +47,8 @@ class Plan:
     """What an archive holds."""
 
     count: int
+    start: int = 0
+    """The number of the first, where another archive has those before."""
     active: int = 2
     """The newest so many have not ended."""
     unread_every: int = 10
@@ -57,6 +59,11 @@ class Plan:
     roots: int = 20
     project: str = "p1"
     artifacts: bool = True
+
+    @property
+    def end(self) -> int:
+        """The number after the last one."""
+        return self.start + self.count
 
 
 def needle(number: int) -> str:
@@ -77,7 +84,7 @@ def fill(folder: Path, plan: Plan) -> list[str]:
     names = []
     with closing(connect(folder / DATABASE)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        for number in range(plan.count):
+        for number in range(plan.start, plan.end):
             first, later = _first(plan, number), tuple(_later(plan, number))
             after = domain.replay(first, later)
             rows.register(connection, first)
@@ -91,7 +98,7 @@ def fill(folder: Path, plan: Plan) -> list[str]:
 
 
 def _began(plan: Plan, number: int) -> datetime:
-    return plan.newest - plan.apart * (plan.count - number)
+    return plan.newest - plan.apart * (plan.end - number)
 
 
 def _first(plan: Plan, number: int) -> ev.Registered:
@@ -116,7 +123,7 @@ def _first(plan: Plan, number: int) -> ev.Registered:
 def _later(plan: Plan, number: int) -> Iterator[ev.Event]:
     began = _began(plan, number)
     yield ev.Launched(at=began + timedelta(seconds=1), session=f"ses_{number}", message="msg_1")
-    if number >= plan.count - plan.active:
+    if number >= plan.end - plan.active:
         return
     yield from _ending(plan, number, began + timedelta(seconds=30 + number % 300))
 

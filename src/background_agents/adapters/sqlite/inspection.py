@@ -79,7 +79,7 @@ def inspect(path: Path) -> Inspection:
 def _inspect(path: Path) -> Inspection:
     try:
         look_into(path, wholly=False)
-        with _untouched(path) as connection:
+        with untouched(path) as connection:
             refuse_newer(connection, path)
             is_older = version_of(connection) < len(migrations())
             check(connection)
@@ -103,7 +103,7 @@ def _damaged(path: Path, why: str) -> Inspection:
     mends_itself = path.stat().st_size <= CHECKED_BYTES
     damaged = Inspection(Condition.DAMAGED, why, mends_itself=mends_itself)
     try:
-        with _untouched(path) as connection:
+        with untouched(path) as connection:
             return _read(connection, damaged)
     except (sqlite3.Error, UnicodeDecodeError, msgspec.DecodeError):
         return damaged  # what cannot be read is what was just said
@@ -124,7 +124,7 @@ _LEASES_SINCE = 3
 
 
 @contextmanager
-def _untouched(path: Path) -> Iterator[sqlite3.Connection]:
+def untouched(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database so that neither it nor anything beside it changes."""
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     if not log.exists() or (log.stat().st_size == 0 and not index.exists()):

@@ -300,11 +300,11 @@ def _take_in(connection: sqlite3.Connection, path: Path, told: Iterable[Told]) -
         else:
             count += 1
     if count:
-        _renumber(connection)
+        renumber(connection)
     return count
 
 
-def _renumber(connection: sqlite3.Connection) -> None:
+def renumber(connection: sqlite3.Connection) -> None:
     """Number the delegations in the order in which they began, which is how lists show them."""
     query = "SELECT number FROM delegations ORDER BY registered_at, number"
     order = [number for (number,) in connection.execute(query)]

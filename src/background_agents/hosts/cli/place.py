@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.adapters.sqlite.records import Records
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import complete
@@ -64,9 +64,13 @@ def add_place(parser: ArgumentParser) -> None:
     completed(action, complete.folders)
 
 
-def place_of(given: Namespace) -> Place:
-    """Return the project that the arguments mean. Raises ``InvalidRequest``."""
+def place_of(given: Namespace, *, keep: bool = True) -> Place:
+    """Return the project that the arguments mean. Raises ``InvalidRequest``.
+
+    Nothing is written about it if ``keep`` is false.
+    """
     directory: Path = given.directory.absolute()
     if not directory.is_dir():
         raise InvalidRequest(f"{directory} is not a folder; name one of the project that is meant.")
-    return Place(directory, config.data_root(os.environ), project_id(directory))
+    root = config.data_root(os.environ)
+    return Place(directory, root, project_id(directory, root, keep=keep))

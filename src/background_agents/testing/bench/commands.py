@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.testing import archive
 from background_agents.testing.archive import Plan
 from background_agents.testing.bench.figures import Findings, judged
@@ -42,7 +42,7 @@ def _measure(root: Path, rounds: int, stored: int) -> Findings:
     project, data = root / "project", root / "data"
     project.mkdir(parents=True)
     env = {**os.environ, "XDG_DATA_HOME": str(data), "NO_COLOR": "1"}
-    folder = config.data_root(env) / project_id(project)
+    folder = config.data_root(env) / project_id(project, config.data_root(env))
     archive.fill(folder, Plan(stored, newest=datetime.now(UTC)))
     took: dict[str, list[float]] = {case: [] for case in CASES}
     first = _run(["list", archive.EVERYWHERE], project, env)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.config import DATABASE
 from background_agents.service import views
 from background_agents.testing.bench.calls import NOTICED, play
@@ -135,9 +135,8 @@ async def _prepared(
         ]
         names.append(next(text.split()[0] for text in reversed(said) if text.endswith("is off.")))
     project = opencode.home.project
-    database = (
-        opencode.home.data / "delegations" / await asyncio.to_thread(project_id, project) / DATABASE
-    )
+    root = opencode.home.data / "delegations"
+    database = root / await asyncio.to_thread(project_id, project, root) / DATABASE
     await asyncio.to_thread(store, database, supervisor, count, directory=str(project))
     ended, active = names
     return supervisor, "Look. " + script(

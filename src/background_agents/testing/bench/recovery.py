@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from background_agents.adapters.git import project_id
+from background_agents.adapters.identity import project_id
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.config import DATABASE
@@ -72,7 +72,7 @@ async def recover(folder: Path, stored: int, active: int) -> Recovered:
     await asyncio.to_thread(folder.mkdir, parents=True)
     stage = Stage(folder, None, {})
     project = stage.folder / "project"
-    data = stage.data / await asyncio.to_thread(project_id, project)
+    data = stage.data / await asyncio.to_thread(project_id, project, stage.data)
     await asyncio.to_thread(
         store, data / DATABASE, stage.supervisor, stored, directory=str(project), folder=data
     )

@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Examine everything and say what was found."""
-    report = examine(Scene(place_of(given), os.environ))
+    report = examine(Scene(place_of(given, keep=False), os.environ))
     if given.json:
         write_json(report)
     else:
