@@ -146,7 +146,7 @@ def copied(patient: Patient) -> Path:
     other = patient.home.root / "other"
     package = other / "background_agents"
     shutil.copytree(Path(background_agents.__file__).parent, package)
-    pointed_at(patient, script(patient, f'PYTHONPATH={other} exec {sys.executable} "$@"'))
+    pointed_at(patient, script(patient, f'shift; PYTHONPATH={other} exec {sys.executable} "$@"'))
     return package
 
 

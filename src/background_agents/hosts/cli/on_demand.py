@@ -66,7 +66,8 @@ def open_in(place: Place) -> tuple[Client, str] | None:
 def start(place: Place) -> None:
     """Start ``serve`` for a place and return when it is ready. Raises ``NotServed``."""
     command = [
-        *(sys.executable, "-P", "-m", "background_agents", "serve"),
+        # As the bridge: nothing of Python's is taken from the folder or the shell.
+        *(sys.executable, "-E", "-P", "-m", "background_agents", "serve"),
         *("--directory", str(place.directory), "--idle", f"{IDLE_S:g}s"),
     ]
     serving = subprocess.Popen(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import site
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -108,11 +109,20 @@ def _up_to_git_top(folder: Path) -> Iterator[Path]:
 def shim(scope: Scope) -> str:
     """Return the text of the file that OpenCode loads."""
     bridge, python = json.dumps(str(BRIDGE)), json.dumps(sys.executable)
+    userbase = _userbase()
+    more = f", userbase: {json.dumps(userbase)}" if userbase else ""
     return (
         f"{_OURS}{scope.flag}`; `background-agents uninstall{scope.flag}` removes it.\n"
         f"import {{ connect }} from {bridge}; "
-        f"export const BackgroundAgents = connect({{ python: {python} }})\n"
+        f"export const BackgroundAgents = connect({{ python: {python}{more} }})\n"
     )
+
+
+def _userbase() -> str | None:
+    """Return where ``pip install --user`` has put us, if it has; ``PYTHONUSERBASE`` may say so."""
+    if site.ENABLE_USER_SITE and BRIDGE.is_relative_to(site.getusersitepackages()):
+        return site.getuserbase()
+    return None
 
 
 class Shim(NamedTuple):
@@ -122,11 +132,14 @@ class Shim(NamedTuple):
     bridge: Path
     python: str
     """The interpreter that OpenCode starts."""
+    userbase: str | None = None
+    """Where its user's own packages are, if background-agents is one of them."""
 
 
 _SHIM = re.compile(
     r'import \{ connect \} from (?P<bridge>"(?:[^"\\]|\\.)*"); '
-    r'export const \w+ = connect\(\{ python: (?P<python>"(?:[^"\\]|\\.)*") \}\)'
+    r'export const \w+ = connect\(\{ python: (?P<python>"(?:[^"\\]|\\.)*")'
+    r'(?:, userbase: (?P<userbase>"(?:[^"\\]|\\.)*"))? \}\)'
 )
 
 
@@ -137,7 +150,8 @@ def read_shim(text: str) -> Shim | None:
         return None
     first, _, _ = text.partition("\n")
     scope = Scope.PROJECT if Scope.PROJECT.flag in first else Scope.GLOBAL
-    return Shim(scope, Path(json.loads(found["bridge"])), json.loads(found["python"]))
+    userbase = found["userbase"] and json.loads(found["userbase"])
+    return Shim(scope, Path(json.loads(found["bridge"])), json.loads(found["python"]), userbase)
 
 
 def delegation_plugins(places: Places) -> list[Found]:

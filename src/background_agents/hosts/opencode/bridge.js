@@ -75,9 +75,10 @@ class Service {
 
   start() {
     this.timer = undefined
-    // Without -P a random.py in the project's folder would stand in for Python's own.
-    const [command, ...args] = this.options.command ?? [this.options.python, "-P", "-m", "background_agents", "bridge"]
-    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"] })
+    // Without -P a random.py in the project's folder would stand in for Python's own, and without
+    // -E the shell's settings for the project's Python (PYTHONPATH, PYTHONHOME) would be ours.
+    const [command, ...args] = this.options.command ?? [this.options.python, "-E", "-P", "-m", "background_agents", "bridge"]
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: environment(this.options) })
     const started = Date.now()
     this.child = child
     this.socket = child.stdio[3]
@@ -198,6 +199,13 @@ function readLines(stream, onLine) {
       rest = [lines[i]]
     }
   })
+}
+
+// What Python obeys in spite of -E: where a user's own packages are, which `install` noted if
+// background-agents is there, and on macOS which program was started.
+function environment({ userbase }) {
+  const { PYTHONUSERBASE, PYTHONEXECUTABLE, __PYVENV_LAUNCHER__, ...env } = process.env
+  return userbase ? { ...env, PYTHONUSERBASE: userbase } : env
 }
 
 // Hides a tool from every agent; the sessions that get it have a rule of their own. An agent's

@@ -64,4 +64,21 @@ def check_git(scene: Scene) -> Iterator[Finding]:
         yield ok("machine.git", said)
 
 
-CHECKS = (check_sqlite, check_git)
+FELT = ("PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
+"""What changes how a Python program runs, and is meant for others than us."""
+
+
+def check_python(scene: Scene) -> Iterator[Finding]:
+    """Name what the shell says to every Python; the service does not listen, commands must."""
+    found = [name for name in FELT if scene.env.get(name)]
+    if found:
+        said = ", ".join(f"{name}={scene.env[name]}" for name in found)
+        yield warning(
+            "machine.python",
+            f"The shell sets {said}. The service in OpenCode takes no notice; `bga` itself is "
+            "started with it, and may fail where the service works.",
+            f"unset {' '.join(found)}",
+        )
+
+
+CHECKS = (check_sqlite, check_git, check_python)

@@ -11,7 +11,7 @@ from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem
 from background_agents.hosts.cli.diagnosis.scene import Scene, edit
 from background_agents.hosts.cli.plugin_conflicts import Found, Kind
-from background_agents.hosts.cli.plugin_files import Scope
+from background_agents.hosts.cli.plugin_files import Scope, Shim
 
 
 def check_loaded(scene: Scene) -> Iterator[Finding]:
@@ -84,8 +84,8 @@ import background_agents.hosts.opencode.server
 print("ready")
 """
 
-_CLEAN = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
-"""Nothing is written, and no module is taken from the project's folder, as the bridge does it."""
+_CLEAN = ("-E", "-P", "-B")
+"""Nothing is taken from the shell or the project's folder, as the bridge does it, or written."""
 
 OLDEST_PYTHON = (3, 11)
 """``requires-python`` of the package."""
@@ -115,20 +115,20 @@ def _check_file(scene: Scene, file: Path) -> Iterator[Finding]:
             _again(scene, file),
         )
     if file.is_relative_to(scene.places.user) or shim.python == sys.executable:
-        yield _check_python(scene, file, shim.python)
+        yield _check_python(scene, file, shim)
     else:
         # Whoever looks into a project that others wrote does not want to run what it names.
         said = f"{file} names {shim.python}, which is not tried: the file may be somebody else's."
         yield ok("plugin.python", said)
 
 
-def _check_python(scene: Scene, file: Path, python: str) -> Finding:
-    again = _again(scene, file)
+def _check_python(scene: Scene, file: Path, shim: Shim) -> Finding:
+    again, python = _again(scene, file), shim.python
     if not Path(python).exists():
         return problem(
             "plugin.python", f"The Python that OpenCode starts is gone: {python}.", again
         )
-    answer = scene.ask([python, "-c", PROBE], _CLEAN)
+    answer = scene.ask([python, *_CLEAN, "-c", PROBE], {"PYTHONUSERBASE": shim.userbase or ""})
     said = answer.out.splitlines()
     if not said:
         why = f"{python}, which OpenCode starts, does not run: {answer.last_words}."
