@@ -194,9 +194,11 @@ def _lies_in(repository: Repository, folder: Path, *, is_named: bool) -> bool:
 def _read(data_root: Path) -> Entries:
     try:
         return _decode(read_file(data_root / NAME, MAX_BYTES))
-    except FileNotFoundError:
+    except OSError as error:
+        # Mostly there is none; else whoever opens a project beside it tells what is wrong.
+        log.info("%s cannot be read: %s", data_root / NAME, error)
         return {}
-    except (OSError, StoreUnavailable, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (StoreUnavailable, UnicodeDecodeError, msgspec.DecodeError) as error:
         # What it knew is found out again by commits and by where things were delegated.
         log.warning("%s cannot be read and is made anew: %s", data_root / NAME, error)
         return {}

@@ -43,10 +43,9 @@ def folders(data_root: Path) -> list[Path]:
     try:
         with os.scandir(data_root) as found:
             names = [one.name for one in found if one.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return []
     except OSError as error:
-        log.warning("%s cannot be looked through: %s", data_root, error)
+        # Mostly there is none; else whoever opens a project in it tells what is wrong.
+        log.info("%s cannot be looked through: %s", data_root, error)
         return []
     mine = (data_root / name for name in sorted(names) if _NAME.fullmatch(name))
     return [one for one in mine if any(one.iterdir())]
