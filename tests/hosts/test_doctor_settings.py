@@ -146,3 +146,15 @@ def test_what_others_wrote_cannot_rewrite_the_terminal(used: Patient) -> None:
     shown = used.run().stdout
     assert "trouble" in shown
     assert "\x1b" not in shown
+
+
+def test_what_the_shell_tells_every_python_is_named(used: Patient) -> None:
+    """And no module is taken from there, which somebody keeps for the project."""
+    folder = used.home.root / "theirs"
+    for name in ("argparse", "msgspec", "rich"):
+        write(folder / f"{name}.py", "raise SystemExit('theirs')")
+    used.env |= {"PYTHONPATH": str(folder), "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error"}
+    one = used.finding("machine.python")
+    assert one.mark is Mark.WARNING
+    assert f"PYTHONPATH={folder}" in one.says
+    assert one.mend == "unset PYTHONPATH PYTHONINSPECT PYTHONWARNINGS"

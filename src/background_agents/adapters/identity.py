@@ -97,7 +97,7 @@ def _kept(repository: Repository, directory: Path, data_root: Path) -> Entry:
     """Find out and remember, one process at a time; what is scattered is merged."""
     refuse_link(data_root)
     with held(data_root, SOLE):
-        entries = _read(data_root)
+        entries = _read_to_change(data_root)
         entry = _found(repository, directory, entries, data_root)
         key = str(repository.common)
         was = entries.get(key)
@@ -192,15 +192,32 @@ def _lies_in(repository: Repository, folder: Path, *, is_named: bool) -> bool:
 
 
 def _read(data_root: Path) -> Entries:
+    """Return what is known, or nothing; to be looked at alone."""
     try:
         return _decode(read_file(data_root / NAME, MAX_BYTES))
-    except OSError as error:
+    except (OSError, StoreUnavailable, UnicodeDecodeError, msgspec.DecodeError) as error:
         # Mostly there is none; else whoever opens a project beside it tells what is wrong.
         log.info("%s cannot be read: %s", data_root / NAME, error)
         return {}
-    except (StoreUnavailable, UnicodeDecodeError, msgspec.DecodeError) as error:
-        # What it knew is found out again by commits and by where things were delegated.
-        log.warning("%s cannot be read and is made anew: %s", data_root / NAME, error)
+
+
+def _read_to_change(data_root: Path) -> Entries:
+    """Return what is known; a file that is damaged is moved aside, to be made anew.
+
+    What it knew is found out again by commits, and by where things were delegated.
+
+    Raises:
+        OSError, StoreUnavailable: it cannot be read now, and must not be replaced.
+    """
+    path = data_root / NAME
+    try:
+        return _decode(read_file(path, MAX_BYTES))
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, msgspec.DecodeError) as error:
+        aside = path.with_name(f"{NAME}.damaged")
+        log.warning("%s is damaged (%s), is kept as %s and made anew", path, error, aside)
+        os.replace(path, aside)
         return {}
 
 
