@@ -351,6 +351,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     registered_at: datetime
     ended_at: datetime | None
     read_at: datetime | None
+    is_cut: bool = False
+    """The model did not end its answer by itself, so that it may not be whole."""
 
 
 class DelegationStore(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -204,9 +205,48 @@ def test_one_damaged_project_does_not_hide_the_others(reader: Reader) -> None:
 
 def test_where_nothing_was_delegated_it_says_where_to_go(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
-    assert "Nothing has been delegated in the project of" in reader.refused("list")
-    assert "Nothing has been delegated in any project" in reader.refused("list", "--all-projects")
+    for command in ("list", "status"):
+        done = reader.run(command)
+        assert done.returncode == 0
+        assert "Nothing has been delegated in the project of" in done.stdout + done.stderr
+    done = reader.run("list", "--all-projects")
+    assert done.returncode == 0
+    assert "Nothing has been delegated in any project" in done.stderr
     assert not reader.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("list",), {"total": 0, "delegations": []}),
+        (("list", "some words"), {"total": 0, "delegations": []}),
+        (("list", "--all-projects"), {"total": 0, "delegations": []}),
+        (("status",), []),
+        (("wait",), []),
+        (("export", "--format", "json"), []),
+    ],
+)
+@pytest.mark.parametrize("path", [None, ""], ids=["git", "no git"])
+def test_nothing_there_is_no_error(
+    tmp_path: Path, words: tuple[str, ...], told: object, path: str | None
+) -> None:
+    """Neither a database nor a folder nor git is needed to say that there is nothing."""
+    reader = Reader(tmp_path)
+    more = () if words[0] == "export" else ("--json",)
+    done = reader.run(*words, *more, env=None if path is None else {"PATH": path})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == told
+    assert not reader.data.exists()
+
+
+def test_an_unknown_id_is_an_error_where_nothing_is_too(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    for command in ("show", "read", "peek"):
+        assert "No delegation here has an id" in reader.refused(command, "odd-new-emu")
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
     assert "is not a folder" in reader.refused("list", "-C", "nowhere")
 
 

@@ -128,10 +128,15 @@ def test_what_runs_has_no_result_yet(archived: Reader) -> None:
     assert said.startswith(f"{name_of(STORED - 1)} is running and has no result yet")
 
 
-def test_reading_marks_nothing_and_says_so(archived: Reader) -> None:
-    archived.out("read", "odd")
-    assert json.loads(archived.out("show", "odd", "--json"))["unread"] is True
-    assert "stays unread" in " ".join(archived.out("read", "--help").split())
+def test_reading_marks_what_a_person_delegated_and_says_so(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    by = (("odd-new-emu", "build", True), ("odd-old-emu", "", False))
+    for name, agent, unread in by:
+        first = replace(registered(name), supervisor_agent=agent)
+        reader.add(first, launched(), completed(), result="x")
+        reader.out("read", name)
+        assert json.loads(reader.out("show", name, "--json"))["unread"] is unread
+    assert "stays unread" in " ".join(reader.out("read", "--help").split())
 
 
 # --- stats ----------------------------------------------------------------------------------
@@ -277,6 +282,7 @@ def _sample(kind: type[ev.Event]) -> ev.Event:
     """Return an event of a kind, from what its fields must hold."""
     values: dict[str, object] = {
         "usage": {}, "timeout": None, "model": None, "continued_from": None, "result_chars": 1,
+        "models": [], "ran_for": None, "kept": False,
         "ask": {"id": "per_1", "session": "s", "permission": "bash"}, "at": at(1).isoformat(),
     }  # fmt: skip
     raw = {name: values.get(name, "text") for name in kind.__struct_fields__}

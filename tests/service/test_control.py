@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from world import LIVING, World
@@ -171,3 +172,24 @@ async def test_a_peek_at_what_has_ended_points_to_its_result(
     delegation = await world.delegate(service, {"say": "Done."})
     ended = await world.ended(delegation)
     assert not isinstance(await service.peek(world.supervisor, ended.id), live.Live)
+
+
+# --- a wall clock that is stepped --------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [365, -365])
+async def test_a_stepped_clock_changes_no_elapsed_time(
+    world: World, service: Delegations, days: int
+) -> None:
+    """Neither of what runs, nor what is stored with the ending; and no time that is left."""
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    child.write("Half of it.")
+    world.advance(seconds=30)
+    world.clock.step_wall(timedelta(days=days))
+    told = await world.status(service)
+    assert "30s elapsed, 14m 30s left" in told
+    stopped = await service.stop(world.supervisor, delegation.id)
+    assert views.elapsed(stopped, world.clock.now()) == "30s"
+    assert "\nelapsed_s: 30.0\n" in await world.artifact(delegation)
+    assert "<elapsed>30s</elapsed>" in (await world.told("task-notification"))[0]

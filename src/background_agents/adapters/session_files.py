@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,9 @@ _ENDINGS: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupte
     Status.STOPPED: ev.Stopped,
     Status.INTERRUPTED: ev.Interrupted,
 }
+
+MOST_S = 100 * 365 * 86_400.0
+"""Of a run: a century, beyond which times cannot be reckoned with."""
 
 OWNER = "files"
 """Stands for the process that supervised a delegation: none that lives has such a name."""
@@ -52,6 +55,9 @@ class _Front(msgspec.Struct, frozen=True):
     summary: str = ""
     prompt: str = ""
     model: str | None = None
+    ran_on: str | None = None
+    cut: str | None = None
+    elapsed_s: float | None = None
     error: str | None = None
     session: str | None = None
     parent_session: str | None = None
@@ -149,14 +155,27 @@ def _later(facts: _Front, body: str) -> Iterator[ev.Event]:
         input_tokens=facts.tokens, cost_usd=facts.cost_usd, tool_calls=facts.tool_calls
     )
     summary = one_line(facts.summary, SUMMARY_CHARS)
+    models = tuple(facts.ran_on.split(", then ")) if facts.ran_on else ()
+    is_told = facts.elapsed_s is not None and 0 <= facts.elapsed_s <= MOST_S
+    took = timedelta(seconds=facts.elapsed_s or 0) if is_told else None
     if facts.state is Status.COMPLETED:
-        yield ev.Completed(at=ended, summary=summary, usage=usage, result_chars=len(body))
+        yield ev.Completed(
+            at=ended,
+            summary=summary,
+            usage=usage,
+            result_chars=len(body),
+            models=models,
+            ran_for=took,
+            cut=facts.cut or None,
+        )
     else:
         yield _ENDINGS[facts.state](
             at=ended,
             summary=summary,
             usage=usage,
             result_chars=len(body),
+            models=models,
+            ran_for=took,
             error=facts.error or "Its artifact does not say why.",
         )
     yield ev.Read(at=ended)

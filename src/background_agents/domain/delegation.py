@@ -73,6 +73,12 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     result_chars: int = 0
     usage: ev.Usage = ev.Usage()
+    models: tuple[str, ...] = ()
+    """Those that have answered, each once; the newest is the last. Known from the end on."""
+    cut: str | None = None
+    """Why the result of a completed one may not be whole, such as ``length``."""
+    ran_for: timedelta | None = None
+    """How long it ran, by a clock that nobody steps. Known from the end on."""
     steers: tuple[Steer, ...] = ()
     requests: tuple[OpenRequest, ...] = ()
     spoke_at: tuple[datetime, ...] = ()
@@ -120,8 +126,19 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
         return (self.waiting_since or now) - self.window_from - self.waited
 
     def elapsed(self, now: datetime) -> timedelta:
-        """Return how long it has run, or ran; before the launch, how long it has waited."""
-        return (self.ended_at or now) - (self.launched_at or self.registered_at)
+        """Return how long it has run, or ran; before the launch, how long it has waited.
+
+        By the wall clock where no better one was at hand; never negative.
+        """
+        if self.ran_for is not None:
+            return self.ran_for
+        span = (self.ended_at or now) - (self.launched_at or self.registered_at)
+        return max(span, timedelta(0))
+
+    @property
+    def model_told(self) -> str:
+        """The models that answered, or else the one that was asked for; empty if unknown."""
+        return ", then ".join(self.models) or self.model or ""
 
 
 def register(event: ev.Registered) -> Delegation:
@@ -232,6 +249,9 @@ def _ended(now: Delegation, event: ev.Ended) -> Delegation:
         usage=event.usage,
         result_chars=event.result_chars,
         error=getattr(event, "error", None),
+        models=event.models or now.models,
+        cut=getattr(event, "cut", None),
+        ran_for=event.ran_for,
         requests=(),
         waiting_since=None,
         spoke_at=(),

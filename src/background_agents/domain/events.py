@@ -136,10 +136,17 @@ class Ended(Event, frozen=True, kw_only=True):
     """A better title than the one made from the prompt, if any."""
     usage: Usage = Usage()
     result_chars: int = 0
+    models: tuple[str, ...] = ()
+    """Those that answered, as ``Transcript.models``."""
+    ran_for: timedelta | None = None
+    """How long it took, whatever the wall clock did; None in an event of before it was told."""
 
 
 class Completed(Ended, frozen=True, kw_only=True, tag=True):
     """The run finished and gave its result."""
+
+    cut: str | None = None
+    """Why the result may not be whole, as ``Transcript.cut``."""
 
 
 class Failed(Ended, frozen=True, kw_only=True, tag=True):
@@ -187,7 +194,7 @@ class Described(Event, frozen=True, kw_only=True, tag=True):
 
 
 class Read(Event, frozen=True, kw_only=True, tag=True):
-    """The supervisor read the artifact."""
+    """The supervisor read the artifact; or the person did who had delegated it in a terminal."""
 
 
 class NoticeQueued(Event, frozen=True, kw_only=True, tag=True):

@@ -48,6 +48,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     elapsed: str
     error: str | None = None
+    cut: str | None = None
+    """Why the result may not be whole, as ``Delegation.cut``."""
     relaunches: int = 0
     """How often its run was cut off and resumed."""
     kind: NoticeKind = NoticeKind.ENDED

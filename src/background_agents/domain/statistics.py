@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -17,6 +17,7 @@ from background_agents.domain.events import Usage
 from background_agents.domain.status import TERMINAL, Status
 
 NO_MODEL = "(the agent's own)"
+"""Where no model has answered and none was asked for."""
 
 
 class By(StrEnum):
@@ -35,16 +36,25 @@ class Fact(msgspec.Struct, frozen=True):
     agent: str
     registered_at: datetime
     model: str | None = None
+    models: tuple[str, ...] = ()
     status: Status = Status.REGISTERED
     launched_at: datetime | None = None
     ended_at: datetime | None = None
     usage: Usage = Usage()
+    ran_for: timedelta | None = None
+
+    @property
+    def ran_on(self) -> str:
+        """The model that answered last, or else the one that was asked for."""
+        return self.models[-1] if self.models else self.model or NO_MODEL
 
     @property
     def ran_s(self) -> float | None:
         """How many seconds it ran; None if it runs, or never began."""
         if self.launched_at is None or self.ended_at is None:
             return None
+        if self.ran_for is not None:
+            return self.ran_for.total_seconds()
         return max((self.ended_at - self.launched_at).total_seconds(), 0.0)
 
 
@@ -127,7 +137,7 @@ def _day(fact: Fact) -> str:
 
 _KEYS: dict[By, Callable[[Fact], str]] = {
     By.AGENT: lambda fact: fact.agent,
-    By.MODEL: lambda fact: fact.model or NO_MODEL,
+    By.MODEL: lambda fact: fact.ran_on,
     By.DAY: _day,
     By.STATE: lambda fact: fact.status.value,
 }

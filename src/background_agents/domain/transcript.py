@@ -6,12 +6,19 @@ Runtime-neutral: an adapter turns its own messages into these and decides nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from functools import reduce
 
 import msgspec
 
 from background_agents.domain.events import Usage
+
+CALL_OVER = ("completed", "error")
+"""States of a tool call that is not changed any more."""
+
+WHOLE = "stop"
+"""The reason that a model gives for an answer that is as long as it wanted it to be."""
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -20,6 +27,15 @@ class ToolCall(msgspec.Struct, frozen=True):
     tool: str
     state: str
     title: str = ""
+    """The runtime's, or what it was called with where there is none yet."""
+    failure: str = ""
+    """Why it did not do what was wanted, if it did not."""
+    began_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it changes any more."""
+        return self.state in CALL_OVER
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +50,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolCall, ...] = ()
     finished: bool = False
     """The model said on its own that it is done, with nothing left to call."""
+    finish: str = ""
+    """The reason that the model, or its provider, gave for the end of it; empty before that."""
+    model: str = ""
+    """For an assistant message: ``provider/model-id``, with the variant in parentheses."""
     error: str | None = None
     aborted: bool = False
     usage: Usage = Usage()
@@ -103,6 +123,18 @@ class Transcript(msgspec.Struct, frozen=True):
     def everything(self) -> str:
         """All that the assistant wrote, for a run that was cut off."""
         return "\n\n".join(message.text for message in self.answers if message.text.strip())
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that answered, each once; the newest is the last."""
+        newest_first = dict.fromkeys(one.model for one in reversed(self.answers) if one.model)
+        return tuple(reversed(newest_first))
+
+    @property
+    def cut(self) -> str | None:
+        """Why the newest answer may not be whole: the reason that was given for its end."""
+        finish = self.answers[-1].finish if self.answers else ""
+        return finish if finish not in ("", WHOLE) else None
 
     @property
     def usage(self) -> Usage:

@@ -19,7 +19,7 @@ from background_agents.domain.events import Event
 from background_agents.domain.notice import Notice
 from background_agents.domain.statistics import By, Summary
 from background_agents.service.history import told
-from background_agents.service.sheets import Sheet, SteerSheet, sheet, steer_sheet
+from background_agents.service.sheets import Sheet, SteerSheet, steer_sheet
 
 
 class ListSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,15 +121,18 @@ class PruneSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 def show_sheet(
     one: Delegation,
-    now: datetime,
+    known: Sheet,
     *,
     artifact: Path,
     history: Sequence[Event],
     notices: Sequence[Notice],
 ) -> ShowSheet:
-    """Return what a program is told of all that is stored of a delegation."""
+    """Return what a program is told of all that is known of a delegation.
+
+    ``known`` is its sheet, by the process that runs it where one does.
+    """
     return ShowSheet(
-        **msgspec.structs.asdict(sheet(one, now)),
+        **msgspec.structs.asdict(known),
         prompt=one.prompt,
         artifact=str(artifact) if one.is_terminal else None,
         steers=tuple(map(steer_sheet, one.steers)),

@@ -10,7 +10,16 @@ from datetime import timedelta
 from textwrap import wrap
 
 from background_agents.domain.text import TITLE_CHARS, one_line, printable, span
-from background_agents.service.sheets import ActiveSheet, LiveFacts, PeekSheet, Sheet, SteerSheet
+from background_agents.service.sheets import (
+    ActiveSheet,
+    CallSheet,
+    LiveFacts,
+    PeekSheet,
+    Sheet,
+    SteerSheet,
+    on,
+)
+from background_agents.service.views import cut
 
 ERROR_CHARS = 300
 """Of one line that says why; what a provider says is seldom longer."""
@@ -37,7 +46,7 @@ def active(one: ActiveSheet, columns: int) -> str:
 
 def _on(one: Sheet) -> str:
     agent = one_line(one.agent, TITLE_CHARS)
-    return f"{agent} on {one_line(one.model, TITLE_CHARS)}" if one.model else agent
+    return f"{agent} on {one_line(on(one), TITLE_CHARS)}" if on(one) else agent
 
 
 def _time_left(one: Sheet, live: LiveFacts | None) -> list[str]:
@@ -76,9 +85,18 @@ def _asks(one: Sheet, text: str, columns: int) -> list[str]:
 def peek(found: PeekSheet) -> str:
     """Show the newest part of what a run has written."""
     cut = [f"… {found.cut:,} characters before this", ""] if found.cut else []
-    text = printable(found.text).strip("\n") or "(Nothing has been written yet.)"
+    calls = [_call(one) for one in (found.active.live.running if found.active.live else ())]
+    text = printable(found.text).strip("\n")
+    text = text or ("" if calls else "(Nothing has been written yet.)")
     steers = [_steer(one) for one in found.steers]
-    return "\n".join([*cut, text, *([""] if steers else []), *steers])
+    shown = [text] if text else []
+    return "\n".join([*cut, *shown, *calls, *([""] if steers else []), *steers])
+
+
+def _call(one: CallSheet) -> str:
+    since = f" since {one.began_at.astimezone():%H:%M:%S}" if one.began_at else ""
+    title = f": {one_line(one.title, ERROR_CHARS)}" if one.title else ""
+    return f"[{one_line(one.tool, TITLE_CHARS)} runs{since}{title}]"
 
 
 def _steer(one: SteerSheet) -> str:
@@ -94,8 +112,8 @@ def ended(one: Sheet) -> str:
     """Say in one line how a delegation ended, or that it has not."""
     if one.ended_at is None:
         return f"{one.id}  {one.state}  {_span(one.elapsed_s)} so far"
-    why = f"  {one_line(one.error, ERROR_CHARS)}" if one.error else ""
-    return f"{one.id}  {one.state}  after {_span(one.elapsed_s)}{why}"
+    why = one_line(one.error, ERROR_CHARS) if one.error else cut(one.cut) if one.cut else ""
+    return f"{one.id}  {one.state}  after {_span(one.elapsed_s)}{'  ' if why else ''}{why}"
 
 
 def _span(seconds: float | None) -> str:

@@ -1,9 +1,9 @@
-"""The time window of a run."""
+"""The time of a run: its window, and how long it has taken, whatever the wall clock does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from background_agents.ports import Clock, Timer
 
@@ -16,7 +16,8 @@ class Deadline:
         self._window = window
         self._passed = passed
         self._timer: Timer | None = None
-        self._ends_at: datetime | None = None
+        self._ends_at_s: float | None = None
+        """As ``Clock.monotonic_s`` says."""
         self._paused = False
         self.is_over = False
         """The window has ended, and was neither opened anew nor made to stand still since."""
@@ -26,9 +27,9 @@ class Deadline:
     @property
     def left(self) -> timedelta | None:
         """How much of the open window is left; None while there is none."""
-        if self._ends_at is None:
+        if self._ends_at_s is None:
             return self._left
-        return max(self._ends_at - self._clock.now(), timedelta(0))
+        return timedelta(seconds=max(self._ends_at_s - self._clock.monotonic_s(), 0.0))
 
     def open(self, used: timedelta = timedelta(0)) -> None:
         """Begin the window, of which ``used`` is already gone; an open one begins anew."""
@@ -59,7 +60,7 @@ class Deadline:
         if self._left is None:
             return
         self._timer = self._clock.call_later(self._left, self._end)
-        self._ends_at = self._clock.now() + self._left
+        self._ends_at_s = self._clock.monotonic_s() + self._left.total_seconds()
         self._left = None
 
     def _end(self) -> None:
@@ -70,4 +71,21 @@ class Deadline:
         self.is_over = False
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._ends_at = None
+        self._timer = self._ends_at_s = None
+
+
+class Stopwatch:
+    """How long a run has taken; of what was before this process only the wall clock tells."""
+
+    def __init__(self, clock: Clock, so_far: timedelta) -> None:
+        self._clock = clock
+        self._so_far = so_far
+        self._begun_s = clock.monotonic_s()
+
+    @property
+    def elapsed(self) -> timedelta:
+        return self._so_far + timedelta(seconds=self._clock.monotonic_s() - self._begun_s)
+
+    def start_anew(self) -> None:
+        """Begin from nothing."""
+        self._so_far, self._begun_s = timedelta(0), self._clock.monotonic_s()

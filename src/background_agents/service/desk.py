@@ -189,6 +189,9 @@ class Desk:
             return enough(one.is_terminal for one in found.values())
 
         await self._runs.bell.until(holds, limit)
+        for name, run in runs.items():
+            if not found[name].is_terminal and not run.over.is_set():
+                found[name] = (await run.look()).delegation
         return list(found.values())
 
     async def _supervisor(self, request: DelegateRequest, order: SessionOrder) -> str:

@@ -19,6 +19,7 @@ from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
+from background_agents.domain.transcript import Transcript
 from background_agents.ports import Change
 from background_agents.service import notices, views
 from background_agents.service.context import Context
@@ -40,15 +41,29 @@ class Outcome:
     text: str = ""
     error: str | None = None
     usage: ev.Usage = field(default_factory=ev.Usage)
+    models: tuple[str, ...] = ()
+    cut: str | None = None
+
+    @classmethod
+    def completed(cls, seen: Transcript) -> Outcome:
+        """Return that of a run whose newest answer is its result."""
+        return cls(
+            Status.COMPLETED, seen.result, usage=seen.usage, models=seen.models, cut=seen.cut
+        )
+
+    @classmethod
+    def cut_short(cls, status: Status, error: str, seen: Transcript) -> Outcome:
+        """Return that of a run that did not complete, with all that was written."""
+        return cls(status, seen.everything, error, seen.usage, seen.models)
 
 
 async def store_ending(
-    context: Context, delegation: Delegation, outcome: Outcome
+    context: Context, delegation: Delegation, outcome: Outcome, ran_for: timedelta
 ) -> tuple[Delegation, Notice]:
     """Store how a run ended; return the delegation as it then is, and its queued notice."""
     now = context.clock.now()
     said, messages = _still_kept(context, delegation)
-    ending = _event(outcome, now)
+    ending = _event(outcome, now, ran_for)
     ended = apply(reduce(apply, said, delegation), ending)
     notice = notices.new(ended, NoticeKind.ENDED, context.mint("prt"), now)
     queued = ev.NoticeQueued(at=now, notice=notice.id)
@@ -90,7 +105,7 @@ _CUT_SHORT: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrup
 }
 
 
-def _event(outcome: Outcome, now: datetime) -> ev.Ending:
+def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ending:
     """Return the event that an outcome is stored as."""
     if outcome.error is None:
         return ev.Completed(
@@ -98,6 +113,9 @@ def _event(outcome: Outcome, now: datetime) -> ev.Ending:
             summary=summary_of(outcome.text),
             usage=outcome.usage,
             result_chars=len(outcome.text),
+            models=outcome.models,
+            ran_for=ran_for,
+            cut=outcome.cut,
         )
     return _CUT_SHORT[outcome.status](
         at=now,
@@ -105,4 +123,6 @@ def _event(outcome: Outcome, now: datetime) -> ev.Ending:
         summary=one_line(outcome.error, SUMMARY_CHARS),
         usage=outcome.usage,
         result_chars=len(outcome.text),
+        models=outcome.models,
+        ran_for=ran_for,
     )

@@ -16,9 +16,9 @@ import msgspec
 
 from background_agents.domain.text import one_line
 from background_agents.service.answers import ExportSheet
-from background_agents.service.sheets import Sheet
+from background_agents.service.sheets import Sheet, on
 
-COLUMNS = tuple(name for name in Sheet.__struct_fields__ if name != "requests")
+COLUMNS = tuple(name for name in Sheet.__struct_fields__ if name not in ("requests", "models"))
 """Of a CSV file: every fact that is one value."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -97,10 +97,11 @@ class Markdown:
             "id": one.id,
             "state": one.state,
             "agent": one.agent,
-            "model": one.model,
+            "model": on(one) or None,
             "delegated": one.registered_at.isoformat(),
             "ended": one.ended_at.isoformat() if one.ended_at else None,
             "error": one.error,
+            "cut": one.cut,
             "summary": one.summary,
         }
         listed = [f"- {name}: {_flat(value)}" for name, value in facts.items() if value]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.text import one_line, span
 from background_agents.ports import Line
-from background_agents.service.sheets import ActiveSheet, LiveFacts, Sheet
+from background_agents.service.sheets import ActiveSheet, LiveFacts, Sheet, on
 
 DOING_CHARS = 300
 """Wider than any terminal; bounds what a cell can become."""
@@ -71,7 +71,7 @@ def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
         state=stored.state,
         id=one_line(stored.id, NAME_CHARS),
         agent=one_line(stored.agent, NAME_CHARS),
-        model=one_line(stored.model or "", NAME_CHARS),
+        model=one_line(on(stored), NAME_CHARS),
         elapsed=_span(stored.elapsed_s),
         left=_left(stored, one.live),
         calls=f"{stored.tool_calls:,}",
@@ -123,8 +123,8 @@ def replies(one: Sheet) -> str:
 
 def title(one: Sheet) -> str:
     """Return what a delegation is about, and for whom it works."""
-    on = f" on {one_line(one.model, NAME_CHARS)}" if one.model else ""
-    return f"{one_line(one.title, DOING_CHARS)} ({one_line(one.agent, NAME_CHARS)}{on})"
+    model = f" on {one_line(on(one), NAME_CHARS)}" if on(one) else ""
+    return f"{one_line(one.title, DOING_CHARS)} ({one_line(one.agent, NAME_CHARS)}{model})"
 
 
 def ended_cells(one: Line, now: datetime) -> EndedCells:
@@ -134,7 +134,7 @@ def ended_cells(one: Line, now: datetime) -> EndedCells:
         state=one.status.value,
         id=one_line(one.id, NAME_CHARS),
         age=f"{age(now - (one.ended_at or one.registered_at))} ago",
-        said=one_line(one.summary or one.title, DOING_CHARS),
+        said=one_line(f"{'[cut] ' if one.is_cut else ''}{one.summary or one.title}", DOING_CHARS),
     )
 
 

@@ -31,7 +31,7 @@ def told(event: ev.Event) -> str:
         case ev.Described():
             return f"got a better title: {_words(event.title)}"
         case ev.Read():
-            return "read by its supervisor"
+            return "read by whoever had delegated it"
         case ev.Resumed():
             return f"taken over by the process {_name(event.owner)}"
         case ev.Relaunched():
@@ -73,7 +73,8 @@ def _ending(event: ev.Ended) -> str:
     numbers = f" ({_usage(event.usage)})"
     match event:
         case ev.Completed():
-            return f"completed{numbers}"
+            cut = f", cut by the model ({_name(event.cut)})" if event.cut else ""
+            return f"completed{cut}{numbers}"
         case ev.Failed():
             return f"failed{numbers}: {_words(event.error)}"
         case ev.TimedOut():

@@ -68,8 +68,7 @@ def _finished(seen: Evidence) -> Outcome | Undecided:
         return Undecided.GOES_ON if seen.is_fresh else Undecided.LOOK_AGAIN
     if seen.delegation.requests:
         return Undecided.GOES_ON
-    transcript = seen.transcript
-    return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
+    return Outcome.completed(seen.transcript)
 
 
 def _without_an_answer(seen: Evidence) -> Outcome | Undecided:
@@ -97,4 +96,4 @@ def _aborted(seen: Evidence) -> Outcome | Undecided:
 
 
 def _cut_short(seen: Evidence, status: Status, error: str) -> Outcome:
-    return Outcome(status, seen.transcript.everything, error, seen.transcript.usage)
+    return Outcome.cut_short(status, error, seen.transcript)

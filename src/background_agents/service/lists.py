@@ -12,6 +12,7 @@ from typing import NamedTuple
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.domain.text import one_line
 from background_agents.ports import Line
+from background_agents.service.views import state
 
 TITLE_CHARS = 1_000
 """Far more than a title has; bounds what a line can become."""
@@ -44,7 +45,7 @@ def cells(one: Line, project: str, now: datetime) -> Cells:
     """Return what a list shows of a delegation."""
     return Cells(
         id=one_line(one.id, 80),
-        state=one.status.value,
+        state=state(one.status, is_cut=one.is_cut),
         mark="*" if is_unread(one.status, one.read_at) else " ",
         age=age(now - (one.ended_at or one.registered_at)),
         agent=one_line(one.agent, AGENT_CHARS),

@@ -26,11 +26,11 @@ STATUS_CHARS = 8_000
 PEEK_CALLS = 10
 """Tool calls shown of one message; the newest."""
 
+FAILURE_CHARS = 160
+"""Of why a tool call failed: the first line or two of what a tool says."""
+
 REQUESTS_SHOWN = 4
 """Open requests of one delegation; they are answered in this order."""
-
-CALL_OVER = ("completed", "error")
-"""States of a tool call that is not changed any more."""
 
 UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
@@ -95,7 +95,7 @@ def status(report: StatusReport) -> str:
 
 
 def _live_line(live: Live) -> str:
-    delegation, usage = live.delegation, live.transcript.usage
+    delegation, usage = live.delegation, live.delegation.usage
     left = "no timeout" if delegation.timeout is None else f"{span(delegation.timeout)} allowed"
     facts = [
         f"{elapsed(delegation, live.now)} elapsed",
@@ -118,9 +118,10 @@ def _live_line(live: Live) -> str:
     if live.retry is not None:
         facts.append(_retry(live.retry, live.now))
     agent = one_line(delegation.agent, TITLE_CHARS)
-    model = f" on {one_line(delegation.model, TITLE_CHARS)}" if delegation.model else ""
+    model = delegation.model_told
+    on = f" on {one_line(model, TITLE_CHARS)}" if model else ""
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
-    told = f"{head} ({agent}{model}): {', '.join(facts)}. {_last(live.transcript)}".rstrip()
+    told = f"{head} ({agent}{on}): {', '.join(facts)}. {_last(live)}".rstrip()
     asks = [f"  {request(delegation, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
@@ -132,19 +133,27 @@ def _retry(retry: Retrying, now: datetime) -> str:
     return f"the provider refuses, attempt {retry.attempt}{again}: {why}"
 
 
+def running(transcript: Transcript) -> tuple[ToolCall, ...]:
+    """Return the tool calls that are not over, oldest first."""
+    newest = transcript.answers[-1:]
+    return tuple(call for one in newest for call in one.tools if not call.is_over)
+
+
 def activity(transcript: Transcript) -> str:
     """Say what the agent did last, in a few words; nothing if it has done nothing yet."""
     newest = transcript.answers[-1] if transcript.answers else None
     if newest is None:
         return ""
     if newest.tools:
-        return _tool_line(newest.tools[-1])
+        return _tool_line(next(iter(running(transcript)), newest.tools[-1]))
     return f"…{one_line(newest.text[-TITLE_CHARS:], TITLE_CHARS)}" if newest.text else ""
 
 
-def _last(transcript: Transcript) -> str:
-    done = activity(transcript)
-    return f"Last: {done}" if done else ""
+def _last(live: Live) -> str:
+    done = activity(live.transcript)
+    begun = next((call.began_at for call in running(live.transcript) if call.began_at), None)
+    since = f", for {span(live.now - begun)} now" if begun else ""
+    return f"Last: {done}{since}" if done else ""
 
 
 def peek(live: Live) -> str:
@@ -193,7 +202,7 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
 
 def _calls_over(message: Message, seen: int) -> list[ToolCall]:
     """Return the calls after the first ``seen`` that are over, up to one that still runs."""
-    return list(takewhile(lambda call: call.state in CALL_OVER, message.tools[seen:]))
+    return list(takewhile(lambda call: call.is_over, message.tools[seen:]))
 
 
 def _digest(message: Message, room: int) -> str:
@@ -208,4 +217,5 @@ def _digest(message: Message, room: int) -> str:
 
 def _tool_line(call: ToolCall) -> str:
     title = one_line(call.title, TITLE_CHARS)
-    return f"{one_line(call.tool, TITLE_CHARS)} {call.state}{f': {title}' if title else ''}"
+    told = f"{one_line(call.tool, TITLE_CHARS)} {call.state}{f': {title}' if title else ''}"
+    return f"{told} ({one_line(call.failure, FAILURE_CHARS)})" if call.failure else told

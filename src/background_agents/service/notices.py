@@ -15,7 +15,7 @@ from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
 from background_agents.service.requests import MESSAGE_CHARS
-from background_agents.service.views import AGENT_CHARS, elapsed, to_answer
+from background_agents.service.views import AGENT_CHARS, cut, elapsed, to_answer
 
 TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
@@ -47,6 +47,7 @@ def new(
         summary=_summary(delegation),
         elapsed=elapsed(delegation, now),
         error=delegation.error,
+        cut=delegation.cut,
         relaunches=delegation.relaunches,
         kind=kind,
         ask=ask,
@@ -73,12 +74,17 @@ def _ended(notice: Notice, remaining: int) -> str:
         "title": one_line(notice.title, TITLE_CHARS),
         "summary": one_line(notice.summary, SUMMARY_CHARS),
         "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
+        "cut": cut(notice.cut) if notice.cut else None,
         "elapsed": notice.elapsed,
         "resumed": str(notice.relaunches) if notice.relaunches else None,
         "remaining": str(remaining),
         "all-complete": "true" if remaining == 0 else None,
     }
-    return _xml("task-notification", fields, "retrieval", _call(notice, "delegation_read"))
+    retrieval = _call(notice, "delegation_read")
+    if notice.cut:
+        goes_on = f'delegate(prompt, agent, continue_id="{notice.delegation}")'
+        retrieval += f"; {goes_on} goes on where it was cut"
+    return _xml("task-notification", fields, "retrieval", retrieval)
 
 
 def _request(notice: Notice) -> str:
@@ -130,6 +136,9 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
         case NoticeKind.ENDED:
             title, variant = TOASTS[Status(notice.status)]
             told = one_line(notice.error or notice.title, TITLE_CHARS)
+            if notice.cut:
+                title, variant = f"{title}, cut", "warning"
+                told = f"{told}. {cut(notice.cut)}"
         case NoticeKind.REQUEST:
             title, variant = _waits_for(notice.ask), "warning"
             told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)

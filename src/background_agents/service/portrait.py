@@ -1,4 +1,4 @@
-"""The read model of one delegation for people: all that is stored of it, as lines of text.
+"""The read model of one delegation for people: all that is known of it, as lines of text.
 
 Times are local, since people compare them with their day. What agents wrote stands on lines of
 its own, indented, without control characters; the prompt is whole.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from background_agents.domain.delegation import Delegation
@@ -17,6 +17,8 @@ from background_agents.domain.notice import Notice
 from background_agents.domain.text import one_line, span
 from background_agents.service import lists
 from background_agents.service.history import told
+from background_agents.service.sheets import Sheet, on
+from background_agents.service.views import cut
 
 LINE_CHARS = 1_000
 
@@ -30,6 +32,8 @@ class Portrait:
     """What is shown of a delegation."""
 
     delegation: Delegation
+    known: Sheet
+    """The same with what the process that runs it knows, where one does."""
     history: Sequence[Event]
     notices: Sequence[Notice]
     artifact: Path
@@ -56,19 +60,23 @@ def lines(shown: Portrait) -> Iterator[str]:
 
 
 def _facts(shown: Portrait) -> Iterator[tuple[str, str]]:
-    one, now = shown.delegation, shown.now
-    usage = one.usage
+    one, known, now = shown.delegation, shown.known, shown.now
     yield "agent", _flat(one.agent)
-    yield "model", _flat(one.model or "")
+    yield "model", _flat(on(known))
+    if known.models and one.model and one.model not in known.models:
+        yield "asked for", _flat(one.model)
     yield "delegated", f"{_time(one.registered_at)} ({lists.age(now - one.registered_at)} ago)"
     yield "began", _time(one.launched_at)
     yield "ended", _time(one.ended_at)
-    yield "ran" if one.is_terminal else "runs for", span(one.elapsed(now))
+    ran = span(timedelta(seconds=known.elapsed_s))
+    yield "ran" if one.is_terminal else "runs for", ran
     yield "time limit", span(one.timeout) if one.timeout else "none"
     yield "read", _time(one.read_at)
-    calls = f"{usage.tool_calls:,} tool call{'' if usage.tool_calls == 1 else 's'}"
-    yield "used", f"{usage.tokens:,} tokens, ${usage.cost_usd:.4f}, {calls}"
+    calls = f"{known.tool_calls:,} tool call{'' if known.tool_calls == 1 else 's'}"
+    used = f"{known.tokens:,} tokens, ${known.cost_usd:.4f}, {calls}"
+    yield "used", used + _as_of(shown)
     yield "error", _flat(one.error or "")
+    yield "cut", cut(one.cut) if one.cut else ""
     yield "summary", _flat(one.summary)
     yield "result", _result(shown)
     yield "goes on", f"from {one.continued_from}" if one.continued_from else ""
@@ -76,6 +84,15 @@ def _facts(shown: Portrait) -> Iterator[tuple[str, str]]:
     yield "session", _flat(one.session or "")
     yield "supervisor", _flat(one.parent_session)
     yield "directory", _flat(one.directory)
+
+
+def _as_of(shown: Portrait) -> str:
+    """Say of when the numbers are that only the process which runs it could tell."""
+    one, known = shown.delegation, shown.known
+    begun = one.launched_at or one.registered_at
+    if one.is_terminal or known.as_of != begun:
+        return ""
+    return f" (as of {_time(begun)}; the process that runs it does not answer)"
 
 
 def _result(shown: Portrait) -> str:

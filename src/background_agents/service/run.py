@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import reduce
 
+import msgspec
+
 from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -47,7 +49,7 @@ from background_agents.ports import (
 from background_agents.service.asking import Asking
 from background_agents.service.beginning import Beginning
 from background_agents.service.context import Context
-from background_agents.service.deadlines import Deadline
+from background_agents.service.deadlines import Deadline, Stopwatch
 from background_agents.service.ending import Outcome, insist, store_ending
 from background_agents.service.journal import Streamed
 from background_agents.service.judging import Evidence, Undecided, judge
@@ -132,6 +134,7 @@ class Run:
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
         )
         self._beginning = Beginning(context.clock, lambda: self.hear(BeginningOverdue()))
+        self._stopwatch = Stopwatch(context.clock, so_far=delegation.elapsed(context.clock.now()))
         self._steering = Steering(context, self._record, self._deadline.open)
         self._asking = Asking(
             context,
@@ -175,17 +178,23 @@ class Run:
 
     async def look(self) -> Live:
         """Return what is known of the run now; nobody is asked."""
-        delegation = self.delegation
-        transcript = Transcript() if delegation.session is None else await self._transcript()
+        transcript = Transcript() if self.delegation.session is None else await self._transcript()
         return Live(
-            delegation=delegation,
+            delegation=self.timed(usage=transcript.usage, models=transcript.models),
             transcript=transcript,
             time_left=self._deadline.left,
-            place=self._slots.position(delegation.id),
+            place=self._slots.position(self.delegation.id),
             heard_at=self._heard_at,
             retry=self._retry,
             now=self._context.clock.now(),
         )
+
+    def timed(self, **facts: object) -> Delegation:
+        """Return the delegation with how long it has run by now, and what else is known."""
+        if self.delegation.is_terminal:
+            return self.delegation
+        ran_for = self._stopwatch.elapsed
+        return msgspec.structs.replace(self.delegation, ran_for=ran_for, **facts)
 
     def unsaved(self) -> Piece | None:
         """Return what was streamed since this was asked last, of a message that goes on."""
@@ -316,6 +325,7 @@ class Run:
         message = self._context.mint("msg")
         now = self._context.clock.now()
         await self._record(ev.Launched(at=now, session=self.session, message=message))
+        self._stopwatch.start_anew()
         await self._hand_over()
 
     async def _hand_over(self) -> None:
@@ -369,7 +379,7 @@ class Run:
                 self._beginning.give_up()
                 return await self._look_again()
             case InputAsked():
-                await self._asking.asked(self.delegation, signal.ask)
+                await self._asking.asked(self.timed(), signal.ask)
             case InputSettled():
                 await self._asking.settled(self.delegation, signal.request, signal.reply)
                 return await self._judge_if_it_rests()
@@ -543,7 +553,7 @@ class Run:
             # What is still asked, below it or settled unheard while it was stopped.
             await self._asking.forget(self.delegation)
             await self._asking.dismiss_unheard(self.session)
-            return Outcome(Status.COMPLETED, transcript.result, usage=transcript.usage)
+            return Outcome.completed(transcript)
         return await self._cut_short(status, error)
 
     async def _cut_short(self, status: Status, error: str) -> Outcome:
@@ -556,7 +566,7 @@ class Run:
             log.warning("%s: its partial output is lost: %s", self.delegation.id, failure)
             return Outcome(status, error=error)
         await self._steering.confirm(self.delegation, transcript.answers)
-        return Outcome(status, transcript.everything, error, transcript.usage)
+        return Outcome.cut_short(status, error, transcript)
 
     async def _transcript(self, *, refresh: bool = False) -> Transcript:
         known = await self._context.runtime.transcript(self.session, refresh=refresh)
@@ -568,7 +578,9 @@ class Run:
 
     async def _finish(self, outcome: Outcome) -> None:
         await self._make_sure_it_is_ours()
-        self.delegation, notice = await store_ending(self._context, self.delegation, outcome)
+        self.delegation, notice = await store_ending(
+            self._context, self.delegation, outcome, self._stopwatch.elapsed
+        )
         self.over.set()
         self._ended(self, notice, outcome.text)
 

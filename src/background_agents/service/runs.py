@@ -125,7 +125,7 @@ class Runs:
     async def now(self, run: Run) -> Delegation:
         """Return the delegation of a run as it is now, also if the run has let go of it."""
         if not run.over.is_set() or run.delegation.is_terminal:
-            return run.delegation
+            return run.timed()
         return await self._context.store.get(run.delegation.id) or run.delegation
 
     def of_root(self, root: str) -> list[Run]:

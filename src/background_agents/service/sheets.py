@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from background_agents.domain.delegation import Delegation, OpenRequest, Steer
-from background_agents.service.live import Live, Position, activity, tail
+from background_agents.service.live import Live, Position, activity, running, tail
 
 PEEK_CHARS = 20_000
 """Some ten screens of a terminal."""
@@ -46,6 +46,16 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     agent: str
     model: Annotated[str | None, Meta(description="`provider/model-id`, where one was asked for")]
+    ran_on: Annotated[
+        str | None,
+        Meta(
+            description="the model that answered last, as `provider/model-id`, with its variant in "
+            "parentheses; null: none has, or that is not known yet"
+        ),
+    ]
+    models: Annotated[
+        tuple[str, ...], Meta(description="all that have answered; the newest is the last")
+    ]
     state: Annotated[
         str,
         Meta(
@@ -55,6 +65,13 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     ]
     unread: Annotated[bool, Meta(description="it has ended, and the supervisor has not read it")]
     error: Annotated[str | None, Meta(description="why it did not complete, in one line")]
+    cut: Annotated[
+        str | None,
+        Meta(
+            description="why the result of a completed one may not be whole, as the model said it: "
+            "`length` is its output limit; null: it is whole"
+        ),
+    ]
     project: str
     directory: str
     root_session: str
@@ -75,9 +92,24 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     resumed: Annotated[int, Meta(description="how often it was cut off and told to go on")]
     continued_from: Annotated[str | None, Meta(description="id of the one that it goes on from")]
     result_chars: int
+    as_of: Annotated[
+        datetime,
+        Meta(
+            description="when tokens, cost, tool calls and models were as told here; of an active "
+            "one whose process does not answer, when it began"
+        ),
+    ]
     owner: Annotated[
         str, Meta(description="the process that supervises, or supervised, it: `pid:start`")
     ]
+
+
+class CallSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool call that is not over."""
+
+    tool: str
+    title: Annotated[str, Meta(description="what it is about, such as the command that runs")]
+    began_at: datetime | None
 
 
 class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +120,9 @@ class LiveFacts(msgspec.Struct, frozen=True, kw_only=True):
     heard_at: Annotated[datetime | None, Meta(description="the agent's last sign of life")]
     retry: RetrySheet | None
     last: Annotated[str, Meta(description="what the agent did last, in one line")]
+    running: Annotated[
+        tuple[CallSheet, ...], Meta(description="the tool calls that are not over, oldest first")
+    ] = ()
 
 
 class ActiveSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +157,9 @@ class PeekSheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sheet(one: Delegation, now: datetime) -> Sheet:
-    """Return what a program is told of a delegation."""
+    """Return what a program is told of a delegation, be that from its run or as it is stored."""
+    is_from_run = one.ran_for is not None
+    known_at = one.ended_at or (now if is_from_run else one.launched_at or one.registered_at)
     pending = len(one.open_steers)
     return Sheet(
         id=one.id,
@@ -130,9 +167,12 @@ def sheet(one: Delegation, now: datetime) -> Sheet:
         summary=one.summary,
         agent=one.agent,
         model=one.model,
+        ran_on=one.models[-1] if one.models else None,
+        models=one.models,
         state=one.status.value,
         unread=one.is_terminal and one.read_at is None,
         error=one.error,
+        cut=one.cut,
         project=one.project,
         directory=one.directory,
         root_session=one.root_session,
@@ -142,7 +182,7 @@ def sheet(one: Delegation, now: datetime) -> Sheet:
         started_at=one.launched_at,
         ended_at=one.ended_at,
         read_at=one.read_at,
-        elapsed_s=max(one.elapsed(now), timedelta(0)).total_seconds(),
+        elapsed_s=one.elapsed(now).total_seconds(),
         timeout_s=_seconds(one.timeout),
         tokens=one.usage.tokens,
         cost_usd=one.usage.cost_usd,
@@ -153,19 +193,19 @@ def sheet(one: Delegation, now: datetime) -> Sheet:
         resumed=one.relaunches,
         continued_from=one.continued_from,
         result_chars=one.result_chars,
+        as_of=known_at,
         owner=one.owner,
     )
 
 
+def on(one: Sheet) -> str:
+    """Return the models that answered, or else the one that was asked for; empty if unknown."""
+    return ", then ".join(one.models) or one.model or ""
+
+
 def active_sheet(live: Live) -> ActiveSheet:
     """Return what a program is told of an active delegation."""
-    usage, retry = live.transcript.usage, live.retry
-    stored = msgspec.structs.replace(
-        sheet(live.delegation, live.now),
-        tokens=usage.tokens,
-        cost_usd=usage.cost_usd,
-        tool_calls=usage.tool_calls,
-    )
+    retry = live.retry
     facts = LiveFacts(
         time_left_s=_seconds(live.time_left),
         place=live.place,
@@ -174,8 +214,12 @@ def active_sheet(live: Live) -> ActiveSheet:
         if retry
         else None,
         last=activity(live.transcript),
+        running=tuple(
+            CallSheet(tool=call.tool, title=call.title, began_at=call.began_at)
+            for call in running(live.transcript)
+        ),
     )
-    return ActiveSheet(delegation=stored, live=facts)
+    return ActiveSheet(delegation=sheet(live.delegation, live.now), live=facts)
 
 
 def peek_sheet(live: Live) -> PeekSheet:

@@ -39,6 +39,9 @@ LIST_LINES = 40
 
 LIST_SUMMARY_CHARS = 90
 
+OUTPUT_LIMIT = "length"
+"""The reason for an end that models give whose output limit was reached."""
+
 SUPERVISOR = "supervisor"
 """Who asked for something, when the supervisor's model did."""
 
@@ -135,12 +138,26 @@ def delegated(delegation: Delegation, *, ends_with_turn: bool = False) -> str:
 def artifact_body(delegation: Delegation, text: str) -> str:
     """Return what stands in an artifact below its front matter."""
     if delegation.status is Status.COMPLETED:
-        return text or "(The agent ended without writing an answer.)"
+        whole = text or "(The agent ended without writing an answer.)"
+        return f"[CUT] {cut(delegation.cut)}\n\n{whole}" if delegation.cut else whole
     mark = MARKS[delegation.status]
     if delegation.status is Status.STOPPED:
         mark = STOP_MARKS.get(delegation.stop_requested_by or "", mark)
     head = f"{mark} {delegation.error}" if delegation.error else mark
     return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
+
+
+def cut(reason: str) -> str:
+    """Say in one line that a result may not be whole, and why."""
+    if reason == OUTPUT_LIMIT:
+        return "The model's output limit cut it off: it is not whole."
+    told = one_line(reason, AGENT_CHARS)
+    return f"The model ended it for the reason {told!r}, not by itself: it may not be whole."
+
+
+def state(status: Status, *, is_cut: bool) -> str:
+    """Return a delegation's status, and whether its result may not be whole."""
+    return f"{status}, cut" if is_cut else str(status)
 
 
 def steered(delegation: Delegation) -> str:
@@ -235,7 +252,7 @@ def notified(delegation: Delegation) -> str:
 def ended(delegation: Delegation) -> str:
     """Say that a delegation does not run any more."""
     return (
-        f"{delegation.id} has ended ({delegation.status}); "
+        f"{delegation.id} has ended ({state(delegation.status, is_cut=bool(delegation.cut))}); "
         f'delegation_read("{delegation.id}") returns what it left.'
     )
 
@@ -294,18 +311,20 @@ def _older(count: int, folder: Path) -> str:
 def headline(one: Delegation) -> str:
     """Return what stands above a result that a person reads."""
     error = f": {one_line(one.error, LIST_CHARS)}" if one.error else ""
-    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {one.status}{error})"
+    status = state(one.status, is_cut=bool(one.cut))
+    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {status}{error})"
 
 
 def line(one: Line, now: datetime) -> str:
-    unread = one.status in TERMINAL and one.read_at is None
-    state = f"{one.status}, unread" if unread else str(one.status)
+    told = state(one.status, is_cut=one.is_cut)
+    if one.status in TERMINAL and one.read_at is None:
+        told += ", unread"
     age = span(now - (one.ended_at or one.registered_at))
     summary = one_line(one.summary, LIST_SUMMARY_CHARS)
-    told = f": {summary}" if summary else ""
+    said = f": {summary}" if summary else ""
     title = one_line(one.title, TITLE_CHARS)
     agent = one_line(one.agent, AGENT_CHARS)
-    return f"- {one.id} [{state}] {title} ({agent}, {age} ago){told}"
+    return f"- {one.id} [{told}] {title} ({agent}, {age} ago){said}"
 
 
 def within(limit: int, lines: Sequence[str]) -> list[str]:
@@ -321,4 +340,4 @@ def within(limit: int, lines: Sequence[str]) -> list[str]:
 
 def elapsed(delegation: Delegation, now: datetime) -> str:
     """Return how long a delegation has run, as people say it."""
-    return span(max(delegation.elapsed(now), timedelta(0)))
+    return span(delegation.elapsed(now))

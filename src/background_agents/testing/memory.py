@@ -211,4 +211,5 @@ def _line(delegation: Delegation) -> Line:
         registered_at=delegation.registered_at,
         ended_at=delegation.ended_at,
         read_at=delegation.read_at,
+        is_cut=delegation.cut is not None,
     )

@@ -203,7 +203,7 @@ class ModelServer:
         calls = step.tool_calls()
         if calls:
             await stream.calls([(f"call_{next(self._call_ids)}", call) for call in calls], newest)
-        return await stream.end("tool_calls" if calls else "stop")
+        return await stream.end(step.finish or ("tool_calls" if calls else "stop"))
 
     def _step(self, request: ModelRequest) -> Step:
         if not request.tools:

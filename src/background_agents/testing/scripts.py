@@ -19,7 +19,8 @@ for each notice. Steps are:
 * ``{"hang": true}``: send nothing until the client goes away.
 
 A ``say`` or a call may carry ``"gate": NAME``: its text is streamed, and its answer ends
-once the test has called ``open(NAME)``. What passes the same gate ends at one moment.
+once the test has called ``open(NAME)``. What passes the same gate ends at one moment. It may
+carry ``"finish": REASON``, which the answer ends with in place of ``stop`` or ``tool_calls``.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_after_s: float | None = None
     hang: bool = False
     gate: str | None = None
+    finish: str | None = None
 
     def tool_calls(self) -> list[Call]:
         return [Call(self.call, self.args)] if self.call else self.calls

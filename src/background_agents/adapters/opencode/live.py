@@ -18,6 +18,7 @@ from background_agents.adapters.opencode.wire import (
     Part,
     StoredMessage,
     Tokens,
+    ToolState,
 )
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
@@ -148,7 +149,10 @@ class LivePart:
         if self._part.type != "tool":
             return None
         state = self._part.state
-        return ToolCall(self._part.tool, state.status, state.title or "")
+        failure = str(state.error or "")
+        return ToolCall(
+            self._part.tool, state.status, state.title or "", failure, state.time.began_at
+        )
 
 
 def _said(part: Part) -> str:
@@ -158,8 +162,13 @@ def _said(part: Part) -> str:
 
 def _without_text(part: Part) -> Part:
     """Return what is to be held of a part besides its text."""
-    title = part.state.title
-    state = msgspec.structs.replace(part.state, title=title[:NAME_CHARS] if title else None)
+    seen = part.state
+    state = ToolState(
+        seen.status,
+        seen.subject[:NAME_CHARS],
+        error=seen.failure[:NAME_CHARS],
+        time=seen.time,
+    )
     return msgspec.structs.replace(part, text="", tool=part.tool[:NAME_CHARS], state=state)
 
 
@@ -249,6 +258,8 @@ class LiveSession:
             answers=info.parent_id,
             tools=tuple(call for part in parts if (call := part.tool_call)),
             finished=done and info.finish not in STILL_CALLING,
+            finish=info.finish or "" if done else "",
+            model=info.answered_by,
             error=info.error.text if info.error else None,
             aborted=info.error is not None and info.error.aborted,
             usage=_usage(info.tokens, info.cost),

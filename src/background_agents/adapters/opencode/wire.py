@@ -5,7 +5,13 @@ Every field that some supported version leaves out has a default (1.15 to 1.18 s
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TypeVar
+
 import msgspec
+
+LATEST_MS = 4_102_444_800_000
+"""The year 2100, in milliseconds; what lies beyond is no time of a call."""
 
 ERROR_CHARS = 20_000
 """Of an error; some providers answer with whole pages."""
@@ -66,6 +72,8 @@ class MessageInfo(Struct):
     parent_id: str | None = msgspec.field(name="parentID", default=None)
     agent: str | None = None
     model: Model | None = None
+    provider_id: str = msgspec.field(name="providerID", default="")
+    model_id: str = msgspec.field(name="modelID", default="")
     variant: str | None = None
     finish: str | None = None
     error: Error | None = None
@@ -73,10 +81,77 @@ class MessageInfo(Struct):
     tokens: Tokens = msgspec.field(default_factory=Tokens)
     cost: float = 0.0
 
+    @property
+    def answered_by(self) -> str:
+        """The model of an assistant message."""
+        if not self.model_id:
+            return ""
+        model = f"{self.provider_id}/{self.model_id}"
+        return f"{model} ({self.variant})" if self.variant else model
+
+
+class ToolInput(Struct):
+    """What tells of a call what it is about, by how much; models may give anything for each."""
+
+    command: object = None
+    filePath: object = None  # noqa: N815  # the tools' own names
+    path: object = None
+    pattern: object = None
+    url: object = None
+    query: object = None
+    description: object = None
+
+
+class ToolTimes(Struct):
+    start: float = 0
+
+    @property
+    def began_at(self) -> datetime | None:
+        if not 0 < self.start < LATEST_MS:
+            return None
+        return datetime.fromtimestamp(self.start / 1000, UTC)
+
+
+class ToolMetadata(Struct):
+    exit: object = None
+    """What a command exited with."""
+
 
 class ToolState(Struct):
     status: str = "pending"
     title: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    error: object = None
+    time: ToolTimes = msgspec.field(default_factory=ToolTimes)
+    metadata: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def subject(self) -> str:
+        """What it is about: its title, or the first of its arguments that says so."""
+        if self.title:
+            return self.title
+        given = _decoded(self.input, ToolInput)
+        said = (getattr(given, name) for name in ToolInput.__struct_fields__)
+        return next((one for one in said if one and isinstance(one, str)), "")
+
+    @property
+    def failure(self) -> str:
+        """Why it failed; a command that ran to its end fails by its exit code."""
+        if self.status == "error":
+            return str(self.error or "no reason was given")
+        code = _decoded(self.metadata, ToolMetadata).exit
+        return f"exit code {code}" if isinstance(code, int) and code else ""
+
+
+S = TypeVar("S", ToolInput, ToolMetadata)
+
+
+def _decoded(raw: msgspec.Raw, kind: type[S]) -> S:
+    """Return what is declared of an object; nothing of it where it is none."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError:
+        return kind()
 
 
 class Span(Struct):

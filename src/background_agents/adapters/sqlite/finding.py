@@ -35,6 +35,7 @@ class _OfModel(msgspec.Struct):
     """What of a record tells its model."""
 
     model: str | None = None
+    models: tuple[str, ...] = ()
 
 
 _decode = msgspec.json.Decoder(_OfModel).decode
@@ -83,8 +84,9 @@ def _quoted(term: str) -> str:
 
 
 def model_of(record: bytes) -> str:
-    """Return the model that a record asks for, in small letters; a function for SQLite."""
-    return (_decode(record).model or "").lower()
+    """Return the models that answered, or else the one asked for; a function for SQLite."""
+    seen = _decode(record)
+    return "\n".join(seen.models or (seen.model or "",)).lower()
 
 
 def _source(query: Query) -> Statement:

@@ -42,8 +42,10 @@ SELECT record FROM delegations WHERE id = ?;
 SELECT record FROM delegations WHERE session = ? ORDER BY number DESC LIMIT 1;
 
 -- name: page
--- The newest lines of a root session, without their records.
-SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
+-- The newest lines of a root session. Their records are not decoded: within a string of JSON no
+-- quotation mark stands without a backslash, so what is looked for is a member and nothing else.
+SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
+       instr(record, CAST('"cut":"' AS BLOB)) > 0
 FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
 
 -- name: count
@@ -63,7 +65,8 @@ WHERE active = 1 ORDER BY number;
 -- name: newest_ended
 -- The lines that a live board shows below what runs, without their records. Backwards along
 -- the rows it meets them at once; by an index it would sort them all.
-SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
+SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
+       instr(record, CAST('"cut":"' AS BLOB)) > 0
 FROM delegations NOT INDEXED WHERE active = 0 ORDER BY number DESC LIMIT ?;
 
 -- name: remaining
@@ -146,7 +149,8 @@ SELECT id FROM delegations WHERE id >= ? AND id < ? ORDER BY id LIMIT ?;
 
 -- name: line
 -- What a list shows of a delegation, without its record.
-SELECT id, title, agent, status, summary, registered_at, ended_at, read_at
+SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
+       instr(record, CAST('"cut":"' AS BLOB)) > 0
 FROM delegations WHERE number = ?;
 
 -- name: record
@@ -192,7 +196,7 @@ SELECT record FROM delegations WHERE registered_at >= ?;
 
 -- name: prunable
 -- What ended before a moment, oldest first. It began before that, too, which the index tells.
-SELECT id, root_session, title, agent, status, summary, registered_at, ended_at, read_at
+SELECT id, root_session, title, agent, status, summary, registered_at, ended_at, read_at, 0
 FROM delegations INDEXED BY delegations_facts
 WHERE status IN (SELECT value FROM json_each(?)) AND registered_at < ? AND ended_at < ?
 ORDER BY number;

@@ -18,7 +18,7 @@ import msgspec
 
 from background_agents.adapters.sqlite import finding, rows
 from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import is_damage, open_for_reading
+from background_agents.adapters.sqlite.schema import empty, is_damage, open_for_reading
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
 from background_agents.domain.events import Event
@@ -73,6 +73,7 @@ class Records:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        connection.create_function("model_of", 1, finding.model_of, deterministic=True)
 
     @classmethod
     def open(cls, path: Path) -> Self | None:
@@ -84,8 +85,12 @@ class Records:
         connection = open_for_reading(path)
         if connection is None:
             return None
-        connection.create_function("model_of", 1, finding.model_of, deterministic=True)
         return cls(connection, path)
+
+    @classmethod
+    def of_nothing(cls) -> Self:
+        """Return the records of a project that has none; nothing is written to disk."""
+        return cls(empty(), Path(":memory:"))
 
     def __enter__(self) -> Self:
         return self

@@ -216,9 +216,9 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
     )
 
 
-def line(row: tuple[str, str, str, str, str, str, str | None, str | None]) -> Line:
+def line(row: tuple[str, str, str, str, str, str, str | None, str | None, int]) -> Line:
     """Return what a list shows, of the columns of a row."""
-    name, title, agent, status, summary, registered_at, ended_at, read_at = row
+    name, title, agent, status, summary, registered_at, ended_at, read_at, is_cut = row
     return Line(
         id=name,
         title=title,
@@ -228,6 +228,7 @@ def line(row: tuple[str, str, str, str, str, str, str | None, str | None]) -> Li
         registered_at=datetime.fromisoformat(registered_at),
         ended_at=_time(ended_at),
         read_at=_time(read_at),
+        is_cut=bool(is_cut),
     )
 
 

@@ -127,6 +127,13 @@ def open_existing(path: Path) -> sqlite3.Connection | None:
     return connection
 
 
+def empty() -> sqlite3.Connection:
+    """Return a database in memory with nothing in it."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _apply(connection, migrations())
+    return connection
+
+
 def is_damage(error: Exception) -> bool:
     """Return whether an error speaks of what is in the file, not of the way to it."""
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):

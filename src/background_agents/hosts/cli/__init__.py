@@ -16,26 +16,44 @@ from background_agents.domain.errors import DelegationError, InvalidRequest, quo
 from background_agents.hosts.cli.exits import Exit, code_of
 from background_agents.hosts.cli.registry import ACTS, COMMANDS, load
 
+TELLS_BY_CODE = ("wait", "delegate", "peek")
+"""Commands whose exit code says how something has ended that they wait for."""
+
 NAMES = ("background-agents", "bga")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, and exit with its code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    _open_what_is_closed()
     try:
-        code = _run(words)
+        code = _code_of(words)
         sys.stdout.flush()
-    except DelegationError as error:
-        print(error, file=sys.stderr)
-        code = code_of(error)
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has enough of it, as `head` does. Python would complain once
         # more when it closes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = Exit.DONE
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        code = Exit.UNHEARD if words[0] in TELLS_BY_CODE else Exit.DONE
     raise SystemExit(code)
+
+
+def _code_of(words: Sequence[str]) -> int:
+    """Run a command; an error for people is told, and nobody may be there to read that either."""
+    try:
+        return _run(words)
+    except DelegationError as error:
+        print(error, file=sys.stderr)
+        return code_of(error)
+
+
+def _open_what_is_closed() -> None:
+    """Write into nothing where the shell has closed stdout or stderr, as by ``>&-``."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _run(words: Sequence[str]) -> int:

@@ -19,6 +19,9 @@ class Exit(IntEnum):
     """No living service can do it: OpenCode is closed, or does not answer."""
     TIME_OVER = 4
     """A wait reached its limit first."""
+    UNHEARD = 141
+    """Whoever read the output has left before a wait or a look at a run was over, so that no code
+    tells how that ended; as shells count an end by SIGPIPE."""
     INTERRUPTED = 130
     """Ended by Ctrl-C, as shells count it."""
 

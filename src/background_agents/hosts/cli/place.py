@@ -33,25 +33,24 @@ class Place:
         return self.data_root / self.project
 
     def records(self) -> Records:
-        """Open the project's records.
+        """Open the project's records; there are none where nothing was ever delegated.
 
         Raises:
-            NothingHere: nothing was ever delegated in the project.
             StoreUnavailable: they cannot be read.
         """
-        records = Records.open(self.folder / config.DATABASE)
-        if records is None:
-            raise NothingHere(self.directory)
-        return records
+        return Records.open(self.folder / config.DATABASE) or Records.of_nothing()
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing was ever delegated in the project."""
+        return not (self.folder / config.DATABASE).exists()
 
-class NothingHere(InvalidRequest):
-    """The project has no records."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(
-            f"Nothing has been delegated in the project of {directory} yet; go to a project's "
-            "folder, or name one with --directory."
+    @property
+    def nothing(self) -> str:
+        """What is said to people of a project in which nothing was ever delegated."""
+        return (
+            f"Nothing has been delegated in the project of {self.directory} yet; another one is "
+            "named with --directory."
         )
 
 

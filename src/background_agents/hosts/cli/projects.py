@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from background_agents import config
 from background_agents.adapters.sqlite.records import Found, IndexDamaged, Records
-from background_agents.domain.errors import InvalidRequest, StoreUnavailable
+from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import Query
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.place import Place, place_of
@@ -40,6 +40,8 @@ class Project:
         """Return which delegations are asked for; words are indexed first where need be."""
         if not query.is_full_text:
             return self.records.find(query, limit)
+        if not (self.folder / config.DATABASE).exists():
+            return Found((), 0)  # and nothing that could be indexed
         # Indexing is imported only where somebody searches.
         from background_agents.hosts.cli.indexing import attach, attach_anew
 
@@ -70,16 +72,21 @@ class Projects:
         """Return what the arguments mean: all projects of the user, or one.
 
         Raises:
-            InvalidRequest: there is none, or the folder that is named cannot be meant.
+            InvalidRequest: the folder that is named cannot be meant.
         """
         if not given.all_projects:
             place = place_of(given)
             return cls([place.folder], place)
         root = config.data_root(os.environ)
         folders = sorted(one.parent for one in root.glob(f"*/{config.DATABASE}"))
-        if not folders:
-            raise InvalidRequest(f"Nothing has been delegated in any project yet; {root} has none.")
         return cls(folders, None)
+
+    @property
+    def nothing(self) -> str | None:
+        """What is said to people where nothing was ever delegated; None where something was."""
+        if self._place is None:
+            return None if self._folders else "Nothing has been delegated in any project yet."
+        return self._place.nothing if self._place.is_fresh else None
 
     @property
     def are_many(self) -> bool:
@@ -90,8 +97,7 @@ class Projects:
         """Do something with each project while it is open; return what came of it.
 
         Raises:
-            NothingHere: the one project that was meant has no records.
-            StoreUnavailable: they cannot be read.
+            StoreUnavailable: the records of the one project that was meant cannot be read.
         """
         if self._place is not None:
             with self._place.records() as records:

@@ -10,13 +10,14 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, NotServed
 from background_agents.hosts.cli.place import Place
 from background_agents.service.processes import is_alive
-from background_agents.service.sheets import ActiveSheet, sheet
+from background_agents.service.sheets import ActiveSheet, Sheet, sheet
 
 
 class OwnerGone(NotServed):
@@ -57,26 +58,33 @@ def active(place: Place) -> list[ActiveSheet]:
     """Return what is active in a project, oldest first: from its owners, else from the store."""
     with place.records() as records:
         stored = records.active()
-    return as_told(place, stored)
+    return as_told(place.folder, stored)
 
 
-def as_told(place: Place, stored: Sequence[Delegation]) -> list[ActiveSheet]:
-    """Return active delegations as their owners tell of them; else as they are stored."""
-    told = _told_by_owners(place, stored)
+def as_told(folder: Path, stored: Sequence[Delegation]) -> list[ActiveSheet]:
+    """Return the active delegations of a project as their owners tell of them; else as stored."""
+    told = _told_by_owners(folder, stored)
     now = datetime.now(UTC)
     return [
         told.get(one.id) or ActiveSheet(delegation=sheet(one, now), live=None) for one in stored
     ]
 
 
-def _told_by_owners(place: Place, stored: Iterable[Delegation]) -> dict[str, ActiveSheet]:
+def sheets(folder: Path, stored: Sequence[Delegation]) -> list[Sheet]:
+    """Return delegations of a project for programs, with what owners tell of those that run."""
+    told = _told_by_owners(folder, [one for one in stored if not one.is_terminal])
+    now = datetime.now(UTC)
+    return [told[one.id].delegation if one.id in told else sheet(one, now) for one in stored]
+
+
+def _told_by_owners(folder: Path, stored: Iterable[Delegation]) -> dict[str, ActiveSheet]:
     told: dict[str, ActiveSheet] = {}
     for owner in dict.fromkeys(one.owner for one in stored):
         if not is_alive(owner):
             continue
         try:
-            with Client.of(place.data_root, owner) as client:
-                found = [one for one in client.live() if one.delegation.project == place.project]
+            with Client.of(folder.parent, owner) as client:
+                found = [one for one in client.live() if one.delegation.project == folder.name]
                 told |= {one.delegation.id: one for one in found}
         except NotServed:
             continue  # it is shown as stored, and that nobody told of it

@@ -10,6 +10,7 @@ from background_agents.control import protocol
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import complete, words
 from background_agents.hosts.cli.arguments import completed
+from background_agents.hosts.cli.commands.read import note_read
 from background_agents.hosts.cli.commands.wait import LONGEST_S, code_of_all, wait_for
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.on_demand import service_for
@@ -83,5 +84,6 @@ def _result(made: Sheet, place: Place, *, as_json: bool) -> int:
     else:
         print(board.ended(ended), file=sys.stderr)
         _, body = parse(MarkdownArtifacts(place.folder).content(one))
-        print(printable(body) if sys.stdout.isatty() else body)
+        print(printable(body) if sys.stdout.isatty() else body, flush=True)
+        note_read(one, place)
     return code_of_all([ended], for_any=False)

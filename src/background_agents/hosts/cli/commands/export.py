@@ -8,7 +8,6 @@ import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
@@ -21,6 +20,7 @@ from background_agents.hosts.cli.asking import add_all_projects, add_query, quer
 from background_agents.hosts.cli.indexing import body
 from background_agents.hosts.cli.place import add_place
 from background_agents.hosts.cli.projects import Project, Projects
+from background_agents.hosts.cli.reach import sheets
 from background_agents.service.answers import ExportSheet, export_sheet, show_sheet
 from background_agents.service.exports import FORMATS, Format
 
@@ -57,26 +57,25 @@ def run(given: Namespace) -> int:
 
 def _write(writer: Format, query: Query, projects: Projects, write: Write) -> None:
     write(writer.begin())
-    now = datetime.now(UTC)
 
     def each(project: Project) -> None:
-        for one in _sheets(project, query, now):
+        for one in _sheets(project, query):
             write(writer.add(one))
 
     projects.each(each)
     write(writer.end())
 
 
-def _sheets(project: Project, query: Query, now: datetime) -> Iterator[ExportSheet]:
+def _sheets(project: Project, query: Query) -> Iterator[ExportSheet]:
     records, artifacts = project.records, MarkdownArtifacts(project.folder)
     numbers = project.find(query).numbers
     for begin in range(0, len(numbers), AT_ONCE):
         found = list(records.delegations(numbers[begin : begin + AT_ONCE]))
         notices = records.notices([one.id for one in found])
-        for one in found:
+        for one, known in zip(found, sheets(project.folder, found), strict=True):
             shown = show_sheet(
                 one,
-                now,
+                known,
                 artifact=artifacts.path(one),
                 history=records.history(one.id),
                 notices=notices[one.id],

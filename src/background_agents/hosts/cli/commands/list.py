@@ -87,11 +87,11 @@ def run(given: Namespace) -> int:
     shown = [one for page in pages for one in page.lines]
     if projects.are_many:
         shown = sorted(shown, key=lambda one: one.line.registered_at, reverse=True)[:limit]
-    _show(shown, sum(page.total for page in pages))
+    _show(shown, sum(page.total for page in pages), projects.nothing or lists.NOTHING)
     return projects.code
 
 
-def _show(shown: Sequence[Shown], total: int) -> None:
+def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
     now = datetime.now(UTC)
     is_cut = output.is_terminal() or "COLUMNS" in os.environ
     cells = [lists.cells(one.line, one.project, now) for one in shown]
@@ -102,23 +102,21 @@ def _show(shown: Sequence[Shown], total: int) -> None:
             colours[1] = COLOURS[one.line.status]
         output.show(table.line(row, colours))
     if not shown:
-        print(lists.NOTHING, file=sys.stderr)
+        print(nothing, file=sys.stderr)
     elif total > len(shown):
         print(lists.more(len(shown), total), file=sys.stderr)
 
 
 def _write_json(projects: Projects, query: Query, limit: int | None, *, by_rank: bool) -> int:
+    from background_agents.hosts.cli.reach import sheets
     from background_agents.service.answers import ListSheet
-    from background_agents.service.sheets import sheet
 
-    now = datetime.now(UTC)
-
-    def sheets(project: Project) -> ListSheet:
+    def page(project: Project) -> ListSheet:
         found = project.find(query, limit, by_rank=by_rank)
-        listed = (sheet(one, now) for one in project.records.delegations(found.numbers))
-        return ListSheet(total=found.total, delegations=tuple(listed))
+        stored = list(project.records.delegations(found.numbers))
+        return ListSheet(total=found.total, delegations=tuple(sheets(project.folder, stored)))
 
-    pages = projects.each(sheets)
+    pages = projects.each(page)
     listed = [one for page in pages for one in page.delegations]
     if projects.are_many:
         listed = sorted(listed, key=lambda one: one.registered_at, reverse=True)[:limit]

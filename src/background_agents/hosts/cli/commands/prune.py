@@ -20,7 +20,7 @@ from background_agents.domain.status import ACTIVE, TERMINAL, Status
 from background_agents.hosts.cli import complete, output
 from background_agents.hosts.cli.arguments import completed
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.place import NothingHere, Place, add_place, place_of
+from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.spans import seconds
 from background_agents.service import lists
 
@@ -60,6 +60,12 @@ def run(given: Namespace) -> int:
     if age < YOUNGEST:
         raise InvalidRequest("--older-than must be an hour or more; the rest may be at work yet.")
     place, now = place_of(given), datetime.now(UTC)
+    if place.is_fresh:
+        if given.json:
+            _write_json([], 0, dry_run=given.dry_run)
+        else:
+            print(place.nothing)
+        return Exit.DONE
     with _opened(place) as pruning:
         found = pruning.find(now - age, states)
         chosen = [one for one in found if given.unread or one.line.read_at is not None]
@@ -92,7 +98,7 @@ def _opened(place: Place) -> Iterator[Pruning]:
     """Open the database, and mend what a prune that was killed had left behind."""
     pruning = Pruning.open(place.folder / config.DATABASE)
     if pruning is None:
-        raise NothingHere(place.directory)
+        raise InvalidRequest(place.nothing)
     with pruning:
         with _alone(place.folder):
             settle(left_over(place.folder), pruning.is_there)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 
+from background_agents import config
 from background_agents.adapters.artifacts import MarkdownArtifacts
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.indexing import body
-from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.service import views
 
 MOST_RENDERED = 500_000
@@ -23,8 +25,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Take an id, and how the result is written."""
     parser.epilog = (
         "At a terminal the result is rendered; into a pipe or with --raw its file is written as "
-        "it is (`read ID | less` pages it). That you have read it is not noted: for the model "
-        "that delegated it, it stays unread."
+        "it is (`read ID | less` pages it). What you have delegated in a terminal counts as read "
+        "then; what a model has delegated stays unread until that model reads it."
     )
     add_id(parser)
     parser.add_argument("--raw", action="store_true", help="the file as it is, not rendered")
@@ -52,6 +54,23 @@ def run(given: Namespace) -> None:
         output.show(printable(text))
     else:
         _render(one, body(text))
+    sys.stdout.flush()
+    note_read(one, place)
+
+
+def note_read(one: Delegation, place: Place) -> None:
+    """Note that somebody has read a result, if that is a person, and a person had delegated it."""
+    if one.supervisor_agent or one.read_at is not None:
+        return
+    from background_agents.adapters.sqlite.marking import mark_read
+    from background_agents.control import shells
+
+    if shells.starter_of() is not shells.Starter.PERSON:
+        return  # a model looks into it, by a shell
+    try:
+        mark_read(place.folder / config.DATABASE, one.id, datetime.now(UTC))
+    except StoreUnavailable as error:
+        print(f"That you have read it was not noted: {error}", file=sys.stderr)
 
 
 class NoResult(InvalidRequest):

@@ -1,4 +1,4 @@
-"""``background-agents show``: all that is stored of a delegation, and what happened to it."""
+"""``background-agents show``: all that is known of a delegation, and what happened to it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.place import add_place, place_of
+from background_agents.hosts.cli.reach import sheets
 from background_agents.hosts.cli.table import Colour, painted
 from background_agents.service import portrait
 from background_agents.service.portrait import Portrait
@@ -24,17 +25,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Show the record, the history and the notices of a delegation."""
-    place, now = place_of(given), datetime.now(UTC)
+    place = place_of(given)
     with place.records() as records:
         one = records.resolve(given.id)
         history, notices = records.history(one.id), records.notices([one.id])[one.id]
+    (known,) = sheets(place.folder, [one])
     artifact = MarkdownArtifacts(place.folder).path(one)
     if given.json:
         from background_agents.service.answers import show_sheet
 
-        output.write_json(show_sheet(one, now, artifact=artifact, history=history, notices=notices))
+        output.write_json(
+            show_sheet(one, known, artifact=artifact, history=history, notices=notices)
+        )
         return
-    shown = Portrait(one, history, notices, artifact, artifact.is_file(), now)
+    shown = Portrait(one, known, history, notices, artifact, artifact.is_file(), datetime.now(UTC))
     begins = True
     for line in map(printable, portrait.lines(shown)):
         output.show(painted(line, Colour.STRONG) if begins else line)

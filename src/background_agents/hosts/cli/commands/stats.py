@@ -6,14 +6,18 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from datetime import datetime
 
+from background_agents.domain.events import Usage
 from background_agents.domain.statistics import By, Fact, Summary, summarize
+from background_agents.domain.status import TERMINAL, Status
 from background_agents.hosts.cli import output, table
 from background_agents.hosts.cli.asking import add_all_projects
 from background_agents.hosts.cli.place import add_place
-from background_agents.hosts.cli.projects import Projects
+from background_agents.hosts.cli.projects import Project, Projects
+from background_agents.hosts.cli.reach import sheets
 from background_agents.hosts.cli.table import Colour, painted
 from background_agents.hosts.cli.times import moment
 from background_agents.service import numbers
+from background_agents.service.sheets import Sheet
 
 MOST_GROUPS = 31
 """A month of days; more lines are no picture."""
@@ -41,11 +45,8 @@ def run(given: Namespace) -> int:
     projects, by = Projects.of(given), By(given.by)
     since: datetime | None = given.since
 
-    def facts() -> Sequence[Fact]:
-        found = projects.each(lambda project: list(project.records.facts(since)))
-        return [fact for listed in found for fact in listed]
-
-    whole, groups = summarize(facts(), by)
+    found = projects.each(lambda project: _facts(project, since))
+    whole, groups = summarize((fact for listed in found for fact in listed), by)
     if given.json:
         from background_agents.service.answers import stats_sheet
 
@@ -53,6 +54,29 @@ def run(given: Namespace) -> int:
     else:
         _show(whole, groups, by, since)
     return projects.code
+
+
+def _facts(project: Project, since: datetime | None) -> list[Fact]:
+    """Return what counts of each delegation; of those that run, what their owners tell."""
+    stored = project.records.facts(since)
+    ended = [fact for fact in stored if fact.status in TERMINAL]
+    active = [
+        one for one in project.records.active() if since is None or one.registered_at >= since
+    ]
+    return [*ended, *map(_fact, sheets(project.folder, active))]
+
+
+def _fact(one: Sheet) -> Fact:
+    return Fact(
+        agent=one.agent,
+        registered_at=one.registered_at,
+        model=one.model,
+        models=one.models,
+        status=Status(one.state),
+        launched_at=one.started_at,
+        ended_at=one.ended_at,
+        usage=Usage(input_tokens=one.tokens, cost_usd=one.cost_usd, tool_calls=one.tool_calls),
+    )
 
 
 def _show(whole: Summary, groups: Sequence[Summary], by: By, since: datetime | None) -> None:

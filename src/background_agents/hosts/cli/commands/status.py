@@ -18,10 +18,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Show every active delegation of the project, as its owner tells of it."""
-    shown = active(place_of(given))
+    place = place_of(given)
+    shown = active(place)
     if given.json:
         write_json(shown)
     elif not shown:
-        print("Nothing is active. `background-agents list` shows what there was.")
+        there_was = "Nothing is active. `background-agents list` shows what there was."
+        print(place.nothing if place.is_fresh else there_was)
     else:
         print("\n".join(board.active(one, width()) for one in shown))

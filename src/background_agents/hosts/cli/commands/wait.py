@@ -66,7 +66,7 @@ def wait_for(
     open_ = [one for one in found if not one.is_terminal]
     if not open_ or (for_any and len(open_) < len(found)):
         return list(sheets.values())
-    told: SimpleQueue[list[Sheet] | DelegationError] = SimpleQueue()
+    told: SimpleQueue[list[Sheet] | Exception] = SimpleQueue()
     groups = by_owner(open_)
     for group in groups.values():
         # A thread for each process that is waited for; they end with this program.
@@ -76,8 +76,8 @@ def wait_for(
         watch.start()
     for left in reversed(range(len(groups))):
         answer = told.get()
-        if isinstance(answer, DelegationError):
-            if for_any and left:
+        if isinstance(answer, Exception):
+            if for_any and left and isinstance(answer, DelegationError):
                 continue  # another process may still bring one to its end
             raise answer
         sheets |= {one.id: one for one in answer}
@@ -109,14 +109,14 @@ def _watch(
     place: Place,
     limit_s: float,
     for_any: bool,
-    told: SimpleQueue[list[Sheet] | DelegationError],
+    told: SimpleQueue[list[Sheet] | Exception],
 ) -> None:
     ids = tuple(one.id for one in group)
     awaited = protocol.Awaited(project=place.project, ids=ids, limit_s=limit_s, for_any=for_any)
     try:
         with client_of(group[0], place) as client:
             told.put(client.wait(awaited, _say_who_asks))
-    except DelegationError as error:
+    except Exception as error:  # whoever waits for the answer raises it
         told.put(error)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from background_agents.adapters.artifacts import MarkdownArtifacts, parse
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
-from background_agents.hosts.cli.place import NothingHere, Place
+from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.reach import as_told, client_of
 from background_agents.hosts.cli.watching.drawing import ENDED_SHOWN
 from background_agents.hosts.cli.watching.model import Peeked, Seen
@@ -30,18 +30,18 @@ FOLLOW_PACE_S = 0.25
 def look(place: Place, peeked: str, before: Seen | None = None) -> Seen:
     """Return the project as it is now; what cannot be read is as it was ``before``, and said."""
     now = datetime.now(UTC)
+    if place.is_fresh:
+        return Seen(at=now, trouble="Nothing has been delegated in this project yet.")
     try:
         with place.records() as records:
             stored = records.active()
             ended = tuple(records.newest_ended(ENDED_SHOWN))
-    except NothingHere:
-        return Seen(at=now, trouble="Nothing has been delegated in this project yet.")
     except DelegationError as error:
         last = before or Seen(at=now)
         return Seen(now, last.active, last.gone, last.ended, str(error), last.peeked)
     return Seen(
         at=now,
-        active=glance.urgent_first(as_told(place, stored)),
+        active=glance.urgent_first(as_told(place.folder, stored)),
         gone=frozenset(one.id for one in stored if not is_alive(one.owner)),
         ended=ended,
         peeked=_peek(place, peeked) if peeked else None,
