@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from background_agents.adapters.artifacts import MarkdownArtifacts
@@ -19,76 +20,77 @@ from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.config import DATABASE, Settings
 from background_agents.domain.ids import SortableIds
 from background_agents.service.clock import SystemClock
-from background_agents.service.context import Context
+from background_agents.service.context import ProjectContext
 from background_agents.service.delegations import Delegations
-from background_agents.service.desk import Desk
 from background_agents.service.processes import process_name
+from background_agents.service.project import Project
 from background_agents.service.tasks import Tasks
+from background_agents.service.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
 class App:
-    """The projects that one process serves. Worktrees of a project share its store."""
+    """The projects that one process serves, each with the directories that are open."""
 
     def __init__(self, settings: Settings, data_root: Path) -> None:
         self._settings = settings
         self._data_root = data_root
-        self._stores: dict[str, SqliteStore] = {}
+        self._projects: dict[Path, Project] = {}
         self._opening = asyncio.Lock()
-        self._open: list[Delegations] = []
         self._tasks = Tasks()
 
-    async def open_project(self, directory: Path, transport: Transport) -> Delegations:
-        """Serve the project in ``directory``, whose agents ``transport`` reaches.
+    async def open_directory(self, directory: Path, transport: Transport) -> Delegations:
+        """Serve ``directory``, whose agents ``transport`` reaches.
 
         Raises:
             StoreUnavailable: the data folder or the database cannot be used.
         """
         strict = self._settings.strict_readonly
         runtime = OpenCodeRuntime(transport, self._settings.safe_tools if strict else None)
-        project = await asyncio.to_thread(project_id, directory, self._data_root)
-        folder = self._data_root / project
-        context = Context(
-            runtime=runtime,
-            channel=OpenCodeChannel(runtime),
-            store=await self._store(folder, str(directory)),
-            artifacts=MarkdownArtifacts(folder),
-            clock=SystemClock(),
-            ids=SortableIds(random.SystemRandom()),
-            project=project,
-            directory=str(directory),
-            owner=process_name(),
-        )
-        delegations = Delegations(context, self._settings)
-        await delegations.start()
-        self._open.append(delegations)
-        return delegations
+        folder = self._data_root / await asyncio.to_thread(project_id, directory, self._data_root)
+        async with self._opening:
+            if folder not in self._projects:
+                self._projects[folder] = await self._open_project(folder, str(directory))
+        project = self._projects[folder]
+        workspace = Workspace(project, str(directory), runtime, OpenCodeChannel(runtime))
+        await project.open(workspace)
+        return Delegations(workspace)
 
     @property
-    def desks(self) -> list[Desk]:
-        """The user's side of each project directory that is open."""
-        return [delegations.desk for delegations in self._open]
+    def projects(self) -> Sequence[Project]:
+        """The projects of which a directory is open."""
+        return tuple(self._projects.values())
 
     async def close(self) -> None:
         """Let go of everything; what runs is taken over by the next process."""
         await self._tasks.close()
-        for delegations in self._open:
-            await delegations.close()
-        for store in self._stores.values():
-            await store.close()
+        for project in self._projects.values():
+            await project.close()
+            await project.context.store.close()
 
-    async def _store(self, folder: Path, directory: str) -> SqliteStore:
-        async with self._opening:
-            key = str(folder)
-            if key not in self._stores:
-                artifacts = MarkdownArtifacts(folder)
-                await finish_what_it_left(folder, artifacts, folder.name, directory)
-                files = SessionFiles(folder, directory)
-                self._stores[key] = await SqliteStore.open(folder / DATABASE, files)
-                # Behind: it looks into every session's folder, and nobody waits for it.
-                self._tasks.spawn(_clear_leftovers(folder), f"leftovers in {folder}")
-            return self._stores[key]
+    async def _open_project(self, folder: Path, directory: str) -> Project:
+        """Open what is stored of a project, of which ``directory`` is one."""
+        artifacts = MarkdownArtifacts(folder)
+        await finish_what_it_left(folder, artifacts, folder.name, directory)
+        store = await SqliteStore.open(folder / DATABASE, SessionFiles(folder, directory))
+        context = ProjectContext(
+            store=store,
+            artifacts=artifacts,
+            clock=SystemClock(),
+            ids=SortableIds(random.SystemRandom()),
+            project=folder.name,
+            owner=process_name(),
+        )
+        project = Project(context, self._settings)
+        try:
+            await project.start()
+        except BaseException:
+            await store.close()
+            raise
+        # Behind: it looks into every session's folder, and nobody waits for it.
+        self._tasks.spawn(_clear_leftovers(folder), f"leftovers in {folder}")
+        return project
 
 
 async def _clear_leftovers(folder: Path) -> None:

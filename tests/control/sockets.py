@@ -17,8 +17,8 @@ from background_agents import __version__
 from background_agents.control import places, protocol
 from background_agents.control.client import Client
 from background_agents.control.server import ControlServer
-from background_agents.service.delegations import Delegations
 from background_agents.service.processes import process_name
+from background_agents.testing.service import Service
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Office:
     """What listens, and what is behind it."""
 
     world: World
-    service: Delegations
+    service: Service
     server: ControlServer
     path: Path
     _people: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(PEOPLE))

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from world import HANG, World
+from world import DIRECTORY, HANG, World
 
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
@@ -19,11 +19,11 @@ from background_agents.domain.errors import (
     UnknownDelegation,
 )
 from background_agents.domain.events import InputAnswered, SteerSent, StopRequested
-from background_agents.service.delegations import Delegations
 from background_agents.service.desk import Desk, for_people
 from background_agents.service.live import Tail
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.scripts import script
+from background_agents.testing.service import Service
 
 SHORT, LONG = timedelta(seconds=5), timedelta(hours=1)
 
@@ -31,7 +31,7 @@ Found = tuple[Desk, Delegation]
 
 
 @pytest.fixture
-async def service(world: World) -> Delegations:
+async def service(world: World) -> Service:
     return await world.service()
 
 
@@ -44,7 +44,7 @@ async def events(world: World, delegation: Delegation, kind: type) -> list[str]:
     return [one.by for one in history if isinstance(one, kind)]
 
 
-async def test_whose_deeds_they_are(world: World, service: Delegations) -> None:
+async def test_whose_deeds_they_are(world: World, service: Service) -> None:
     """Steer, answer and stop are marked as the user's in the record and its events."""
     asking, running = [await world.delegate(service, HANG) for _ in range(2)]
     asked = (await world.working(asking)).ask("bash", "make")
@@ -65,7 +65,7 @@ async def test_whose_deeds_they_are(world: World, service: Delegations) -> None:
 
 
 async def test_an_answer_reaches_only_the_request_that_it_names(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """What was asked may have changed since the user looked; then nothing is answered."""
     delegation = await world.delegate(service, HANG)
@@ -85,7 +85,7 @@ async def test_an_answer_reaches_only_the_request_that_it_names(
 
 @pytest.mark.parametrize(("for_any", "ended"), [(True, ["one"]), (False, [])])
 async def test_a_wait_ends_with_its_time(
-    world: World, service: Delegations, for_any: bool, ended: list[str]
+    world: World, service: Service, for_any: bool, ended: list[str]
 ) -> None:
     one = await world.delegate(service, HANG)
     other = await world.delegate(service, HANG)
@@ -107,7 +107,7 @@ async def test_a_wait_ends_with_its_time(
 
 
 async def test_a_wait_for_what_ends_while_it_begins(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that ends while another one is looked up is no error."""
     one = await world.delegate(service, HANG)
@@ -132,7 +132,7 @@ async def test_a_wait_for_what_ends_while_it_begins(
     rest.finish()
 
 
-async def test_a_wait_tells_of_each_request_once(world: World, service: Delegations) -> None:
+async def test_a_wait_tells_of_each_request_once(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     told: list[int] = []
@@ -152,10 +152,10 @@ async def test_a_wait_tells_of_each_request_once(world: World, service: Delegati
 
 
 async def test_delegating_makes_a_root_session_and_wakes_nobody(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     request = DelegateRequest(f"Say hello.\n{script({'say': 'Hello.'})}", "build")
-    delegation = await service.desk.delegate(request)
+    delegation = await service.desk.delegate(DIRECTORY, request)
     parent = delegation.parent_session
     assert parent != world.supervisor
     assert await world.runtime.lineage(parent) == (parent,)
@@ -175,11 +175,11 @@ async def test_delegating_makes_a_root_session_and_wakes_nobody(
     ],
 )
 async def test_what_is_refused_leaves_no_session(
-    world: World, service: Delegations, request_: DelegateRequest, sentence: str
+    world: World, service: Service, request_: DelegateRequest, sentence: str
 ) -> None:
     before = set(world.runtime.sessions)
     with pytest.raises(InvalidRequest) as refused:
-        await service.desk.delegate(request_)
+        await service.desk.delegate(DIRECTORY, request_)
     assert sentence in for_people(refused.value)
     assert set(world.runtime.sessions) == before
     assert world.journal.of("register") == []
@@ -189,21 +189,23 @@ async def test_in_strict_mode_who_may_change_things_is_refused(world: World) -> 
     service = await world.service(Settings(strict_readonly=True))
     before = set(world.runtime.sessions)
     with pytest.raises(InvalidRequest, match="may edit files or run commands"):
-        await service.desk.delegate(DelegateRequest("x", "build"))
+        await service.desk.delegate(DIRECTORY, DelegateRequest("x", "build"))
     assert set(world.runtime.sessions) == before
 
 
 async def test_going_on_with_one_that_runs_is_refused_in_words_for_people(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     with pytest.raises(InvalidRequest, match=f"`background-agents steer {delegation.id}`"):
-        await service.desk.delegate(DelegateRequest("x", "build", continue_id=delegation.id))
+        await service.desk.delegate(
+            DIRECTORY, DelegateRequest("x", "build", continue_id=delegation.id)
+        )
 
 
 async def test_what_has_ended_is_neither_looked_at_nor_followed(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     await world.ended(delegation)
@@ -217,7 +219,7 @@ async def test_what_has_ended_is_neither_looked_at_nor_followed(
 
 
 async def test_following_begins_with_the_first_word_and_ends_with_the_last(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)

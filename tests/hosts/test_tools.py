@@ -21,11 +21,11 @@ from background_agents.hosts.opencode.tools import (
     run_tool,
 )
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.service.launch import ALLOWED_TOOLS, DENIED_TOOLS
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
+from background_agents.testing.service import Service
 
 
 class Tools:
@@ -46,7 +46,7 @@ class Tools:
             directory="/src/project",
             owner="me",
         )
-        self.service = Delegations(context, Settings())
+        self.service = Service(context, Settings())
 
     async def call(self, tool: str, **args: object) -> Answer:
         return await self.call_raw(tool, json.dumps(args).encode())

@@ -16,11 +16,11 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
 from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.testing.service import Service
 
 LIMIT_S = 20
 """For what takes milliseconds on an idle machine."""
@@ -48,7 +48,7 @@ class Toolbox:
             directory="/src/project",
             owner="me",
         )
-        self.service = Delegations(context, Settings(max_concurrent=1000))
+        self.service = Service(context, Settings(max_concurrent=1000))
 
     async def call(self, session: str, tool: str, **args: object) -> Answer:
         """Call a tool as the model of a session."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from world import World
 
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 
 @pytest.fixture
@@ -18,5 +18,5 @@ async def world() -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def service(world: World) -> Delegations:
+async def service(world: World) -> Service:
     return await world.service()

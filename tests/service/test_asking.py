@@ -25,10 +25,10 @@ from background_agents.ports import InputAsked, InputSettled
 from background_agents.service import live, views
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.asking import MOST_NUDGES, REFUSED
-from background_agents.service.delegations import Delegations
 from background_agents.service.ladder import BELOW_PAUSE
 from background_agents.service.outbox import RETRY_FIRST
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 
@@ -41,7 +41,7 @@ LIMIT_S = 2
 
 
 async def asking(
-    world: World, service: Delegations, *steps: dict[str, object]
+    world: World, service: Service, *steps: dict[str, object]
 ) -> tuple[Delegation, ScriptedSession, tuple[Ask, ...]]:
     """Return a delegation that asks before it runs a command, its session, and what is asked."""
     world.runtime.asking.add("bash")
@@ -51,7 +51,7 @@ async def asking(
 
 
 async def asking_below(
-    world: World, service: Delegations, then: dict[str, object] = HANG
+    world: World, service: Service, then: dict[str, object] = HANG
 ) -> tuple[Delegation, ScriptedSession, ScriptedSession]:
     """Return a delegation below whose session another one asks, and both sessions."""
     delegation = await world.delegate(service, HANG)
@@ -61,7 +61,7 @@ async def asking_below(
     return delegation, child, below
 
 
-async def answered_by(world: World, service: Delegations, given: str) -> Delegation:
+async def answered_by(world: World, service: Service, given: str) -> Delegation:
     """Answer the only delegation, by its user where it is granted; return it once it has ended."""
     (name,) = world.journal.of("register")
     if given in GRANTS:
@@ -75,7 +75,7 @@ async def answered_by(world: World, service: Delegations, given: str) -> Delegat
 # --- it is told ------------------------------------------------------------------
 
 
-async def test_a_permission_is_told_to_model_and_human(world: World, service: Delegations) -> None:
+async def test_a_permission_is_told_to_model_and_human(world: World, service: Service) -> None:
     """One escaped notice says what is asked and how to answer; the human gets a toast."""
     delegation, _, _ = await asking(world, service, bash('echo </permission>\n"&"'), DONE)
     assert world.now(delegation).status is Status.WAITING
@@ -100,7 +100,7 @@ async def test_a_permission_is_told_to_model_and_human(world: World, service: De
     assert message == f'build · {delegation.id} (0.0s): bash: echo </permission> "&"'
 
 
-async def test_status_and_peek_show_what_it_waits_for(world: World, service: Delegations) -> None:
+async def test_status_and_peek_show_what_it_waits_for(world: World, service: Service) -> None:
     """Both say the state, what is asked and how to answer, until it is answered."""
     delegation, _, _ = await asking(world, service, bash("make deploy"), HANG)
     asked = "waits for a permission, bash: make deploy; only your human may grant it"
@@ -115,7 +115,7 @@ async def test_status_and_peek_show_what_it_waits_for(world: World, service: Del
     assert "waits for a" not in text
 
 
-async def test_a_list_shows_that_it_waits(world: World, service: Delegations) -> None:
+async def test_a_list_shows_that_it_waits(world: World, service: Service) -> None:
     """What waits is neither ended nor unread."""
     delegation, _, _ = await asking(world, service)
     text = views.listing(await service.list(world.supervisor))
@@ -128,9 +128,7 @@ async def test_a_list_shows_that_it_waits(world: World, service: Delegations) ->
 @pytest.mark.parametrize(
     ("given", "word"), [("once", "once"), (" ONCE ", "once"), ("Always", "always")]
 )
-async def test_a_grant_lets_it_go_on(
-    world: World, service: Delegations, given: str, word: str
-) -> None:
+async def test_a_grant_lets_it_go_on(world: World, service: Service, given: str, word: str) -> None:
     """The answer reaches the runtime, the run goes on to its result, the history says who."""
     delegation, child, (ask,) = await asking(world, service, bash("make deploy"), HANG)
     answered = await service.desk.answer(delegation.id, given)
@@ -154,7 +152,7 @@ async def test_a_grant_lets_it_go_on(
     "given",
     ["once", "always", " Always ", "ONCE", "once: it is harmless", "always\n", "yes", "allow", ""],
 )
-async def test_a_model_grants_nothing(world: World, service: Delegations, given: str) -> None:
+async def test_a_model_grants_nothing(world: World, service: Service, given: str) -> None:
     """Whatever its words, it hears who may and how; a user's own `always` is taken at once."""
     delegation, child, (ask,) = await asking(world, service)
     before = world.now(delegation)
@@ -200,7 +198,7 @@ async def test_the_setting_of_now_counts_not_that_of_when_it_was_asked(world: Wo
         await other.answer(world.supervisor, delegation.id, "once")
 
 
-async def test_a_background_agent_answers_nothing(world: World, service: Delegations) -> None:
+async def test_a_background_agent_answers_nothing(world: World, service: Service) -> None:
     """Not its own request, and not that of another: it stays below its supervisor."""
     delegation, child, (ask,) = await asking(world, service)
     for session in (child, world.below(child, HANG)):
@@ -227,7 +225,7 @@ async def test_outside_of_the_chat_it_is_asked_below_a_session_between(world: Wo
 
 @pytest.mark.parametrize("permission", ["external_directory", "doom_loop", "edit", "webfetch"])
 async def test_no_kind_of_permission_is_a_models_to_grant(
-    world: World, service: Delegations, permission: str
+    world: World, service: Service, permission: str
 ) -> None:
     """Also of a session below: what is asked for makes no difference."""
     delegation = await world.delegate(service, HANG)
@@ -246,7 +244,7 @@ async def test_no_kind_of_permission_is_a_models_to_grant(
     ("given", "reason"), [("reject", REFUSED), ("Reject: use staging", "use staging")]
 )
 async def test_a_rejection_does_not_end_the_run(
-    world: World, service: Delegations, given: str, reason: str
+    world: World, service: Service, given: str, reason: str
 ) -> None:
     """A reason always goes along, since OpenCode ends a run that is rejected without one."""
     delegation, child, _ = await asking(world, service, bash("make"), {"say": "Done without it."})
@@ -259,7 +257,7 @@ async def test_a_rejection_does_not_end_the_run(
 
 @pytest.mark.parametrize("given", ["", "  ", "yes please", "once and for all"])
 async def test_what_is_no_answer_changes_nothing(
-    world: World, service: Delegations, given: str
+    world: World, service: Service, given: str
 ) -> None:
     """It is refused with what would be one, and the request stays open."""
     delegation, child, (ask,) = await asking(world, service)
@@ -270,9 +268,7 @@ async def test_what_is_no_answer_changes_nothing(
     assert list(child.open) == [ask.id]
 
 
-async def test_what_the_runtime_does_not_take_stays_open(
-    world: World, service: Delegations
-) -> None:
+async def test_what_the_runtime_does_not_take_stays_open(world: World, service: Service) -> None:
     """An answer that did not arrive is not called given, and can be given again."""
     delegation, _, _ = await asking(world, service)
     session = world.now(delegation).session
@@ -294,7 +290,7 @@ async def test_what_the_runtime_does_not_take_stays_open(
     [("staging", "Staging"), (" PRODUCTION", "Production"), ("Ask Ann", "Ask Ann")],
 )
 async def test_a_question_takes_an_option_or_free_words(
-    world: World, service: Delegations, given: str, sent: str
+    world: World, service: Service, given: str, sent: str
 ) -> None:
     """An option is sent as it was offered, whatever its case; other words as they are."""
     step = questions(("Deploy <where>?", ("Staging", "Production")))
@@ -308,7 +304,7 @@ async def test_a_question_takes_an_option_or_free_words(
     assert await world.replies(delegation) == [(sent, "supervisor")]
 
 
-async def test_several_questions_take_one_line_each(world: World, service: Delegations) -> None:
+async def test_several_questions_take_one_line_each(world: World, service: Service) -> None:
     """A wrong number of lines is refused; the right one is sent in order."""
     step = questions(("Where?", ("Here", "There")), ("Why?", ()))
     delegation, child, _ = await asking(world, service, step, DONE)
@@ -322,7 +318,7 @@ async def test_several_questions_take_one_line_each(world: World, service: Deleg
 
 @pytest.mark.parametrize(("given", "words"), [("reject: skip it", "skip it"), ("reject", None)])
 async def test_a_question_that_is_rejected_does_not_end_the_run(
-    world: World, service: Delegations, given: str, words: str | None
+    world: World, service: Service, given: str, words: str | None
 ) -> None:
     """Each question gets words instead of a rejection, which would end the run."""
     step = questions(("Where?", ()), ("Why?", ()))
@@ -339,7 +335,7 @@ async def test_a_question_that_is_rejected_does_not_end_the_run(
 # --- somebody else answers -------------------------------------------------------
 
 
-async def test_the_user_may_answer_in_the_dialogue(world: World, service: Delegations) -> None:
+async def test_the_user_may_answer_in_the_dialogue(world: World, service: Service) -> None:
     """The run goes on by itself, and a late answer of the supervisor is refused."""
     delegation, child, (ask,) = await asking(world, service, bash("make"), HANG)
     child.settle(ask.id, ONCE)
@@ -353,7 +349,7 @@ async def test_the_user_may_answer_in_the_dialogue(world: World, service: Delega
 
 
 async def test_a_rejection_of_the_user_without_words_ends_the_run(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It has failed, says what was refused, and keeps what was written."""
     step = bash("rm -rf /", say="Half of it.")
@@ -367,9 +363,7 @@ async def test_a_rejection_of_the_user_without_words_ends_the_run(
     assert f"<error>{error}</error>" in notice
 
 
-async def test_a_rejection_of_the_user_with_words_does_not(
-    world: World, service: Delegations
-) -> None:
+async def test_a_rejection_of_the_user_with_words_does_not(world: World, service: Service) -> None:
     """Words reach the agent, which goes on with them."""
     delegation, child, (ask,) = await asking(world, service)
     child.settle(ask.id, Reply(word="reject", reason="Use staging."))
@@ -377,7 +371,7 @@ async def test_a_rejection_of_the_user_with_words_does_not(
     assert await world.replies(delegation) == [("reject", "user")]
 
 
-async def test_of_two_answers_the_first_counts(world: World, service: Delegations) -> None:
+async def test_of_two_answers_the_first_counts(world: World, service: Service) -> None:
     """An answer that meets one of the user's on its way is refused, and the run goes on."""
     delegation, child, (ask,) = await asking(world, service, bash("make"), HANG)
     answering = asyncio.create_task(service.desk.answer(delegation.id, "once"))
@@ -389,7 +383,7 @@ async def test_of_two_answers_the_first_counts(world: World, service: Delegation
     assert await world.replies(delegation) == [("", "user")]
 
 
-async def busy_channel(world: World, service: Delegations, *, held: bool) -> ScriptedSession:
+async def busy_channel(world: World, service: Service, *, held: bool) -> ScriptedSession:
     """Return a session whose first message to the supervisor hangs, or fails twice."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -406,7 +400,7 @@ async def busy_channel(world: World, service: Delegations, *, held: bool) -> Scr
 @pytest.mark.parametrize("held", [True, False], ids=["hangs", "fails"])
 @pytest.mark.parametrize("settled", [True, False], ids=["answered", "open"])
 async def test_what_was_answered_before_it_was_told_is_not_told(
-    world: World, service: Delegations, held: bool, settled: bool
+    world: World, service: Service, held: bool, settled: bool
 ) -> None:
     """A request that waits for its delivery goes out only while it is open."""
     child = await busy_channel(world, service, held=held)
@@ -427,7 +421,7 @@ async def test_what_was_answered_before_it_was_told_is_not_told(
 
 
 async def test_what_failed_to_be_told_is_not_told_once_it_is_answered(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """A delivery is not repeated for a request that nobody has to answer any more."""
     delegation = await world.delegate(service, HANG, HANG)
@@ -451,7 +445,7 @@ TWO: dict[str, object] = {
 }
 
 
-async def test_of_two_the_oldest_is_answered_first(world: World, service: Delegations) -> None:
+async def test_of_two_the_oldest_is_answered_first(world: World, service: Service) -> None:
     """Each answer says what it was for, and what is left."""
     delegation, _, _ = await asking(world, service, TWO, DONE)
     await world.waits(delegation, 2)
@@ -467,7 +461,7 @@ async def test_of_two_the_oldest_is_answered_first(world: World, service: Delega
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
 
-async def test_always_settles_the_other_of_its_kind(world: World, service: Delegations) -> None:
+async def test_always_settles_the_other_of_its_kind(world: World, service: Service) -> None:
     """What the runtime grants along with it is not waited for."""
     delegation, _, _ = await asking(world, service, TWO, DONE)
     await world.waits(delegation, 2)
@@ -477,7 +471,7 @@ async def test_always_settles_the_other_of_its_kind(world: World, service: Deleg
 
 
 async def test_a_rejection_takes_the_other_along_and_yet_ends_nothing(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """OpenCode rejects the other without words, which ends the run: it is told to go on."""
     delegation, child, _ = await asking(world, service, TWO, DONE)
@@ -491,7 +485,7 @@ async def test_a_rejection_takes_the_other_along_and_yet_ends_nothing(
 
 
 async def test_an_agent_that_asks_without_end_is_not_told_to_go_on_without_end(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """After five times the run ends, and says what was refused."""
     delegation, _, _ = await asking(world, service, *[TWO] * 8)
@@ -506,9 +500,7 @@ async def test_an_agent_that_asks_without_end_is_not_told_to_go_on_without_end(
     assert "this was refused: bash: " in str(ended.error)
 
 
-async def test_a_request_that_is_told_twice_is_asked_once(
-    world: World, service: Delegations
-) -> None:
+async def test_a_request_that_is_told_twice_is_asked_once(world: World, service: Service) -> None:
     """An event that comes again, as after a lost stream, changes nothing."""
     delegation, child, (ask,) = await asking(world, service)
     before = world.now(delegation)
@@ -521,7 +513,7 @@ async def test_a_request_that_is_told_twice_is_asked_once(
 
 
 async def test_what_a_session_below_asks_is_asked_for_the_delegation(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It waits for that, is told of it, and the answer goes where it was asked."""
     delegation, child, below = await asking_below(world, service, DONE)
@@ -537,7 +529,7 @@ async def test_what_a_session_below_asks_is_asked_for_the_delegation(
 
 
 async def test_also_when_nobody_knew_whose_session_it_is(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runtime is asked for the parents that no event has told of."""
     asked_for: set[str] = set()
@@ -570,7 +562,7 @@ async def test_also_when_nobody_knew_whose_session_it_is(
 
 
 async def test_a_run_that_has_finished_waits_for_what_is_asked_below(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It completes when that is answered, and not before."""
     delegation, child, _ = await asking_below(world, service)
@@ -582,7 +574,7 @@ async def test_a_run_that_has_finished_waits_for_what_is_asked_below(
     assert (ended.status, ended.summary) == (Status.COMPLETED, "The result.")
 
 
-async def test_or_until_the_user_has_answered_it(world: World, service: Delegations) -> None:
+async def test_or_until_the_user_has_answered_it(world: World, service: Service) -> None:
     """An answer in the dialogue completes it just as well."""
     delegation, child, below = await asking_below(world, service)
     child.finish()
@@ -593,7 +585,7 @@ async def test_or_until_the_user_has_answered_it(world: World, service: Delegati
 
 
 async def test_a_run_that_has_finished_waits_for_nothing_of_its_own(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Who rests asks nothing, even if nobody has told that it was answered."""
     delegation = await world.delegate(service, HANG)
@@ -607,7 +599,7 @@ async def test_a_run_that_has_finished_waits_for_nothing_of_its_own(
 
 @pytest.mark.parametrize("rests", [False, True], ids=["works", "rests"])
 async def test_a_session_below_that_is_aborted_is_not_waited_for(
-    world: World, service: Delegations, rests: bool
+    world: World, service: Service, rests: bool
 ) -> None:
     """Whoever rests waits for nothing, and nothing is left open in the runtime."""
     delegation, child, below = await asking_below(world, service)
@@ -626,7 +618,7 @@ async def test_a_session_below_that_is_aborted_is_not_waited_for(
 
 @pytest.mark.parametrize("rests", [False, True], ids=["works", "rests"])
 async def test_a_session_below_that_is_deleted_is_not_waited_for(
-    world: World, service: Delegations, rests: bool
+    world: World, service: Service, rests: bool
 ) -> None:
     """What is gone waits for nothing."""
     delegation, child, below = await asking_below(world, service)
@@ -644,7 +636,7 @@ async def test_a_session_below_that_is_deleted_is_not_waited_for(
 # --- it is stopped ---------------------------------------------------------------
 
 
-async def test_a_stop_takes_back_what_was_asked(world: World, service: Delegations) -> None:
+async def test_a_stop_takes_back_what_was_asked(world: World, service: Service) -> None:
     """It is stopped, and nobody is asked for what nobody needs any more."""
     delegation, _, _ = await asking(world, service, TWO, DONE)
     await world.waits(delegation, 2)
@@ -656,7 +648,7 @@ async def test_a_stop_takes_back_what_was_asked(world: World, service: Delegatio
 
 
 async def test_an_abort_by_the_user_takes_back_what_was_asked(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """OpenCode leaves it open after an abort, and its human would be asked for nothing."""
     delegation, child, _ = await asking(world, service)
@@ -668,7 +660,7 @@ async def test_an_abort_by_the_user_takes_back_what_was_asked(
 
 @pytest.mark.parametrize("ending", [Status.STOPPED, Status.TIMED_OUT])
 async def test_what_works_below_is_stopped_too(
-    world: World, service: Delegations, ending: Status
+    world: World, service: Service, ending: Status
 ) -> None:
     """Neither a stop nor the end of the time window leaves anything at work."""
     delegation = await world.delegate(service, HANG)
@@ -688,7 +680,7 @@ async def test_what_works_below_is_stopped_too(
     assert not any(session.busy for session in (child, below, lowest))
 
 
-async def test_a_stop_takes_back_what_was_asked_below(world: World, service: Delegations) -> None:
+async def test_a_stop_takes_back_what_was_asked_below(world: World, service: Service) -> None:
     """The session below is quiet, and asks for nothing."""
     delegation, _, below = await asking_below(world, service)
     world.ask(lambda one, name: one.stop(world.supervisor, name))
@@ -703,7 +695,7 @@ async def test_a_stop_takes_back_what_was_asked_below(world: World, service: Del
 # --- there is nothing to answer ----------------------------------------------------
 
 
-async def test_one_that_asks_nothing_takes_no_answer(world: World, service: Delegations) -> None:
+async def test_one_that_asks_nothing_takes_no_answer(world: World, service: Service) -> None:
     """While it runs, as it ends and once it has ended, in words that say which."""
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
@@ -805,7 +797,7 @@ async def test_one_whose_runtime_died_while_it_waited_goes_on(world: World) -> N
     assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
 
 
-async def finished_above(world: World, service: Delegations) -> tuple[Delegation, ScriptedSession]:
+async def finished_above(world: World, service: Service) -> tuple[Delegation, ScriptedSession]:
     """Return a delegation that has finished but for what is asked below it, and who asks."""
     delegation, child, below = await asking_below(world, service)
     child.finish()
@@ -845,7 +837,7 @@ async def test_a_finished_one_completes_if_the_answer_below_was_missed(
 
 
 async def test_one_that_finished_unseen_waits_for_what_is_asked_below(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """A run that came to rest while the stream was broken completes with the answer."""
     delegation, child, _ = await asking_below(world, service)
@@ -858,7 +850,7 @@ async def test_one_that_finished_unseen_waits_for_what_is_asked_below(
         assert (await answered_by(world, service, "once")).status is Status.COMPLETED
 
 
-async def test_what_was_asked_unseen_is_found(world: World, service: Delegations) -> None:
+async def test_what_was_asked_unseen_is_found(world: World, service: Service) -> None:
     """When the stream is back, so is the question, of the session and of those below."""
     delegation = await world.delegate(service, HANG, HANG)
     child = await world.working(delegation)
@@ -874,7 +866,7 @@ async def test_what_was_asked_unseen_is_found(world: World, service: Delegations
     assert len(await world.told(REQUEST, 2)) == 2
 
 
-async def test_what_was_answered_unseen_is_settled(world: World, service: Delegations) -> None:
+async def test_what_was_answered_unseen_is_settled(world: World, service: Service) -> None:
     """When the stream is back, nothing is waited for that was answered meanwhile."""
     delegation, child, (ask,) = await asking(world, service, bash("make"), HANG)
     with world.runtime.losing_events():
@@ -888,7 +880,7 @@ async def test_what_was_answered_unseen_is_settled(world: World, service: Delega
 
 
 async def test_a_request_of_a_session_that_is_gone_disturbs_nobody(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what is open everywhere, that which nobody can place concerns no run."""
     delegation = await world.delegate(service, HANG)

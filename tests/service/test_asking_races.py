@@ -21,10 +21,10 @@ from background_agents.domain.errors import InvalidRequest, RuntimeUnreachable, 
 from background_agents.domain.events import InputRequested
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, Change, InputAsked, InputSettled, Prompt
-from background_agents.service.delegations import Delegations
 from background_agents.service.ending import INSIST_FIRST
 from background_agents.service.ladder import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.service import Service
 
 ANOTHER = "0:another"
 """The owner's name of the next process."""
@@ -88,7 +88,7 @@ async def ends(world: World, delegation: Delegation) -> Delegation:
 
 
 async def at_work(
-    world: World, service: Delegations, *then: dict[str, object], minutes: float | None = None
+    world: World, service: Service, *then: dict[str, object], minutes: float | None = None
 ) -> tuple[Delegation, ScriptedSession]:
     """Return a delegation that writes its answer, and its session."""
     delegation = await world.delegate(service, HANG, *then, minutes=minutes)
@@ -97,7 +97,7 @@ async def at_work(
     return delegation, child
 
 
-async def taken_over(world: World, service: Delegations, child: ScriptedSession) -> Delegations:
+async def taken_over(world: World, service: Service, child: ScriptedSession) -> Service:
     """Return the service of the next process."""
     await service.close()
     world.runtime.release(child.name)
@@ -110,7 +110,7 @@ async def taken_over(world: World, service: Delegations, child: ScriptedSession)
 
 
 async def finished_above(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> tuple[Delegation, ScriptedSession, ScriptedSession]:
     """Return a delegation that has finished but for what is asked below it, and both sessions."""
     delegation, child = await at_work(world, service)
@@ -124,7 +124,7 @@ async def finished_above(
 
 
 async def stopped(
-    world: World, service: Delegations, delegation: Delegation, *below: ScriptedSession
+    world: World, service: Service, delegation: Delegation, *below: ScriptedSession
 ) -> Delegation:
     """Stop a delegation, and return it once that is done; those below come to rest first."""
     stop = asyncio.create_task(service.stop(world.supervisor, delegation.id))
@@ -155,7 +155,7 @@ async def test_a_stop_of_one_that_has_finished_above_what_asks_completes_it(
 
 @pytest.mark.parametrize("asks", ["itself", "below", "below a finished one"])
 async def test_what_is_asked_while_it_is_stopped_is_taken_back(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch, asks: str
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch, asks: str
 ) -> None:
     """Its human is asked for nothing that nobody needs any more."""
     if asks == "below a finished one":
@@ -188,13 +188,13 @@ def message_of_now(world: World) -> str:
 
 
 @pytest.fixture
-async def service(world: World) -> Delegations:
+async def service(world: World) -> Service:
     """Its model may grant once, so that what it meant for one request could reach another."""
     return await world.service(Settings(model_grants="once"))
 
 
 async def asking(
-    world: World, service: Delegations, *commands: str
+    world: World, service: Service, *commands: str
 ) -> tuple[Delegation, ScriptedSession, tuple[Ask, ...]]:
     """Return a delegation that asks before it runs commands, all at once, and what is asked."""
     delegation, child = await at_work(world, service)
@@ -203,7 +203,7 @@ async def asking(
     return delegation, child, await world.waits(delegation, len(commands))
 
 
-async def refused_as_changed(world: World, service: Delegations, name: str, since: str) -> str:
+async def refused_as_changed(world: World, service: Service, name: str, since: str) -> str:
     """Prove that an answer that began at a message grants nothing; return what is said."""
     before = [one.id for one in await world.runtime.requests()]
     with pytest.raises(InvalidRequest, match=CHANGED) as refused:
@@ -214,7 +214,7 @@ async def refused_as_changed(world: World, service: Delegations, name: str, sinc
 
 @pytest.mark.parametrize("seen", [True, False], ids=["later", "none"])
 async def test_an_answer_that_was_begun_before_it_was_asked_is_refused(
-    world: World, service: Delegations, seen: bool
+    world: World, service: Service, seen: bool
 ) -> None:
     """It is told what is asked; one begun later is given, and one that tells no message."""
     since = message_of_now(world)
@@ -229,7 +229,7 @@ async def test_an_answer_that_was_begun_before_it_was_asked_is_refused(
 
 
 async def test_an_answer_that_was_begun_before_a_human_answered_is_refused(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """What was meant for the first of two is not given to the second."""
     delegation, child, (first, second) = await asking(world, service, "make", "rm -rf /")
@@ -243,9 +243,7 @@ async def test_an_answer_that_was_begun_before_a_human_answered_is_refused(
     assert await world.replies(delegation) == [("once", "user"), ("once", "supervisor")]
 
 
-async def test_nor_is_it_given_to_what_was_asked_after_that(
-    world: World, service: Delegations
-) -> None:
+async def test_nor_is_it_given_to_what_was_asked_after_that(world: World, service: Service) -> None:
     """The request that was seen is gone, and another one stands in its place."""
     delegation, child, (first,) = await asking(world, service, "make")
     since = message_of_now(world)
@@ -256,9 +254,7 @@ async def test_nor_is_it_given_to_what_was_asked_after_that(
     assert [ask.patterns for ask, _ in child.open.values()] == [("rm -rf /",)]
 
 
-async def test_two_answers_of_one_message_are_both_given(
-    world: World, service: Delegations
-) -> None:
+async def test_two_answers_of_one_message_are_both_given(world: World, service: Service) -> None:
     """What the supervisor answers itself is no change that it has not seen."""
     delegation, child, asks = await asking(world, service, "make", "make install")
     since = message_of_now(world)
@@ -326,7 +322,7 @@ async def test_a_stop_ends_one_that_cannot_be_looked_at(
 
 
 async def test_a_failure_while_a_failure_is_dealt_with_ends_the_run(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A prompt that is not taken, and nobody says how far it came: failed, and told once."""
     for question in ("prompt", "transcript"):
@@ -337,7 +333,7 @@ async def test_a_failure_while_a_failure_is_dealt_with_ends_the_run(
 
 
 async def test_one_look_that_fails_ends_no_run(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What finished while the stream was broken is found by the next look, five seconds later."""
     delegation, child = await at_work(world, service)
@@ -377,7 +373,7 @@ async def test_a_store_that_fails_for_a_moment_at_a_take_over_ends_nothing(
 
 
 async def test_nor_does_one_at_a_continuation(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins a little later, in the session that it is to go on in."""
     before = await ends(world, await world.delegate(service, DONE))
@@ -402,7 +398,7 @@ async def test_nor_does_one_at_a_continuation(
 
 
 async def test_a_steer_on_its_way_renews_a_window_that_ends_meanwhile(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who was told that it was sent has a whole window, and no more."""
     delegation, child = await at_work(world, service, minutes=1)
@@ -425,7 +421,7 @@ async def test_a_steer_on_its_way_renews_a_window_that_ends_meanwhile(
 
 
 async def test_a_request_makes_a_window_stand_still_that_ends_meanwhile(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits as long as it must; what is left when it is answered is nothing."""
     delegation, child = await at_work(world, service, HANG, minutes=1)
@@ -453,7 +449,7 @@ async def test_a_request_makes_a_window_stand_still_that_ends_meanwhile(
 
 
 async def test_a_continuation_does_not_inherit_the_model_of_the_one_before(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Without a model of its own it runs on its agent's, as any other delegation."""
     world.runtime.offered = [Agent("build", "Does everything.", model="scripted/one")]

@@ -12,9 +12,9 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.service.beginning import LIMIT
-from background_agents.service.delegations import Delegations
 from background_agents.service.launch import GO_ON
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.service import Service
 
 FAIL: dict[str, object] = {"fail": 400, "message": "Refused."}
 HANG: dict[str, object] = {"hang": True}
@@ -24,7 +24,7 @@ def prompts(child: ScriptedSession) -> list[str]:
     return [entry.text for entry in child.entries.values() if entry.role == "user"]
 
 
-async def failed(world: World, service: Delegations) -> tuple[Delegation, ScriptedSession]:
+async def failed(world: World, service: Service) -> tuple[Delegation, ScriptedSession]:
     """Return a delegation that has just failed; its session is still winding up its run."""
     delegation = await world.delegate(service, FAIL)
     await world.until(lambda: world.now(delegation).is_terminal)
@@ -33,7 +33,7 @@ async def failed(world: World, service: Delegations) -> tuple[Delegation, Script
 
 
 async def test_going_on_right_after_a_failure_begins_once_that_is_wound_up(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """By the session's own word, without waiting for any time to pass."""
     before, child = await failed(world, service)
@@ -45,7 +45,7 @@ async def test_going_on_right_after_a_failure_begins_once_that_is_wound_up(
 
 
 async def test_a_prompt_that_begins_nothing_is_sent_again_after_a_while(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Also when no event tells that the session rests; and again, until it begins."""
     before = await world.delegate(service, {"say": "Old."})
@@ -102,7 +102,7 @@ async def test_what_was_told_to_go_on_and_did_not_hear_it_is_told_again_and_coun
     assert len(prompts(child)) == 2
 
 
-async def test_a_turn_that_begins_leaves_no_timer(world: World, service: Delegations) -> None:
+async def test_a_turn_that_begins_leaves_no_timer(world: World, service: Service) -> None:
     """Nor does an end."""
     at_rest = world.clock.pending
     delegation = await world.delegate(service, {"say": "New.", "gate": "go"}, minutes=0)

@@ -18,12 +18,12 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, Change, Prompt, RunState
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 OLD, NEW = "The old result.", "The new one."
 
 
-async def ended(world: World, service: Delegations, *steps: dict[str, object]) -> Delegation:
+async def ended(world: World, service: Service, *steps: dict[str, object]) -> Delegation:
     """Return a delegation that has ended, and whose supervisor knows that."""
     delegation = await world.delegate(service, *(steps or ({"say": OLD},)))
     await world.until(lambda: world.now(delegation).is_terminal)
@@ -32,13 +32,13 @@ async def ended(world: World, service: Delegations, *steps: dict[str, object]) -
 
 
 async def go_on(
-    world: World, service: Delegations, before: Delegation, *steps: dict[str, object]
+    world: World, service: Service, before: Delegation, *steps: dict[str, object]
 ) -> Delegation:
     """Delegate anew in the session of another one."""
     return await world.delegate(service, *(steps or ({"say": NEW},)), continue_id=before.id)
 
 
-async def refused(world: World, service: Delegations, given: str, why: str) -> None:
+async def refused(world: World, service: Service, given: str, why: str) -> None:
     """Prove that it cannot be gone on with, and that the attempt left nothing behind."""
     known = len(world.journal.of("register"))
     with pytest.raises(InvalidRequest, match=why):
@@ -47,7 +47,7 @@ async def refused(world: World, service: Delegations, given: str, why: str) -> N
 
 
 async def test_it_goes_on_in_the_same_session_under_its_own_name(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It has an id, an artifact and a notice of its own; the old ones stay as they are."""
     before = await ended(world, service)
@@ -66,7 +66,7 @@ async def test_it_goes_on_in_the_same_session_under_its_own_name(
 
 
 async def test_its_result_and_usage_are_of_the_new_part_only(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """What the session had said and used before belongs to the delegation before."""
     before = await ended(world, service, {"say": OLD * 100})
@@ -78,7 +78,7 @@ async def test_its_result_and_usage_are_of_the_new_part_only(
     assert before.usage.output_tokens == len(OLD * 100) // 4
 
 
-async def test_also_when_it_is_cut_off(world: World, service: Delegations) -> None:
+async def test_also_when_it_is_cut_off(world: World, service: Service) -> None:
     """Partial output, status and peek show the new part alone."""
     before = await ended(world, service)
     after = await go_on(world, service, before, HANG)
@@ -94,7 +94,7 @@ async def test_also_when_it_is_cut_off(world: World, service: Delegations) -> No
 
 @pytest.mark.parametrize("how", ["refuses", "vanishes", "is silent"])
 async def test_what_never_began_has_no_result(
-    world: World, service: Delegations, how: str, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A prompt that did not arrive makes the old answer nobody's: it has failed, with nothing."""
     before = await ended(world, service)
@@ -148,7 +148,7 @@ async def test_one_that_waited_for_a_slot_goes_on_in_the_next_process(world: Wor
 
 @pytest.mark.parametrize("steps", [({"say": OLD},), ({"fail": 400, "message": "No."},)])
 async def test_a_chain_of_two(
-    world: World, service: Delegations, steps: tuple[dict[str, object], ...]
+    world: World, service: Service, steps: tuple[dict[str, object], ...]
 ) -> None:
     """What goes on can be gone on with, and so can the first one once more, in one session."""
     first = await ended(world, service, *steps)
@@ -162,9 +162,7 @@ async def test_a_chain_of_two(
     assert [one.continued_from for one in all_four] == [None, first.id, second.id, first.id]
 
 
-async def test_it_can_be_steered_and_notifies_as_any_other(
-    world: World, service: Delegations
-) -> None:
+async def test_it_can_be_steered_and_notifies_as_any_other(world: World, service: Service) -> None:
     """The session belongs to the new delegation now."""
     before = await ended(world, service)
     after = await go_on(world, service, before, HANG)
@@ -181,7 +179,7 @@ async def test_it_can_be_steered_and_notifies_as_any_other(
 # --- what cannot be gone on with ------------------------------------------------------
 
 
-async def test_what_is_not_there_cannot_be_continued(world: World, service: Delegations) -> None:
+async def test_what_is_not_there_cannot_be_continued(world: World, service: Service) -> None:
     """Neither an unknown id nor one of another root session."""
     await refused(world, service, "../x", "is not the id")
     await refused(world, service, "brave-amber-otter", "No delegation is called")
@@ -192,7 +190,7 @@ async def test_what_is_not_there_cannot_be_continued(world: World, service: Dele
         )
 
 
-async def test_what_runs_is_steered_instead(world: World, service: Delegations) -> None:
+async def test_what_runs_is_steered_instead(world: World, service: Service) -> None:
     """An active one is not continued, and how to reach it is said."""
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
@@ -208,7 +206,7 @@ async def test_what_never_began_cannot_be_continued(world: World) -> None:
     await refused(world, service, second.id, "it has ended before it began")
 
 
-async def test_a_deleted_session_cannot_be_continued(world: World, service: Delegations) -> None:
+async def test_a_deleted_session_cannot_be_continued(world: World, service: Service) -> None:
     """What it knew is gone."""
     before = await ended(world, service)
     world.runtime.delete_session(before.session or "")
@@ -216,7 +214,7 @@ async def test_a_deleted_session_cannot_be_continued(world: World, service: Dele
 
 
 async def test_a_session_that_is_at_work_cannot_be_continued(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Its user has gone on in it, and goes first."""
     before = await ended(world, service)
@@ -224,9 +222,7 @@ async def test_a_session_that_is_at_work_cannot_be_continued(
     await refused(world, service, before.id, "its session is at work for its user")
 
 
-async def test_what_goes_on_already_is_not_continued_twice(
-    world: World, service: Delegations
-) -> None:
+async def test_what_goes_on_already_is_not_continued_twice(world: World, service: Service) -> None:
     """Two runs in one session would answer each other; the one that goes on is named."""
     before = await ended(world, service)
     after = await go_on(world, service, before, HANG)
@@ -260,7 +256,7 @@ async def test_also_by_another_name_of_the_same_session(world: World) -> None:
     await refused(world, service, first.id, f"{third.id} goes on with it already")
 
 
-async def test_also_when_another_process_runs_it(world: World, service: Delegations) -> None:
+async def test_also_when_another_process_runs_it(world: World, service: Service) -> None:
     """The store knows of it, whoever's it is."""
     before = await ended(world, service)
     after = await go_on(world, service, before, HANG)
@@ -269,7 +265,7 @@ async def test_also_when_another_process_runs_it(world: World, service: Delegati
 
 
 async def test_of_two_that_would_go_on_at_once_one_does(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model may call for both in one answer, and the runtime takes its time."""
     before = await ended(world, service)

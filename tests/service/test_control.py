@@ -12,7 +12,7 @@ from background_agents.domain.errors import InvalidRequest, RunElsewhere, Unknow
 from background_agents.domain.status import Status
 from background_agents.ports import Retrying
 from background_agents.service import live, views
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -21,7 +21,7 @@ HANG: dict[str, object] = {"hang": True}
 
 
 async def test_a_stop_keeps_what_was_written_and_says_who_stopped(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -35,7 +35,7 @@ async def test_a_stop_keeps_what_was_written_and_says_who_stopped(
     assert len(await world.notified()) == 1
 
 
-async def test_stopping_what_has_ended_changes_nothing(world: World, service: Delegations) -> None:
+async def test_stopping_what_has_ended_changes_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     await world.notified()
     await world.until(lambda: world.now(delegation).notice_confirmed_at is not None)
@@ -58,7 +58,7 @@ async def test_one_that_waits_for_a_slot_is_stopped_without_a_session(world: Wor
     await world.close()
 
 
-async def test_a_stop_during_the_launch_is_a_stop(world: World, service: Delegations) -> None:
+async def test_a_stop_during_the_launch_is_a_stop(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     stopping = asyncio.create_task(service.stop(world.supervisor, delegation.id))
     while not stopping.done():
@@ -69,7 +69,7 @@ async def test_a_stop_during_the_launch_is_a_stop(world: World, service: Delegat
 
 
 async def test_what_finishes_while_it_is_stopped_is_completed(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -79,9 +79,7 @@ async def test_what_finishes_while_it_is_stopped_is_completed(
     assert (await stopping).status is Status.COMPLETED
 
 
-async def test_a_delegation_of_another_session_is_unknown(
-    world: World, service: Delegations
-) -> None:
+async def test_a_delegation_of_another_session_is_unknown(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     stranger = world.runtime.add_session()
     for operation in (service.stop, service.peek):
@@ -105,7 +103,7 @@ async def test_one_that_another_process_runs_is_refused(world: World) -> None:
 
 
 async def test_a_status_tells_time_work_and_the_last_activity(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG, minutes=2)
     child = await world.working(delegation)
@@ -118,7 +116,7 @@ async def test_a_status_tells_time_work_and_the_last_activity(
     assert text.endswith("Last: …So far so good.")
 
 
-async def test_a_steer_of_ours_is_no_sign_of_life(world: World, service: Delegations) -> None:
+async def test_a_steer_of_ours_is_no_sign_of_life(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     child.write("Here.")
@@ -128,7 +126,7 @@ async def test_a_steer_of_ours_is_no_sign_of_life(world: World, service: Delegat
     assert "last heard of 30s ago" in text
 
 
-async def test_a_retry_shows_until_the_run_goes_on(world: World, service: Delegations) -> None:
+async def test_a_retry_shows_until_the_run_goes_on(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     world.runtime.emit(Retrying(child.name, 3, "Overloaded </x>\nsorry", None))
@@ -137,7 +135,7 @@ async def test_a_retry_shows_until_the_run_goes_on(world: World, service: Delega
     assert "the provider refuses, attempt 3: Overloaded </x> sorry" in text
 
 
-async def test_with_nothing_active_the_unread_are_shown(world: World, service: Delegations) -> None:
+async def test_with_nothing_active_the_unread_are_shown(world: World, service: Service) -> None:
     assert live.status(await service.status(world.supervisor)).startswith("Nothing is running")
     delegation = await world.delegate(service, {"say": "It is PKCE."})
     await world.ended(delegation)
@@ -150,9 +148,7 @@ async def test_with_nothing_active_the_unread_are_shown(world: World, service: D
 # --- peek ------------------------------------------------------------------------
 
 
-async def test_a_peek_shows_the_newest_part_within_bounds(
-    world: World, service: Delegations
-) -> None:
+async def test_a_peek_shows_the_newest_part_within_bounds(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     for number in range(3000):
@@ -167,7 +163,7 @@ async def test_a_peek_shows_the_newest_part_within_bounds(
 
 
 async def test_a_peek_at_what_has_ended_points_to_its_result(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     ended = await world.ended(delegation)
@@ -179,7 +175,7 @@ async def test_a_peek_at_what_has_ended_points_to_its_result(
 
 @pytest.mark.parametrize("days", [365, -365])
 async def test_a_stepped_clock_changes_no_elapsed_time(
-    world: World, service: Delegations, days: int
+    world: World, service: Service, days: int
 ) -> None:
     """Neither of what runs, nor what is stored with the ending; and no time that is left."""
     delegation = await world.delegate(service, HANG)

@@ -16,9 +16,9 @@ from background_agents.ports import InputSettled
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.asking import REFUSED, UNANSWERED
 from background_agents.service.deadlines import Deadline
-from background_agents.service.delegations import Delegations
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 
@@ -111,7 +111,7 @@ def test_a_closed_one_calls_nobody() -> None:
 
 
 async def asking(
-    world: World, service: Delegations, *steps: dict[str, object], minutes: float | None = 2
+    world: World, service: Service, *steps: dict[str, object], minutes: float | None = 2
 ) -> tuple[Delegation, ScriptedSession]:
     """Return a delegation that waits for a permission, half a minute after its launch."""
     delegation = await world.delegate(service, HANG, *steps, minutes=minutes)
@@ -133,7 +133,7 @@ async def times_out_after(world: World, delegation: Delegation, **left: float) -
     assert (await world.ended(delegation)).status is Status.TIMED_OUT
 
 
-async def test_the_window_stands_still_while_it_waits(world: World, service: Delegations) -> None:
+async def test_the_window_stands_still_while_it_waits(world: World, service: Service) -> None:
     """However long that takes, the run has all of its time left for its work."""
     delegation, _ = await asking(world, service, HANG)
     assert "1m 30s left" in await world.status(service)
@@ -144,9 +144,7 @@ async def test_the_window_stands_still_while_it_waits(world: World, service: Del
     await times_out_after(world, delegation, seconds=90)
 
 
-async def test_it_goes_on_with_the_last_of_several_answers(
-    world: World, service: Delegations
-) -> None:
+async def test_it_goes_on_with_the_last_of_several_answers(world: World, service: Service) -> None:
     """One open request is enough to hold it."""
     delegation, child = await asking(world, service, HANG)
     child.ask("bash", "make again")
@@ -161,7 +159,7 @@ async def test_it_goes_on_with_the_last_of_several_answers(
 
 
 async def test_a_steer_opens_a_fresh_window_that_stands_still_too(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """All of it is left when the answer has come."""
     delegation, _ = await asking(world, service, HANG, HANG)
@@ -213,7 +211,7 @@ async def test_what_was_waited_does_not_count_in_the_next_process(
 
 
 async def test_one_without_a_window_has_none_after_an_answer(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """No limit stays no limit."""
     delegation, _ = await asking(world, service, HANG, minutes=0)
@@ -264,7 +262,7 @@ async def test_what_has_waited_too_long_gets_the_default_answer(
     assert await world.replies(delegation) == [(word, "deadline")]
 
 
-async def test_by_default_a_request_waits_for_ever(world: World, service: Delegations) -> None:
+async def test_by_default_a_request_waits_for_ever(world: World, service: Service) -> None:
     """Without ``answer_minutes`` nothing is decided for anybody."""
     delegation, _ = await asking(world, service, HANG)
     world.advance(days=3)

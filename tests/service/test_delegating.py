@@ -21,23 +21,21 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, Leave, SessionOrder
-from background_agents.service.delegations import Delegations
 from background_agents.service.launch import DENIED_TOOLS
 from background_agents.service.requests import DelegateRequest
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
 
-async def test_it_is_registered_before_any_session_exists(
-    world: World, service: Delegations
-) -> None:
+async def test_it_is_registered_before_any_session_exists(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     assert set(world.runtime.sessions) == {world.supervisor}
     assert delegation.status is Status.REGISTERED
     assert world.journal.entries == [("register", delegation.id)]
 
 
-async def test_it_runs_in_a_child_without_our_tools(world: World, service: Delegations) -> None:
+async def test_it_runs_in_a_child_without_our_tools(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     assert child.parent == world.supervisor
@@ -45,7 +43,7 @@ async def test_it_runs_in_a_child_without_our_tools(world: World, service: Deleg
     assert world.now(delegation).status is Status.RUNNING
 
 
-async def test_what_was_asked_is_what_the_child_gets(world: World, service: Delegations) -> None:
+async def test_what_was_asked_is_what_the_child_gets(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG, agent="plan", model="scripted/two")
     child = await world.working(delegation)
     asked = child.newest_of_user()
@@ -64,7 +62,7 @@ async def test_what_was_asked_is_what_the_child_gets(world: World, service: Dele
     ],
 )
 async def test_time_windows(
-    world: World, service: Delegations, minutes: float | None, window: timedelta | None
+    world: World, service: Service, minutes: float | None, window: timedelta | None
 ) -> None:
     assert (await world.delegate(service, HANG, minutes=minutes)).timeout == window
 
@@ -89,7 +87,7 @@ async def test_time_windows(
     ],
 )
 async def test_what_cannot_be_meant_is_refused_in_a_sentence(
-    world: World, service: Delegations, request_: DelegateRequest, words: str
+    world: World, service: Service, request_: DelegateRequest, words: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=words) as refused:
         await service.delegate(world.supervisor, request_)
@@ -99,23 +97,21 @@ async def test_what_cannot_be_meant_is_refused_in_a_sentence(
     assert set(world.runtime.sessions) == {world.supervisor}
 
 
-async def test_an_unknown_agent_is_looked_for_once_more(world: World, service: Delegations) -> None:
+async def test_an_unknown_agent_is_looked_for_once_more(world: World, service: Service) -> None:
     await world.delegate(service, HANG)
     world.runtime.offered.append(Agent("writer"))
     assert (await world.delegate(service, HANG, agent="writer")).agent == "writer"
 
 
 async def test_a_refused_agent_comes_with_those_that_there_are(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     with pytest.raises(UnknownAgent) as refused:
         await world.delegate(service, HANG, agent="nobody")
     assert refused.value.agents == ("build", "explore", "plan")
 
 
-async def test_a_child_and_what_is_below_it_cannot_delegate(
-    world: World, service: Delegations
-) -> None:
+async def test_a_child_and_what_is_below_it_cannot_delegate(world: World, service: Service) -> None:
     child = await world.working(await world.delegate(service, HANG))
     below = await world.runtime.open_session(SessionOrder(parent=child.name, title="Below"))
     before = list(world.journal.entries)
@@ -125,9 +121,7 @@ async def test_a_child_and_what_is_below_it_cannot_delegate(
     assert world.journal.entries == before
 
 
-async def test_a_child_cannot_delegate_after_its_end_either(
-    world: World, service: Delegations
-) -> None:
+async def test_a_child_cannot_delegate_after_its_end_either(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     session = (await world.ended(delegation)).session
     assert session is not None
@@ -136,7 +130,7 @@ async def test_a_child_cannot_delegate_after_its_end_either(
 
 
 async def test_a_session_below_the_root_delegates_under_its_root(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     order = SessionOrder(parent=world.supervisor, title="A native sub-agent")
     below = await world.runtime.open_session(order)
@@ -145,28 +139,26 @@ async def test_a_session_below_the_root_delegates_under_its_root(
 
 
 async def test_a_session_that_does_not_exist_registers_nothing(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     with pytest.raises(RuntimeRefused):
         await world.delegate(service, HANG, supervisor="ses_nobody")
     assert world.journal.entries == []
 
 
-async def test_without_a_runtime_nothing_is_registered(world: World, service: Delegations) -> None:
+async def test_without_a_runtime_nothing_is_registered(world: World, service: Service) -> None:
     world.runtime.failure = RuntimeUnreachable("OpenCode does not answer.")
     with pytest.raises(RuntimeUnreachable):
         await world.delegate(service, HANG)
     assert world.journal.entries == []
 
 
-async def test_a_hundred_at_once_have_a_hundred_names(world: World, service: Delegations) -> None:
+async def test_a_hundred_at_once_have_a_hundred_names(world: World, service: Service) -> None:
     names = {(await world.delegate(service, HANG)).id for _ in range(100)}
     assert len(names) == 100
 
 
-async def test_the_hosts_rules_bind_models_and_not_people(
-    world: World, service: Delegations
-) -> None:
+async def test_the_hosts_rules_bind_models_and_not_people(world: World, service: Service) -> None:
     """What they deny is refused to an agent's model, without a trace; a person may."""
     world.runtime.leaves["build"] = Leave(denied_by="task")
     with pytest.raises(NotPermitted, match=r"permission\.task"):
@@ -177,7 +169,7 @@ async def test_the_hosts_rules_bind_models_and_not_people(
 
 
 async def test_in_plan_mode_only_who_cannot_edit_is_delegated_to(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     world.runtime.leaves = dict.fromkeys(("build", "explore"), Leave(planning=True))
     with pytest.raises(OnlyPlanning, match="choose one of: explore, plan"):
@@ -186,7 +178,7 @@ async def test_in_plan_mode_only_who_cannot_edit_is_delegated_to(
 
 
 async def test_what_is_to_be_asked_is_registered_once_it_is_granted(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Only what was granted counts: by then the rules may ask for something else."""
     world.runtime.leaves["build"] = Leave(ask="task")

@@ -8,13 +8,13 @@ from world import QUIET, World
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.status import Status
 from background_agents.ports import Idle, SessionOrder
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
 
 async def test_a_completed_run_is_kept_stored_and_told_in_that_order(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, {"say": "# Found\n\nIt is PKCE."})
     await world.notified()
@@ -26,7 +26,7 @@ async def test_a_completed_run_is_kept_stored_and_told_in_that_order(
 
 
 async def test_its_result_is_its_last_words_after_all_its_steps(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     look: dict[str, object] = {"say": "Looking.", "call": "bash", "args": {}}
     delegation = await world.delegate(service, look, look, {"say": "Here it is."})
@@ -35,17 +35,13 @@ async def test_its_result_is_its_last_words_after_all_its_steps(
     assert ended.usage.tool_calls == 2
 
 
-async def test_a_result_of_nothing_is_said_to_be_nothing(
-    world: World, service: Delegations
-) -> None:
+async def test_a_result_of_nothing_is_said_to_be_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": " "})
     assert (await world.ended(delegation)).status is Status.COMPLETED
     await world.artifact(delegation)
 
 
-async def test_an_idle_before_the_run_began_ends_nothing(
-    world: World, service: Delegations
-) -> None:
+async def test_an_idle_before_the_run_began_ends_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     await world.until(lambda: world.now(delegation).session is not None)
     world.runtime.emit(Idle(world.now(delegation).session or ""))
@@ -60,7 +56,7 @@ async def test_an_idle_before_the_run_began_ends_nothing(
 
 
 async def test_when_the_window_is_over_what_was_written_is_kept(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG, minutes=0.5)
     child = await world.working(delegation)
@@ -78,7 +74,7 @@ async def test_when_the_window_is_over_what_was_written_is_kept(
 
 
 async def test_what_finished_as_its_time_ran_out_is_completed(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG, minutes=0.5)
     child = await world.working(delegation)
@@ -91,7 +87,7 @@ async def test_what_finished_as_its_time_ran_out_is_completed(
 
 
 async def test_a_fault_of_ours_ends_as_failed_and_is_told(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_order: SessionOrder) -> str:
         raise KeyError("a fault")
@@ -103,7 +99,7 @@ async def test_a_fault_of_ours_ends_as_failed_and_is_told(
     assert len(await world.notified()) == 1
 
 
-async def test_a_window_of_zero_never_ends(world: World, service: Delegations) -> None:
+async def test_a_window_of_zero_never_ends(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG, minutes=0)
     child = await world.working(delegation)
     world.advance(days=365)
@@ -113,7 +109,7 @@ async def test_a_window_of_zero_never_ends(world: World, service: Delegations) -
 
 
 async def test_a_run_that_cannot_be_quietened_is_taken_as_it_is(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG, minutes=1)
     child = await world.working(delegation)
@@ -127,7 +123,7 @@ async def test_a_run_that_cannot_be_quietened_is_taken_as_it_is(
     assert "So far." in await world.artifact(delegation)
 
 
-async def test_a_finish_just_before_the_deadline_counts(world: World, service: Delegations) -> None:
+async def test_a_finish_just_before_the_deadline_counts(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG, minutes=1)
     child = await world.working(delegation)
     child.write("In time.")
@@ -141,7 +137,7 @@ async def test_a_finish_just_before_the_deadline_counts(world: World, service: D
 
 
 async def test_a_refusing_provider_fails_the_run_with_its_words(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     refused: dict[str, object] = {"fail": 400, "message": "No such option."}
     delegation = await world.delegate(service, refused)
@@ -150,7 +146,7 @@ async def test_a_refusing_provider_fails_the_run_with_its_words(
     assert "[FAILED] No such option." in await world.artifact(delegation)
 
 
-async def test_what_was_written_before_an_error_is_kept(world: World, service: Delegations) -> None:
+async def test_what_was_written_before_an_error_is_kept(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     child.write("Until here.")
@@ -159,16 +155,14 @@ async def test_what_was_written_before_an_error_is_kept(world: World, service: D
     assert "Until here." in await world.artifact(delegation)
 
 
-async def test_a_model_that_does_not_exist_fails_the_run(
-    world: World, service: Delegations
-) -> None:
+async def test_a_model_that_does_not_exist_fails_the_run(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG, model="scripted/none")
     ended = await world.ended(delegation)
     assert (ended.status, ended.error) == (Status.FAILED, "Model not found: scripted/none.")
 
 
 async def test_an_agent_that_vanished_fails_the_run_which_never_began(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     await world.runtime.agents()
     world.runtime.offered[:] = [one for one in world.runtime.offered if one.name != "plan"]
@@ -177,14 +171,14 @@ async def test_an_agent_that_vanished_fails_the_run_which_never_began(
     assert (ended.status, ended.error) == (Status.FAILED, 'Agent not found: "plan".')
 
 
-async def test_refusals_for_now_do_not_end_the_run(world: World, service: Delegations) -> None:
+async def test_refusals_for_now_do_not_end_the_run(world: World, service: Service) -> None:
     slow: dict[str, object] = {"fail": 429, "message": "Slow down.", "times": 3}
     delegation = await world.delegate(service, slow, {"say": "At last."})
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
 
 async def test_a_runtime_that_goes_away_before_the_launch_fails_it(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     world.runtime.failure = RuntimeUnreachable("OpenCode does not answer.")
@@ -196,7 +190,7 @@ async def test_a_runtime_that_goes_away_before_the_launch_fails_it(
 
 
 async def test_a_child_that_is_deleted_is_stopped_with_what_it_wrote(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -210,7 +204,7 @@ async def test_a_child_that_is_deleted_is_stopped_with_what_it_wrote(
 
 
 async def test_a_child_that_its_user_aborts_is_stopped_with_what_it_wrote(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -222,7 +216,7 @@ async def test_a_child_that_its_user_aborts_is_stopped_with_what_it_wrote(
 
 
 async def test_an_aborted_supervisor_leaves_its_delegations_alone(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -237,7 +231,7 @@ async def test_an_aborted_supervisor_leaves_its_delegations_alone(
 
 
 async def test_a_deleted_supervisor_takes_its_delegations_with_it(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     running = await world.delegate(service, HANG)
     child = await world.working(running)
@@ -263,7 +257,7 @@ async def test_one_that_waits_for_a_slot_ends_with_its_supervisor_too(world: Wor
     assert (ended.status, ended.session) == (Status.STOPPED, None)
 
 
-async def test_late_events_move_nothing(world: World, service: Delegations) -> None:
+async def test_late_events_move_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     ended = await world.ended(delegation)
     await world.notified()

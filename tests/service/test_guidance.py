@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from world import DEAD, World
+from world import DEAD, DIRECTORY, World
 
 from background_agents.config import Settings
 from background_agents.domain.errors import NotReadOnly, RuntimeUnreachable, UnknownAgent
 from background_agents.ports import Agent
 from background_agents.service import rules, views
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.service.requests import DelegateRequest
 from background_agents.service.rules import TaskPolicy
 from background_agents.testing.contracts.samples import finished, registered
 from background_agents.testing.scripts import script
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -24,7 +24,7 @@ DEFAULT = rules.supervisor(TaskPolicy(strict=False, allowed=False))
 HEAD = "Background delegations of this session."
 
 
-def serving(world: World, settings: Settings) -> Delegations:
+def serving(world: World, settings: Settings) -> Service:
     """Return a service with ``settings`` on the world's fakes; it has not begun to follow them."""
     context = Context(
         runtime=world.runtime,
@@ -34,25 +34,23 @@ def serving(world: World, settings: Settings) -> Delegations:
         clock=world.clock,
         ids=world._ids,
         project="p1",
-        directory="/src/project",
+        directory=DIRECTORY,
         owner=DEAD,
     )
-    return Delegations(context, settings)
+    return Service(context, settings)
 
 
 # --- rules -----------------------------------------------------------------------
 
 
-async def test_a_supervisor_gets_its_rules(world: World, service: Delegations) -> None:
+async def test_a_supervisor_gets_its_rules(world: World, service: Service) -> None:
     """Also a session below it that no delegation made: it may delegate as well."""
     below = world.runtime.add_session(world.supervisor)
     for session in (world.supervisor, below):
         assert await service.guidance.rules(session) == DEFAULT
 
 
-async def test_where_nobody_is_woken_the_rules_say_to_wait(
-    world: World, service: Delegations
-) -> None:
+async def test_where_nobody_is_woken_the_rules_say_to_wait(world: World, service: Service) -> None:
     """`opencode run` ends with the turn: there, waiting is no polling."""
     world.runtime.ends_with_turn = True
     told = await service.guidance.rules(world.supervisor) or ""
@@ -66,7 +64,7 @@ async def test_where_nobody_is_woken_the_rules_say_to_wait(
     assert "Do not poll" in views.delegated(delegation)
 
 
-async def test_a_background_agent_gets_other_rules(world: World, service: Delegations) -> None:
+async def test_a_background_agent_gets_other_rules(world: World, service: Service) -> None:
     """While it runs, when it has ended, and whatever works below it."""
     running = await world.working(await world.delegate(service, HANG))
     ended = (await world.ended(await world.delegate(service, {"say": "Done."}))).session or ""
@@ -76,7 +74,7 @@ async def test_a_background_agent_gets_other_rules(world: World, service: Delega
         assert await service.guidance.rules(session, has_tools=False) == rules.CHILD
 
 
-async def test_a_supervisor_without_the_tools_gets_none(world: World, service: Delegations) -> None:
+async def test_a_supervisor_without_the_tools_gets_none(world: World, service: Service) -> None:
     """Rules about tools that its agent does not have would mislead."""
     assert await service.guidance.rules(world.supervisor, has_tools=False) is None
 
@@ -111,7 +109,7 @@ async def test_the_rules_follow_the_settings(
 # --- compaction --------------------------------------------------------------------
 
 
-async def test_nothing_is_carried_over_where_nothing_is(world: World, service: Delegations) -> None:
+async def test_nothing_is_carried_over_where_nothing_is(world: World, service: Service) -> None:
     """No delegations, or only ones that were read."""
     assert await service.guidance.carried_over(world.supervisor) is None
     delegation = await world.ended(await world.delegate(service, {"say": "Done."}))
@@ -119,7 +117,7 @@ async def test_nothing_is_carried_over_where_nothing_is(world: World, service: D
     assert await service.guidance.carried_over(world.supervisor) is None
 
 
-async def test_running_and_unread_ones_are_carried_over(world: World, service: Delegations) -> None:
+async def test_running_and_unread_ones_are_carried_over(world: World, service: Service) -> None:
     """With id, state, title and the call that returns the result."""
     unread = await world.ended(await world.delegate(service, {"say": "Done."}))
     running = await world.delegate(service, HANG)
@@ -136,7 +134,7 @@ async def test_running_and_unread_ones_are_carried_over(world: World, service: D
 
 
 async def test_other_sessions_and_background_agents_carry_nothing_over(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """A delegation belongs to its root session; a child has none of its own."""
     child = await world.working(await world.delegate(service, HANG))
@@ -147,7 +145,7 @@ async def test_other_sessions_and_background_agents_carry_nothing_over(
 
 
 async def test_what_is_carried_over_is_short_and_says_what_is_left_out(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """About 2,000 characters, whatever there is; the rest can be listed."""
     for number in range(500):
@@ -174,7 +172,7 @@ def test_titles_can_open_no_tag_and_no_line() -> None:
 # --- native task -------------------------------------------------------------------
 
 
-async def test_a_native_task_is_refused_with_what_to_do(world: World, service: Delegations) -> None:
+async def test_a_native_task_is_refused_with_what_to_do(world: World, service: Service) -> None:
     """One sentence that names the call to make instead."""
     refusal = await service.guidance.refused_task(world.supervisor, "explore")
     assert refusal is not None
@@ -202,14 +200,14 @@ async def test_which_agents_a_task_may_run(
 
 
 async def test_a_background_agents_task_is_not_ours_to_refuse(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It cannot delegate, so the hint would be wrong; the tool is denied to it elsewhere."""
     child = await world.working(await world.delegate(service, HANG))
     assert await service.guidance.refused_task(child.name, "explore") is None
 
 
-async def test_an_agent_that_was_added_later_is_known(world: World, service: Delegations) -> None:
+async def test_an_agent_that_was_added_later_is_known(world: World, service: Service) -> None:
     """Those in memory may be old."""
     assert await service.guidance.refused_task(world.supervisor, "newcomer") is None
     world.runtime.offered.append(Agent("newcomer", "Came later."))
@@ -217,7 +215,7 @@ async def test_an_agent_that_was_added_later_is_known(world: World, service: Del
 
 
 async def test_a_runtime_that_is_silent_is_an_error_for_the_host(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Guidance makes nothing up; the host lets OpenCode go on."""
     world.runtime.failure = RuntimeUnreachable("OpenCode does not answer.")

@@ -174,7 +174,7 @@ async def one_stumble(course: list[tuple[str, int]], wire: Tripwire) -> None:
     world.advance(minutes=1)
     assert len(await world.told("task-notification")) == 1
     assert (await service.status(world.supervisor)).live == []
-    assert not service.desk.conducts(delegation.id)
+    assert not service.desk.active
     history = await world.store.history(delegation.id)
     assert sum(isinstance(event, Ended) for event in history) == 1
     await world.close()

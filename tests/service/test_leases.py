@@ -6,7 +6,7 @@ import asyncio
 import os
 
 import pytest
-from world import World
+from world import DIRECTORY, World
 
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
@@ -14,11 +14,11 @@ from background_agents.domain.errors import RunElsewhere
 from background_agents.domain.status import Status
 from background_agents.service import leases
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.service.leases import HEARTBEAT, LEASE
 from background_agents.service.processes import is_alive, is_running, process_name
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.runtime import ScriptedRuntime
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 ONE, OTHER = f"{process_name()}:one", f"{process_name()}:other"
@@ -52,10 +52,10 @@ class Process:
             clock=self.clock,
             ids=world._ids,
             project="p1",
-            directory="/src/project",
+            directory=DIRECTORY,
             owner=owner,
         )
-        self.service = Delegations(context, Settings())
+        self.service = Service(context, Settings())
 
 
 @pytest.fixture

@@ -16,16 +16,16 @@ from background_agents.domain.events import KeptTold, ParentNotified
 from background_agents.domain.status import Status
 from background_agents.service import views
 from background_agents.service.afterwards import GIVE_WAY
-from background_agents.service.delegations import Delegations
 from background_agents.service.messages import KEPT_CHARS
 from background_agents.service.requests import MESSAGE_CHARS
+from background_agents.testing.service import Service
 
 MESSAGE = "child-notification"
 
 BURST = 40
 
 
-async def test_a_message_reaches_model_and_human(world: World, service: Delegations) -> None:
+async def test_a_message_reaches_model_and_human(world: World, service: Service) -> None:
     """One notice with what is said and how to reply, and one toast; the run goes on."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -56,7 +56,7 @@ async def test_a_message_reaches_model_and_human(world: World, service: Delegati
     assert len(await world.told("task-notification")) == 1
 
 
-async def test_it_opens_and_closes_no_tag(world: World, service: Delegations) -> None:
+async def test_it_opens_and_closes_no_tag(world: World, service: Service) -> None:
     """What an agent says is escaped and stands on one line."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -70,7 +70,7 @@ async def test_it_opens_and_closes_no_tag(world: World, service: Delegations) ->
     assert len(notice.splitlines()) == 7
 
 
-async def test_it_is_bounded(world: World, service: Delegations) -> None:
+async def test_it_is_bounded(world: World, service: Service) -> None:
     """The longest is told whole, whatever its letters become; a longer one is refused, and why."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -94,7 +94,7 @@ async def test_it_is_bounded(world: World, service: Delegations) -> None:
     assert last.text == longest
 
 
-async def test_each_message_is_told_in_its_order(world: World, service: Delegations) -> None:
+async def test_each_message_is_told_in_its_order(world: World, service: Service) -> None:
     """Those that cannot be delivered at once follow, each once."""
     child = await world.working(await world.delegate(service, HANG))
     world.channel.hold()
@@ -105,7 +105,7 @@ async def test_each_message_is_told_in_its_order(world: World, service: Delegati
     assert re.findall(r"Message \d", " ".join(told)) == ["Message 0", "Message 1", "Message 2"]
 
 
-async def test_one_that_waits_for_an_answer_may_speak(world: World, service: Delegations) -> None:
+async def test_one_that_waits_for_an_answer_may_speak(world: World, service: Service) -> None:
     """A message answers nothing: it still waits."""
     world.runtime.asking.add("bash")
     delegation = await world.delegate(service, bash("make"), HANG)
@@ -116,9 +116,7 @@ async def test_one_that_waits_for_an_answer_may_speak(world: World, service: Del
     assert await world.waits(delegation) == (ask,)
 
 
-async def test_a_session_below_speaks_for_the_delegation(
-    world: World, service: Delegations
-) -> None:
+async def test_a_session_below_speaks_for_the_delegation(world: World, service: Service) -> None:
     """The supervisor of the delegation hears it, and under the delegation's name."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -130,7 +128,7 @@ async def test_a_session_below_speaks_for_the_delegation(
 
 
 async def test_also_when_nobody_knew_whose_session_it_is(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runtime is asked for the parents that no event has told of."""
     asked_for: set[str] = set()
@@ -151,9 +149,7 @@ async def test_also_when_nobody_knew_whose_session_it_is(
 
 
 @pytest.mark.parametrize("message", ["", " \n "])
-async def test_an_empty_message_is_refused(
-    world: World, service: Delegations, message: str
-) -> None:
+async def test_an_empty_message_is_refused(world: World, service: Service, message: str) -> None:
     """Nobody is told nothing."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -165,7 +161,7 @@ async def test_an_empty_message_is_refused(
     assert world.channel.attempts == []
 
 
-async def test_who_has_no_supervisor_is_told_so(world: World, service: Delegations) -> None:
+async def test_who_has_no_supervisor_is_told_so(world: World, service: Service) -> None:
     """A supervisor, and a background agent whose run is over or ends, speak to nobody."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -183,7 +179,7 @@ async def test_who_has_no_supervisor_is_told_so(world: World, service: Delegatio
 # --- many are told as one --------------------------------------------------------
 
 
-async def burst(world: World, service: Delegations, count: int = BURST) -> Delegation:
+async def burst(world: World, service: Service, count: int = BURST) -> Delegation:
     """Let a background agent say so much at once; return its delegation."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -197,9 +193,7 @@ def numbers(notices: Sequence[str]) -> list[int]:
     return [int(one) for one in re.findall(r"Message &lt;(\d+)&gt;\.", "".join(notices))]
 
 
-async def test_beyond_its_budget_they_are_told_as_one_later(
-    world: World, service: Delegations
-) -> None:
+async def test_beyond_its_budget_they_are_told_as_one_later(world: World, service: Service) -> None:
     """Forty make four notices; nothing is lost or told twice, and the order stays."""
     delegation = await burst(world, service)
     at_once = await world.told(MESSAGE, MESSAGES_AT_ONCE)
@@ -220,7 +214,7 @@ async def test_beyond_its_budget_they_are_told_as_one_later(
     assert len([one for one in history if isinstance(one, KeptTold)]) == 1
 
 
-async def test_the_agent_is_told_which_are_kept(world: World, service: Delegations) -> None:
+async def test_the_agent_is_told_which_are_kept(world: World, service: Service) -> None:
     """What goes at once is said to have arrived; what is kept, not."""
     child = await world.working(await world.delegate(service, HANG))
     said = [views.notified(await service.notify(child.name, "So.")) for _ in range(5)]
@@ -228,7 +222,7 @@ async def test_the_agent_is_told_which_are_kept(world: World, service: Delegatio
     assert all(one.startswith("Your supervisor has it.") for one in said[:MESSAGES_AT_ONCE])
 
 
-async def test_what_is_kept_is_told_with_the_end(world: World, service: Delegations) -> None:
+async def test_what_is_kept_is_told_with_the_end(world: World, service: Service) -> None:
     """Before it, and in the same message, which wakes the supervisor once."""
     delegation = await burst(world, service, 5)
     await world.told(MESSAGE, MESSAGES_AT_ONCE)
@@ -246,7 +240,7 @@ async def test_what_is_kept_is_told_with_the_end(world: World, service: Delegati
     assert len(await world.told(MESSAGE)) == MESSAGES_AT_ONCE + 1
 
 
-async def test_the_budget_comes_back(world: World, service: Delegations) -> None:
+async def test_the_budget_comes_back(world: World, service: Service) -> None:
     """Who speaks now and then is heard at once, for ever."""
     child = await world.working(await world.delegate(service, HANG, minutes=0))
     for number in range(10):
@@ -272,9 +266,7 @@ async def test_a_new_process_tells_what_the_one_before_had_kept(world: World) ->
     assert numbers([later]) == [3, 4, 5]
 
 
-async def test_no_more_is_kept_than_a_supervisor_can_read(
-    world: World, service: Delegations
-) -> None:
+async def test_no_more_is_kept_than_a_supervisor_can_read(world: World, service: Service) -> None:
     """What goes beyond that is refused, and the agent knows that nobody heard it."""
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -295,7 +287,7 @@ async def test_no_more_is_kept_than_a_supervisor_can_read(
     assert later.count(longest) == kept
 
 
-async def test_a_clock_that_is_set_back_silences_nobody(world: World, service: Delegations) -> None:
+async def test_a_clock_that_is_set_back_silences_nobody(world: World, service: Service) -> None:
     """What is kept is told after the usual time at the latest."""
     delegation = await burst(world, service, MESSAGES_AT_ONCE)
     now = world.now(delegation)

@@ -19,12 +19,12 @@ from background_agents.domain.status import Status
 from background_agents.service import views
 from background_agents.service.clock import SystemClock
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.service.processes import process_name
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.testing.service import Service
 
 DEAD = "0:long ago"
 
@@ -43,7 +43,7 @@ class Disk:
         self.runtime.subscribe(self.heard.hear)
 
     @asynccontextmanager
-    async def service(self, owner: str) -> AsyncIterator[Delegations]:
+    async def service(self, owner: str) -> AsyncIterator[Service]:
         store = await SqliteStore.open(self.folder / "delegations.db")
         context = Context(
             runtime=self.runtime,
@@ -56,7 +56,7 @@ class Disk:
             directory="/src/project",
             owner=owner,
         )
-        service = Delegations(context, Settings())
+        service = Service(context, Settings())
         await service.start()
         try:
             yield service
@@ -64,7 +64,7 @@ class Disk:
             await service.close()
             await store.close()
 
-    async def delegate(self, service: Delegations, *steps: dict[str, object]) -> Delegation:
+    async def delegate(self, service: Service, *steps: dict[str, object]) -> Delegation:
         request = DelegateRequest(f"Look into it.\n{script(*steps)}", "build")
         return await service.delegate(self.supervisor, request)
 

@@ -13,8 +13,8 @@ from background_agents.domain.events import InputAnswered, InputRequested
 from background_agents.domain.status import Status
 from background_agents.ports import InputSettled
 from background_agents.service.afterwards import GIVE_WAY
-from background_agents.service.delegations import Delegations
 from background_agents.service.policy import REFUSED_BY_RULE, decide
+from background_agents.testing.service import Service
 
 ALLOW, DENY, ASKED = AnswerRule("allow"), AnswerRule("deny"), AnswerRule("ask")
 
@@ -180,7 +180,7 @@ async def running(world: World, delegations: list[Delegation]) -> list[bool]:
     return [world.now(one).status is Status.RUNNING for one in delegations]
 
 
-async def several(world: World, service: Delegations, *models: str) -> list[Delegation]:
+async def several(world: World, service: Service, *models: str) -> list[Delegation]:
     return [await world.delegate(service, HANG, model=model) for model in models]
 
 

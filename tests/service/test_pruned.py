@@ -10,7 +10,7 @@ from world import World
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import UnknownDelegation
 from background_agents.ports import OutgoingMessage
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def no_warnings(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-async def test_one_that_is_pruned_is_unknown(world: World, service: Delegations) -> None:
+async def test_one_that_is_pruned_is_unknown(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "It is PKCE."})
     await world.ended(delegation)
     world.store.prune(delegation.id)
@@ -29,7 +29,7 @@ async def test_one_that_is_pruned_is_unknown(world: World, service: Delegations)
 
 
 async def test_one_that_is_pruned_while_it_is_read_is_read(
-    world: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text was there; that it cannot be marked is no news to the model."""
     delegation = await world.delegate(service, {"say": "It is PKCE."})
@@ -50,7 +50,7 @@ async def test_one_that_is_pruned_while_it_is_read_is_read(
 
 async def test_one_that_is_pruned_while_its_notice_travels_harms_nothing(
     world: World,
-    service: Delegations,
+    service: Service,
     monkeypatch: pytest.MonkeyPatch,
     no_warnings: pytest.LogCaptureFixture,
 ) -> None:

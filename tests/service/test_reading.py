@@ -9,13 +9,13 @@ from world import World
 
 from background_agents.domain.errors import InvalidRequest, UnknownDelegation
 from background_agents.service import views
-from background_agents.service.delegations import Delegations
 from background_agents.testing.contracts.samples import registered
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
 
-async def test_a_result_is_read_and_marked_read(world: World, service: Delegations) -> None:
+async def test_a_result_is_read_and_marked_read(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "It is PKCE."})
     await world.ended(delegation)
     assert ", unread]" in views.listing(await service.list(world.supervisor))
@@ -25,7 +25,7 @@ async def test_a_result_is_read_and_marked_read(world: World, service: Delegatio
     assert "unread" not in views.listing(await service.list(world.supervisor))
 
 
-async def test_reading_again_changes_nothing(world: World, service: Delegations) -> None:
+async def test_reading_again_changes_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "It is PKCE."})
     await world.notified()
     await world.until(lambda: world.now(delegation).notice_confirmed_at is not None)
@@ -35,7 +35,7 @@ async def test_reading_again_changes_nothing(world: World, service: Delegations)
     assert world.now(delegation) == first
 
 
-async def test_one_that_runs_says_so_and_stays_unread(world: World, service: Delegations) -> None:
+async def test_one_that_runs_says_so_and_stays_unread(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     text = views.reading(await service.read(world.supervisor, delegation.id))
@@ -44,7 +44,7 @@ async def test_one_that_runs_says_so_and_stays_unread(world: World, service: Del
     assert world.now(delegation).read_at is None
 
 
-async def test_a_long_result_comes_in_pages_that_add_up(world: World, service: Delegations) -> None:
+async def test_a_long_result_comes_in_pages_that_add_up(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Zeile für Zeile.\n", "repeat": 8000})
     await world.ended(delegation)
     whole, offset, seen = await world.artifact(delegation), 0, ""
@@ -60,9 +60,7 @@ async def test_a_long_result_comes_in_pages_that_add_up(world: World, service: D
     assert seen == whole
 
 
-async def test_an_offset_past_the_end_says_how_long_it_is(
-    world: World, service: Delegations
-) -> None:
+async def test_an_offset_past_the_end_says_how_long_it_is(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Short."})
     await world.ended(delegation)
     text = views.reading(await service.read(world.supervisor, delegation.id, 10**9))
@@ -85,7 +83,7 @@ async def test_an_offset_past_the_end_says_how_long_it_is(
     ],
 )
 async def test_what_is_no_id_is_refused_in_a_sentence(
-    world: World, service: Delegations, given: str
+    world: World, service: Service, given: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await service.read(world.supervisor, given)
@@ -93,14 +91,14 @@ async def test_what_is_no_id_is_refused_in_a_sentence(
     assert "\x00" not in str(refused.value)
 
 
-async def test_an_id_in_quotes_is_understood(world: World, service: Delegations) -> None:
+async def test_an_id_in_quotes_is_understood(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     for given in (f"`{delegation.id}`", f' "{delegation.id}" '):
         assert (await service.read(world.supervisor, given)).delegation.id == delegation.id
 
 
 async def test_a_negative_offset_is_refused_and_nothing_is_read(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, {"say": "Short."})
     await world.ended(delegation)
@@ -109,7 +107,7 @@ async def test_a_negative_offset_is_refused_and_nothing_is_read(
     assert world.now(delegation).read_at is None
 
 
-async def test_another_root_session_sees_nothing(world: World, service: Delegations) -> None:
+async def test_another_root_session_sees_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Mine."})
     await world.ended(delegation)
     stranger = world.runtime.add_session()
@@ -118,25 +116,25 @@ async def test_another_root_session_sees_nothing(world: World, service: Delegati
     assert (await service.list(stranger)).total == 0
 
 
-async def test_a_child_may_read_what_its_root_delegated(world: World, service: Delegations) -> None:
+async def test_a_child_may_read_what_its_root_delegated(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Shared."})
     child = (await world.ended(delegation)).session
     assert (await service.read(child or "", delegation.id)).text is not None
 
 
-async def test_a_list_is_newest_first(world: World, service: Delegations) -> None:
+async def test_a_list_is_newest_first(world: World, service: Service) -> None:
     names = [(await world.delegate(service, HANG)).id for _ in range(3)]
     text = views.listing(await service.list(world.supervisor))
     assert sorted(names, key=text.index) == list(reversed(names))
     assert text.startswith("3 delegations, newest first:")
 
 
-async def test_an_empty_list_says_so(world: World, service: Delegations) -> None:
+async def test_an_empty_list_says_so(world: World, service: Service) -> None:
     assert "Nothing has been delegated" in views.listing(await service.list(world.supervisor))
 
 
 async def test_a_list_of_ten_thousand_is_short_and_says_how_many(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     for number in range(10_000):
         name = f"brave-amber-otter-{number}"

@@ -10,9 +10,9 @@ from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import Status
 from background_agents.ports import Change
-from background_agents.service.delegations import Delegations
 from background_agents.service.processes import is_alive, process_name
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -179,7 +179,7 @@ async def test_closing_ends_no_run(world: World) -> None:
 
 
 async def test_an_ending_is_stored_even_while_the_service_closes(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)

@@ -11,7 +11,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, NotSteerable, RuntimeUnreachable
 from background_agents.domain.status import Status
 from background_agents.service import live
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 
@@ -20,9 +20,7 @@ async def confirmed(world: World, delegation: Delegation) -> None:
     await world.until(lambda: not world.now(delegation).open_steers)
 
 
-async def test_it_is_pending_until_an_answer_takes_it_up(
-    world: World, service: Delegations
-) -> None:
+async def test_it_is_pending_until_an_answer_takes_it_up(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     steered = await service.steer(world.supervisor, delegation.id, "Use S256.")
@@ -37,9 +35,7 @@ async def test_it_is_pending_until_an_answer_takes_it_up(
     assert len(ended.steers) == 1
 
 
-async def test_one_that_races_with_the_end_reopens_the_run(
-    world: World, service: Delegations
-) -> None:
+async def test_one_that_races_with_the_end_reopens_the_run(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     child.write("First answer.")
@@ -51,7 +47,7 @@ async def test_one_that_races_with_the_end_reopens_the_run(
     assert len(await world.notified()) == 1
 
 
-async def test_it_opens_a_fresh_time_window(world: World, service: Delegations) -> None:
+async def test_it_opens_a_fresh_time_window(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG, minutes=1)
     await world.working(delegation)
     world.advance(seconds=50)
@@ -63,7 +59,7 @@ async def test_it_opens_a_fresh_time_window(world: World, service: Delegations) 
     assert (await world.ended(delegation)).status is Status.TIMED_OUT
 
 
-async def test_one_that_was_never_taken_up_is_told(world: World, service: Delegations) -> None:
+async def test_one_that_was_never_taken_up_is_told(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     await service.steer(world.supervisor, delegation.id, "Too late.")
@@ -72,7 +68,7 @@ async def test_one_that_was_never_taken_up_is_told(world: World, service: Delega
     assert "<summary>1 instruction was never taken up. " in notice
 
 
-async def test_one_that_has_ended_or_ends_takes_none(world: World, service: Delegations) -> None:
+async def test_one_that_has_ended_or_ends_takes_none(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     stopping = asyncio.create_task(service.stop(world.supervisor, delegation.id))
@@ -96,7 +92,7 @@ async def test_one_that_has_not_begun_takes_none(world: World) -> None:
 
 
 async def test_what_the_runtime_does_not_take_is_not_called_sent(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
@@ -108,7 +104,7 @@ async def test_what_the_runtime_does_not_take_is_not_called_sent(
     assert not world.now(delegation).is_terminal
 
 
-async def test_an_empty_instruction_is_refused(world: World, service: Delegations) -> None:
+async def test_an_empty_instruction_is_refused(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     with pytest.raises(InvalidRequest):

@@ -12,9 +12,9 @@ from background_agents.domain.errors import (
     StoreUnavailable,
 )
 from background_agents.domain.status import Status
-from background_agents.service.delegations import Delegations
 from background_agents.service.ending import INSIST_FIRST
-from background_agents.service.runs import ORPHAN_SEARCH
+from background_agents.service.project import ORPHAN_SEARCH
+from background_agents.testing.service import Service
 from background_agents.testing.tripwire import Tripwire
 
 HANG: dict[str, object] = {"hang": True}
@@ -29,7 +29,7 @@ async def tried(world: World, what: str, count: int) -> None:
 
 
 async def test_an_artifact_that_cannot_be_written_is_written_later(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -49,7 +49,7 @@ async def test_an_artifact_that_cannot_be_written_is_written_later(
 
 
 async def test_an_ending_that_cannot_be_committed_is_committed_later(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
@@ -67,7 +67,7 @@ async def test_an_ending_that_cannot_be_committed_is_committed_later(
 
 
 async def test_a_launch_that_cannot_be_committed_is_committed_later(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     world.store.failure = FULL
@@ -77,7 +77,7 @@ async def test_a_launch_that_cannot_be_committed_is_committed_later(
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
 
-async def test_a_store_that_refuses_registers_nothing(world: World, service: Delegations) -> None:
+async def test_a_store_that_refuses_registers_nothing(world: World, service: Service) -> None:
     world.store.failure = FULL
     with pytest.raises(StoreUnavailable, match="disk is full"):
         await world.delegate(service, HANG)
@@ -85,7 +85,7 @@ async def test_a_store_that_refuses_registers_nothing(world: World, service: Del
 
 
 async def test_a_notice_survives_a_store_that_refuses_for_a_while(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     world.channel.hold()
     await world.delegate(service, {"say": "Done."})
@@ -100,7 +100,7 @@ async def test_a_notice_survives_a_store_that_refuses_for_a_while(
 
 
 async def test_an_ending_that_meets_an_unforeseen_error_is_taken_up_again(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """Whoever waits is told so, nothing is left running, and the search brings the result."""
     delegation = await world.delegate(service, HANG)
@@ -119,7 +119,7 @@ async def test_an_ending_that_meets_an_unforeseen_error_is_taken_up_again(
 
 @pytest.mark.parametrize("error", [StaleVersion("it", 1), RuntimeError("Nobody thought of this.")])
 async def test_an_instruction_in_hand_is_answered_when_the_run_lets_go(
-    world: World, service: Delegations, error: Exception
+    world: World, service: Service, error: Exception
 ) -> None:
     """It was sent, and its record is refused: the caller hears of it, and waits no longer."""
     delegation = await world.delegate(service, HANG)

@@ -6,7 +6,7 @@ import pytest
 from world import HANG, World
 
 from background_agents.service import afterwards
-from background_agents.service.delegations import Delegations
+from background_agents.testing.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 
@@ -23,17 +23,13 @@ async def after_the_toast(world: World) -> None:
     await world.settle()
 
 
-async def test_one_that_was_alone_is_described_at_once(
-    describing: World, service: Delegations
-) -> None:
+async def test_one_that_was_alone_is_described_at_once(describing: World, service: Service) -> None:
     ended = await describing.ended(await describing.delegate(service, DONE))
     await after_the_toast(describing)
     assert describing.now(ended).title == "A better title"
 
 
-async def test_while_another_one_runs_a_title_waits(
-    describing: World, service: Delegations
-) -> None:
+async def test_while_another_one_runs_a_title_waits(describing: World, service: Service) -> None:
     running = await describing.delegate(service, HANG)
     child = await describing.working(running)
     ended = await describing.ended(await describing.delegate(service, DONE))
@@ -47,7 +43,7 @@ async def test_while_another_one_runs_a_title_waits(
     assert describing.now(running).title == "A better title"
 
 
-async def test_it_does_not_wait_for_ever(describing: World, service: Delegations) -> None:
+async def test_it_does_not_wait_for_ever(describing: World, service: Service) -> None:
     await describing.working(await describing.delegate(service, HANG))
     ended = await describing.ended(await describing.delegate(service, DONE))
     await after_the_toast(describing)
@@ -57,7 +53,7 @@ async def test_it_does_not_wait_for_ever(describing: World, service: Delegations
 
 
 async def test_what_waits_for_a_title_takes_bounded_memory(
-    describing: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    describing: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(afterwards, "MOST_HELD_CHARS", 12)
     running = await describing.delegate(service, HANG)
@@ -74,7 +70,7 @@ async def test_what_waits_for_a_title_takes_bounded_memory(
 
 
 async def test_no_more_titles_wait_than_can_be_written(
-    describing: World, service: Delegations, monkeypatch: pytest.MonkeyPatch
+    describing: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(afterwards, "MOST_WAITING", 2)
     running = await describing.delegate(service, HANG)

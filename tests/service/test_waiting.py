@@ -14,8 +14,8 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, RunElsewhere, UnknownDelegation
 from background_agents.domain.status import Status
 from background_agents.service import views
-from background_agents.service.delegations import Delegations
 from background_agents.service.views import Waited
+from background_agents.testing.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 
@@ -40,7 +40,7 @@ class Waiting:
 
 async def begin(
     world: World,
-    service: Delegations,
+    service: Service,
     ids: Sequence[str] | None = None,
     seconds: float | None = None,
     mode: str | None = None,
@@ -51,7 +51,7 @@ async def begin(
     return Waiting(world, task)
 
 
-async def running(world: World, service: Delegations, count: int) -> list[Delegation]:
+async def running(world: World, service: Service, count: int) -> list[Delegation]:
     """Return delegations that run until they are made to end."""
     several = [await world.delegate(service, HANG) for _ in range(count)]
     for delegation in several:
@@ -64,7 +64,7 @@ async def finish(world: World, delegation: Delegation) -> None:
     await world.ended(delegation)
 
 
-async def test_all_have_ended(world: World, service: Delegations) -> None:
+async def test_all_have_ended(world: World, service: Service) -> None:
     """Without a mode and without ids it is for all that run, and says how to read each."""
     first, second = await running(world, service, 2)
     waiting = await begin(world, service)
@@ -80,7 +80,7 @@ async def test_all_have_ended(world: World, service: Delegations) -> None:
 
 
 @pytest.mark.parametrize("mode", ["any", " ANY "])
-async def test_one_has_ended(world: World, service: Delegations, mode: str) -> None:
+async def test_one_has_ended(world: World, service: Service, mode: str) -> None:
     """With ``any`` the first one is enough, and the others are told to run on."""
     first, second = await running(world, service, 2)
     waiting = await begin(world, service, mode=mode)
@@ -93,7 +93,7 @@ async def test_one_has_ended(world: World, service: Delegations, mode: str) -> N
     assert hint == "Some still run. You are notified when the rest ends: end your turn."
 
 
-async def test_only_those_that_were_named_count(world: World, service: Delegations) -> None:
+async def test_only_those_that_were_named_count(world: World, service: Service) -> None:
     """What others do does not end it."""
     first, second = await running(world, service, 2)
     waiting = await begin(world, service, ids=[first.id])
@@ -105,7 +105,7 @@ async def test_only_those_that_were_named_count(world: World, service: Delegatio
 
 @pytest.mark.parametrize(("given", "limit_s"), [(None, 60), (5, 5), (0.5, 0.5), (600, 600)])
 async def test_it_is_bounded(
-    world: World, service: Delegations, given: float | None, limit_s: float
+    world: World, service: Service, given: float | None, limit_s: float
 ) -> None:
     """When its time is over it says what still runs; the delegations run on."""
     (only,) = await running(world, service, 1)
@@ -122,7 +122,7 @@ async def test_it_is_bounded(
     assert world.now(only).status is Status.RUNNING
 
 
-async def test_no_time_is_a_look(world: World, service: Delegations) -> None:
+async def test_no_time_is_a_look(world: World, service: Service) -> None:
     """With 0 seconds it returns at once, and says how things are."""
     await running(world, service, 1)
     waiting = await begin(world, service, seconds=0)
@@ -131,7 +131,7 @@ async def test_no_time_is_a_look(world: World, service: Delegations) -> None:
 
 
 @pytest.mark.parametrize("asks_first", [False, True])
-async def test_one_that_asks_ends_it(world: World, service: Delegations, asks_first: bool) -> None:
+async def test_one_that_asks_ends_it(world: World, service: Service, asks_first: bool) -> None:
     """Whether it asked before or asks only now: nobody else can answer."""
     first, second = await running(world, service, 2)
     child = await world.working(second)
@@ -150,7 +150,7 @@ async def test_one_that_asks_ends_it(world: World, service: Delegations, asks_fi
     assert "end your turn" not in text
 
 
-async def test_one_that_speaks_ends_it(world: World, service: Delegations) -> None:
+async def test_one_that_speaks_ends_it(world: World, service: Service) -> None:
     """A message wants an answer, which nobody gives who waits."""
     first, second = await running(world, service, 2)
     child = await world.working(second)
@@ -163,7 +163,7 @@ async def test_one_that_speaks_ends_it(world: World, service: Delegations) -> No
     assert f"- {first.id} is running (0.0s)\n" in text
 
 
-async def test_what_was_said_and_heard_before_does_not(world: World, service: Delegations) -> None:
+async def test_what_was_said_and_heard_before_does_not(world: World, service: Service) -> None:
     """A message that the supervisor has is no news to it."""
     (only,) = await running(world, service, 1)
     await service.notify((await world.working(only)).name, "Which one?")
@@ -176,7 +176,7 @@ async def test_what_was_said_and_heard_before_does_not(world: World, service: De
 
 
 async def test_a_message_of_one_that_is_not_waited_for_does_not(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It comes with its notice, later."""
     first, second = await running(world, service, 2)
@@ -187,7 +187,7 @@ async def test_a_message_of_one_that_is_not_waited_for_does_not(
 
 @pytest.mark.parametrize("mode", ["any", "all"])
 async def test_what_has_ended_already_is_not_waited_for(
-    world: World, service: Delegations, mode: str
+    world: World, service: Service, mode: str
 ) -> None:
     """With ``any`` it is enough; with ``all`` the others are still waited for."""
     first, second = await running(world, service, 2)
@@ -210,7 +210,7 @@ async def test_one_that_has_not_begun_is_waited_for(world: World) -> None:
 
 
 async def test_one_that_is_answered_meanwhile_can_be_waited_for_again(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """An answer ends what ends a wait."""
     world.runtime.asking.add("bash")
@@ -222,7 +222,7 @@ async def test_one_that_is_answered_meanwhile_can_be_waited_for_again(
 
 
 async def test_with_nothing_active_there_is_nothing_to_wait_for(
-    world: World, service: Delegations
+    world: World, service: Service
 ) -> None:
     """It says so at once, also when only other root sessions have some."""
     await world.delegate(service, HANG, supervisor=world.runtime.add_session())
@@ -249,7 +249,7 @@ async def test_what_cannot_be_waited_for_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, 600.1, math.nan, math.inf])
 async def test_a_time_that_cannot_be_meant_is_refused(
-    world: World, service: Delegations, seconds: float
+    world: World, service: Service, seconds: float
 ) -> None:
     """With what is allowed."""
     with pytest.raises(InvalidRequest, match="give a number from 0 to 600"):
@@ -258,14 +258,14 @@ async def test_a_time_that_cannot_be_meant_is_refused(
 
 @pytest.mark.parametrize("mode", ["both", "al"])
 async def test_a_mode_that_does_not_exist_is_refused(
-    world: World, service: Delegations, mode: str
+    world: World, service: Service, mode: str
 ) -> None:
     """With those that do."""
     with pytest.raises(InvalidRequest, match="give any or all"):
         await service.wait(world.supervisor, None, 1, mode)
 
 
-async def test_a_wait_that_is_over_leaves_no_timer(world: World, service: Delegations) -> None:
+async def test_a_wait_that_is_over_leaves_no_timer(world: World, service: Service) -> None:
     """Nothing rings later for what was found before."""
     (only,) = await running(world, service, 1)
     await world.settle()

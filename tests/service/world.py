@@ -18,7 +18,6 @@ from background_agents.domain.notice import Notice
 from background_agents.ports import Change, OutgoingMessage
 from background_agents.service import live
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.service.processes import process_name
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.clock import ManualClock
@@ -27,7 +26,11 @@ from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
+from background_agents.testing.service import Service
 from background_agents.testing.waiting import Changes
+
+DIRECTORY = "/src/project"
+"""The one directory of the project that is open."""
 
 DEAD = "0:long ago"
 """The owner's name of a process that is gone."""
@@ -138,12 +141,12 @@ class World:
         self.heard = Heard()
         self.runtime.subscribe(self.heard.hear)
         self._ids = SortableIds(random.Random(1))
-        self._open: list[Delegations] = []
+        self._open: list[Service] = []
         self._asked: list[asyncio.Task[object]] = []
 
     async def service(
         self, settings: Settings | None = None, *, owner: str = DEAD, max_concurrent: int = 8
-    ) -> Delegations:
+    ) -> Service:
         """Start a service; by its owner's name its process is already gone."""
         context = Context(
             runtime=self.runtime,
@@ -153,15 +156,15 @@ class World:
             clock=self.clock,
             ids=self._ids,
             project="p1",
-            directory="/src/project",
+            directory=DIRECTORY,
             owner=owner,
         )
-        service = Delegations(context, settings or Settings(max_concurrent=max_concurrent))
+        service = Service(context, settings or Settings(max_concurrent=max_concurrent))
         await service.start()
         self._open.append(service)
         return service
 
-    def ask(self, operation: Callable[[Delegations, str], Coroutine[None, None, object]]) -> None:
+    def ask(self, operation: Callable[[Service, str], Coroutine[None, None, object]]) -> None:
         """Begin an operation on the only delegation; ``answers`` waits for what came of it."""
         (name,) = self.journal.of("register")
         self._asked.append(asyncio.create_task(operation(self._open[0], name)))
@@ -184,7 +187,7 @@ class World:
 
     async def delegate(
         self,
-        service: Delegations,
+        service: Service,
         *steps: dict[str, object],
         agent: str = "build",
         minutes: float | None = None,
@@ -232,7 +235,7 @@ class World:
         history = await self.store.history(delegation.id)
         return [(one.reply, one.by) for one in history if isinstance(one, InputAnswered)]
 
-    async def status(self, service: Delegations) -> str:
+    async def status(self, service: Service) -> str:
         """Return the status that the supervisor's model sees."""
         return live.status(await service.status(self.supervisor))
 

@@ -30,7 +30,6 @@ from background_agents.domain.errors import (
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
-from background_agents.service import requests
 from background_agents.service.desk import Desk, for_people
 from background_agents.service.live import Tail
 from background_agents.service.requests import DelegateRequest
@@ -234,7 +233,7 @@ class _Client:
     async def delegate(self, raw: msgspec.Raw) -> Sheet:
         await self._check(protocol.DELEGATE)
         ordered = msgspec.json.decode(raw, type=protocol.Ordered)
-        desk = next((one for one in self._desks() if one.directory == ordered.directory), None)
+        desk = next((one for one in self._desks() if ordered.directory in one.directories), None)
         if desk is None:
             raise NotServed(f"This OpenCode does not have {ordered.directory} open.")
         request = DelegateRequest(
@@ -244,17 +243,14 @@ class _Client:
             ordered.model,
             ordered.continue_id,
         )
-        return desk.sheet(await desk.delegate(request))
+        return desk.sheet(await desk.delegate(ordered.directory, request))
 
     def _desk_of(self, project: str, *ids: str) -> Desk:
-        """Return the desk whose runs these are; else one of the project, which says why not."""
-        of_project = [desk for desk in self._desks() if desk.project == project]
-        for desk in of_project:
-            if any(desk.conducts(requests.check_id(one)) for one in ids):
+        """Return the desk of a project. Raises ``InvalidRequest``."""
+        for desk in self._desks():
+            if desk.project == project:
                 return desk
-        if not of_project:
-            raise RunElsewhere(ids[0]) if ids else InvalidRequest("Name what to wait for.")
-        return of_project[0]
+        raise RunElsewhere(ids[0]) if ids else InvalidRequest("Name what to wait for.")
 
 
 def _translate(error: Exception) -> RpcError | None:

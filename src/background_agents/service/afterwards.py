@@ -16,6 +16,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, UnknownDelegation
 from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
+from background_agents.ports import Clock
 from background_agents.service import notices, views
 from background_agents.service.context import Context
 from background_agents.service.waiting import Bell
@@ -51,17 +52,19 @@ async def tell(context: Context, notice: Notice, agent: str) -> None:
 class Titles:
     """Better titles for what has ended; ``at_rest`` says whether nothing runs just now."""
 
-    def __init__(self, context: Context, bell: Bell, at_rest: Callable[[], bool]) -> None:
-        self._context = context
+    def __init__(self, clock: Clock, bell: Bell, at_rest: Callable[[], bool]) -> None:
+        self._clock = clock
         self._bell = bell
         self._at_rest = at_rest
         self._turn = asyncio.Lock()
         self._held_chars = 0
         self._waiting = 0
 
-    async def tell_and_describe(self, delegation: Delegation, notice: Notice, result: str) -> None:
+    async def tell_and_describe(
+        self, context: Context, delegation: Delegation, notice: Notice, result: str
+    ) -> None:
         """Tell the human of an ending, then improve the title; both give way to the notice."""
-        await tell(self._context, notice, delegation.agent)
+        await tell(context, notice, delegation.agent)
         if delegation.status is not Status.COMPLETED:
             return
         is_too_much = self._held_chars + len(result) > MOST_HELD_CHARS
@@ -71,21 +74,23 @@ class Titles:
         self._held_chars += len(result)
         self._waiting += 1
         try:
-            await self._when_it_is_quiet(delegation, result)
+            await self._when_it_is_quiet(context, delegation, result)
         finally:
             self._held_chars -= len(result)
             self._waiting -= 1
 
-    async def _when_it_is_quiet(self, delegation: Delegation, result: str) -> None:
-        until_s = self._context.clock.monotonic_s() + PATIENCE.total_seconds()
+    async def _when_it_is_quiet(
+        self, context: Context, delegation: Delegation, result: str
+    ) -> None:
+        until_s = self._clock.monotonic_s() + PATIENCE.total_seconds()
 
         async def quiet() -> bool:
             return self._at_rest()
 
         async with self._turn:
-            left_s = max(until_s - self._context.clock.monotonic_s(), 0.0)
+            left_s = max(until_s - self._clock.monotonic_s(), 0.0)
             await self._bell.until(quiet, timedelta(seconds=left_s))
-            await _describe(self._context, delegation, result)
+            await _describe(context, delegation, result)
 
 
 async def _describe(context: Context, delegation: Delegation, result: str) -> None:

@@ -1,4 +1,8 @@
-"""What every part of the service works with: the ports, and who we are."""
+"""What every part of the service works with: the ports, and who we are.
+
+A project is served as a whole in one store; what runs in it belongs to one of its directories,
+whose runtime and channel come in addition.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +36,15 @@ class Record(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Context:
-    """The ports of one project, and this process's name in its store."""
+@dataclass(frozen=True, kw_only=True)
+class ProjectContext:
+    """Where one project is stored, and this process's name there."""
 
-    runtime: AgentRuntime
-    channel: SupervisorChannel
     store: DelegationStore
     artifacts: ArtifactStore
     clock: Clock
     ids: SortableIds
     project: str
-    directory: str
     owner: str
 
     def mint(self, prefix: str) -> str:
@@ -63,3 +64,26 @@ class Context:
                 continue
             return changed.after
         raise StaleVersion(delegation.id, delegation.version)
+
+    def within(self, directory: str, runtime: AgentRuntime, channel: SupervisorChannel) -> Context:
+        """Return the same for one directory of the project, with what reaches its agents."""
+        return Context(
+            store=self.store,
+            artifacts=self.artifacts,
+            clock=self.clock,
+            ids=self.ids,
+            project=self.project,
+            owner=self.owner,
+            directory=directory,
+            runtime=runtime,
+            channel=channel,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(ProjectContext):
+    """The ports of one directory of a project."""
+
+    directory: str
+    runtime: AgentRuntime
+    channel: SupervisorChannel

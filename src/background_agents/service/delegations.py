@@ -1,19 +1,17 @@
 """The public operations: what hosts call, and the Python API of the package.
 
-One ``Delegations`` serves one project of one runtime. Each operation checks what was
+One ``Delegations`` serves one ``Workspace``. Each operation checks what was
 asked, changes durable state through the ports, and returns records; how they read is the
 business of ``views``.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import coolname
 
-from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
@@ -27,48 +25,36 @@ from background_agents.domain.notice import NoticeKind
 from background_agents.domain.text import title_of
 from background_agents.ports import IdTaken, Line
 from background_agents.service import requests, views
-from background_agents.service.context import Context
-from background_agents.service.desk import Desk
 from background_agents.service.guidance import Guidance
 from background_agents.service.live import Live, StatusReport
 from background_agents.service.requests import DelegateRequest
 from background_agents.service.run import Run
-from background_agents.service.runs import Runs
 from background_agents.service.signals import (
     AnswerAsked,
     NotifyAsked,
     SteerAsked,
 )
 from background_agents.service.views import Answered, Listing, Reading, Waited
+from background_agents.service.workspace import Workspace
 
 
 class Delegations:
-    """Supervised background delegation for one project."""
+    """Supervised background delegation in one directory of a project."""
 
-    def __init__(self, context: Context, settings: Settings) -> None:
-        self._context = context
-        self._settings = settings
-        self._runs = Runs(context, settings)
-        self._sessions = self._runs.sessions
-        self._continuing = asyncio.Lock()
-        """Of two that would go on in one session, the second sees the first."""
-        self.guidance = Guidance(context, settings, self._sessions.supervisors_root)
-        """What the models of the project's sessions are told."""
-        self.desk = Desk(context, settings, self._runs, self.delegate)
-        """What the project's user may do."""
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._project = workspace.project
+        self._context = workspace.context
+        self._settings = self._project.settings
+        self._runs = self._project.runs
+        self._sessions = workspace.sessions
+        self.guidance = Guidance(self._context, self._settings, self._sessions.supervisors_root)
+        """What the models of the directory's sessions are told."""
 
     @property
     def ends_with_turn(self) -> bool:
         """Whether what is delegated here is cut off when the turn ends that delegates it."""
         return self._context.runtime.ends_with_turn
-
-    async def start(self) -> None:
-        """Take over orphans, deliver notices that are due, and begin to follow events."""
-        await self._runs.start()
-
-    async def close(self) -> None:
-        """Let go; runs stay as they are stored, for the next process to take over."""
-        await self._runs.close()
 
     # --- operations --------------------------------------------------------
 
@@ -100,7 +86,7 @@ class Delegations:
                 prompt=request.prompt,
                 agent=request.agent,
                 title=title_of(request.prompt),
-                owner=self._runs.lease.owner,
+                owner=self._project.lease.owner,
                 model=model,
                 timeout=timeout,
                 continued_from=before,
@@ -108,12 +94,12 @@ class Delegations:
             )
 
         if request.continue_id:
-            async with self._continuing:
+            async with self._project.continuing:
                 before = await self._continuable(supervisor, request.continue_id)
                 delegation = await self._register(lambda name: registered(name, before.id))
         else:
             delegation = await self._register(registered)
-        self._runs.conduct(delegation)
+        self._workspace.conduct(delegation)
         return delegation
 
     async def read(self, supervisor: str, given: str, offset: int | None = None) -> Reading:
@@ -185,7 +171,7 @@ class Delegations:
             InvalidRequest: the message is empty, or ``child`` is no running delegation's session.
         """
         requests.check_text(requests.MESSAGE, message)
-        run = await self._runs.trace(child)
+        run = await self._workspace.trace(child)
         if run is None:
             raise NoSupervisor
         return await self._runs.ask(run.delegation, NotifyAsked(message))
@@ -218,7 +204,7 @@ class Delegations:
         found: list[Delegation] = []
 
         def spoke() -> list[str]:
-            said = self._runs.news.since(begun, NoticeKind.MESSAGE, root)
+            said = self._project.news.since(begun, NoticeKind.MESSAGE, root)
             return [name for name, run in watched.items() if run and name in said]
 
         async def holds() -> bool:
@@ -226,7 +212,7 @@ class Delegations:
             ended = enough(one.is_terminal for one in found)
             return not found or ended or any(one.requests for one in found) or bool(spoke())
 
-        await self._runs.bell.until(holds, limit)
+        await self._project.bell.until(holds, limit)
         return Waited(found, spoke(), limit, self._context.clock.now())
 
     async def status(self, supervisor: str) -> StatusReport:
@@ -269,7 +255,7 @@ class Delegations:
     ) -> dict[str, Run | None]:
         """Return what to wait for; a delegation that has ended has no run."""
         if ids is None:
-            ended = dict.fromkeys(self._runs.news.since(begun, NoticeKind.ENDED, root))
+            ended = dict.fromkeys(self._project.news.since(begun, NoticeKind.ENDED, root))
             return ended | {run.delegation.id: run for run in self._runs.of_root(root)}
         found = [await self._find(supervisor, given) for given in ids]
         return {one.id: None if one.is_terminal else self._runs.of(one) for one in found}

@@ -7,10 +7,10 @@ nothing of sockets, screens or commands.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     InvalidRequest,
@@ -24,38 +24,39 @@ from background_agents.domain.errors import (
 from background_agents.domain.text import title_of
 from background_agents.ports import SessionOrder
 from background_agents.service import requests, views
-from background_agents.service.context import Context
+from background_agents.service.delegations import Delegations
 from background_agents.service.live import Live, Position, Tail, tail
 from background_agents.service.requests import DelegateRequest
 from background_agents.service.run import Run
-from background_agents.service.runs import Runs
 from background_agents.service.sheets import Sheet, sheet
 from background_agents.service.signals import AnswerAsked, SteerAsked
 from background_agents.service.views import Answered
 
-Delegate = Callable[[str, DelegateRequest], Awaitable[Delegation]]
-"""Registers a delegation for a session, as ``Delegations.delegate`` does."""
+if TYPE_CHECKING:
+    from background_agents.service.project import Project
 
 LOOK_LIMIT = timedelta(seconds=30)
 """How long a follower may hear nothing before it is looked at the run once more."""
 
 
 class Desk:
-    """The user's side of one project directory, in the process that serves it."""
+    """The user's side of one project, in a process that serves it."""
 
-    def __init__(
-        self,
-        context: Context,
-        settings: Settings,
-        runs: Runs,
-        delegate: Delegate,
-    ) -> None:
-        self.project = context.project
-        self.directory = context.directory
-        self._context = context
-        self._settings = settings
-        self._runs = runs
-        self._delegate = delegate
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._context = project.context
+        self._settings = project.settings
+        self._runs = project.runs
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return self._context.project
+
+    @property
+    def directories(self) -> Sequence[str]:
+        """The directories of the project that are open, in the order of their opening."""
+        return self._project.directories
 
     @property
     def active(self) -> int:
@@ -65,10 +66,6 @@ class Desk:
     def sheet(self, delegation: Delegation) -> Sheet:
         """Return what a program is told of a delegation now."""
         return sheet(delegation, self._context.clock.now())
-
-    def conducts(self, delegation: str) -> bool:
-        """Return whether the run of a delegation is in this process, for this directory."""
-        return any(run.delegation.id == delegation for run in self._runs.all())
 
     async def live(self) -> list[Live]:
         """Return every run as it is now, oldest first."""
@@ -115,24 +112,28 @@ class Desk:
         """
         return await self._runs.stop(await self._get(delegation), views.COMMAND_LINE)
 
-    async def delegate(self, request: DelegateRequest) -> Delegation:
-        """Register a delegation that no conversation asked for; it runs behind.
+    async def delegate(self, directory: str, request: DelegateRequest) -> Delegation:
+        """Register a delegation in a directory that no conversation asked for; it runs behind.
 
         It gets a root session of its own as its supervisor, in which nobody's turn runs, so that
         its notices wake no model.
 
         Raises:
             InvalidRequest: an argument cannot be meant.
+            NotServed: the directory is not open here.
             RuntimeRefused, RuntimeUnreachable: the runtime made no session.
         """
+        workspace = self._project.workspace(directory)
+        runtime = workspace.context.runtime
         requests.check_text(requests.PROMPT, request.prompt)
         requests.check_model(request.model)
         requests.check_timeout(request.timeout_minutes, self._settings.default_timeout)
-        agents = await self._context.runtime.agents(refresh=True)
+        agents = await runtime.agents(refresh=True)
         # Before there is a session that nobody would need.
         requests.check_agent(request.agent, agents, strict=self._settings.strict_readonly)
         order = SessionOrder(parent=None, title=title_of(request.prompt))
-        return await self._delegate(await self._supervisor(request, order), request)
+        supervisor = await self._continued(request) or await runtime.open_session(order)
+        return await Delegations(workspace).delegate(supervisor, request)
 
     async def follow(self, delegation: str, write: Callable[[Tail], None]) -> Delegation:
         """Hand everything that a run writes to ``write``, until it has ended; return it then.
@@ -153,7 +154,7 @@ class Desk:
             return False
 
         while not run.over.is_set():
-            await self._runs.stir.until(has_ended, LOOK_LIMIT)
+            await self._project.stir.until(has_ended, LOOK_LIMIT)
         return run.delegation
 
     async def wait(
@@ -188,21 +189,21 @@ class Desk:
                     asks(now)
             return enough(one.is_terminal for one in found.values())
 
-        await self._runs.bell.until(holds, limit)
+        await self._project.bell.until(holds, limit)
         for name, run in runs.items():
             if not found[name].is_terminal and not run.over.is_set():
                 found[name] = (await run.look()).delegation
         return list(found.values())
 
-    async def _supervisor(self, request: DelegateRequest, order: SessionOrder) -> str:
-        """Return the session that is to be the supervisor: the earlier one's, or a new one."""
-        if request.continue_id:
-            before = await self._get(request.continue_id)
-            if not before.is_terminal:
-                steer = f"`background-agents steer {before.id}` reaches it now"
-                raise NotContinuable(before.id, f"it is {before.status}; {steer}")
-            return before.parent_session
-        return await self._context.runtime.open_session(order)
+    async def _continued(self, request: DelegateRequest) -> str | None:
+        """Return the supervisor of the delegation that this one goes on with, if it does."""
+        if not request.continue_id:
+            return None
+        before = await self._get(request.continue_id)
+        if not before.is_terminal:
+            steer = f"`background-agents steer {before.id}` reaches it now"
+            raise NotContinuable(before.id, f"it is {before.status}; {steer}")
+        return before.parent_session
 
     async def _run(self, delegation: str) -> Run:
         found = await self._get(delegation)

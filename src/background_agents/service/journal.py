@@ -6,15 +6,10 @@ lost with the processes; here it is stored as it grows, all runs in one commit.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from background_agents.domain.errors import StoreUnavailable
-from background_agents.ports import Piece
-from background_agents.service.context import Context
-
-log = logging.getLogger(__name__)
+from background_agents.ports import DelegationStore, Piece
 
 PACE = timedelta(seconds=0.8)
 """Between two commits; with the commit itself, less than the second that may be lost."""
@@ -48,26 +43,15 @@ class Streamed:
 class Journal:
     """Keeps what the runs of one project stream; ``unsaved`` gives what is new of them."""
 
-    def __init__(self, context: Context, unsaved: Callable[[], Iterable[Piece]]) -> None:
-        self._context = context
+    def __init__(self, store: DelegationStore, unsaved: Callable[[], Iterable[Piece]]) -> None:
+        self._store = store
         self._unsaved = unsaved
         self._left: list[Piece] = []
         """What the store did not take."""
 
-    async def work(self) -> None:
-        """Keep at a steady pace, for ever."""
-        while True:
-            await self._context.clock.sleep(PACE)
-            await self.keep()
-
     async def keep(self) -> None:
-        """Store what is new, and what could not be stored before."""
+        """Store what is new, and what could not be stored before. Raises ``StoreUnavailable``."""
         self._left += self._unsaved()
-        if not self._left:
-            return
-        try:
-            await self._context.store.keep(self._left)
-        except StoreUnavailable as error:
-            log.warning("what agents stream is not kept: %s", error)
-        else:
+        if self._left:
+            await self._store.keep(self._left)
             self._left.clear()

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from background_agents.domain.errors import DelegationError, StoreUnavailable
+from background_agents.domain.errors import DelegationError
 from background_agents.ports import Lease
-from background_agents.service.context import Context
+from background_agents.service.context import ProjectContext
 from background_agents.service.processes import is_alive, is_running, process_name
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Leaseholder:
     another name, for whatever begins later.
     """
 
-    def __init__(self, context: Context, lost: Callable[[], None]) -> None:
+    def __init__(self, context: ProjectContext, lost: Callable[[], None]) -> None:
         self.owner = context.owner
         self._context = context
         self._lost = lost
@@ -62,17 +62,12 @@ class Leaseholder:
             if lease.owner != self.owner and await asyncio.to_thread(self._is_dead, lease):
                 await self._context.store.revoke(lease)
 
-    async def work(self) -> None:
-        """Renew the claim at a steady pace, for ever."""
-        while True:
-            await self._context.clock.sleep(HEARTBEAT)
-            try:
-                await self.renew()
-            except StoreUnavailable as error:
-                log.warning("the heartbeat is not stored: %s", error)
-
     async def renew(self) -> None:
-        """Store a heartbeat, and find out whether the claim was taken away."""
+        """Store a heartbeat, and find out whether the claim was taken away.
+
+        Raises:
+            StoreUnavailable: neither was done.
+        """
         now_s = self._context.clock.monotonic_s()
         lease = Lease(owner=self.owner, host=self._host, boot=self._boot, renewed_s=now_s)
         if await self._held(lease):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -24,9 +24,9 @@ from background_agents.domain.errors import (
     UnknownDelegation,
 )
 from background_agents.domain.notice import Notice, NoticeKind, NoticeState
-from background_agents.ports import OutgoingMessage, SupervisorGone
+from background_agents.ports import OutgoingMessage, SupervisorChannel, SupervisorGone
 from background_agents.service import notices as texts
-from background_agents.service.context import Context
+from background_agents.service.context import ProjectContext
 from background_agents.service.leases import Leaseholder
 from background_agents.service.recovery import is_orphan
 from background_agents.service.tasks import Tasks
@@ -54,7 +54,7 @@ class Outbox:
 
     def __init__(
         self,
-        context: Context,
+        context: ProjectContext,
         tasks: Tasks,
         lease: Leaseholder,
         *,
@@ -68,38 +68,41 @@ class Outbox:
         self._delivered = delivered
         self._gates: dict[str, asyncio.Event] = {}
 
-    def kick(self, supervisor: str) -> None:
-        """See to it that the supervisor's due notices are delivered, now if possible."""
+    def kick(self, supervisor: str, channel: SupervisorChannel) -> None:
+        """See to it that the supervisor's due notices are delivered, now if possible.
+
+        ``channel`` is that of the directory in which it has delegated.
+        """
         gate = self._gates.get(supervisor)
         if gate is not None:
             gate.set()
             return
         self._gates[supervisor] = asyncio.Event()
-        self._tasks.spawn(self._drain(supervisor), f"notices for {supervisor}")
+        self._tasks.spawn(self._drain(supervisor, channel), f"notices for {supervisor}")
 
     def nudge(self, supervisor: str) -> None:
         """Try again at once, if a delivery to this supervisor is pausing."""
         if gate := self._gates.get(supervisor):
             gate.set()
 
-    async def recover(self) -> None:
-        """Deliver what a process that ended had not delivered."""
+    async def recover(self, channels: Mapping[str, SupervisorChannel]) -> None:
+        """Deliver what a process that ended had not delivered, in directories with a channel."""
         for notice in await self._context.store.due():
             delegation = await self._context.store.get(notice.delegation)
-            if delegation is None:
+            if delegation is None or delegation.directory not in channels:
                 continue
             ours = delegation.owner == self._lease.owner
             if ours or await is_orphan(delegation, self._context, self._lease):
-                self.kick(notice.supervisor)
+                self.kick(notice.supervisor, channels[delegation.directory])
 
-    async def _drain(self, supervisor: str) -> None:
+    async def _drain(self, supervisor: str, channel: SupervisorChannel) -> None:
         gate = self._gates[supervisor]
         pause = RETRY_FIRST
         try:
             while True:
                 gate.clear()
                 try:
-                    if not await self._deliver_due(supervisor) and not gate.is_set():
+                    if not await self._deliver_due(supervisor, channel) and not gate.is_set():
                         return
                     pause = RETRY_FIRST
                 except (RuntimeRefused, RuntimeUnreachable, StoreUnavailable) as error:
@@ -116,7 +119,7 @@ class Outbox:
         finally:
             timer.cancel()
 
-    async def _deliver_due(self, supervisor: str) -> bool:
+    async def _deliver_due(self, supervisor: str, channel: SupervisorChannel) -> bool:
         """Deliver what is due, message by message; return False when nothing is."""
         due = await self._context.store.due(supervisor)
         if due and due[0].message is None and await self._companions_came(supervisor):
@@ -126,15 +129,15 @@ class Outbox:
         while due := [notice for notice in due if await self._is_topical(notice)]:
             is_any = True
             batch = await self._assigned(supervisor, due)
-            await self._deliver(batch)
+            await self._deliver(batch, channel)
             sent = {notice.id for notice in batch}
             due = [notice for notice in due if notice.id not in sent]
         return is_any
 
-    async def _deliver(self, batch: Sequence[Notice]) -> None:
+    async def _deliver(self, batch: Sequence[Notice], channel: SupervisorChannel) -> None:
         """Deliver one message and store its receipt."""
         try:
-            await self._context.channel.deliver(_outgoing(batch))
+            await channel.deliver(_outgoing(batch))
         except SupervisorGone as error:
             log.warning("notices dropped: %s", error)
             await self._context.store.settle(_in_state(batch, NoticeState.DROPPED))

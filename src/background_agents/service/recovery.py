@@ -10,30 +10,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StaleVersion, StoreUnavailable
 from background_agents.ports import Change, Lease
-from background_agents.service.context import Context
+from background_agents.service.context import ProjectContext
 from background_agents.service.leases import Leaseholder
 
 log = logging.getLogger(__name__)
 
 
-async def is_orphan(delegation: Delegation, context: Context, lease: Leaseholder) -> bool:
-    """Return whether a delegation of this directory has lost the process that owned it."""
-    if delegation.directory != context.directory or delegation.owner == lease.owner:
+async def is_orphan(delegation: Delegation, context: ProjectContext, lease: Leaseholder) -> bool:
+    """Return whether a delegation has lost the process that owned it."""
+    if delegation.owner == lease.owner:
         return False
     claim = (await _claims(context)).get(delegation.owner)
     return claim is None or await lease.has_expired(claim)
 
 
 async def adopt_orphans(
-    context: Context, lease: Leaseholder, conducts: Callable[[str], bool]
+    context: ProjectContext,
+    lease: Leaseholder,
+    directories: Collection[str],
+    conducts: Callable[[str], bool],
 ) -> list[Delegation]:
-    """Make every orphan ours and return them, oldest first.
+    """Make every orphan of some directories ours and return them, oldest first.
 
     ``conducts`` says whether what is ours already has a run; without one it is an orphan, too.
 
@@ -43,8 +46,7 @@ async def adopt_orphans(
     theirs = [
         one
         for one in await context.store.unfinished()
-        if one.directory == context.directory
-        and not (one.owner == lease.owner and conducts(one.id))
+        if one.directory in directories and not (one.owner == lease.owner and conducts(one.id))
     ]
     if not theirs:
         return []
@@ -69,12 +71,12 @@ async def adopt_orphans(
     return adopted
 
 
-async def _claims(context: Context) -> dict[str, Lease]:
+async def _claims(context: ProjectContext) -> dict[str, Lease]:
     return {one.owner: one for one in await context.store.leases()}
 
 
 async def _has_lost_its_claim(
-    owner: str, claim: Lease | None, context: Context, lease: Leaseholder
+    owner: str, claim: Lease | None, context: ProjectContext, lease: Leaseholder
 ) -> bool:
     """Return whether nobody claims what ``owner`` owned; a claim that has expired is taken away."""
     if claim is None:
@@ -84,7 +86,9 @@ async def _has_lost_its_claim(
     return await lease.has_expired(claim) and await context.store.revoke(claim)
 
 
-async def _adopt(delegation: Delegation, context: Context, lease: Leaseholder) -> Delegation | None:
+async def _adopt(
+    delegation: Delegation, context: ProjectContext, lease: Leaseholder
+) -> Delegation | None:
     event = ev.Resumed(at=context.clock.now(), owner=lease.owner)
     change = Change(after=apply(delegation, event), events=(event,))
     try:

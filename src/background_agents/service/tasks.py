@@ -31,5 +31,8 @@ class Tasks:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if not task.cancelling():
+                log.error("%s failed: what it waited for was cancelled", task.get_name())
+        elif (error := task.exception()) is not None:
             log.error("%s failed", task.get_name(), exc_info=error)

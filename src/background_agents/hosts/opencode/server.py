@@ -81,7 +81,7 @@ class Call(msgspec.Struct):
     args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Project:
+class Directory:
     """A directory that OpenCode has open, from its first instance on."""
 
     def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
@@ -92,7 +92,7 @@ class Project:
         self._opening = self._open()
 
     async def delegations(self) -> Delegations:
-        """Return the project's delegations; what kept it from opening may be mended by now."""
+        """Return its delegations; what kept it from opening may be mended by now."""
         if self._opening.done() and self._opening.exception() is not None:
             self._opening = self._open()
         return await asyncio.shield(self._opening)
@@ -103,7 +103,7 @@ class Project:
         self.hooks.close()
 
     def _open(self) -> asyncio.Task[Delegations]:
-        opening = asyncio.create_task(self._app.open_project(self._directory, self.transport))
+        opening = asyncio.create_task(self._app.open_directory(self._directory, self.transport))
         opening.add_done_callback(_log_failure)
         return opening
 
@@ -116,8 +116,8 @@ class Host:
         # An OpenCode that was started from a background agent's shell is below it with all it runs.
         self._starter = shells.starter_of()
         self._authorization = _authorization(env)
-        self._projects: dict[str, Project] = {}
-        self._instances: dict[int, Project] = {}
+        self._directories: dict[str, Directory] = {}
+        self._instances: dict[int, Directory] = {}
         self._connection: Connection | None = None
 
     def connect(self, connection: Connection) -> None:
@@ -129,9 +129,9 @@ class Host:
         about = msgspec.json.decode(raw, type=Attach)
         if self._connection is None:
             raise AssertionError("attached before connected")
-        project = self._projects.get(about.directory)
-        if project is not None:
-            project.transport.moved_to(about.instance)
+        found = self._directories.get(about.directory)
+        if found is not None:
+            found.transport.moved_to(about.instance)
         else:
             transport = BridgeTransport(
                 self._connection,
@@ -140,67 +140,68 @@ class Host:
                 authorization=self._authorization,
                 ends_with_turn=ends_with_turn(about.argv),
             )
-            project = Project(self._app, Path(about.directory), transport)
-            self._projects[about.directory] = project
-        self._instances[about.instance] = project
-        project.hooks.prepare()
+            found = Directory(self._app, Path(about.directory), transport)
+            self._directories[about.directory] = found
+        self._instances[about.instance] = found
+        found.hooks.prepare()
 
     def detach(self, raw: msgspec.Raw) -> None:
         """An instance was disposed. Its project stays open: another one may follow."""
         instance = msgspec.json.decode(raw, type=Detach).instance
-        project = self._instances.pop(instance, None)
-        if project is not None:
-            project.transport.detached(instance)
+        found = self._instances.pop(instance, None)
+        if found is not None:
+            found.transport.detached(instance)
 
     def event(self, raw: msgspec.Raw) -> None:
         """Something happened in a project."""
         event = msgspec.json.decode(raw, type=Event)
-        project = self._instances.get(event.instance)
-        if project is not None and project.transport.instance == event.instance:
-            project.transport.on_event(event.type, event.properties)
+        found = self._instances.get(event.instance)
+        if found is not None and found.transport.instance == event.instance:
+            found.transport.on_event(event.type, event.properties)
 
     async def tool(self, raw: msgspec.Raw) -> Answer:
         """A model called a tool."""
         call = msgspec.json.decode(raw, type=Call)
         if call.tool == protocol.DELEGATE and self._starter is Starter.BACKGROUND:
             raise OnlyReads(call.tool)
-        project = self._instances.get(call.instance)
-        if project is None:
+        found = self._instances.get(call.instance)
+        if found is None:
             raise RpcError(REFUSED, "This project was closed; try again.")
         caller = Caller(call.session, call.message, call.agent, call.granted)
-        return await run_tool(await project.delegations(), caller, call.tool, call.args)
+        return await run_tool(await found.delegations(), caller, call.tool, call.args)
 
     async def hook(self, raw: msgspec.Raw) -> str | None:
         """OpenCode is about to do something that we may have a word to say about."""
         call = msgspec.json.decode(raw, type=HookCall)
-        project = self._instances.get(call.instance)
-        if project is None:
+        found = self._instances.get(call.instance)
+        if found is None:
             return None
-        return await project.hooks.run(call, (await project.delegations()).guidance)
+        return await found.hooks.run(call, (await found.delegations()).guidance)
 
     def about(self) -> protocol.About:
         """Return what the user's programs are told of this process."""
-        urls = {str(Path(name)): one.transport.base_url for name, one in self._projects.items()}
-        desks = self._app.desks
+        urls = {str(Path(name)): one.transport.base_url for name, one in self._directories.items()}
+        projects = self._app.projects
         return protocol.About(
             version=__version__,
             pid=os.getpid(),
             host_pid=os.getppid(),
-            active=sum(desk.active for desk in desks),
+            active=sum(project.desk.active for project in projects),
             served=tuple(
                 protocol.Served(
-                    project=desk.project,
-                    directory=desk.directory,
-                    base_url=urls.get(desk.directory, ""),
+                    project=project.context.project,
+                    directory=directory,
+                    base_url=urls.get(directory, ""),
                 )
-                for desk in desks
+                for project in projects
+                for directory in project.directories
             ),
         )
 
     async def close(self) -> None:
         """End everything in a bounded time."""
-        for project in self._projects.values():
-            project.close()
+        for directory in self._directories.values():
+            directory.close()
         try:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self._app.close()
@@ -231,7 +232,7 @@ async def serve(env: Mapping[str, str]) -> None:
     app = App(settings, data_root)
     host = Host(app, env)
     path = places.path_of(data_root, process_name())
-    control = ControlServer(path, lambda: app.desks, host.about)
+    control = ControlServer(path, lambda: [one.desk for one in app.projects], host.about)
     connection = Connection(
         write,
         calls={"tool": host.tool, "hook": host.hook},
@@ -298,4 +299,4 @@ def _authorization(env: Mapping[str, str]) -> str | None:
 
 def _log_failure(opening: asyncio.Task[Delegations]) -> None:
     if not opening.cancelled() and (error := opening.exception()) is not None:
-        log.error("a project could not be opened: %s", error)
+        log.error("a directory could not be opened: %s", error)

@@ -21,16 +21,16 @@ from background_agents.domain.ids import SortableIds
 from background_agents.ports import ArtifactStore, DelegationStore
 from background_agents.service.clock import SystemClock
 from background_agents.service.context import Context
-from background_agents.service.delegations import Delegations
 from background_agents.service.processes import process_name
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.bench.figures import Findings, compared, judged
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.testing.service import Service
 
 LIVES = 1_000
-"""Delegations of one round: one second of what is to be reached."""
+"""Service of one round: one second of what is to be reached."""
 
 LIMIT_S = 120.0
 
@@ -100,7 +100,7 @@ async def life_rate(store: DelegationStore, artifacts: ArtifactStore, count: int
         directory="/bench",
         owner=process_name(),
     )
-    service = Delegations(context, Settings(max_concurrent=count))
+    service = Service(context, Settings(max_concurrent=count))
     supervisor = runtime.add_session()
 
     def told() -> int:

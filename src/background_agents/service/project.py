@@ -1,0 +1,135 @@
+"""One project as this process serves it: what all its directories share.
+
+One place each for the claim, the slots, the outbox, the search for orphans and what is streamed, so
+that a limit counts the whole project and a notice is served once, however many worktrees are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from background_agents.config import Settings
+from background_agents.domain.errors import NotServed, RunElsewhere, StoreUnavailable
+from background_agents.domain.notice import Notice
+from background_agents.service.afterwards import Titles
+from background_agents.service.context import ProjectContext
+from background_agents.service.desk import Desk
+from background_agents.service.journal import PACE, Journal
+from background_agents.service.leases import HEARTBEAT, Leaseholder
+from background_agents.service.news import News
+from background_agents.service.outbox import Outbox
+from background_agents.service.periodic import Failing, Periodic, all_failing
+from background_agents.service.recovery import adopt_orphans
+from background_agents.service.runs import Runs
+from background_agents.service.slots import Slots
+from background_agents.service.tasks import Tasks
+from background_agents.service.waiting import Bell
+from background_agents.service.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+ORPHAN_SEARCH = timedelta(seconds=10)
+"""How long an orphan may go unnoticed; a look is one indexed query."""
+
+
+class Project:
+    """What the directories of a project share, from ``start`` to ``close``."""
+
+    def __init__(self, context: ProjectContext, settings: Settings) -> None:
+        self.context = context
+        self.settings = settings
+        self.tasks = Tasks()
+        self.bell = Bell(context.clock)
+        """Rings whenever something happened to a delegation that somebody may wait for."""
+        self.stir = Bell(context.clock)
+        """Rings whenever a run may have written something."""
+        self.news = News()
+        self.slots = Slots(
+            settings.max_concurrent,
+            per_provider=settings.max_concurrent_per_provider,
+            per_model=settings.max_concurrent_per_model,
+        )
+        self.lease = Leaseholder(context, self._abandon)
+        self.runs = Runs(context.store, lambda: self.lease.owner)
+        self.titles = Titles(context.clock, self.bell, lambda: not self.runs.all())
+        self.outbox = Outbox(
+            context,
+            self.tasks,
+            self.lease,
+            companions=self.runs.about_to_end,
+            delivered=self._delivered,
+        )
+        self.continuing = asyncio.Lock()
+        """Of two that would go on in one session, the second sees the first."""
+        self.desk = Desk(self)
+        """What the project's user may do."""
+        self._workspaces: dict[str, Workspace] = {}
+        self._taking_over = asyncio.Lock()
+        """What one search has adopted has a run before the next one looks."""
+        journal = Journal(context.store, self.runs.unsaved)
+        self._periodic = (
+            Periodic(context.clock, HEARTBEAT, self.lease.renew, "the heartbeat"),
+            Periodic(context.clock, ORPHAN_SEARCH, self._take_over, "the search for orphans"),
+            Periodic(context.clock, PACE, journal.keep, "keeping what agents stream"),
+        )
+
+    async def start(self) -> None:
+        """Claim what is going to be ours. Raises ``StoreUnavailable``."""
+        await self.lease.start()
+        for one in self._periodic:
+            self.tasks.spawn(one.run(), one.name)
+
+    async def open(self, workspace: Workspace) -> None:
+        """Serve a directory: follow its events, take over its orphans, deliver what is due."""
+        self._workspaces[workspace.directory] = workspace
+        workspace.listen()
+        try:
+            await self._take_over()
+        except StoreUnavailable as error:
+            log.warning("orphans of %s are looked for later: %s", workspace.directory, error)
+
+    async def close(self) -> None:
+        """Let go; runs stay as they are stored, for the next process to take over."""
+        for workspace in self._workspaces.values():
+            workspace.close()
+        await self.tasks.close()
+        for run in self.runs.all():
+            # Also those whose work had not begun.
+            run.leave(RunElsewhere(run.delegation.id))
+
+    @property
+    def directories(self) -> Sequence[str]:
+        """The directories that are open, in the order of their opening."""
+        return tuple(self._workspaces)
+
+    @property
+    def failing(self) -> Sequence[Failing]:
+        """What this process does every so often and cannot do just now."""
+        return all_failing(self._periodic)
+
+    def workspace(self, directory: str) -> Workspace:
+        """Return the workspace of a directory that is open. Raises ``NotServed``."""
+        if directory not in self._workspaces:
+            raise NotServed(f"This OpenCode does not have {directory} open.")
+        return self._workspaces[directory]
+
+    async def _take_over(self) -> None:
+        """Go on with what processes that died have left behind, now or long ago."""
+        async with self._taking_over:
+            adopted = await adopt_orphans(
+                self.context, self.lease, self._workspaces.keys(), self.runs.__contains__
+            )
+            for delegation in adopted:
+                self._workspaces[delegation.directory].conduct(delegation)
+        channels = {name: one.context.channel for name, one in self._workspaces.items()}
+        await self.outbox.recover(channels)
+
+    def _abandon(self) -> None:
+        for workspace in self._workspaces.values():
+            workspace.abandon()
+
+    def _delivered(self, notice: Notice) -> None:
+        self.news.delivered(notice, self.context.mint("prt"))

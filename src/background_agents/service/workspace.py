@@ -1,0 +1,172 @@
+"""One directory of a project: its runtime, its channel, its sessions, and what is heard of them.
+
+Conducts the runs of its delegations and hands them the runtime's events. What the directories of a
+project share is in ``Project``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import DelegationError, NotDelegable, RunElsewhere
+from background_agents.domain.notice import Notice
+from background_agents.ports import (
+    AgentRuntime,
+    InputAsked,
+    MessageChanged,
+    RuntimeEvent,
+    SessionDeleted,
+    StreamRestored,
+    SupervisorChannel,
+)
+from background_agents.service.afterwards import tell
+from background_agents.service.run import Run
+from background_agents.service.sessions import Sessions
+from background_agents.service.signals import DELETION, StopAsked
+
+if TYPE_CHECKING:
+    from background_agents.service.project import Project
+
+log = logging.getLogger(__name__)
+
+
+class Workspace:
+    """A directory that this process has open."""
+
+    def __init__(
+        self, project: Project, directory: str, runtime: AgentRuntime, channel: SupervisorChannel
+    ) -> None:
+        self.project = project
+        self.directory = directory
+        self.context = project.context.within(directory, runtime, channel)
+        self.sessions = Sessions(self.context, lambda session: bool(self._runs.in_session(session)))
+        self._runs = project.runs
+        self._tasks = project.tasks
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def listen(self) -> None:
+        """Begin to follow what the runtime tells."""
+        self._unsubscribe = self.context.runtime.subscribe(self._hear)
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        unsubscribe, self._unsubscribe = self._unsubscribe, lambda: None
+        unsubscribe()
+
+    def conduct(self, delegation: Delegation) -> None:
+        """Bring a delegation to its end, behind."""
+        run = Run(
+            self.context,
+            self.project.settings,
+            self.project.slots,
+            self.project.lease,
+            delegation,
+            launched=self._runs.launched,
+            ended=self._after_end,
+            left=self._forget,
+            told=self._tell,
+        )
+        self._runs.add(run)
+        self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
+
+    def abandon(self) -> None:
+        """Let go of all runs: another process conducts them now, with a runtime of its own."""
+        for run in self._runs.within(self.directory):
+            self._working[run.delegation.id].cancel()
+            run.leave(RunElsewhere(run.delegation.id))
+            if run.session:
+                self._tasks.spawn(self._silence(run.session), f"silence {run.session}")
+
+    async def trace(self, session: str) -> Run | None:
+        """Return the run above a session, also if no event has told of its parents yet."""
+        if (run := self._above(session)) is not None:
+            return run
+        try:
+            await self.context.runtime.lineage(session)
+        except DelegationError as error:
+            log.info("nobody knows what is above %s: %s", session, error)
+        return self._above(session)
+
+    def _above(self, session: str) -> Run | None:
+        """Return the run that a session belongs to, as its own or as one below it."""
+        for one in self.context.runtime.ancestors(session):
+            if (run := self._runs.in_session(one)) is not None:
+                return run
+        return None
+
+    # --- what runs tell ----------------------------------------------------
+
+    def _after_end(self, run: Run, notice: Notice, result: str) -> None:
+        delegation = run.delegation
+        self.project.news.add(notice, delegation.root_session)
+        self._forget(run)
+        self.project.outbox.kick(delegation.parent_session, self.context.channel)
+        after = self.project.titles.tell_and_describe(self.context, delegation, notice, result)
+        self._tasks.spawn(after, f"toast and title of {delegation.id}")
+
+    def _tell(self, run: Run, notice: Notice) -> None:
+        self.project.news.add(notice, run.delegation.root_session)
+        self.project.outbox.kick(notice.supervisor, self.context.channel)
+        self.project.bell.ring()
+        toast = tell(self.context, notice, run.delegation.agent)
+        self._tasks.spawn(toast, f"toast for {notice.delegation}")
+
+    def _forget(self, run: Run) -> None:
+        """Let go of a run that has left, however that came about; twice is once."""
+        has_session = self._runs.in_session(run.session) is run
+        if not self._runs.remove(run):
+            return
+        del self._working[run.delegation.id]
+        if has_session:
+            self.context.runtime.release(run.session)
+        self.project.bell.ring()
+        self.project.stir.ring()
+
+    async def _silence(self, session: str) -> None:
+        """Stop what our own runtime still does in a session that goes on elsewhere."""
+        try:
+            await self.context.runtime.abort(session)
+        except DelegationError as error:
+            log.warning("%s may go on twice: %s", session, error)
+
+    # --- what runs hear ----------------------------------------------------
+
+    def _hear(self, event: RuntimeEvent) -> None:
+        if isinstance(event, StreamRestored):
+            for run in self._runs.within(self.directory):
+                run.hear(event)
+        elif (run_above := self._above(event.session)) is not None:
+            run_above.hear(event)
+            self.project.stir.ring()
+        elif isinstance(event, SessionDeleted):
+            self._supervisor_deleted(event.session)
+        elif isinstance(event, InputAsked):
+            self._tasks.spawn(self._pass_on(event), f"request in {event.session}")
+        elif isinstance(event, MessageChanged) and event.message.role == "user":
+            self.project.outbox.nudge(event.session)
+            if not self.sessions.is_known(event.session):
+                self._tasks.spawn(self._prepare(event.session), f"look at {event.session}")
+
+    def _supervisor_deleted(self, session: str) -> None:
+        self.sessions.forget(session)
+        for run in self._runs.below(session):
+            run.hear(StopAsked(DELETION))
+
+    async def _pass_on(self, asked: InputAsked) -> None:
+        if (run := await self.trace(asked.session)) is not None:
+            run.hear(asked)
+
+    async def _prepare(self, session: str) -> None:
+        """Ask what a delegation from this session will need, while its model still thinks."""
+        try:
+            await self.sessions.supervisors_root(session)
+            await self.context.runtime.agents()
+        except NotDelegable:
+            return
+        except DelegationError as error:
+            log.info("%s is looked at when it delegates: %s", session, error)
