@@ -210,3 +210,27 @@ def test_a_name_with_a_number_is_the_same_process() -> None:
     assert is_alive(ONE)
     assert is_running(ONE)
     assert not is_running("0:0")
+
+
+async def test_without_a_boot_id_a_claim_of_the_future_is_of_another_boot(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock began anew with the machine, and the pids of the claim are others' by now."""
+    monkeypatch.setattr(leases, "boot_id", lambda: "")
+    one, other = Process(world, ONE), Process(world, OTHER)
+    one.clock.advance(LEASE)
+    await one.service.start()
+    await other.service.start()
+    assert [lease.owner for lease in await world.store.leases()] == [OTHER]
+
+
+async def test_with_a_boot_id_the_boot_decides_not_the_clock(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clocks of time namespaces differ within one boot."""
+    monkeypatch.setattr(leases, "boot_id", lambda: "this boot")
+    one, other = Process(world, ONE), Process(world, OTHER)
+    one.clock.advance(LEASE)
+    await one.service.start()
+    await other.service.start()
+    assert {lease.owner for lease in await world.store.leases()} == {ONE, OTHER}

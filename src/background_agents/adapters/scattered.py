@@ -70,16 +70,16 @@ def directories(folder: Path) -> list[str]:
 def is_in_use(folder: Path) -> bool:
     """Return whether a service lives that may have a folder's database open."""
     from background_agents.adapters.sqlite.inspection import inspect
-    from background_agents.service.leases import boot_id
+    from background_agents.service.leases import boot_id, is_of_another_boot
     from background_agents.service.processes import is_alive
 
-    boot = boot_id()
+    boot, now_s = boot_id(), time.monotonic()
     for lease in inspect(folder / DATABASE).leases:
-        if lease.boot != boot:
+        if is_of_another_boot(lease, boot, now_s):
             # Of an earlier run of this machine, or of another one that shares the folder.
             if _is_fresh(folder):
                 return True
-        elif is_alive(lease.owner) or time.monotonic() - lease.renewed_s < IN_USE_S:
+        elif is_alive(lease.owner) or now_s - lease.renewed_s < IN_USE_S:
             return True
     return False
 

@@ -115,7 +115,7 @@ class Leaseholder:
         A host whose service has died starts the next one at once, which is the better heir: the
         agents live in that host. Others leave it the time of a lease.
         """
-        if lease.boot != self._boot:
+        if is_of_another_boot(lease, self._boot, self._context.clock.monotonic_s()):
             return True
         if is_alive(lease.owner):
             return False
@@ -135,3 +135,13 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""
+
+
+def is_of_another_boot(lease: Lease, boot: str, now_s: float) -> bool:
+    """Return whether the machine has begun anew since; where it does not tell, its clock has.
+
+    With a boot id the clock proves nothing: time namespaces of one boot differ in it.
+    """
+    if lease.boot or boot:
+        return lease.boot != boot
+    return lease.renewed_s > now_s

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.plugin_conflicts import Found
 from background_agents.hosts.cli.plugin_files import Places
 from background_agents.ports import Lease
-from background_agents.service.leases import boot_id
+from background_agents.service.leases import boot_id, is_of_another_boot
 from background_agents.service.processes import is_alive
 
 LIMIT_S = 20.0
@@ -74,9 +75,9 @@ class Scene:
     @cached_property
     def living(self) -> tuple[Lease, ...]:
         """The claims of services that live."""
-        boot = boot_id()
-        leases = self.inspection.leases
-        return tuple(one for one in leases if one.boot == boot and is_alive(one.owner))
+        boot, now_s = boot_id(), time.monotonic()
+        ours = (one for one in self.inspection.leases if not is_of_another_boot(one, boot, now_s))
+        return tuple(one for one in ours if is_alive(one.owner))
 
     def owns(self, owner: str) -> bool:
         """Return whether the process that owns a delegation lives."""
