@@ -1,8 +1,10 @@
 """What all tests share: the contract suites assert as tests do, and nothing blocks the loop."""
 
+import getpass
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,12 @@ from blockbuster import blockbuster_ctx
 pytest.register_assert_rewrite("background_agents.testing.contracts")
 
 _CHECKED = {Path(__file__).parent / room for room in ("adapters", "service")}
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing in the temporary folder; what failing tests keep there stays."""
+    with suppress(OSError):  # there is something in it, or somebody else's tests run
+        (Path(tempfile.gettempdir()) / f"pytest-of-{getpass.getuser()}").rmdir()
 
 
 @pytest.fixture(autouse=True)

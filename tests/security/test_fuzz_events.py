@@ -112,6 +112,40 @@ def test_no_event_breaks_the_reader(received: list[tuple[str, object]]) -> None:
     assert msgspec.json.decode(usage, type=type(transcript.usage)) == transcript.usage
 
 
+WHOSE = {"sessionID": CHILD, "messageID": "msg_1"}
+INFO = {"id": "msg_1", "sessionID": CHILD, "role": "assistant"}
+PART = {**WHOSE, "id": "prt_1", "type": "text"}
+PIECE = {**WHOSE, "partID": "prt_1", "field": "text", "delta": " more"}
+
+WRITTEN: Sequence[tuple[str, object]] = (
+    ("message.updated", {"info": INFO}),
+    ("message.part.updated", {"part": {**PART, "text": "It"}}),
+    ("message.part.delta", PIECE),
+    ("message.part.delta", PIECE),
+    ("message.part.updated", {"part": {**PART, "text": "It said something else."}}),
+    ("message.updated", {"info": {**INFO, "error": {"data": {"message": "Too much."}}}}),
+)
+"""How a message is written; each step changes what it is."""
+
+
+@fuzzed
+@given(events)
+@example([*WRITTEN])
+@example([*WRITTEN[:3]])
+@example([*WRITTEN[:5]])
+@example([*WRITTEN, ("message.part.removed", PIECE)])
+@example([*WRITTEN, ("message.removed", WHOSE), ("message.updated", {"info": INFO})])
+def test_looking_in_between_changes_nothing(received: list[tuple[str, object]]) -> None:
+    """What is remembered of messages is what would be made of them anew."""
+    reader, _ = read([])
+    live = reader.live[CHILD]
+    for kind, about in received:
+        reader.read(kind, msgspec.Raw(json.dumps(about).encode()))
+        remembered = live.transcript()
+        live._made.clear()
+        assert live.transcript() == remembered
+
+
 @fuzzed
 @given(st.sampled_from(KINDS), st.binary(max_size=200).filter(lambda raw: _is_utf8(raw)))
 def test_what_is_no_json_is_skipped(kind: str, raw: bytes) -> None:

@@ -110,12 +110,17 @@ class Home:
     def data(self) -> Path:
         return self.root / "data" / "opencode"
 
+    @property
+    def scratch(self) -> Path:
+        """Its temporary folder: each OpenCode leaves libraries of some 10 MB there when it is killed."""
+        return self.root / "tmp"
+
     def create(self, base_url: str, config: Mapping[str, object] | None = None) -> None:
         """Make the folders, a git project with one commit, and ``opencode.json``.
 
         ``base_url`` is the scripted model's; ``config`` is merged over the defaults.
         """
-        for folder in (self.root / "home", self.project, self.config):
+        for folder in (self.root / "home", self.project, self.config, self.scratch):
             folder.mkdir(parents=True, exist_ok=True)
         settle(self.config, self.version)
         merged = _merge(_default_config(base_url), config or {})
@@ -140,6 +145,7 @@ class Home:
             **kept,
             **places,
             "HOME": str(self.root / "home"),
+            "TMPDIR": str(self.scratch),
             "NO_PROXY": "127.0.0.1,localhost",
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
             "OPENCODE_DISABLE_MODELS_FETCH": "1",

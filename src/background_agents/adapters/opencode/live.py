@@ -179,12 +179,17 @@ class LiveSession:
         self._infos: dict[str, MessageInfo] = {}
         self._parts: dict[str, dict[str, LivePart]] = {}
         self._kept_chars = 0
+        self._made: dict[str, Message] = {}
+        """What was made of messages and has not changed since: a look at a long session, one for
+        each token while somebody follows it, makes the newest message anew and no other."""
 
     def message(self, info: MessageInfo) -> None:
         self._infos[info.id] = _with_short_error(info)
+        self._made.pop(info.id, None)
 
     def remove_message(self, message: str) -> None:
         self._infos.pop(message, None)
+        self._made.pop(message, None)
         for part in tuple(self._parts.get(message, ())):
             self.remove_part(message, part)
         self._parts.pop(message, None)
@@ -197,15 +202,18 @@ class LiveSession:
         else:
             before = 0
             live = parts[part.id] = LivePart(part)
+        self._made.pop(part.message_id, None)
         self._grow(live.kept - before, live)
 
     def remove_part(self, message: str, part: str) -> None:
         if live := self._parts.get(message, {}).pop(part, None):
+            self._made.pop(message, None)
             self._kept_chars -= live.kept
 
     def delta(self, message: str, part: str, text: str) -> None:
         # A delta whose part was never announced belongs to nothing that can be shown.
         if live := self._parts.get(message, {}).get(part):
+            self._made.pop(message, None)
             self._grow(live.append(text), live)
 
     def _grow(self, chars: int, newest: LivePart) -> None:
@@ -218,6 +226,7 @@ class LiveSession:
                 if self._kept_chars <= SESSION_CHARS - SLACK_CHARS:
                     return
                 if old is not newest:
+                    self._made.pop(message, None)
                     self._kept_chars -= old.kept
                     old.forget()
 
@@ -230,7 +239,7 @@ class LiveSession:
 
     def one(self, message: str) -> Message | None:
         info = self._infos.get(message)
-        return None if info is None else self._as_message(info)
+        return None if info is None else self._message(info)
 
     def is_answer(self, message: str) -> bool:
         """Whether the message is known as the assistant's."""
@@ -242,13 +251,19 @@ class LiveSession:
         newest = max((key for key in self._infos if self.is_answer(key)), default=None)
         if newest is None or self._infos[newest].time.completed is not None:
             return None
-        return self._as_message(self._infos[newest])
+        return self._message(self._infos[newest])
 
     def transcript(self) -> Transcript:
         # Ids sort by time, and a merge may bring older messages after newer ones.
-        return Transcript(tuple(self._as_message(self._infos[key]) for key in sorted(self._infos)))
+        return Transcript(tuple(self._message(self._infos[key]) for key in sorted(self._infos)))
 
-    def _as_message(self, info: MessageInfo) -> Message:
+    def _message(self, info: MessageInfo) -> Message:
+        """Return a message as it now is."""
+        if (made := self._made.get(info.id)) is None:
+            made = self._made[info.id] = self._make(info)
+        return made
+
+    def _make(self, info: MessageInfo) -> Message:
         parts = list(self._parts.get(info.id, {}).values())
         done = info.time.completed is not None and info.finish is not None
         return Message(

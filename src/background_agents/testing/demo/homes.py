@@ -58,7 +58,13 @@ class UserHome(Home):
             if not name.startswith("OPENCODE_SERVER_")
         }
         places = {f"XDG_{kind.upper()}_HOME": str(self.root / kind) for kind in ("data", "state")}
-        return {**own, **places, "OPENCODE_DISABLE_AUTOUPDATE": "1", **(extra or {})}
+        return {
+            **own,
+            **places,
+            "TMPDIR": str(self.scratch),
+            "OPENCODE_DISABLE_AUTOUPDATE": "1",
+            **(extra or {}),
+        }
 
 
 def user_home(root: Path, model: str) -> tuple[Binary, UserHome]:
@@ -70,7 +76,7 @@ def user_home(root: Path, model: str) -> tuple[Binary, UserHome]:
     """
     binary = find_user_binary()
     home = UserHome(root, binary.version)
-    for folder in (home.project, home.data):
+    for folder in (home.project, home.data, home.scratch):
         folder.mkdir(parents=True)
     story.write_project(home.project)
     _link_credentials(home)

@@ -89,9 +89,7 @@ async def _opencode(order: Order, root: Path, screen: Screen) -> AsyncIterator[O
         binary, home = await _home(order, root, stack)
         ending.introduce(screen, binary, order.model)
         # A password, since the port is open to everybody on this machine.
-        # Its own folder for temporary files too, since OpenCode leaves some behind.
-        temporary = {"TMPDIR": str(_new(root / "tmp"))}
-        opencode = OpenCode(binary, home, temporary, secrets.token_urlsafe())
+        opencode = OpenCode(binary, home, password=secrets.token_urlsafe())
         stack.push_async_callback(opencode.end)
         with screen.waiting(f"OpenCode {binary.version} starts ..."):
             await opencode.start()
@@ -179,11 +177,6 @@ async def _draw(screen: Screen) -> None:
     while True:
         screen.refresh()
         await asyncio.sleep(FRAME_S)
-
-
-def _new(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _keep_log(opencode: OpenCode, kept: Path) -> Path:
