@@ -112,7 +112,7 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """Its temporary folder: each OpenCode leaves libraries of some 10 MB there when it is killed."""
+        """Its temporary folder. An OpenCode that is killed leaves libraries of some 10 MB there."""
         return self.root / "tmp"
 
     def create(self, base_url: str, config: Mapping[str, object] | None = None) -> None:
