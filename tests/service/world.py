@@ -148,7 +148,14 @@ class World:
         self, settings: Settings | None = None, *, owner: str = DEAD, max_concurrent: int = 8
     ) -> Service:
         """Start a service; by its owner's name its process is already gone."""
-        context = Context(
+        service = Service(self.context(owner), settings or Settings(max_concurrent=max_concurrent))
+        await service.start()
+        self._open.append(service)
+        return service
+
+    def context(self, owner: str) -> Context:
+        """Return the fakes as a process of that name has them."""
+        return Context(
             runtime=self.runtime,
             channel=self.channel,
             store=self.store,
@@ -159,10 +166,6 @@ class World:
             directory=DIRECTORY,
             owner=owner,
         )
-        service = Service(context, settings or Settings(max_concurrent=max_concurrent))
-        await service.start()
-        self._open.append(service)
-        return service
 
     def ask(self, operation: Callable[[Service, str], Coroutine[None, None, object]]) -> None:
         """Begin an operation on the only delegation; ``answers`` waits for what came of it."""

@@ -1,0 +1,69 @@
+"""Two worktrees of one repository in one OpenCode are one project, with one of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from plays import Stage, call, delegate, say, staged
+
+from background_agents.testing.model_server import ModelRequest
+from background_agents.testing.opencode_client import OpenCodeClient
+from background_agents.testing.opencode_home import Home
+
+pytestmark = pytest.mark.opencode
+
+ONE_AT_A_TIME = {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}
+
+
+@asynccontextmanager
+async def worktrees(root: Path) -> AsyncIterator[tuple[Stage, Stage]]:
+    """Set two stages in one OpenCode: a repository, and a worktree of it."""
+    async with staged(root, env=ONE_AT_A_TIME) as stage:
+        tree = root / "worktree"
+        await asyncio.to_thread(add_worktree, stage.opencode.home, tree)
+        async with (
+            OpenCodeClient(stage.opencode.base_url, tree) as client,
+            client.events() as events,
+        ):
+            yield stage, Stage(stage.model, stage.opencode, client, events)
+
+
+async def test_the_limit_counts_all_worktrees_and_keeps_the_order(tmp_path: Path) -> None:
+    """With a limit of one, the next begins when the one before has ended, wherever it runs."""
+    async with worktrees(tmp_path) as (here, there):
+        first, second = await here.supervisor(), await there.supervisor()
+        await first.turn(delegate("Task one.", say("One.", gate="one")), say("Off."))
+        await here.model.wait_held("one")
+        await second.turn(delegate("Task two.", say("Two.", gate="two")), say("Off."))
+        await first.turn(delegate("Task three.", say("Three.")), say("Off."))
+        await second.turn(call("delegation_status"), say("Looked."))
+        (status,) = await second.outputs("delegation_status")
+        here.model.open("one")
+        await here.model.wait_held("two")
+        here.model.open("two")
+        told = [*await first.settled(2), *await second.settled()]
+
+        runs = [*here.asked("Task one."), *here.asked("Task two."), *here.asked("Task three.")]
+        assert "[registered] Task two." in status
+        assert len(runs) == 3
+        for before, after in pairwise(runs):
+            assert ended_s(before) <= after.started_s
+        assert sorted(one.id for one in told) == sorted(
+            [*await first.delegated(2), *await second.delegated()]
+        )
+
+
+def add_worktree(home: Home, tree: Path) -> None:
+    command = ["git", "worktree", "add", "-q", str(tree)]
+    subprocess.run(command, cwd=home.project, env=home.environment(), check=True, timeout=30)
+
+
+def ended_s(request: ModelRequest) -> float:
+    assert request.ended_s is not None
+    return request.ended_s
