@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -18,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from background_agents.adapters.sqlite.rebuild import Files, no_files, open_database
-from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.errors import DelegationError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class _Call(Generic[T]):
         self.job = job
         self.writes = writes
         self.result: T
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._future = future
 
     def answer(self) -> None:
@@ -46,7 +47,9 @@ class _Call(Generic[T]):
         if self._future.done():
             return
         if self.error is not None:
-            self._future.set_exception(self.error)
+            # A future takes no StopIteration, and what is no Exception would end the loop.
+            is_fit = isinstance(self.error, Exception) and not isinstance(self.error, StopIteration)
+            self._future.set_exception(self.error if is_fit else _unfit(self.error))
         else:
             self._future.set_result(self.result)
 
@@ -63,9 +66,10 @@ class Writer:
         self._file: tuple[int, int] | None = None
         self._suspect = False
         """Damage was met: the database is to be looked at before it is used again."""
-        # A daemon, so that a process whose loop died can still end; what was answered
-        # is on disk by then.
-        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._connection: sqlite3.Connection | None = None
+        self._died = False
+        """The thread has ended, and nobody has closed the store."""
+        self._thread = self._new_thread()
 
     async def start(self) -> None:
         """Open the database. Raises ``StoreUnavailable``."""
@@ -88,7 +92,13 @@ class Writer:
         """
         if self._closed:
             raise StoreUnavailable(f"The database {self._path} is closed; open the store again.")
-        return await self._enqueue(job, writes)
+        future = self._enqueue(job, writes)
+        # Looked at afterwards: a thread that dies takes what was enqueued before it said so.
+        if self._died:
+            self._died = False
+            self._thread = self._new_thread()
+            self._thread.start()
+        return await future
 
     async def close(self) -> None:
         """Finish what was submitted, close the connection and end the thread."""
@@ -96,6 +106,11 @@ class Writer:
             self._closed = True
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _new_thread(self) -> threading.Thread:
+        # A daemon, so that a process whose loop died can still end; what was answered
+        # is on disk by then.
+        return threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
 
     def _enqueue(self, job: Job[T], writes: bool) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -105,22 +120,48 @@ class Writer:
     # --- on the writer's thread ----------------------------------------------
 
     def _run(self) -> None:
-        try:
-            connection = self._open()
-        except Exception as error:  # whoever opens would wait for ever
-            self._refuse(self._next_batch(), error)
-            return
+        """Serve batch after batch until the store is closed."""
         try:
             while batch := self._next_batch():
-                try:
-                    connection = self._current(connection)
-                except Exception as error:  # neither may a caller, nor the thread end
-                    self._refuse(batch, error)
-                    continue
-                self._commit(connection, batch)
-                self._answer(batch)
-        finally:
+                self._serve(batch)
+            self._let_go()
+        except BaseException as error:
+            _log.exception("The thread of %s died, and the next call starts another", self._path)
+            self._let_go()
+            self._died = True
+            self._refuse(self._waiting(), error)
+
+    def _serve(self, batch: Sequence[_Call[Any]]) -> None:
+        """Do a batch and answer it; whatever happens, nobody of it waits for ever."""
+        try:
+            self._connection = self._current()
+            self._commit(self._connection, batch)
+        except BaseException as error:
+            if not isinstance(error, DelegationError | sqlite3.Error | OSError):
+                _log.exception("The database %s met what nobody foresaw", self._path)
+            self._let_go()
+            self._refuse(batch, error)
+        else:
+            self._answer(batch)
+
+    def _let_go(self) -> None:
+        """Close the connection, whatever state it is in; the next batch opens it anew."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
             connection.close()
+        except sqlite3.Error:
+            _log.exception("The database %s could not be closed", self._path)
+
+    def _waiting(self) -> Sequence[_Call[Any]]:
+        """Take all calls that wait."""
+        calls: list[_Call[Any]] = []
+        with suppress(Empty):
+            while True:
+                if (call := self._queue.get_nowait()) is not None:
+                    calls.append(call)
+        return calls
 
     def _open(self) -> sqlite3.Connection:
         connection = open_database(self._path, self._files)
@@ -128,19 +169,21 @@ class Writer:
         self._suspect = False
         return connection
 
-    def _current(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+    def _current(self) -> sqlite3.Connection:
         """Return a connection to the database that is there now.
 
         Another process may have rebuilt it, or we have just met damage and shall do so.
         """
+        connection = self._connection
+        if connection is None:
+            return self._open()
         now = _identity(self._path)
         # One that was deleted is used as long as it is open: it knows what runs.
         if not self._suspect and now in (self._file, None):
             return connection
         _log.warning("The database %s has changed under us and is opened again", self._path)
-        self._suspect = True  # until it is open
         # First, since to open it touches the file, which would cost this connection its locks.
-        connection.close()
+        self._let_go()
         return self._open()
 
     def _next_batch(self) -> Sequence[_Call[Any]]:
@@ -176,7 +219,7 @@ class Writer:
         connection.execute("SAVEPOINT call")
         try:
             call.result = call.job(connection)
-        except Exception as error:
+        except BaseException as error:
             if not connection.in_transaction:
                 raise  # SQLite gave up the transaction, and the others with it
             self._suspect = self._suspect or _is_corrupt(error)
@@ -192,14 +235,14 @@ class Writer:
         except sqlite3.Error:  # every later call will say that the database cannot be used
             _log.exception("The database %s could not roll back", self._path)
 
-    def _refuse(self, batch: Sequence[_Call[Any]], error: Exception) -> None:
-        """Fail calls because the database cannot be opened."""
+    def _refuse(self, batch: Sequence[_Call[Any]], error: BaseException) -> None:
+        """Fail calls, whose jobs were not done or were undone."""
         for call in batch:
-            is_ours = isinstance(error, sqlite3.Error | OSError)
-            call.error = self._unavailable(error) if is_ours else error
+            is_told = isinstance(error, DelegationError)
+            call.error = error if is_told else self._unavailable(error)
         self._answer(batch)
 
-    def _unavailable(self, error: Exception) -> StoreUnavailable:
+    def _unavailable(self, error: BaseException) -> StoreUnavailable:
         unavailable = StoreUnavailable(
             f"The database {self._path} cannot be used ({error}); "
             "check the disk and the permissions of its folder."
@@ -227,9 +270,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_corrupt(error: Exception) -> bool:
+def _is_corrupt(error: BaseException) -> bool:
     """Return whether an error of a job, which is not our statement's fault, means damage."""
     if isinstance(error, sqlite3.DatabaseError):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     return isinstance(error, msgspec.DecodeError | UnicodeDecodeError)
+
+
+def _unfit(error: BaseException) -> RuntimeError:
+    """Return what stands for an error that no future may hold."""
+    stand_in = RuntimeError(f"a job raised {type(error).__name__}: {error}")
+    stand_in.__cause__ = error
+    return stand_in
