@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 from plays import Stage, delegate, say, staged
 
+from background_agents.control.client import all_of
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(120)]
@@ -80,3 +84,37 @@ async def test_it_sees_a_service_live_freeze_and_die(tmp_path: Path) -> None:
         assert found["service.orphans"].mark is Mark.PROBLEM
         assert name in found["service.orphans"].says
         assert str(service) in found["service.leases"].says
+
+
+async def test_it_tells_what_a_living_service_cannot_do(tmp_path: Path) -> None:
+    """Another program keeps the database: the service goes on trying, and says since when."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("Be short.", say("Done.")), say("Off."))
+        await supervisor.settled()
+        data = stage.opencode.home.data / "delegations"
+        (database,) = data.glob("*/delegations.db")
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.to_thread(wait_until_failing, data, True)
+            one = (await examined(stage))["service.failing"]
+            other.execute("ROLLBACK")
+        await asyncio.to_thread(wait_until_failing, data, False)
+
+        assert one.mark is Mark.PROBLEM
+        assert one.says.startswith("The heartbeat of the service (process ")
+        assert "database is locked" in one.says
+        assert one.mend == f"tail -n 50 {data}/service.log"
+        assert "service.failing" not in await examined(stage)
+
+
+def wait_until_failing(data: Path, expected: bool) -> None:
+    """Return once the service says whether it fails; it tells those who ask, and nobody else."""
+    until_s = time.monotonic() + 60
+    while time.monotonic() < until_s:
+        (client,) = all_of(data)
+        with client:
+            if bool(client.about().failing) is expected:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"it does not say that failing is {expected}")

@@ -104,3 +104,21 @@ async def test_an_endless_event_breaks_the_stream_which_is_opened_again(
         transport.on_restored = restored.set
         async with transport, asyncio.timeout(5):
             await restored.wait()
+
+
+async def test_a_listener_that_fails_does_not_end_the_stream(tmp_path: Path) -> None:
+    """It is opened anew, and whoever listens hears that something may be missing."""
+    restored = asyncio.Event()
+
+    async def stream(response: web.StreamResponse) -> None:
+        await response.write(CONNECTED + b'data: {"type": "sound"}\n\n')
+        await asyncio.Event().wait()
+
+    def fail(_kind: str, _properties: msgspec.Raw) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    async with serving(stream) as url:
+        transport = HttpTransport(url, str(tmp_path))
+        transport.on_event, transport.on_restored = fail, restored.set
+        async with transport, asyncio.timeout(5):
+            await restored.wait()

@@ -41,7 +41,7 @@ class Settings:
     timeout_minutes: float = 15.0
     """Default time window of a delegation, in minutes; 0 = none."""
     max_concurrent: int = 8
-    """Delegations that run at once in one project."""
+    """Delegations that run at once in one project, all its worktrees together, in each OpenCode."""
     max_concurrent_per_provider: Mapping[str, int] = field(default_factory=dict)
     """Further limits, by provider."""
     max_concurrent_per_model: Mapping[str, int] = field(default_factory=dict)

@@ -6,6 +6,7 @@ JSON-RPC 2.0, one frame per line, as on the bridge. What is shown of delegations
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -39,6 +40,16 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """Where its OpenCode says it listens; nothing may be there."""
 
 
+class Failing(msgspec.Struct, frozen=True, kw_only=True):
+    """Periodic work of a service that has failed at every attempt for a while."""
+
+    project: str
+    name: str
+    since: datetime
+    error: str
+    """Of the last attempt."""
+
+
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """A service process."""
 
@@ -49,6 +60,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     active: int
     """Delegations that it runs now."""
     served: tuple[Served, ...]
+    failing: tuple[Failing, ...] = ()
+    """What it does every so often and cannot do just now."""
 
 
 class Nothing(msgspec.Struct, frozen=True):

@@ -18,9 +18,6 @@ import msgspec
 from background_agents.domain import events as ev
 from background_agents.domain.errors import (
     DelegationError,
-    RuntimeRefused,
-    RuntimeUnreachable,
-    StoreUnavailable,
     UnknownDelegation,
 )
 from background_agents.domain.notice import Notice, NoticeKind, NoticeState
@@ -105,8 +102,14 @@ class Outbox:
                     if not await self._deliver_due(supervisor, channel) and not gate.is_set():
                         return
                     pause = RETRY_FIRST
-                except (RuntimeRefused, RuntimeUnreachable, StoreUnavailable) as error:
-                    log.warning("notices for %s are not delivered yet: %s", supervisor, error)
+                except Exception as error:
+                    foreseen = isinstance(error, DelegationError)
+                    log.warning(
+                        "notices for %s are not delivered yet: %s",
+                        supervisor,
+                        error if foreseen else repr(error),
+                        exc_info=None if foreseen else error,
+                    )
                     await self._pause(gate, pause)
                     pause = min(pause * 2, RETRY_MOST)
         finally:

@@ -132,6 +132,8 @@ class HttpTransport:
                 # Its repr would show the headers of the request, with the password.
                 reason = str(error) or type(error).__name__
                 log.warning("the event stream of %s broke: %s", self._base_url, reason)
+            except Exception:
+                log.exception("the event stream of %s is opened anew", self._base_url)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_MOST_S)
 

@@ -19,6 +19,7 @@ from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.control.shells import Starter, mark_for
 from background_agents.domain.errors import DelegationError, InvalidRequest
 from background_agents.service.guidance import Guidance
+from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Hooks:
         self._agents: list[wire.AgentInfo] = []
         self._agents_of: int | None = None
         self._asking = asyncio.Lock()
+        self._tasks = Tasks()
         self._preparing: asyncio.Task[None] | None = None
         self._without_delegate: set[str] = set()
         """Sessions whose agent is not offered it, as far as its last step told."""
@@ -55,7 +57,7 @@ class Hooks:
     def prepare(self) -> None:
         """Ask for the agents already now: OpenCode takes its time for that, and a hook has none."""
         self.close()
-        self._preparing = asyncio.create_task(self._prepare())
+        self._preparing = self._tasks.spawn(self._prepare(), "asking for the agents")
 
     def close(self) -> None:
         """Ask for nothing more."""

@@ -31,6 +31,7 @@ from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service.delegations import Delegations
 from background_agents.service.processes import process_name
+from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,16 @@ class Host:
                 for project in projects
                 for directory in project.directories
             ),
+            failing=tuple(
+                protocol.Failing(
+                    project=project.context.project,
+                    name=one.name,
+                    since=one.since,
+                    error=one.error,
+                )
+                for project in projects
+                for one in project.failing
+            ),
         )
 
     async def close(self) -> None:
@@ -240,7 +251,7 @@ async def serve(env: Mapping[str, str]) -> None:
         translate=_translate,
     )
     host.connect(connection)
-    listening = asyncio.create_task(control.start())
+    listening = Tasks().spawn(control.start(), "opening the control socket")
     await _pump_until_term(reader, connection)
     await asyncio.wait([listening])
     await control.close()

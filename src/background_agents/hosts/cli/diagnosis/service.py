@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.control import places
+from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import NotServed
+from background_agents.domain.text import one_line
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of
 from background_agents.hosts.cli.plugin_conflicts import Kind
@@ -64,7 +67,12 @@ def _last_seen(scene: Scene) -> str | None:
     times = [file.stat().st_mtime for file in files if file.exists()]
     if not times:
         return None
-    return datetime.fromtimestamp(max(times), UTC).astimezone().strftime("%Y-%m-%d at %H:%M")
+    return local_time(datetime.fromtimestamp(max(times), UTC))
+
+
+def local_time(moment: datetime) -> str:
+    """Return a moment as the user's clock shows it."""
+    return moment.astimezone().strftime("%Y-%m-%d at %H:%M")
 
 
 def check_frozen(scene: Scene) -> Iterator[Finding]:
@@ -84,6 +92,28 @@ def check_frozen(scene: Scene) -> Iterator[Finding]:
                 f"OpenCode (process {pid}) is frozen, as by Ctrl-Z, and its agents with it.",
                 f"kill -CONT {pid}",
             )
+
+
+def check_failing(scene: Scene) -> Iterator[Finding]:
+    """Name what a service that runs does every so often and cannot do just now."""
+    for lease in scene.living:
+        if not is_running(lease.owner):
+            continue  # which was said already
+        try:
+            with Client.of(scene.place.data_root, lease.owner) as client:
+                failing = client.about().failing
+        except NotServed:
+            continue  # it ends just now, or its host is frozen
+        for one in failing:
+            if one.project == scene.place.project:
+                log = scene.place.data_root / "service.log"
+                yield problem(
+                    "service.failing",
+                    f"{one.name[:1].upper()}{one.name[1:]} of the service (process "
+                    f"{pid_of(lease.owner)}) has failed since {local_time(one.since)}, and is "
+                    f"tried again all the time: {one_line(one.error, 300)}",
+                    f"tail -n 50 {shlex.quote(str(log))}",
+                )
 
 
 def check_orphans(scene: Scene) -> Iterator[Finding]:
@@ -141,4 +171,4 @@ def check_sockets(scene: Scene) -> Iterator[Finding]:
         )
 
 
-CHECKS = (check_service, check_frozen, check_orphans, check_leases, check_sockets)
+CHECKS = (check_service, check_frozen, check_failing, check_orphans, check_leases, check_sockets)
