@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from background_agents.log import LINE_CHARS, BlottingFormatter, secrets_of
+from background_agents.log import HALF_CHARS, LINE_CHARS, BlottingFormatter, secrets_of
 
 PASSWORD = "correct horse battery"
 HEADER = base64.b64encode(f"opencode:{PASSWORD}".encode()).decode()
@@ -142,3 +143,43 @@ def test_a_secret_is_not_left_in_halves_where_a_line_is_cut() -> None:
     """Blotted first, cut then."""
     for length in range(LINE_CHARS - 100, LINE_CHARS + 1):
         assert PASSWORD[:8] not in written("x" * length + PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("sk-", "sk_", "gh", "AKIA", "AIza", "xoxb-a-", "Basic ", "Bearer Bearer ", "Basic\t"),
+        *("basic a/", "://", "://a", "://a:", "a:", "a@", "://a:a", " ", "-", "\n", "x"),
+        *("sk-abcdefghijklm ", PASSWORD[:-1], HEADER[:-1], "sk-\u0661"),
+    ],
+)
+def test_no_text_takes_more_time_than_its_length(unit: str) -> None:
+    """What agents write must not hold up the loop: 16 times the text, some 16 times the time."""
+
+    def took_s(chars: int) -> float:
+        message = (unit * chars)[:chars]
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            written(message)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    a_little_s = 0.002  # below it, a clock says nothing
+    small, large = took_s(2_000), took_s(32_000)
+    assert large < max(64 * small, a_little_s), (small, large)
+    huge = took_s(1_000_000)
+    assert huge < 64 * max(large, a_little_s), (large, huge)
+
+
+@pytest.mark.parametrize("end", ["head", "tail"])
+def test_where_a_long_record_is_cut_no_half_of_a_secret_stays(end: str) -> None:
+    """Its middle is left out, and what stands beside the cut with it."""
+    for before in range(0, 60, 7):
+        at = HALF_CHARS - before
+        long = "x " * (3 * HALF_CHARS)
+        around = (long[:at], long[at:]) if end == "head" else (long[:-at], long[-at:])
+        filled = FORMATTER._blot(f"{around[0]}{PASSWORD} Bearer {HEADER}{around[1]}")
+        assert PASSWORD[:6] not in filled
+        assert HEADER[-8:] not in filled
+        assert len(filled) <= 2 * HALF_CHARS
