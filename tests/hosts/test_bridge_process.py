@@ -47,7 +47,8 @@ def ask(end: socket.socket, method: str, params: dict[str, object]) -> dict[str,
     with end.makefile("rb") as lines:
         while "method" in (answer := json.loads(lines.readline())):
             found = {"status": 200, "body": '{"id": "ses_1"}'}
-            tell(end, {"id": answer["id"], "result": found})
+            if "id" in answer:
+                tell(end, {"id": answer["id"], "result": found})
     result: dict[str, object] = answer
     return result
 

@@ -40,14 +40,10 @@ async def restarted(stage: Stage) -> AsyncIterator[Stage]:
         yield Stage(stage.model, stage.opencode, client, events)
 
 
-async def answer_after_restart(supervisor: Supervisor, tool: str) -> str:
-    """Call a tool until the service is back, and return the first real answer."""
-    for tries in range(1, 20):
-        await supervisor.turn(call(tool), say("Tried."))
-        answer = (await supervisor.outputs(tool, tries))[-1]
-        if "is not running" not in answer:
-            return answer
-    raise AssertionError(answer)
+async def answer_of(supervisor: Supervisor, tool: str, count: int = 1) -> str:
+    """Let the supervisor call a tool, for the ``count``-th time, and return the answer."""
+    await supervisor.turn(call(tool), say("Looked."))
+    return (await supervisor.outputs(tool, count))[-1]
 
 
 async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
@@ -60,7 +56,7 @@ async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
         old = await service_pid(stage.opencode)
 
         os.kill(old, signal.SIGKILL)
-        listed = await answer_after_restart(supervisor, "delegation_list")
+        listed = await answer_of(supervisor, "delegation_list")
         await supervisor.turn(delegate("After.", say("Done after.")), say("Off."))
         after = (await supervisor.delegated(2))[-1]
         notices = await supervisor.settled(2)
@@ -69,6 +65,16 @@ async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
         assert f"- {before} [completed, unread]" in listed
         assert [notice.id for notice in notices] == [before, after]
         assert stage.result(after)[1] == "Done after."
+
+
+async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path) -> None:
+    """After several deaths the bridge pauses for seconds; a model's call starts the service."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        for count in range(1, 7):
+            answer = await answer_of(supervisor, "delegation_list", count)
+            assert answer == "Nothing has been delegated in this session yet."
+            os.kill(await service_pid(stage.opencode), signal.SIGKILL)
 
 
 async def test_a_service_killed_in_mid_run_finishes_the_delegation(tmp_path: Path) -> None:
@@ -81,7 +87,7 @@ async def test_a_service_killed_in_mid_run_finishes_the_delegation(tmp_path: Pat
         await stage.model.wait_held("restart")
 
         os.kill(await service_pid(stage.opencode), signal.SIGKILL)
-        listed = await answer_after_restart(supervisor, "delegation_list")
+        listed = await answer_of(supervisor, "delegation_list")
         stage.model.open("restart")
         (notice,) = await supervisor.settled()
 

@@ -23,6 +23,9 @@ from background_agents.testing.opencode_home import Home
 from background_agents.testing.opencode_stage import OpenCodeStage
 from background_agents.testing.scripts import script
 
+LINES = 30_000
+"""Of a file of 0.3 MB."""
+
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -80,6 +83,40 @@ class TestRuntimeOverTheBridge(AgentRuntimeContract):
 
 class TestChannelOverTheBridge(SupervisorChannelContract):
     pass
+
+
+async def test_whole_files_in_diffs_stay_in_opencode(
+    bridged: Bridged, stage: OpenCodeStage
+) -> None:
+    """One changed line in a large file used to make 11 MB of events in a run of six steps."""
+    large = bridged.server.home.project / "large.txt"
+    large.write_text("".join(f"line {number}\n" for number in range(LINES)))
+    look = {"call": "read", "args": {"filePath": str(large)}}
+    change = {"filePath": str(large), "oldString": "line 7\n", "newString": "line seven\n"}
+    steps = (look, {"call": "edit", "args": change}, look, {"say": "Done."})
+    child = await new_child(stage)
+    begun = len(bridged.peer.events)
+    with listening(stage.runtime) as heard:
+        await stage.runtime.prompt(child, prompt(script(*steps)))
+        await heard.answered(child)
+    assert "line seven" in large.read_text()
+    (calls,) = [one.tools for one in (await stage.runtime.transcript(child)).answers[1:2]]
+    assert (calls[0].tool, calls[0].state) == ("edit", "completed")
+    assert sum(size for _, size in bridged.peer.events[begun:]) < large.stat().st_size / 10
+
+
+async def test_details_of_sessions_that_nobody_follows_stay_in_opencode(
+    bridged: Bridged, stage: OpenCodeStage
+) -> None:
+    session = await stage.new_session()
+    begun = len(bridged.peer.events)
+    with listening(stage.runtime) as heard:
+        text = script({"say": "a word " * 300})
+        await stage.user_says(session, text, agent="build", model="scripted/one")
+        await heard.answered(session)
+    kinds = {kind for kind, _ in bridged.peer.events[begun:]}
+    assert "message.updated" in kinds
+    assert not {kind for kind in kinds if kind.startswith("message.part")}
 
 
 async def test_a_reloaded_project_is_followed_to_its_new_instance(

@@ -50,7 +50,7 @@ class Service:
         """Send a request and return the answer to it."""
         self.send({"id": 1, "method": method, "params": params})
         while (message := self._next()).get("id") != 1 or "method" in message:
-            if "method" in message:
+            if "method" in message and "id" in message:
                 self.send({"id": message["id"], **self.fetched(message["params"])})
         return message
 

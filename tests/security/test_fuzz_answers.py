@@ -40,6 +40,12 @@ class Says:
     async def request(self, method: str, path: str, body: object = None) -> Response:
         return Response(200, self._body)
 
+    def follow(self, session: str) -> None:
+        """Nothing happens there."""
+
+    def release(self, session: str) -> None:
+        """Nothing happens there."""
+
 
 @pytest.mark.parametrize("name", CALLS)
 @given(body=st.binary(max_size=40) | json_like.map(lambda value: repr(value).encode()))

@@ -61,6 +61,8 @@ class BridgePeer:
     def __init__(self, folder: Path) -> None:
         self.attached: list[Attached] = []
         """Every instance so far, oldest first."""
+        self.events: list[tuple[str, int]] = []
+        """The kind and the size, in bytes, of each event so far."""
         self.changes = Changes()
         """Tells of each attachment."""
         self._path = folder / "peer.sock"
@@ -153,6 +155,7 @@ class BridgePeer:
         if self._losing:
             return
         event = msgspec.json.decode(raw, type=_Event)
+        self.events.append((event.type, len(raw)))
         for _, transport in self._transports:
             if transport.instance == event.instance:
                 transport.on_event(event.type, event.properties)

@@ -50,6 +50,7 @@ class OpenCodeRuntime:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
+        self._transport = transport
         self.api = Api(transport)
         self.reader = EventReader(self._emit)
         self._listeners: list[Listener] = []
@@ -145,7 +146,7 @@ class OpenCodeRuntime:
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """See ``AgentRuntime``."""
-        self.reader.live.setdefault(session, LiveSession())
+        self._follow(session)
         body: dict[str, object] = {
             "messageID": prompt.message,
             "agent": prompt.agent,
@@ -191,7 +192,7 @@ class OpenCodeRuntime:
         """See ``AgentRuntime``."""
         live = self.reader.live.get(session)
         if live is None or refresh:
-            live = self.reader.live.setdefault(session, LiveSession())
+            live = self._follow(session)
             live.merge(await self.api.messages(session))
         return live.transcript()
 
@@ -202,7 +203,15 @@ class OpenCodeRuntime:
 
     def release(self, session: str) -> None:
         """See ``AgentRuntime``."""
-        self.reader.live.pop(session, None)
+        if self.reader.live.pop(session, None) is not None:
+            self._transport.release(session)
+
+    def _follow(self, session: str) -> LiveSession:
+        """Return the session's transcript, which grows by what events tell from now on."""
+        if session not in self.reader.live:
+            self.reader.live[session] = LiveSession()
+            self._transport.follow(session)
+        return self.reader.live[session]
 
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
         """See ``AgentRuntime``."""

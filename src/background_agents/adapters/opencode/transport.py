@@ -39,6 +39,14 @@ class Transport(Protocol):
         """Ask the API. Raises ``RuntimeUnreachable`` when no answer came in time."""
         ...
 
+    def follow(self, session: str) -> None:
+        """Carry everything about a session from now on; else only what is told of all of them."""
+        ...
+
+    def release(self, session: str) -> None:
+        """Carry the details of a session no longer."""
+        ...
+
 
 def read_answer(body: bytes, path: str, kind: type[T]) -> T:
     """Return the answer to a request. Raises ``RuntimeRefused`` if it is none, whatever it is."""

@@ -40,6 +40,10 @@ class _Fetch(msgspec.Struct):
     headers: dict[str, str]
 
 
+class _Followed(msgspec.Struct):
+    session: str
+
+
 class _Fetched(msgspec.Struct):
     status: int
     body: str
@@ -86,6 +90,14 @@ class BridgeTransport:
             # What it said as it went holds no longer.
             raise RuntimeUnreachable(f"OpenCode closed the project while it answered {path}.")
         return response
+
+    def follow(self, session: str) -> None:
+        """See ``Transport``. What is sent after it, over the same socket, comes after it."""
+        self._caller.notify("follow", _Followed(session))
+
+    def release(self, session: str) -> None:
+        """See ``Transport``."""
+        self._caller.notify("release", _Followed(session))
 
     async def _needs_port(self) -> bool:
         if self.base_url == PORTLESS_URL:

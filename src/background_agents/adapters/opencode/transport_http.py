@@ -121,6 +121,12 @@ class HttpTransport:
                 f"OpenCode at {self._base_url} did not answer {method} {path}: {reason}"
             ) from error
 
+    def follow(self, session: str) -> None:
+        """See ``Transport``. An event stream carries everything in any case."""
+
+    def release(self, session: str) -> None:
+        """See ``Transport``."""
+
     async def _keep_streaming(self, session: aiohttp.ClientSession) -> None:
         pause = RETRY_FIRST_S
         while True:

@@ -19,6 +19,11 @@ const EVENTS = new Set([
   "question.asked", "question.replied", "question.rejected",
 ])
 
+// Of these there are very many, and they concern only who follows the session.
+const DETAILS = new Set([
+  "message.removed", "message.part.updated", "message.part.removed", "message.part.delta",
+])
+
 // A dead service is started again after 0.25 s, then twice as long each time, to 30 s;
 // one that has lived for a minute has earned a fresh start.
 const BACKOFF_MS = { first: 250, most: 30_000, healthy: 60_000 }
@@ -27,6 +32,9 @@ const BACKOFF_MS = { first: 250, most: 30_000, healthy: 60_000 }
 // service that starts or hangs is not waited for longer than a person would notice, and
 // OpenCode then goes on as if we were not there.
 const HOOK_LIMIT_MS = 300
+
+// Of an argument of a tool call; far less is ever shown.
+const WORDS = 1_000
 
 // How long a service may take to end by itself once its socket is closed.
 const GRACE_MS = 3_000
@@ -37,6 +45,7 @@ const MOST_CALLS = 1_000
 class Service {
   instances = new Map()
   pending = new Map()
+  followed = new Set()
   lastNumber = 0
   child = undefined
   socket = undefined
@@ -95,7 +104,10 @@ class Service {
     child.stderr.on("data", (data) => { this.lastWords = (this.lastWords + data).slice(-2000) })
     if (this.socket) readLines(this.socket, (line) => this.receive(child, line))
     child.unref()
+    this.followed.clear()
     for (const { about } of this.instances.values()) this.send({ method: "attach", params: about })
+    // Calls that came while there was no service.
+    for (const { message } of this.pending.values()) this.send(message)
   }
 
   stop() {
@@ -104,6 +116,7 @@ class Service {
     clearTimeout(this.timer)
     this.timer = undefined
     if (!child) return
+    this.refuse("The project was closed; whether the call took effect is unknown, so look with delegation_list() before you repeat it.")
     this.socket?.end()
     const kill = setTimeout(() => child.kill("SIGKILL"), GRACE_MS)
     kill.unref?.()
@@ -121,9 +134,7 @@ class Service {
     this.child = undefined
     const words = this.lastWords.trim().split("\n").at(-1)
     const sentence = `The background-agents service is not running (${why}${words ? `: ${words}` : ""}); it is started again by itself, so try once more in a moment. If that does not help, run: background-agents install`
-    for (const { reject } of this.pending.values()) reject(new Error(sentence))
-    this.pending.clear()
-    this.unavailable = sentence
+    this.refuse(sentence)
     if (this.instances.size === 0) return
     if (livedMs > BACKOFF_MS.healthy) this.backoff = BACKOFF_MS.first
     this.timer = setTimeout(() => this.start(), this.backoff)
@@ -131,21 +142,35 @@ class Service {
     this.backoff = Math.min(this.backoff * 2, BACKOFF_MS.most)
   }
 
+  refuse(sentence) {
+    for (const { reject } of this.pending.values()) reject(new Error(sentence))
+    this.pending.clear()
+  }
+
   send(message) {
     if (this.child) this.socket?.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n")
   }
 
+  // A model's call does not wait for a restart that is due later: pauses are for those that
+  // nobody asked for. One that ends just now is waited for.
+  startNow() {
+    if (this.ending || this.instances.size === 0) return
+    clearTimeout(this.timer)
+    this.start()
+  }
+
   call(method, params, limitMs) {
     return new Promise((resolve, reject) => {
-      if (!this.child) return reject(new Error(this.unavailable ?? "The background-agents service is not running; restart OpenCode."))
       const id = ++this.lastNumber
       const limit = setTimeout(() => {
         this.pending.delete(id)
         reject(new Error("The background-agents service does not answer; whether the call took effect is unknown, so look with delegation_list() before you repeat it."))
       }, limitMs)
       const settle = (done) => (value) => { clearTimeout(limit); done(value) }
-      this.pending.set(id, { resolve: settle(resolve), reject: settle(reject) })
-      this.send({ id, method, params })
+      const message = { id, method, params }
+      if (this.child) this.send(message)
+      this.pending.set(id, { message, resolve: settle(resolve), reject: settle(reject) })
+      if (!this.child) this.startNow()
     })
   }
 
@@ -157,6 +182,8 @@ class Service {
     } catch {
       return this.send({ id: null, error: { code: -32700, message: "not JSON" } })
     }
+    if (message.method === "follow") return void this.followed.add(message.params.session)
+    if (message.method === "release") return void this.followed.delete(message.params.session)
     if (message.method) return void this.answer(message)
     const waiting = this.pending.get(message.id)
     this.pending.delete(message.id)
@@ -186,6 +213,27 @@ class Service {
     const response = await (over_http ? globalThis.fetch : config.fetch)(request)
     return { status: response.status, body: await response.text() }
   }
+}
+
+// What an event says, without what nobody reads: whole files in the diffs of messages, in edits
+// that are asked for and in tools' arguments, and what tools have printed.
+function lean({ type, properties }) {
+  if (type === "message.updated") {
+    const { summary, ...info } = properties.info
+    return { ...properties, info }
+  }
+  if (type === "permission.asked") {
+    const { metadata, ...asked } = properties
+    return asked
+  }
+  if (type === "message.part.updated" && properties.part.type === "tool") {
+    const { status, title, error, time, input, metadata } = properties.part.state
+    const words = Object.entries(input ?? {}).filter(([, value]) => typeof value === "string")
+    const cut = Object.fromEntries(words.map(([name, value]) => [name, value.slice(0, WORDS)]))
+    const state = { status, title, error, time, input: cut, metadata: { exit: metadata?.exit } }
+    return { ...properties, part: { ...properties.part, state } }
+  }
+  return properties
 }
 
 function readLines(stream, onLine) {
@@ -246,6 +294,7 @@ export const connect = (options) => async (context) => {
   }
 
   const ask = async (hook, params) => {
+    if (!service.child) return undefined // it is started behind, or by the next call of a model
     try {
       return await service.call("hook", { instance, hook, ...params }, HOOK_LIMIT_MS)
     } catch {
@@ -288,7 +337,10 @@ export const connect = (options) => async (context) => {
     },
     dispose: async () => service.detach(instance),
     event: async ({ event }) => {
-      if (EVENTS.has(event.type)) service.send({ method: "event", params: { instance, type: event.type, properties: event.properties } })
+      if (!EVENTS.has(event.type)) return
+      const session = event.properties.sessionID ?? event.properties.part?.sessionID
+      if (DETAILS.has(event.type) && !service.followed.has(session)) return
+      service.send({ method: "event", params: { instance, type: event.type, properties: lean(event) } })
     },
     // Without this every argument would reach the model as required.
     "tool.definition": async ({ toolID }, output) => {

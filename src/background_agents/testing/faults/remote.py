@@ -175,9 +175,9 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
 
 
 class RemoteRuntime:
-    ends_with_turn = False
-
     """``AgentRuntime`` at the other end of a connection."""
+
+    ends_with_turn = False
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
