@@ -16,10 +16,12 @@ from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
 from background_agents.ports import StreamRestored, TextStreamed
 from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
+from background_agents.testing.contracts.asking import ONCE, run
 from background_agents.testing.contracts.runtime import ENDLESS
 from background_agents.testing.contracts.stage import listening, new_child, prompt
 from background_agents.testing.model_server import ModelServer
 from background_agents.testing.opencode import OpenCode, running_opencode
+from background_agents.testing.opencode_client import OpenCodeClient
 from background_agents.testing.opencode_stage import OpenCodeStage
 from background_agents.testing.scripts import script
 
@@ -167,6 +169,29 @@ async def test_what_was_streamed_outlives_a_killed_opencode(served: OpenCode) ->
         assert transcript.verdict is Verdict.GOING_ON
         assert not (await stage.runtime.state(child)).busy
     await line.cut()
+
+
+async def test_a_session_of_another_directory_is_reached_there(
+    served: OpenCode, stage: OpenCodeStage
+) -> None:
+    """What works and what is asked is told by directory, and answers are taken there alone."""
+    elsewhere = served.home.root / "another tree"
+    elsewhere.mkdir()
+    asks = [{"permission": "bash", "pattern": "*", "action": "ask"}]
+    runtime = stage.runtime
+    async with (
+        OpenCodeClient(served.base_url, elsewhere, PASSWORD) as client,
+        client.events() as events,
+    ):
+        child = await client.create_session(permission=asks)
+        await runtime.lineage(child)
+        await runtime.prompt(child, prompt(script(run("pwd"), {"say": "Done."})))
+        await events.wait_for(lambda seen: seen.type == "permission.asked")
+        assert (await runtime.state(child)).busy
+        (ask,) = [one for one in await runtime.requests() if one.session == child]
+        await runtime.answer(ask, ONCE)
+        await events.wait_idle(child)
+    assert (await runtime.transcript(child, refresh=True)).result == "Done."
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.transport import Response
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.domain.asking import Ask
 from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
 from background_agents.rpc.connection import Connection, pair
 
@@ -19,7 +20,13 @@ CALLS = sorted(
 )
 """Every call that the adapter makes."""
 
-ARGUMENTS: dict[str, object] = {"body": {}, "rules": [], "answers": [["yes"]], "limit": 1}
+ARGUMENTS: dict[str, object] = {
+    "ask": Ask(id="per_1", session="ses_1"),
+    "body": {},
+    "rules": [],
+    "answers": [["yes"]],
+    "limit": 1,
+}
 
 DEEP = b"[" * 100_000
 
@@ -37,7 +44,9 @@ class Says:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    async def request(self, method: str, path: str, body: object = None) -> Response:
+    async def request(
+        self, method: str, path: str, body: object = None, directory: str = ""
+    ) -> Response:
         return Response(200, self._body)
 
     def follow(self, session: str) -> None:

@@ -6,6 +6,7 @@ and decides nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ import msgspec
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.transport import Transport, read_answer
+from background_agents.domain.asking import Ask
 from background_agents.domain.errors import RuntimeRefused
 from background_agents.domain.text import one_line
 
@@ -26,11 +28,22 @@ class NotFound(RuntimeRefused):
 class Api:
     """The calls that the adapter makes.
 
-    Each raises ``RuntimeRefused`` or ``RuntimeUnreachable``.
+    Each raises ``RuntimeRefused`` or ``RuntimeUnreachable``. ``learn`` hears of each session that
+    was asked for. ``directory_of`` returns the directory of a session, if it is known: each has
+    its own list of what works and what is asked there, and in OpenCode 1.15 a prompt or an abort
+    that names another one does not reach the session.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        learn: Callable[[wire.SessionInfo], None] = lambda _: None,
+        directory_of: Callable[[str], str] = lambda _: "",
+    ) -> None:
         self._transport = transport
+        self._learn = learn
+        self._directory_of = directory_of
 
     async def agents(self) -> list[wire.AgentInfo]:
         return await self._get("/agent", list[wire.AgentInfo])
@@ -47,70 +60,87 @@ class Api:
         return list(await self._get("/mcp", dict[str, msgspec.Raw]))
 
     async def session(self, session: str) -> wire.SessionInfo:
-        return await self._get(f"/session/{quote(session)}", wire.SessionInfo)
+        info = await self._get(f"/session/{quote(session)}", wire.SessionInfo, session)
+        self._learn(info)
+        return info
 
-    async def statuses(self) -> dict[str, wire.Status]:
-        return await self._get("/session/status", dict[str, wire.Status])
+    async def statuses(self, session: str) -> dict[str, wire.Status]:
+        """Return what the sessions do that work in the directory of ``session``."""
+        return await self._get("/session/status", dict[str, wire.Status], session)
 
     async def messages(self, session: str, limit: int | None = None) -> list[wire.StoredMessage]:
         query = "" if limit is None else f"?limit={limit}"
         path = f"/session/{quote(session)}/message{query}"
-        return await self._get(path, list[wire.StoredMessage])
+        return await self._get(path, list[wire.StoredMessage], session)
 
     async def message(self, session: str, message: str) -> wire.StoredMessage:
         path = f"/session/{quote(session)}/message/{quote(message)}"
-        return await self._get(path, wire.StoredMessage)
+        return await self._get(path, wire.StoredMessage, session)
 
     async def create_session(self, body: dict[str, object]) -> wire.SessionInfo:
-        return read_answer(await self._ask("POST", "/session", body), "/session", wire.SessionInfo)
+        raw = await self._ask("POST", "/session", body)
+        info = read_answer(raw, "/session", wire.SessionInfo)
+        self._learn(info)
+        return info
 
     async def add_permissions(self, session: str, rules: list[wire.PermissionRule]) -> None:
         """Put rules after those that a session has; none can be taken away."""
-        await self._ask("PATCH", f"/session/{quote(session)}", {"permission": rules})
+        await self._ask("PATCH", f"/session/{quote(session)}", {"permission": rules}, session)
 
     async def delete_session(self, session: str) -> None:
-        await self._ask("DELETE", f"/session/{quote(session)}")
+        await self._ask("DELETE", f"/session/{quote(session)}", session=session)
 
     async def prompt(self, session: str, body: dict[str, object]) -> None:
         """Hand a message over; return as soon as it is accepted."""
-        await self._ask("POST", f"/session/{quote(session)}/prompt_async", body)
+        await self._ask("POST", f"/session/{quote(session)}/prompt_async", body, session)
 
     async def prompt_and_wait(self, session: str, body: dict[str, object]) -> wire.StoredMessage:
         """Hand a message over and return the answer."""
         path = f"/session/{quote(session)}/message"
-        return read_answer(await self._ask("POST", path, body), path, wire.StoredMessage)
+        raw = await self._ask("POST", path, body, session)
+        return read_answer(raw, path, wire.StoredMessage)
 
     async def abort(self, session: str) -> None:
-        await self._ask("POST", f"/session/{quote(session)}/abort")
+        await self._ask("POST", f"/session/{quote(session)}/abort", session=session)
 
     async def children(self, session: str) -> list[wire.SessionInfo]:
-        return await self._get(f"/session/{quote(session)}/children", list[wire.SessionInfo])
+        path = f"/session/{quote(session)}/children"
+        found = await self._get(path, list[wire.SessionInfo], session)
+        for info in found:
+            self._learn(info)
+        return found
 
-    async def permissions(self) -> list[wire.Permission]:
-        return await self._get("/permission", list[wire.Permission])
+    async def permissions(self, session: str | None = None) -> list[wire.Permission]:
+        """Return what is asked in the directory of ``session``, or in our own."""
+        return await self._get("/permission", list[wire.Permission], session)
 
-    async def questions(self) -> list[wire.Questions]:
-        return await self._get("/question", list[wire.Questions])
+    async def questions(self, session: str | None = None) -> list[wire.Questions]:
+        """Return what is wondered in the directory of ``session``, or in our own."""
+        return await self._get("/question", list[wire.Questions], session)
 
-    async def reply_permission(self, request: str, reply: str, message: str) -> None:
+    async def reply_permission(self, ask: Ask, reply: str, message: str) -> None:
         body = {"reply": reply} | ({"message": message} if message else {})
-        await self._ask("POST", f"/permission/{quote(request)}/reply", body)
+        await self._ask("POST", f"/permission/{quote(ask.id)}/reply", body, ask.session)
 
-    async def reply_questions(self, request: str, answers: list[list[str]]) -> None:
-        await self._ask("POST", f"/question/{quote(request)}/reply", {"answers": answers})
+    async def reply_questions(self, ask: Ask, answers: list[list[str]]) -> None:
+        body = {"answers": answers}
+        await self._ask("POST", f"/question/{quote(ask.id)}/reply", body, ask.session)
 
-    async def reject_questions(self, request: str) -> None:
-        await self._ask("POST", f"/question/{quote(request)}/reject")
+    async def reject_questions(self, ask: Ask) -> None:
+        await self._ask("POST", f"/question/{quote(ask.id)}/reject", session=ask.session)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         body = {"title": title, "message": message, "variant": variant}
         await self._ask("POST", "/tui/show-toast", body)
 
-    async def _get(self, path: str, kind: type[T]) -> T:
-        return read_answer(await self._ask("GET", path), path, kind)
+    async def _get(self, path: str, kind: type[T], session: str | None = None) -> T:
+        return read_answer(await self._ask("GET", path, session=session), path, kind)
 
-    async def _ask(self, method: str, path: str, body: object = None) -> bytes:
-        response = await self._transport.request(method, path, body)
+    async def _ask(
+        self, method: str, path: str, body: object = None, session: str | None = None
+    ) -> bytes:
+        directory = self._directory_of(session) if session else ""
+        response = await self._transport.request(method, path, body, directory)
         if response.status < 300:
             return response.body
         words = one_line(response.body.decode(errors="replace"), 300)

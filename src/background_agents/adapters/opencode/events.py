@@ -46,6 +46,7 @@ class EventReader:
     def __init__(self, emit: Callable[[RuntimeEvent], None]) -> None:
         self.live: dict[str, LiveSession] = {}
         self.parents: dict[str, str | None] = {}
+        self.directories: dict[str, str] = {}
         self.newest_user: dict[str, wire.MessageInfo] = {}
         self._emit = emit
         self._readers: Mapping[str, Callable[[msgspec.Raw], None]] = {
@@ -77,19 +78,21 @@ class EventReader:
         except (ValueError, OverflowError, RecursionError) as error:
             log.warning("an OpenCode event %s could not be read: %s", kind, error)
 
-    def learn_parent(self, session: str, parent: str | None) -> None:
-        """Remember whose child a session is."""
-        remember(self.parents, session, parent)
+    def learn(self, info: wire.SessionInfo) -> None:
+        """Remember whose child a session is, and in which directory it works."""
+        remember(self.parents, info.id, info.parent_id)
+        if info.directory:
+            remember(self.directories, info.id, info.directory)
 
     def _session_changed(self, raw: msgspec.Raw) -> None:
-        info = _decode(raw, wire.SessionProperties).info
-        self.learn_parent(info.id, info.parent_id)
+        self.learn(_decode(raw, wire.SessionProperties).info)
 
     def _session_deleted(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
         # Told first: whose session it was is still to be known then.
         self._emit(SessionDeleted(info.id))
         self.parents.pop(info.id, None)
+        self.directories.pop(info.id, None)
         self.newest_user.pop(info.id, None)
 
     def _status(self, raw: msgspec.Raw) -> None:

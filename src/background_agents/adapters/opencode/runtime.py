@@ -51,8 +51,8 @@ class OpenCodeRuntime:
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self._transport = transport
-        self.api = Api(transport)
         self.reader = EventReader(self._emit)
+        self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
         self._listeners: list[Listener] = []
         self._agents: list[Agent] = []
         self._infos: list[wire.AgentInfo] = []
@@ -96,9 +96,11 @@ class OpenCodeRuntime:
 
     async def _parent(self, session: str) -> str | None:
         if session not in self.reader.parents:
-            info = await self.api.session(session)
-            self.reader.learn_parent(session, info.parent_id)
+            return (await self.api.session(session)).parent_id
         return self.reader.parents[session]
+
+    def _directory_of(self, session: str) -> str:
+        return self.reader.directories.get(session, "")
 
     def ancestors(self, session: str) -> tuple[str, ...]:
         """See ``AgentRuntime``."""
@@ -128,9 +130,7 @@ class OpenCodeRuntime:
         body: dict[str, object] = {"title": order.title, "permission": rules}
         if order.parent is not None:
             body["parentID"] = order.parent
-        info = await self.api.create_session(body)
-        self.reader.learn_parent(info.id, order.parent)
-        return info.id
+        return (await self.api.create_session(body)).id
 
     async def reopen_session(self, session: str, order: SessionOrder) -> None:
         """See ``AgentRuntime``."""
@@ -159,18 +159,26 @@ class OpenCodeRuntime:
 
     async def requests(self) -> Sequence[Ask]:
         """See ``AgentRuntime``."""
-        asked, wondered = await asyncio.gather(self.api.permissions(), self.api.questions())
+        # One session of each directory, and none for our own.
+        places = {self._directory_of(one): one for one in self.reader.live} | {"": None}
+        found = await asyncio.gather(*(self._requests(one) for one in places.values()))
+        return list({ask.id: ask for asks in found for ask in asks}.values())
+
+    async def _requests(self, session: str | None) -> list[Ask]:
+        asked, wondered = await asyncio.gather(
+            self.api.permissions(session), self.api.questions(session)
+        )
         return [*map(permission, asked), *map(questions, wondered)]
 
     async def answer(self, ask: Ask, reply: Reply) -> None:
         """See ``AgentRuntime``."""
         try:
             if not ask.questions:
-                await self.api.reply_permission(ask.id, reply.word, reply.reason)
+                await self.api.reply_permission(ask, reply.word, reply.reason)
             elif reply.is_rejection:
-                await self.api.reject_questions(ask.id)
+                await self.api.reject_questions(ask)
             else:
-                await self.api.reply_questions(ask.id, [[one] for one in reply.answers])
+                await self.api.reply_questions(ask, [[one] for one in reply.answers])
         except NotFound as error:
             raise NotAsked(f"{ask.id} is open no longer.") from error
 
@@ -184,7 +192,7 @@ class OpenCodeRuntime:
             await self.api.session(session)
         except NotFound:
             return RunState(exists=False, busy=False)
-        statuses = await self.api.statuses()
+        statuses = await self.api.statuses(session)
         status = statuses.get(session)
         return RunState(exists=True, busy=status is not None and status.type != "idle")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -35,8 +36,13 @@ class Transport(Protocol):
     on_restored: Callable[[], None]
     """Called when the event stream is back after a break in which events may be lost."""
 
-    async def request(self, method: str, path: str, body: object = None) -> Response:
-        """Ask the API. Raises ``RuntimeUnreachable`` when no answer came in time."""
+    async def request(
+        self, method: str, path: str, body: object = None, directory: str = ""
+    ) -> Response:
+        """Ask the API of ``directory``, or else of our own.
+
+        Raises ``RuntimeUnreachable`` when no answer came in time.
+        """
         ...
 
     def follow(self, session: str) -> None:
@@ -46,6 +52,12 @@ class Transport(Protocol):
     def release(self, session: str) -> None:
         """Carry the details of a session no longer."""
         ...
+
+
+def naming(directory: str) -> dict[str, str]:
+    """Return the header by which a request names its directory."""
+    # OpenCode decodes it, so that other than ASCII may stand in a path.
+    return {"x-opencode-directory": quote(directory)} if directory else {}
 
 
 def read_answer(body: bytes, path: str, kind: type[T]) -> T:

@@ -13,6 +13,7 @@ from background_agents.adapters.opencode.transport import (
     WireListener,
     ignore_event,
     ignore_restored,
+    naming,
     read_answer,
 )
 from background_agents.domain.errors import RuntimeUnreachable
@@ -80,12 +81,16 @@ class BridgeTransport:
         self.instance, self._is_detached = instance, False
         self.on_restored()
 
-    async def request(self, method: str, path: str, body: object = None) -> Response:
+    async def request(
+        self, method: str, path: str, body: object = None, directory: str = ""
+    ) -> Response:
         """See ``Transport``."""
         if self._over_http is None:
             self._over_http = await self._needs_port()
         asked = self.instance
-        response = await self._fetch(method, path, body, over_http=self._over_http)
+        response = await self._fetch(
+            method, path, body, directory=directory, over_http=self._over_http
+        )
         if method == "GET" and (self._is_detached or self.instance != asked):
             # What it said as it went holds no longer.
             raise RuntimeUnreachable(f"OpenCode closed the project while it answered {path}.")
@@ -106,8 +111,11 @@ class BridgeTransport:
         told = read_answer(health.body, "/global/health", dict[str, object])
         return _release(str(told.get("version"))) < SEPARATE_UNTIL
 
-    async def _fetch(self, method: str, path: str, body: object, *, over_http: bool) -> Response:
-        params = _Fetch(self.instance, method, path, body, over_http, self._headers)
+    async def _fetch(
+        self, method: str, path: str, body: object, *, directory: str = "", over_http: bool
+    ) -> Response:
+        headers = self._headers | naming(directory)
+        params = _Fetch(self.instance, method, path, body, over_http, headers)
         try:
             async with asyncio.timeout(REQUEST_LIMIT.total_seconds()):
                 fetched = await self._caller.call("fetch", params, _Fetched)

@@ -12,7 +12,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -22,6 +21,7 @@ from background_agents.adapters.opencode.transport import (
     WireListener,
     ignore_event,
     ignore_restored,
+    naming,
 )
 from background_agents.domain.errors import RuntimeUnreachable
 
@@ -63,8 +63,7 @@ class HttpTransport:
         self.on_event: WireListener = ignore_event
         self.on_restored: Callable[[], None] = ignore_restored
         self._base_url = base_url.rstrip("/")
-        # OpenCode decodes this header, so that other than ASCII may stand in a path.
-        self._headers = {"x-opencode-directory": quote(directory)}
+        self._headers = naming(directory)
         if password:
             secret = base64.b64encode(f"{username}:{password}".encode()).decode()
             self._headers["authorization"] = f"Basic {secret}"
@@ -104,12 +103,15 @@ class HttpTransport:
         if self._session is not None:
             await self._session.close()
 
-    async def request(self, method: str, path: str, body: object = None) -> Response:
+    async def request(
+        self, method: str, path: str, body: object = None, directory: str = ""
+    ) -> Response:
         """See ``Transport``."""
         if self._session is None:
             raise RuntimeUnreachable("The connection to OpenCode was not opened.")
         data = None if body is None else msgspec.json.encode(body)
-        headers = {} if data is None else {"content-type": "application/json"}
+        kind = {} if data is None else {"content-type": "application/json"}
+        headers = kind | naming(directory)
         try:
             async with self._session.request(
                 method, self._base_url + path, data=data, headers=headers

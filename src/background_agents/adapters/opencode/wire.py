@@ -200,6 +200,8 @@ class PermissionRule(Struct):
 class SessionInfo(Struct):
     id: str
     parent_id: str | None = msgspec.field(name="parentID", default=None)
+    directory: str = ""
+    """In which its agents work; others of the same project may be open as well."""
     permission: list[PermissionRule] | None = None
     """Rules of its own, which come after its agent's."""
 
