@@ -275,6 +275,8 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     parts: tuple[tuple[str, str], ...]
     """Pairs of part id and text."""
+    wakes: bool = True
+    """Whether a supervisor that rests is to take it up at once."""
 
 
 class SupervisorGone(DelegationError):
@@ -288,8 +290,9 @@ class SupervisorChannel(Protocol):
         """Put the message into the supervisor's transcript, hidden from the human.
 
         Returns when it was seen there. An idle supervisor wakes, unless its user
-        stopped it. Delivering the same ids again leaves one copy. Raises
-        ``SupervisorGone``, ``RuntimeRefused`` or ``RuntimeUnreachable``.
+        stopped it or the message wakes nobody; then it is read with the next turn.
+        Delivering the same ids again leaves one copy. Raises ``SupervisorGone``,
+        ``RuntimeRefused`` or ``RuntimeUnreachable``.
         """
         ...
 

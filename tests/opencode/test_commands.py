@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from plays import Stage, call, delegate, say
+from plays import Stage, Supervisor, call, delegate, say, together
 from terminal_user import TerminalUser, ended
 
 from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
@@ -104,6 +104,69 @@ async def test_stop_ends_it_and_says_who_did(stage: Stage, user: TerminalUser) -
     late = await user.run("steer", name, "more")
     assert late.code == 2
     assert late.err.startswith(f"{name} has ended (stopped); go on in its session with ")
+
+
+async def test_stop_all_is_told_as_one_message_and_wakes_nobody(
+    stage: Stage, user: TerminalUser
+) -> None:
+    """The model reads of all five with its user's next message, and is asked nothing before."""
+    supervisor = await stage.supervisor()
+    tasks = [delegate(f"Go on {n}.", say("Half. ", gate="all")) for n in range(5)]
+    await supervisor.turn(together(*tasks), say("Off."), on_notice=[say("Woken.")] * 5)
+    names = sorted(await supervisor.delegated(5))
+    await stage.model.wait_held("all", 5)
+    before = len(supervisor.requests)
+    stopped = await user.run("stop", "--all")
+    assert (stopped.code, stopped.err) == (0, "")
+    assert all(f"{name} is stopped; " in stopped.out for name in names)
+    notices = await supervisor.notices(5)
+    assert sorted(one.id for one in notices) == names
+    assert len({one.message for one in notices}) == 1
+    await reads_of(supervisor, before, *names)
+
+
+async def test_a_model_that_waits_hears_of_its_users_stop(stage: Stage, user: TerminalUser) -> None:
+    supervisor = await stage.supervisor()
+    waits = call("delegation_wait", timeout_seconds=60)
+    task = delegate("Be stopped.", say("Half. ", gate="waited for"))
+    mark = await supervisor.start(task, waits, say("I hear."), on_notice=[say("Noted.")])
+    await stage.model.wait_held("waited for")
+    (name,) = await supervisor.delegated()
+    assert (await user.run("stop", name)).code == 0
+    (waited,) = await supervisor.outputs("delegation_wait")
+    assert f"{name}" in waited
+    assert "stopped" in waited
+    await stage.events.wait_idle(supervisor.id, since=mark)
+
+
+async def test_going_on_from_a_terminal_wakes_no_open_conversation(
+    stage: Stage, user: TerminalUser
+) -> None:
+    """Whoever began it waits at the terminal; the model reads of it with its next turn."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(
+        delegate("Begin.", say("Begun.")), say("Off."), on_notice=[say("Noted.")] * 2
+    )
+    (first,) = await supervisor.settled()
+    before = len(supervisor.requests)
+    prompt = "Go on.\n" + script({"say": "Gone on."})
+    made = await user.run(
+        "delegate", "general", "-", "--continue", first.id, "--wait", given=prompt
+    )
+    assert (made.code, made.out) == (0, "Gone on.\n")
+    second = (await supervisor.notices(2))[-1]
+    assert second.id != first.id
+    await reads_of(supervisor, before, second.id)
+
+
+async def reads_of(supervisor: Supervisor, before: int, *names: str) -> None:
+    """Let the user speak: that is the first request since ``before``, and it holds the notices."""
+    turns = await supervisor.turns()
+    await supervisor.turn(say("Back."))
+    (request,) = supervisor.requests[before:]
+    told = "".join(one.text for one in request.messages)
+    assert all(f"<task-id>{name}</task-id>" in told for name in names)
+    assert await supervisor.turns() == turns + 1
 
 
 async def test_wait_returns_when_all_have_ended(stage: Stage, user: TerminalUser) -> None:

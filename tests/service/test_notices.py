@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
+import pytest
 from world import World
 
+from background_agents.domain.errors import UnknownDelegation
 from background_agents.domain.status import Status
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.outbox import RETRY_FIRST, RETRY_MOST
+from background_agents.service.requests import DelegateRequest
 from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -197,3 +201,61 @@ async def test_notices_of_a_hundred_arrive_once_each(world: World) -> None:
     told = [field(one, "task-id") for m in world.channel.delivered(world.supervisor) for one in m]
     assert sorted(filter(None, told)) == sorted(one.id for one in many)
     assert world.clock.now() - many[0].registered_at == timedelta()
+
+
+async def test_what_its_user_stops_is_told_together_and_wakes_nobody(world: World) -> None:
+    """Also what still waits for its slot, and so ends at once."""
+    service = await world.service(max_concurrent=2)
+    delegations = [await world.delegate(service, HANG) for _ in range(3)]
+    for running in delegations[:2]:
+        await world.working(running)
+    stopped = await service.desk.stop_all([one.id for one in delegations])
+    assert stopped == [await world.ended(one) for one in delegations]
+    (parts,) = await world.notified()
+    assert [field(part, "status") for part in parts] == ["stopped"] * 3
+    assert [one.wakes for one in world.channel.attempts] == [False]
+
+
+async def test_one_that_cannot_be_stopped_keeps_none_of_the_others(
+    world: World, service: Service
+) -> None:
+    delegation = await world.delegate(service, HANG)
+    await world.working(delegation)
+    unknown, stopped = await service.desk.stop_all(["no-such-one", delegation.id])
+    assert isinstance(unknown, UnknownDelegation)
+    assert stopped == await world.ended(delegation)
+
+
+async def test_a_message_wakes_if_one_of_its_notices_does(world: World, service: Service) -> None:
+    first, second = [await world.delegate(service, HANG) for _ in range(2)]
+    await world.working(first)
+    child = await world.working(second)
+    stopping = asyncio.create_task(service.desk.stop(first.id))
+    child.finish()
+    assert (await stopping).status is Status.STOPPED
+    (parts,) = await world.notified()
+    assert sorted(str(field(part, "status")) for part in parts) == ["completed", "stopped"]
+    assert [one.wakes for one in world.channel.attempts] == [True]
+
+
+async def test_its_own_stop_wakes_a_supervisor(world: World, service: Service) -> None:
+    """As ever: its model has asked for it, and may rest by the time that it is done."""
+    delegation = await world.delegate(service, HANG)
+    await world.working(delegation)
+    await service.stop(world.supervisor, delegation.id)
+    await world.notified()
+    assert [one.wakes for one in world.channel.attempts] == [True]
+
+
+@pytest.mark.parametrize("by_person", [True, False])
+async def test_going_on_wakes_a_supervisor_whose_model_has_asked_for_it(
+    world: World, service: Service, by_person: bool
+) -> None:
+    first = await world.delegate(service, {"say": "One."})
+    await world.notified()
+    by = "" if by_person else "build"
+    request = DelegateRequest("Go on.", "build", continue_id=first.id, by=by)
+    after = await service.delegate(world.supervisor, request)
+    await world.ended(after)
+    await world.notified(2)
+    assert [one.wakes for one in world.channel.attempts] == [True, not by_person]

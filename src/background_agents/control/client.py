@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -98,6 +98,12 @@ class Client:
     def stop(self, project: str, delegation: str) -> Sheet:
         """Stop a delegation; return once its session is quiet."""
         return self._call(protocol.STOP, _which(project, delegation), Sheet, ACT_LIMIT_S)
+
+    def stop_all(self, project: str, ids: Sequence[str]) -> list[Sheet | InvalidRequest]:
+        """Stop several delegations in one act; return each, or why it was not stopped."""
+        several = protocol.Several(project=project, ids=tuple(ids))
+        found = self._call(protocol.STOP_ALL, several, list[protocol.Stopped], ACT_LIMIT_S)
+        return [one.delegation or InvalidRequest(one.refused) for one in found]
 
     def wait(self, awaited: protocol.Awaited, note: Note) -> list[Sheet]:
         """Wait for delegations; ``note`` hears of those that ask something meanwhile."""

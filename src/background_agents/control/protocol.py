@@ -15,7 +15,8 @@ from msgspec import Meta
 from background_agents.service.sheets import RequestSheet, Sheet
 
 ABOUT, LIVE, PEEK, FOLLOW = "about", "live", "peek", "follow"
-STEER, ANSWER, STOP, WAIT, DELEGATE = "steer", "answer", "stop", "wait", "delegate"
+STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"
+WAIT, DELEGATE = "wait", "delegate"
 
 WROTE, ASKS = "wrote", "asks"
 """Notifications to the client: of ``follow`` and of ``wait``."""
@@ -73,6 +74,20 @@ class Which(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str
     id: str
+
+
+class Several(msgspec.Struct, frozen=True, kw_only=True):
+    """Delegations of one project."""
+
+    project: str
+    ids: tuple[str, ...]
+
+
+class Stopped(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several that were to be stopped: as it then is, or why it was not stopped."""
+
+    delegation: Sheet | None = None
+    refused: str = ""
 
 
 class Said(Which, frozen=True, kw_only=True):

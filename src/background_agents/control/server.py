@@ -166,6 +166,7 @@ class _Client:
             protocol.STEER: self.steer,
             protocol.ANSWER: self.answer,
             protocol.STOP: self.stop,
+            protocol.STOP_ALL: self.stop_all,
             protocol.WAIT: self.wait,
             protocol.DELEGATE: self.delegate,
         }
@@ -213,10 +214,23 @@ class _Client:
         return protocol.Answered(asked=asked, delegation=desk.sheet(found.delegation))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
-        await self._check(protocol.STOP)
+        starter = await self._check(protocol.STOP)
         which = msgspec.json.decode(raw, type=protocol.Which)
         desk = self._desk_of(which.project, which.id)
-        return desk.sheet(await desk.stop(which.id))
+        by_model = starter is not Starter.PERSON
+        return desk.sheet(await desk.stop(which.id, by_model=by_model))
+
+    async def stop_all(self, raw: msgspec.Raw) -> list[protocol.Stopped]:
+        starter = await self._check(protocol.STOP)
+        several = msgspec.json.decode(raw, type=protocol.Several)
+        desk = self._desk_of(several.project, *several.ids)
+        by_model = starter is not Starter.PERSON
+        return [
+            protocol.Stopped(delegation=desk.sheet(one))
+            if isinstance(one, Delegation)
+            else protocol.Stopped(refused=for_people(one))
+            for one in await desk.stop_all(several.ids, by_model=by_model)
+        ]
 
     async def wait(self, raw: msgspec.Raw) -> list[Sheet]:
         awaited = msgspec.json.decode(raw, type=protocol.Awaited)
@@ -250,7 +264,7 @@ class _Client:
         for desk in self._desks():
             if desk.project == project:
                 return desk
-        raise RunElsewhere(ids[0]) if ids else InvalidRequest("Name what to wait for.")
+        raise RunElsewhere(ids[0]) if ids else InvalidRequest("Name a delegation.")
 
 
 def _translate(error: Exception) -> RpcError | None:

@@ -59,6 +59,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What the child says, in a notice of that kind."""
     more: tuple[str, ...] = ()
     """What it has said after that, where it is told together."""
+    wakes: bool = True
+    """Whether a supervisor that rests is to take it up at once, rather than at its next turn."""
     state: NoticeState = NoticeState.QUEUED
     message: str | None = None
     """The message (``msg_...``) that carries it; several notices may share one."""

@@ -7,12 +7,14 @@ nothing of sockets, screens or commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
+    DelegationError,
     InvalidRequest,
     NotContinuable,
     NothingAsked,
@@ -104,13 +106,30 @@ class Desk:
         after = await self._runs.ask(await self._get(delegation), asked)
         return Answered(after, asked.answered)
 
-    async def stop(self, delegation: str) -> Delegation:
+    async def stop(self, delegation: str, *, by_model: bool = False) -> Delegation:
         """Stop a delegation and return it as it is once its session is quiet.
 
         Raises:
             InvalidRequest: another process runs it.
         """
-        return await self._runs.stop(await self._get(delegation), views.COMMAND_LINE)
+        by = views.SUPERVISOR if by_model else views.COMMAND_LINE
+        return await self._runs.stop(await self._get(delegation), by)
+
+    async def stop_all(
+        self, ids: Sequence[str], *, by_model: bool = False
+    ) -> list[Delegation | DelegationError]:
+        """Stop several delegations in one act; return each, or why it was not stopped.
+
+        All are asked before one has ended, so that their supervisor is told of them together.
+        """
+        by = views.SUPERVISOR if by_model else views.COMMAND_LINE
+        found = [await _or_error(self._get(one)) for one in ids]
+        stops = {
+            one.id: asyncio.ensure_future(_or_error(self._runs.stop(one, by)))
+            for one in found
+            if isinstance(one, Delegation)
+        }
+        return [await stops[one.id] if isinstance(one, Delegation) else one for one in found]
 
     async def delegate(self, directory: str, request: DelegateRequest) -> Delegation:
         """Register a delegation in a directory that no conversation asked for; it runs behind.
@@ -219,6 +238,13 @@ class Desk:
         if found is None or found.project != self.project:
             raise UnknownDelegation(delegation)
         return found
+
+
+async def _or_error(asked: Awaitable[Delegation]) -> Delegation | DelegationError:
+    try:
+        return await asked
+    except DelegationError as error:
+        return error
 
 
 def for_people(error: Exception) -> str:

@@ -15,7 +15,7 @@ from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
 from background_agents.service.requests import MESSAGE_CHARS
-from background_agents.service.views import AGENT_CHARS, cut, elapsed, to_answer
+from background_agents.service.views import AGENT_CHARS, COMMAND_LINE, cut, elapsed, to_answer
 
 TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
@@ -53,7 +53,19 @@ def new(
         ask=ask,
         words=words[0] if words else "",
         more=tuple(words[1:]),
+        wakes=_wakes(delegation, kind),
     )
+
+
+def _wakes(delegation: Delegation, kind: NoticeKind) -> bool:
+    """Return whether the supervisor's model is to take it up at once.
+
+    Not what a person does at a terminal: to stop a delegation, or to go on with an earlier one.
+    """
+    if delegation.continued_from and not delegation.supervisor_agent:
+        return False
+    is_stop = kind is NoticeKind.ENDED and delegation.status is Status.STOPPED
+    return not is_stop or delegation.stop_requested_by != COMMAND_LINE
 
 
 def text(notice: Notice, remaining: int) -> str:

@@ -35,6 +35,10 @@ COMPANIONS_LIMIT_S = 0.3
 one snapshot of a project at a time, so of two that end together the second goes idle 60 to
 200 ms after the first."""
 
+UNHURRIED_LIMIT_S = 5.0
+"""The same for notices that wake nobody, as of what a person stops: longer than a session takes
+that is quiet only after the second abort."""
+
 MOST_PER_MESSAGE = 25
 """Notices that travel as one message: some 6,000 tokens at most; the rest follows in the next."""
 
@@ -45,8 +49,8 @@ RETRY_FIRST, RETRY_MOST = timedelta(seconds=0.25), timedelta(seconds=30)
 class Outbox:
     """Delivers what the store holds as due.
 
-    ``companions`` returns an event for each delegation of a supervisor whose ending is
-    only milliseconds away; ``delivered`` hears of each notice that has its receipt.
+    ``companions`` returns an event for each delegation of a supervisor that is about
+    to end; ``delivered`` hears of each notice that has its receipt.
     """
 
     def __init__(
@@ -125,7 +129,7 @@ class Outbox:
     async def _deliver_due(self, supervisor: str, channel: SupervisorChannel) -> bool:
         """Deliver what is due, message by message; return False when nothing is."""
         due = await self._context.store.due(supervisor)
-        if due and due[0].message is None and await self._companions_came(supervisor):
+        if due and due[0].message is None and await self._companions_came(supervisor, due):
             due = await self._context.store.due(supervisor)
         is_any = False
         # What is due meanwhile is asked for again afterwards, and not for each message.
@@ -161,11 +165,13 @@ class Outbox:
         await self._context.store.settle(_in_state([notice], NoticeState.DROPPED))
         return False
 
-    async def _companions_came(self, supervisor: str) -> bool:
+    async def _companions_came(self, supervisor: str, due: Sequence[Notice]) -> bool:
         """Wait for delegations that are about to end; return whether any was."""
+        is_urgent = any(notice.wakes for notice in due)
+        limit = COMPANIONS_LIMIT_S if is_urgent else UNHURRIED_LIMIT_S
         ending = [asyncio.ensure_future(one.wait()) for one in self._companions(supervisor)]
         if ending:
-            _, late = await asyncio.wait(ending, timeout=COMPANIONS_LIMIT_S)
+            _, late = await asyncio.wait(ending, timeout=limit)
             for waiter in late:
                 waiter.cancel()
         return bool(ending)
@@ -208,7 +214,12 @@ class Outbox:
 
 def _outgoing(batch: Sequence[Notice]) -> OutgoingMessage:
     parts = tuple((notice.id, notice.text or "") for notice in batch)
-    return OutgoingMessage(session=batch[0].supervisor, message=batch[0].message or "", parts=parts)
+    return OutgoingMessage(
+        session=batch[0].supervisor,
+        message=batch[0].message or "",
+        parts=parts,
+        wakes=any(notice.wakes for notice in batch),
+    )
 
 
 def _in_state(batch: Sequence[Notice], state: NoticeState) -> list[Notice]:

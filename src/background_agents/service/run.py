@@ -123,6 +123,8 @@ class Run:
         """Why it is over without an ending, if it is."""
         self.is_ending = False
         """The agent has said its last word; the ending is a matter of milliseconds."""
+        self.is_stopping = False
+        """Somebody has asked for its end."""
         self._context = context
         self._slots = slots
         self._lease = lease
@@ -174,6 +176,7 @@ class Run:
             return  # the transcript has the rest
         if isinstance(signal, MessageChanged) and signal.message.role == "assistant":
             self.is_ending = self.is_ending or signal.message.finished
+        self.is_stopping = self.is_stopping or isinstance(signal, StopAsked)
         self._inbox.put(signal)
 
     async def look(self) -> Live:

@@ -79,8 +79,9 @@ class Runs:
         return self._by_session.get(session)
 
     def about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
-        """Return what tells the end of each run of a supervisor that has said its last word."""
-        return [run.over for run in self.below(supervisor) if run.is_ending]
+        """Return what tells the end of each run of a supervisor that is about to end."""
+        ending = (run for run in self.below(supervisor) if run.is_ending or run.is_stopping)
+        return [run.over for run in ending]
 
     def unsaved(self) -> list[Piece]:
         """Return what runs have streamed since this was asked last."""

@@ -361,4 +361,5 @@ class ScriptedChannel:
             model=newest.model if newest else None,
         )
         has_turns = any(one.role == "assistant" for one in session.entries.values())
-        session.take(entry, wake=has_turns and not session.stopped_by_user)
+        is_open = has_turns and not session.stopped_by_user
+        session.take(entry, wake=message.wakes and is_open)

@@ -91,7 +91,7 @@ class OpenCodeChannel:
             "messageID": message.message,
             # An abort by the user holds until the user speaks again. And where no model has ever
             # answered, as in the session of a delegation from the command line, none waits.
-            "noReply": stopped or message.session not in self._has_turns,
+            "noReply": not message.wakes or stopped or message.session not in self._has_turns,
             "parts": [
                 {"id": part, "type": "text", "text": text, "synthetic": True}
                 for part, text in message.parts

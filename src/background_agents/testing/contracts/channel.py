@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from background_agents.ports import (
@@ -137,6 +138,20 @@ class SupervisorChannelContract:
             await stage.channel.deliver(later)
             await heard.until(lambda: heard.has_answer_to(later.message, finished=True))
         assert [await self.answers(stage, one) for one in messages] == [0, 0]
+
+    async def test_a_message_that_wakes_nobody_is_read_with_the_next_turn(
+        self, stage: Stage
+    ) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            quiet = msgspec.structs.replace(outgoing(session, NOTICE), wakes=False)
+            await stage.channel.deliver(quiet)
+            assert len(await self.stored(stage, quiet)) == 1
+            assert not (await stage.runtime.state(session)).busy
+            loud = outgoing(session, NOTICE)
+            await stage.channel.deliver(loud)
+            await heard.until(lambda: heard.has_answer_to(loud.message, finished=True))
+            assert await self.answers(stage, quiet) == 0
 
     async def test_the_agent_and_model_stay_what_the_user_had_chosen(self, stage: Stage) -> None:
         with listening(stage.runtime) as heard:

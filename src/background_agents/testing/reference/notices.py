@@ -77,7 +77,11 @@ _ELEMENTS = [
 _RULES = """\
 ## What holds for all of them
 
-- A notice wakes an idle supervisor once. Several that are due together are one message.
+- A notice wakes an idle supervisor once. Several that are due together are one message, and so are
+  those of all that one act stops (`stop --all`).
+- What you do at a terminal wakes nobody: the model reads of a delegation that you have stopped
+  there, or have gone on with there (`delegate --continue`), at its next turn. In a message with
+  others they wake as the others do.
 - What background agents say by themselves has a budget, since each message buys a turn: three of
   a delegation are told at once in any five minutes. What it says beyond that is kept and told as
   one when that time is over, or with its end. 20,000 characters are kept; more is refused.

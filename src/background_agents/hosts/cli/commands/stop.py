@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, InvalidRequest
 from background_agents.hosts.cli.arguments import add_ids
 from background_agents.hosts.cli.exits import Exit, code_of
 from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.reach import client_of
+from background_agents.hosts.cli.reach import OwnerGone, by_owner, client_of
+from background_agents.service.sheets import Sheet
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,16 +23,22 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(given: Namespace) -> int:
-    """Stop them one after the other; each is quiet when it is named."""
+    """Stop them in one act, of which their supervisor is told once; all are quiet when named."""
     place = place_of(given)
     worst = Exit.DONE
-    for one in _meant(given, place):
-        try:
-            print(_stopped(one, place), flush=True)
-        except DelegationError as error:
-            # The others are to be stopped all the same.
-            print(error, file=sys.stderr)
-            worst = max(worst, code_of(error))
+    meant = _meant(given, place)
+    for one in meant:
+        if one.is_terminal:
+            print(f"{one.id} had ended already ({one.status}).", flush=True)
+    active = [one for one in meant if not one.is_terminal]
+    for found in by_owner(active).values():
+        for after in _stopped(found, place):
+            if isinstance(after, Sheet):
+                print(_told(after), flush=True)
+            else:
+                # The others are stopped all the same.
+                print(after, file=sys.stderr)
+                worst = max(worst, code_of(after))
     return worst
 
 
@@ -45,11 +53,18 @@ def _meant(given: Namespace, place: Place) -> list[Delegation]:
     return found
 
 
-def _stopped(one: Delegation, place: Place) -> str:
-    if one.is_terminal:
-        return f"{one.id} had ended already ({one.status})."
-    with client_of(one, place) as client:
-        after = client.stop(place.project, one.id)
+def _stopped(found: Sequence[Delegation], place: Place) -> Sequence[Sheet | DelegationError]:
+    """Stop what one process runs; return each as it then is, or why it is not stopped."""
+    try:
+        with client_of(found[0], place) as client:
+            return client.stop_all(place.project, [one.id for one in found])
+    except OwnerGone:
+        return [OwnerGone(one.id) for one in found]
+    except DelegationError as error:
+        return [error]
+
+
+def _told(after: Sheet) -> str:
     if after.state != "stopped":
-        return f"{one.id} had just ended ({after.state})."
-    return f"{one.id} is stopped; {after.result_chars:,} characters of partial output are kept."
+        return f"{after.id} had just ended ({after.state})."
+    return f"{after.id} is stopped; {after.result_chars:,} characters of partial output are kept."
