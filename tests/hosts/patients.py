@@ -104,8 +104,11 @@ class Patient:
         return one
 
     def tree(self) -> dict[str, tuple[int, int, str]]:
-        """Return every file with its mode, the time of its last change, and a hash of it."""
-        files = sorted(self.home.root.rglob("*"))
+        """Return every file with its mode, the time of its last change, and a hash of it.
+
+        The temporary folder may be used, so of itself it does not count; what stays in it does.
+        """
+        files = [one for one in sorted(self.home.root.rglob("*")) if one != self.home.scratch]
         return {str(one.relative_to(self.home.root)): _look(one) for one in files}
 
 

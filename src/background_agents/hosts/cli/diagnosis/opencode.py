@@ -63,7 +63,7 @@ def _version_of(scene: Scene, program: str) -> Answer:
     """Ask for the version. OpenCode makes folders for that, so it gets a place to throw away."""
     with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
         kinds = ("CONFIG", "DATA", "STATE", "CACHE")
-        elsewhere = {f"XDG_{kind}_HOME": folder for kind in kinds}
+        elsewhere = {f"XDG_{kind}_HOME": folder for kind in kinds} | {"TMPDIR": folder}
         answer = scene.ask([program, "--version"], elsewhere)
     if answer.code == 0:
         return answer
