@@ -134,6 +134,15 @@ class InputSettled(RuntimeEvent, frozen=True):
     reply: Reply
 
 
+class UndoChanged(RuntimeEvent, frozen=True):
+    """The session's user has undone messages, or brought them back.
+
+    It is not told when the user goes on without them: the message tells that.
+    """
+
+    undone: bool
+
+
 class SessionDeleted(RuntimeEvent, frozen=True):
     """The session and its messages are gone."""
 
@@ -158,6 +167,8 @@ class RunState(msgspec.Struct, frozen=True):
 
     exists: bool
     busy: bool
+    undone: bool = False
+    """Its user has undone messages there and can bring them back, until one is sent to it."""
 
 
 class AgentRuntime(Protocol):
@@ -220,7 +231,8 @@ class AgentRuntime(Protocol):
         """Hand a prompt to a session; return once it is accepted.
 
         From here on the session's transcript is kept until ``release``. On a busy
-        session the running loop takes the prompt up at its next step.
+        session the running loop takes the prompt up at its next step. Raises
+        ``MessagesUndone`` as ``SupervisorChannel.deliver`` does.
         """
         ...
 
@@ -292,8 +304,14 @@ class SupervisorChannel(Protocol):
         Returns when it was seen there. An idle supervisor wakes, unless its user
         stopped it or the message wakes nobody; then it is read with the next turn.
         Delivering the same ids again leaves one copy. Raises ``SupervisorGone``,
-        ``RuntimeRefused`` or ``RuntimeUnreachable``.
+        ``RuntimeRefused`` or ``RuntimeUnreachable``; and ``MessagesUndone`` while its user
+        has undone messages, which the message would make final: not now, but once they are
+        back, or the user went on without them.
         """
+        ...
+
+    async def make_sure_nothing_is_undone(self, session: str) -> None:
+        """Raise ``MessagesUndone`` if ``deliver`` would; asks only where events have not told."""
         ...
 
     async def toast(self, title: str, message: str, variant: str) -> None:

@@ -14,6 +14,7 @@ from background_agents.domain.status import Status
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.outbox import RETRY_FIRST, RETRY_MOST
 from background_agents.service.requests import DelegateRequest
+from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -259,3 +260,41 @@ async def test_going_on_wakes_a_supervisor_whose_model_has_asked_for_it(
     await world.ended(after)
     await world.notified(2)
     assert [one.wakes for one in world.channel.attempts] == [True, not by_person]
+
+
+async def undone(world: World) -> ScriptedSession:
+    """Return the supervisor's session once its user has undone all that was said."""
+    world.runtime.user_says(world.supervisor, "Hello.")
+    await world.heard.answered(world.supervisor)
+    supervisor = world.runtime.sessions[world.supervisor]
+    supervisor.undo(next(iter(supervisor.entries)))
+    return supervisor
+
+
+async def test_what_ends_while_messages_are_undone_is_told_together_when_they_are_redone(
+    world: World, service: Service
+) -> None:
+    """Nothing is sent, and has no id yet: the toasts come, and one message afterwards."""
+    supervisor = await undone(world)
+    for _ in range(2):
+        await world.ended(await world.delegate(service, {"say": "Done."}))
+    await world.settle()
+    world.advance(seconds=60)
+    await world.channel.changes.until(lambda: len(world.channel.toasts) == 2)
+    assert world.channel.attempts == []
+    supervisor.redo()
+    (message,) = await world.notified()
+    assert len(message) == 2
+
+
+async def test_what_is_held_is_told_when_a_redo_was_not_heard(
+    world: World, service: Service
+) -> None:
+    supervisor = await undone(world)
+    await world.ended(await world.delegate(service, {"say": "Done."}))
+    await world.settle()
+    with world.runtime.losing_events():
+        supervisor.redo()
+        await world.settle()
+        assert world.channel.attempts == []
+    await world.notified()

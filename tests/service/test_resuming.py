@@ -13,7 +13,7 @@ from background_agents.domain.status import Status
 from background_agents.ports import Idle, MessageChanged, Piece, RunFailed
 from background_agents.service import live
 from background_agents.service.journal import PACE, Streamed
-from background_agents.service.launch import GO_ON, MOST_RELAUNCHES
+from background_agents.service.launch import GO_ON, MOST_RELAUNCHES, UNDONE
 from background_agents.service.run import ABORT_LIMIT
 from background_agents.testing.scripted_session import ScriptedSession
 
@@ -270,3 +270,15 @@ async def test_what_a_runtime_tells_late_of_its_end_stops_nothing(world: World) 
     await world.settle()
     world.runtime.open("whole")
     assert (await world.ended(delegation)).status is Status.COMPLETED
+
+
+async def test_a_run_whose_messages_were_undone_meanwhile_is_not_told_to_go_on(
+    world: World,
+) -> None:
+    """It could be gone on with by hand; what its user can bring back stays."""
+    delegation, child = await cut_off(world, HANG)
+    child.undo(next(iter(child.entries)))
+    await world.service(owner=LIVING)
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.error) == (Status.INTERRUPTED, UNDONE)
+    assert child.undone

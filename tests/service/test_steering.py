@@ -8,7 +8,12 @@ import pytest
 from world import World
 
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, NotSteerable, RuntimeUnreachable
+from background_agents.domain.errors import (
+    InvalidRequest,
+    MessagesUndone,
+    NotSteerable,
+    RuntimeUnreachable,
+)
 from background_agents.domain.status import Status
 from background_agents.service import live
 from background_agents.testing.service import Service
@@ -109,3 +114,13 @@ async def test_an_empty_instruction_is_refused(world: World, service: Service) -
     await world.working(delegation)
     with pytest.raises(InvalidRequest):
         await service.steer(world.supervisor, delegation.id, "  ")
+
+
+async def test_it_deletes_nothing_that_the_user_has_undone(world: World, service: Service) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    child.undo(next(iter(child.entries)))
+    with pytest.raises(MessagesUndone, match="has undone messages"):
+        await service.steer(world.supervisor, delegation.id, "Use S256.")
+    assert child.undone
+    assert world.now(delegation).open_steers == ()

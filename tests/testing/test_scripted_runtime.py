@@ -57,6 +57,12 @@ class ScriptedStage:
             for entry in self.runtime.sessions[session].entries.values()
         ]
 
+    async def user_undoes(self, session: str, message: str) -> None:
+        self.runtime.sessions[session].undo(message)
+
+    async def user_redoes(self, session: str) -> None:
+        self.runtime.sessions[session].redo()
+
     async def delete_session(self, session: str) -> None:
         self.runtime.delete_session(session)
 

@@ -24,6 +24,7 @@
     ├── StaleVersion          somebody else changed the delegation first
     ├── RunLetGo              an error of ours ended the run's conduct, not the run
     ├── RuntimeRefused        the runtime answered, and said no
+    │   └── MessagesUndone
     ├── RuntimeUnreachable    the runtime did not answer
     ├── NotServed             no living service can do it
     └── StoreUnavailable      the database or the artifact folder cannot be used
@@ -246,6 +247,18 @@ class RunLetGo(DelegationError):
 
 class RuntimeRefused(DelegationError):
     """The runtime answered a request with an error."""
+
+
+class MessagesUndone(RuntimeRefused):
+    """The session's user has undone messages there, which any message would make final."""
+
+    @classmethod
+    def of(cls, session: str) -> MessagesUndone:
+        """Return the error for a session."""
+        return cls(
+            f"Nothing was sent to the session {session}: its user has undone messages there, which "
+            "a message would delete for good; let them redo these or go on there first."
+        )
 
 
 class RuntimeUnreachable(DelegationError):

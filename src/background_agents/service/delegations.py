@@ -284,6 +284,9 @@ class Delegations:
             raise NotContinuable(before.id, "its session was deleted; delegate anew")
         if state.busy:
             raise NotContinuable(before.id, "its session is at work for its user; try later")
+        if state.undone:
+            why = "its user has undone messages there; let them redo these or go on there first"
+            raise NotContinuable(before.id, why)
         return before
 
     async def _session_of(self, delegation: Delegation) -> str | None:

@@ -39,6 +39,11 @@ GO_ON = (
     "stopped; check what was done before you do it again. End with the complete result."
 )
 
+UNDONE = (
+    "It was cut off, and its user has undone messages in its session since: it is not told to go "
+    "on, which would delete them for good."
+)
+
 LOST_CHARS = 4_000
 """How much of its own unfinished text an agent gets to see again; OpenCode keeps none of it."""
 

@@ -18,6 +18,7 @@ import msgspec
 from background_agents.domain import events as ev
 from background_agents.domain.errors import (
     DelegationError,
+    MessagesUndone,
     UnknownDelegation,
 )
 from background_agents.domain.notice import Notice, NoticeKind, NoticeState
@@ -82,8 +83,13 @@ class Outbox:
         self._tasks.spawn(self._drain(supervisor, channel), f"notices for {supervisor}")
 
     def nudge(self, supervisor: str) -> None:
-        """Try again at once, if a delivery to this supervisor is pausing."""
+        """Try again at once, if a delivery to this supervisor is pausing or held."""
         if gate := self._gates.get(supervisor):
+            gate.set()
+
+    def nudge_all(self) -> None:
+        """Try again at once: what would have told to do so may have been lost."""
+        for gate in self._gates.values():
             gate.set()
 
     async def recover(self, channels: Mapping[str, SupervisorChannel]) -> None:
@@ -106,6 +112,9 @@ class Outbox:
                     if not await self._deliver_due(supervisor, channel) and not gate.is_set():
                         return
                     pause = RETRY_FIRST
+                except MessagesUndone as error:
+                    log.info("notices for %s are held: %s", supervisor, error)
+                    await gate.wait()
                 except Exception as error:
                     foreseen = isinstance(error, DelegationError)
                     log.warning(
@@ -135,6 +144,10 @@ class Outbox:
         # What is due meanwhile is asked for again afterwards, and not for each message.
         while due := [notice for notice in due if await self._is_topical(notice)]:
             is_any = True
+            if due[0].message is None:
+                # Before it has an id: ids sort by time, and what is held comes after whatever the
+                # user says next.
+                await channel.make_sure_nothing_is_undone(supervisor)
             batch = await self._assigned(supervisor, due)
             await self._deliver(batch, channel)
             sent = {notice.id for notice in batch}

@@ -55,6 +55,7 @@ from background_agents.service.journal import Streamed
 from background_agents.service.judging import Evidence, Undecided, judge
 from background_agents.service.ladder import StopLadder
 from background_agents.service.launch import (
+    UNDONE,
     hand_over,
     model_of,
     session_for,
@@ -479,6 +480,8 @@ class Run:
         if ended or self._failure is not None or self._asking.refusal is not None:
             self._rests = True
             return await self._judge()
+        if state.undone:
+            return await self._cut_short(Status.INTERRUPTED, UNDONE)
         if self.delegation.resumes and not transcript.messages:
             # The process before us died between storing the launch and the prompt.
             await self._hand_over()

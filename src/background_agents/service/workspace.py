@@ -22,6 +22,7 @@ from background_agents.ports import (
     SessionDeleted,
     StreamRestored,
     SupervisorChannel,
+    UndoChanged,
 )
 from background_agents.service.afterwards import tell
 from background_agents.service.run import Run
@@ -140,6 +141,9 @@ class Workspace:
         if isinstance(event, StreamRestored):
             for run in self._runs.within(self.directory):
                 run.hear(event)
+            self.project.outbox.nudge_all()
+        elif isinstance(event, UndoChanged):
+            self.project.outbox.nudge(event.session)
         elif (run_above := self._above(event.session)) is not None:
             run_above.hear(event)
             self.project.stir.ring()
@@ -154,6 +158,7 @@ class Workspace:
 
     def _supervisor_deleted(self, session: str) -> None:
         self.sessions.forget(session)
+        self.project.outbox.nudge(session)
         for run in self._runs.below(session):
             run.hear(StopAsked(DELETION))
 

@@ -260,6 +260,14 @@ class OpenCodeClient:
         """Stop what a session does, as its user does with ESC."""
         await self.request("POST", f"/session/{session}/abort")
 
+    async def undo(self, session: str, message: str) -> None:
+        """Take back a message and all after it, as ``/undo`` does."""
+        await self.request("POST", f"/session/{session}/revert", {"messageID": message})
+
+    async def redo(self, session: str) -> None:
+        """Bring back what was undone, as ``/redo`` does."""
+        await self.request("POST", f"/session/{session}/unrevert")
+
     async def delete_session(self, session: str) -> None:
         """Delete a session with its messages."""
         await self.request("DELETE", f"/session/{session}")

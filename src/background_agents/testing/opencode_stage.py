@@ -95,6 +95,14 @@ class OpenCodeStage:
         raw = await self._client.request("GET", f"/session/{session}/message")
         return [_stored(message) for message in msgspec.json.decode(raw, type=list[_Message])]
 
+    async def user_undoes(self, session: str, message: str) -> None:
+        """See ``Stage``."""
+        await self._client.undo(session, message)
+
+    async def user_redoes(self, session: str) -> None:
+        """See ``Stage``."""
+        await self._client.redo(session)
+
     async def delete_session(self, session: str) -> None:
         """See ``Stage``."""
         await self._client.delete_session(session)

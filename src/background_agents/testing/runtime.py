@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
     DelegationError,
+    MessagesUndone,
     RuntimeRefused,
     RuntimeUnreachable,
 )
@@ -148,6 +149,8 @@ class ScriptedRuntime:
         """See ``AgentRuntime``."""
         self._check()
         found = self._kept[session] = self._session(session)
+        if found.undone:
+            raise MessagesUndone.of(session)
         if prompt.agent not in {agent.name for agent in self.offered}:
             # As in OpenCode: accepted, never begun, and told by this event alone.
             words = f'Agent not found: "{prompt.agent}".'
@@ -180,7 +183,9 @@ class ScriptedRuntime:
         """See ``AgentRuntime``."""
         self._check()
         found = self.sessions.get(session)
-        return RunState(exists=found is not None, busy=found is not None and found.busy)
+        if found is None:
+            return RunState(exists=False, busy=False)
+        return RunState(exists=True, busy=found.busy, undone=bool(found.undone))
 
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
         """See ``AgentRuntime``."""
@@ -311,12 +316,18 @@ class ScriptedChannel:
         await passed.wait()
         if session := self._runtime.sessions.get(message.session):
             await session.wound_up.wait()
+        await self.make_sure_nothing_is_undone(message.session)
         mishap = self._mishaps.pop(0) if self._mishaps else None
         if mishap is None or mishap.arrives:
             self._store(message)
         if mishap is not None:
             raise mishap.error
         self.changes.tell()
+
+    async def make_sure_nothing_is_undone(self, session: str) -> None:
+        """See ``SupervisorChannel``."""
+        if (found := self._runtime.sessions.get(session)) is not None and found.undone:
+            raise MessagesUndone.of(session)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         """See ``SupervisorChannel``."""

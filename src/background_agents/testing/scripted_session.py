@@ -26,6 +26,7 @@ from background_agents.ports import (
     RuntimeEvent,
     SessionDeleted,
     TextStreamed,
+    UndoChanged,
 )
 from background_agents.testing.scripts import Call, Step, newest_id, plan
 
@@ -114,6 +115,8 @@ class ScriptedSession:
         """Not set while a failed run is wound up: what comes then is stored, and begins nothing."""
         self.wound_up.set()
         self.stopped_by_user = False
+        self.undone: set[str] = set()
+        """Messages that its user has undone and that the next message deletes."""
         self.entries: dict[str, Entry] = {}
         self._rules = rules
         self._loop = asyncio.get_running_loop()
@@ -138,6 +141,9 @@ class ScriptedSession:
 
     def take(self, entry: Entry, *, wake: bool = True) -> None:
         """Store a user's message, or update the parts of the one with its id."""
+        for name in self.undone:
+            del self.entries[name]
+        self.undone = set()
         known = self.entries.get(entry.id)
         if known is None:
             self.entries[entry.id] = entry
@@ -149,6 +155,18 @@ class ScriptedSession:
         if wake and not self.busy and self.wound_up.is_set():
             self.busy = True
             self._later(self._begin)
+
+    def undo(self, message: str) -> None:
+        """Take back a message and all after it."""
+        named = list(self.entries)
+        self.undone = set(named[named.index(message) :])
+        self._emit(UndoChanged(self.name, undone=True))
+
+    def redo(self) -> None:
+        """Bring back what was undone."""
+        if self.undone:
+            self.undone = set()
+            self._emit(UndoChanged(self.name, undone=False))
 
     def abort(self) -> None:
         """End the run; the aborted message is flushed a little later."""

@@ -45,6 +45,7 @@ class OpenCodeChannel:
     def __init__(self, runtime: OpenCodeRuntime) -> None:
         self._api: Api = runtime.api
         self._reader = runtime.reader
+        self._runtime = runtime
         self._awaited: dict[str, asyncio.Event] = {}
         self._stopped_by_user: dict[str, str] = {}
         """Sessions whose user aborted them, with the newest message that is no new turn."""
@@ -59,7 +60,10 @@ class OpenCodeChannel:
         await self._wound_up(message.session)
         seen = self._awaited[message.message] = asyncio.Event()
         try:
-            await self._api.prompt(message.session, await self._body(message))
+            body = await self._body(message)
+            # Last of all, for OpenCode itself does not refuse.
+            await self.make_sure_nothing_is_undone(message.session)
+            await self._api.prompt(message.session, body)
             async with asyncio.timeout(RECEIPT_LIMIT_S):
                 await seen.wait()
         except TimeoutError:
@@ -77,6 +81,10 @@ class OpenCodeChannel:
             async with asyncio.timeout(WIND_UP_LIMIT_S):
                 await stored.wait()
         self._winding_up.pop(session, None)
+
+    async def make_sure_nothing_is_undone(self, session: str) -> None:
+        """See ``SupervisorChannel``."""
+        await self._runtime.make_sure_nothing_is_undone(session)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         """See ``SupervisorChannel``."""

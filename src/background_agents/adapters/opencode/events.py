@@ -1,7 +1,7 @@
 """From OpenCode's events to the ports' runtime events.
 
-Also keeps what events teach for free, so that the hot path asks nothing: who is whose
-parent, and the newest user message of each session that somebody cares about.
+Also keeps what events teach for free, so that the hot path asks nothing: who is whose parent,
+where messages are undone, and the newest user message of each session that somebody cares about.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from background_agents.ports import (
     RuntimeEvent,
     SessionDeleted,
     TextStreamed,
+    UndoChanged,
 )
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class EventReader:
         self.parents: dict[str, str | None] = {}
         self.directories: dict[str, str] = {}
         self.newest_user: dict[str, wire.MessageInfo] = {}
+        self.undone: dict[str, bool] = {}
+        """Whether messages of a session are undone, where that is known."""
         self._emit = emit
         self._readers: Mapping[str, Callable[[msgspec.Raw], None]] = {
             "session.created": self._session_changed,
@@ -83,9 +86,21 @@ class EventReader:
         remember(self.parents, info.id, info.parent_id)
         if info.directory:
             remember(self.directories, info.id, info.directory)
+        if info.id not in self.undone:
+            # Else an event has told, which is newer than an answer on its way.
+            self._learn_undone(info)
+
+    def _learn_undone(self, info: wire.SessionInfo) -> None:
+        undone = info.revert is not None
+        is_news = undone is not self.undone.get(info.id, False)
+        remember(self.undone, info.id, undone)
+        if is_news:
+            self._emit(UndoChanged(info.id, undone))
 
     def _session_changed(self, raw: msgspec.Raw) -> None:
-        self.learn(_decode(raw, wire.SessionProperties).info)
+        info = _decode(raw, wire.SessionProperties).info
+        self._learn_undone(info)
+        self.learn(info)
 
     def _session_deleted(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
@@ -94,6 +109,7 @@ class EventReader:
         self.parents.pop(info.id, None)
         self.directories.pop(info.id, None)
         self.newest_user.pop(info.id, None)
+        self.undone.pop(info.id, None)
 
     def _status(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.StatusProperties)
@@ -133,6 +149,12 @@ class EventReader:
 
     def _message_removed(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.MessageRemovedProperties)
+        newest = self.newest_user.get(seen.session_id)
+        if newest is not None and newest.id == seen.message_id:
+            del self.newest_user[seen.session_id]
+        if self.undone.get(seen.session_id):
+            # Most likely gone for good, since its user's next message is on its way.
+            del self.undone[seen.session_id]
         if live := self.live.get(seen.session_id):
             live.remove_message(seen.message_id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
@@ -14,6 +15,7 @@ from background_agents.adapters.opencode.permissions import handed_on
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.asking import Ask, Reply
+from background_agents.domain.errors import MessagesUndone
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import (
@@ -155,7 +157,16 @@ class OpenCodeRuntime:
         }
         if prompt.model is not None:
             body["model"] = model_body(prompt.model)
+        await self.make_sure_nothing_is_undone(session)
         await self.api.prompt(session, body)
+
+    async def make_sure_nothing_is_undone(self, session: str) -> None:
+        """See ``SupervisorChannel``."""
+        if session not in self.reader.undone:
+            with suppress(NotFound):  # which is told to whoever sends something there
+                await self.api.session(session)
+        if self.reader.undone.get(session):
+            raise MessagesUndone.of(session)
 
     async def requests(self) -> Sequence[Ask]:
         """See ``AgentRuntime``."""
@@ -189,12 +200,13 @@ class OpenCodeRuntime:
     async def state(self, session: str) -> RunState:
         """See ``AgentRuntime``."""
         try:
-            await self.api.session(session)
+            info = await self.api.session(session)
         except NotFound:
             return RunState(exists=False, busy=False)
         statuses = await self.api.statuses(session)
         status = statuses.get(session)
-        return RunState(exists=True, busy=status is not None and status.type != "idle")
+        busy = status is not None and status.type != "idle"
+        return RunState(exists=True, busy=busy, undone=info.revert is not None)
 
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
         """See ``AgentRuntime``."""
@@ -237,6 +249,7 @@ class OpenCodeRuntime:
 
     def _restored(self) -> None:
         self._agents = []  # what broke the stream may have been a reload that changed them
+        self.reader.undone.clear()  # and what was undone or redone meanwhile nobody told
         self._emit(StreamRestored(""))
 
     def _emit(self, event: RuntimeEvent) -> None:

@@ -197,11 +197,19 @@ class PermissionRule(Struct):
     action: str
 
 
+class Revert(Struct):
+    """From which message on the user has undone a session's messages."""
+
+    message_id: str = msgspec.field(name="messageID", default="")
+
+
 class SessionInfo(Struct):
     id: str
     parent_id: str | None = msgspec.field(name="parentID", default=None)
     directory: str = ""
     """In which its agents work; others of the same project may be open as well."""
+    revert: Revert | None = None
+    """There until the undone messages are brought back, or deleted by the next one."""
     permission: list[PermissionRule] | None = None
     """Rules of its own, which come after its agent's."""
 

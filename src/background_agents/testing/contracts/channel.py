@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from background_agents.domain.errors import MessagesUndone
 from background_agents.ports import (
     OutgoingMessage,
     RunFailed,
+    StreamRestored,
     SupervisorGone,
     TextStreamed,
+    UndoChanged,
 )
 from background_agents.testing.contracts.stage import (
     AGENT,
@@ -182,6 +185,54 @@ class SupervisorChannelContract:
             third = outgoing(session, NOTICE)
             await stage.channel.deliver(third)
             await heard.until(lambda: heard.has_answer_to(third.message, finished=True))
+
+    async def undone(self, stage: Stage, heard: Heard) -> tuple[str, list[str]]:
+        """Return a session whose user has undone all, and the messages that it had until then."""
+        session = await self.supervisor(stage, heard)
+        before = [one.id for one in await stage.stored(session)]
+        await stage.user_undoes(session, before[0])
+        await heard.until(lambda: bool(heard.of(session, UndoChanged)))
+        return session, before
+
+    async def test_undone_messages_are_made_final_by_no_delivery(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session, before = await self.undone(stage, heard)
+            message = outgoing(session, NOTICE)
+            with pytest.raises(MessagesUndone, match=session):
+                await stage.channel.make_sure_nothing_is_undone(session)
+            with pytest.raises(MessagesUndone, match=session):
+                await stage.channel.deliver(message)
+            await stage.user_redoes(session)
+            await heard.until(lambda: not heard.of(session, UndoChanged)[-1].undone)
+            assert [one.id for one in await stage.stored(session)] == before
+            await stage.channel.deliver(message)
+            await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
+
+    async def test_a_user_who_goes_on_ends_what_was_undone(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session, before = await self.undone(stage, heard)
+            said = script({"say": "Anew."}, on_notice=[{"say": "Noticed."}])
+            spoken = await stage.user_says(session, said, agent=OTHER_AGENT, model=OTHER_MODEL)
+            await heard.until(lambda: heard.has_answer_to(spoken, finished=True))
+            message = outgoing(session, NOTICE)
+            await stage.channel.deliver(message)
+            (stored,) = await self.stored(stage, message)
+        assert (stored.agent, stored.model) == (OTHER_AGENT, OTHER_MODEL)
+        assert not {one.id for one in await stage.stored(session)} & set(before)
+
+    async def test_what_was_undone_and_redone_unheard_is_asked_for(self, stage: Stage) -> None:
+        with listening(stage.runtime) as heard:
+            session = await self.supervisor(stage, heard)
+            (first, *_) = await stage.stored(session)
+            async with stage.broken():
+                await stage.user_undoes(session, first.id)
+            await heard.until(lambda: len(heard.of("", StreamRestored)) == 1)
+            with pytest.raises(MessagesUndone):
+                await stage.channel.make_sure_nothing_is_undone(session)
+            async with stage.broken():
+                await stage.user_redoes(session)
+            await heard.until(lambda: len(heard.of("", StreamRestored)) == 2)
+            await stage.channel.make_sure_nothing_is_undone(session)
 
     async def test_a_supervisor_that_is_gone_is_said_to_be(self, stage: Stage) -> None:
         with listening(stage.runtime) as heard:

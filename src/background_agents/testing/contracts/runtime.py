@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.errors import MessagesUndone, RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
 from background_agents.ports import (
     Busy,
@@ -16,6 +16,7 @@ from background_agents.ports import (
     SessionOrder,
     StreamRestored,
     TextStreamed,
+    UndoChanged,
 )
 from background_agents.testing.contracts.asking import AskingContract
 from background_agents.testing.contracts.stage import (
@@ -253,6 +254,20 @@ class AgentRuntimeContract(AskingContract):
         assert "nobody" in heard.of(child, RunFailed)[0].message
         assert heard.of(child, Busy) == []
         assert not (await stage.runtime.state(child)).busy
+
+    async def test_a_session_with_undone_messages_takes_no_prompt(self, stage: Stage) -> None:
+        child, _ = await self.run(stage, {"say": "Kept."})
+        before = await stage.stored(child)
+        with listening(stage.runtime) as heard:
+            await stage.user_undoes(child, before[0].id)
+            await heard.until(lambda: bool(heard.of(child, UndoChanged)))
+            assert (await stage.runtime.state(child)).undone
+            with pytest.raises(MessagesUndone, match=child):
+                await stage.runtime.prompt(child, prompt("Go on."))
+            await stage.user_redoes(child)
+            await heard.until(lambda: not heard.of(child, UndoChanged)[-1].undone)
+        assert not (await stage.runtime.state(child)).undone
+        assert await stage.stored(child) == before
 
     # --- endings from outside ----------------------------------------------------
 

@@ -95,6 +95,14 @@ class Stage(Protocol):
         """Return the session's messages, looked up without the adapter."""
         ...
 
+    async def user_undoes(self, session: str, message: str) -> None:
+        """Take back a message of a session, and all after it, as its user does."""
+        ...
+
+    async def user_redoes(self, session: str) -> None:
+        """Bring back what was undone, as the session's user does."""
+        ...
+
     async def delete_session(self, session: str) -> None:
         """Delete a session as its user does."""
         ...

@@ -14,6 +14,7 @@ import msgspec
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
     DelegationError,
+    MessagesUndone,
     RuntimeRefused,
     RuntimeUnreachable,
 )
@@ -42,6 +43,7 @@ ERRORS: Mapping[int, type[DelegationError]] = {
     -32012: RuntimeUnreachable,
     -32013: NotAsked,
     -32014: SupervisorGone,
+    -32015: MessagesUndone,
 }
 """The errors that the ports may raise, as they travel."""
 
@@ -150,6 +152,9 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
     async def deliver(raw: msgspec.Raw) -> None:
         await channel.deliver(_read(raw, OutgoingMessage))
 
+    async def make_sure_nothing_is_undone(raw: msgspec.Raw) -> None:
+        await channel.make_sure_nothing_is_undone(_read(raw, str))
+
     async def toast(raw: msgspec.Raw) -> None:
         told = _read(raw, _Toast)
         await channel.toast(told.title, told.message, told.variant)
@@ -169,6 +174,7 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
         "transcript": transcript,
         "describe": describe,
         "deliver": deliver,
+        "make_sure_nothing_is_undone": make_sure_nothing_is_undone,
         "toast": toast,
     }
     return {f"world.{name}": answerer for name, answerer in served.items()}
@@ -284,6 +290,10 @@ class RemoteChannel:
     async def deliver(self, message: OutgoingMessage) -> None:
         """See ``SupervisorChannel``."""
         await call(self._connection, "deliver", message, object)
+
+    async def make_sure_nothing_is_undone(self, session: str) -> None:
+        """See ``SupervisorChannel``."""
+        await call(self._connection, "make_sure_nothing_is_undone", session, object)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         """See ``SupervisorChannel``."""

@@ -87,6 +87,9 @@ _RULES = """\
   one when that time is over, or with its end. 20,000 characters are kept; more is refused.
 - A supervisor at work sees it at its next step. One that the user has stopped with ESC gets it
   with its next turn.
+- While its user has undone messages there (`/undo`), nothing is sent, for OpenCode would delete
+  these at the next message. It comes when they are back (`/redo`), or with what the user says next;
+  the toast comes at once.
 - Its agent, model and variant stay what the user has chosen.
 - What an agent wrote is escaped, one line and bounded: no output can open or close a tag.
 - It arrives exactly once in the transcript, through crashes and retries;
