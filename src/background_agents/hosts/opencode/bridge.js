@@ -20,9 +20,7 @@ const EVENTS = new Set([
 ])
 
 // Of these there are very many, and they concern only who follows the session.
-const DETAILS = new Set([
-  "message.removed", "message.part.updated", "message.part.removed", "message.part.delta",
-])
+const DETAILS = new Set(["message.part.updated", "message.part.removed", "message.part.delta"])
 
 // A dead service is started again after 0.25 s, then twice as long each time, to 30 s;
 // one that has lived for a minute has earned a fresh start.
@@ -215,9 +213,13 @@ class Service {
   }
 }
 
-// What an event says, without what nobody reads: whole files in the diffs of messages, in edits
-// that are asked for and in tools' arguments, and what tools have printed.
+// What an event says, without what nobody reads: whole files in the diffs of messages and of what
+// was undone, in edits that are asked for and in tools' arguments, and what tools have printed.
 function lean({ type, properties }) {
+  if (type === "session.updated") {
+    const { summary, revert, ...info } = properties.info
+    return { ...properties, info: revert ? { ...info, revert: { messageID: revert.messageID } } : info }
+  }
   if (type === "message.updated") {
     const { summary, ...info } = properties.info
     return { ...properties, info }
