@@ -25,9 +25,12 @@ _SHEET = Sheet(
     summary="",
     agent="general",
     model=None,
+    ran_on=None,
+    models=(),
     state="running",
     unread=False,
     error=None,
+    cut=None,
     project="p1",
     directory="/src/project",
     root_session="ses_root",
@@ -48,6 +51,7 @@ _SHEET = Sheet(
     resumed=0,
     continued_from=None,
     result_chars=0,
+    as_of=NOW,
     owner="1:2",
 )
 

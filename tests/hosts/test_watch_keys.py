@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from background_agents.hosts.cli.watching.keys import Key, KeyDecoder
+from background_agents.hosts.cli.watching.keys import Key, KeyDecoder, as_typed
 from background_agents.hosts.cli.watching.line import Line
 
 PASTED = b"\x1b[200~one\r\ntwo \x1b[A three\x1b[201~"
@@ -46,6 +46,21 @@ def test_typed_text_is_utf8() -> None:
 
 def test_a_paste_is_one_key_and_says_nothing_by_its_escapes() -> None:
     assert keys(PASTED, b"q") == [Key("paste", "one\ntwo \x1b[A three"), Key("text", "q")]
+
+
+@pytest.mark.parametrize(
+    ("read", "names"),
+    [
+        (b"xyz q\rxy\r", [Key("paste", "xyz q\nxy"), Key("enter")]),
+        (b"xy", [Key("text", "x"), Key("text", "y")]),
+        (b"jjjj", [Key("text", "j")] * 4),
+        (b"abc\x7f\x03", [Key("paste", "abc"), Key("backspace"), Key("ctrl-c")]),
+        (b"\x1b[B\x1b[Bs", [Key("down"), Key("down"), Key("text", "s")]),
+    ],
+)
+def test_text_that_comes_at_once_is_pasted(read: bytes, names: list[Key]) -> None:
+    """Not every terminal marks what it pastes; a held key is no paste."""
+    assert as_typed(keys(read)) == names
 
 
 @given(

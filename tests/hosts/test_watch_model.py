@@ -21,6 +21,7 @@ from background_agents.hosts.cli.watching.model import (
     Stop,
     Suspend,
     press,
+    rest,
     see,
 )
 
@@ -52,14 +53,59 @@ def test_the_first_is_selected_and_the_selection_moves_within_the_list() -> None
 
 
 def test_the_selection_stays_with_its_delegation() -> None:
-    """Others come and go above it; when it goes itself, its neighbour is next."""
+    """Others come and go above it; when it ends, it stays selected until the user moves."""
     start, _ = pressed(model(THREE), THREE, "down")
     fewer = seen(active("second"), active("third"))
     assert see(start, fewer).chosen == "second"
-    assert see(start, seen(ASKING, active("third"))).chosen == "third"
-    assert see(start, seen(ASKING)).chosen == "asking"
-    assert see(start, seen()).chosen == ""
-    assert see(see(start, seen()), THREE).chosen == "asking"
+    for after in (seen(ASKING), seen()):
+        assert see(start, after).chosen == "second"
+    left = seen(ASKING, active("third"))
+    assert pressed(see(start, left), left, "down")[0].chosen == "third"
+    assert pressed(see(start, left), left, "up")[0].chosen == "asking"
+
+
+@pytest.mark.parametrize("name", ["s", "a", "x"])
+def test_what_has_ended_hands_its_keys_to_no_other(name: str) -> None:
+    """Who looks at one and presses a key must not reach what has taken its place."""
+    start, _ = pressed(model(THREE), THREE, "down")
+    left = seen(ASKING, active("third"))
+    after, actions = pressed(see(start, left), left, name, "y", *"xyq", "enter")
+    assert (after.mode, after.chosen, actions) == (Mode.BOARD, "second", [])
+    assert pressed(see(start, left), left, name)[0].note == "second has ended."
+
+
+def test_a_confirmation_is_void_once_its_delegation_has_ended() -> None:
+    asked, _ = pressed(model(THREE), THREE, "down", "x")
+    left = seen(ASKING, active("third"))
+    after = see(asked, left)
+    assert (after.mode, after.note) == (Mode.BOARD, "second has ended.")
+    assert pressed(after, left, *"yxy")[1] == []
+
+
+TYPED = "x y, quit s enter j"
+
+
+@pytest.mark.parametrize(
+    ("found", "opening"),
+    [(THREE, "j a"), (seen(), "s"), (seen(), "a"), (THREE, "? s"), (THREE, "x s")],
+)
+def test_what_is_typed_for_an_input_that_did_not_open_is_no_command(
+    found: Seen, opening: str
+) -> None:
+    before, _ = pressed(model(found), found, *opening.split())
+    after, actions = pressed(before, found, *TYPED)
+    assert (after.mode, after.chosen, actions) == (Mode.BOARD, before.chosen, [])
+    assert "until you pause" in after.note
+    for again in (rest(after), press(after, key("enter"), found)[0]):
+        assert press(again, key("q"), found)[1] == Quit()
+    assert press(after, key("ctrl-c"), found)[1] == Quit()
+
+
+def test_what_is_typed_on_for_an_answer_that_is_not_wanted_any_more_is_no_command() -> None:
+    typing, _ = pressed(model(THREE), THREE, "a", *"rej")
+    left = seen(active("asking"))
+    after, actions = pressed(see(typing, left), left, *"ect: xyq", "enter")
+    assert (after.mode, actions) == (Mode.BOARD, [])
 
 
 @pytest.mark.parametrize("names", [("q",), ("ctrl-c",), ("enter", "ctrl-c"), ("s", "ctrl-c")])
@@ -82,7 +128,7 @@ def test_the_pane_opens_scrolls_and_closes() -> None:
         assert (outside.mode, outside.peeks, actions) == (Mode.BOARD, "", [])
     gone = seen(ASKING)
     assert see(inside, gone).peeks == "second"  # its last words can be read
-    assert pressed(see(inside, gone), gone, "escape")[0].chosen == "asking"
+    assert pressed(see(inside, gone), gone, "escape", "up")[0].chosen == "asking"
 
 
 def test_an_instruction_is_typed_and_sent() -> None:
@@ -104,6 +150,7 @@ def test_a_paste_never_sends() -> None:
     assert (after.line.text, action) == ("one\ntwo\n", None)
     on_board, action = press(model(THREE), Key("paste", "xy"), THREE)
     assert (on_board.mode, action) == (Mode.BOARD, None)
+    assert pressed(on_board, THREE, *"xy")[1] == []  # what is left of it
 
 
 def test_nothing_is_not_sent_and_escape_cancels() -> None:
@@ -134,7 +181,7 @@ def test_an_answer_is_for_the_request_that_was_seen() -> None:
 def test_who_asks_nothing_is_not_answered() -> None:
     after, _ = pressed(model(THREE), THREE, "j", "a")
     assert (after.mode, after.note) == (Mode.BOARD, "second asks nothing.")
-    assert press(after, key("j"), THREE)[0].note == ""
+    assert press(rest(after), key("j"), THREE)[0].note == ""
 
 
 @pytest.mark.parametrize(("name", "actions"), [("y", [Stop("asking")]), ("n", []), ("escape", [])])

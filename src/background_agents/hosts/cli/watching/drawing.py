@@ -117,7 +117,7 @@ def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
     roomy = size.rows >= ROOMY
     lines: list[Text] = [Text("")] if roomy else []
     lines += [line for text in _warnings(seen) for line in _warning(text, size)]
-    ended = _ended(seen, size)
+    ended = _ended(model, seen, size)
     fits = max(size.rows - len(lines) - (len(ended) + 2 if roomy else 0), 2)
     lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
     if ended and (left := size.rows - len(lines) - (2 if roomy else 1)) > 0:
@@ -166,9 +166,9 @@ def _first_shown(count: int, fits: int, index: int) -> int:
     return max(min(index - fits + 1, count - fits), 0) if index >= fits else 0
 
 
-def _ended(seen: Seen, size: Size) -> list[Text]:
+def _ended(model: Model, seen: Seen, size: Size) -> list[Text]:
     cells = [glance.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
-    return table.ended_rows(cells, size.columns)
+    return table.ended_rows(cells, size.columns, model.chosen)
 
 
 # --- the pane --------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from codecs import getincrementaldecoder
+from itertools import groupby
 from typing import NamedTuple
 
 TEXT, PASTE = "text", "paste"
@@ -18,6 +19,9 @@ ESCAPE_S = 0.05
 
 PASTE_S = 2.0
 """A large paste comes in pieces; without its end, everything typed would be taken for it."""
+
+BURST = 3
+"""Letters that come at once and are not all the same: nobody types so; a held key repeats."""
 
 _ESC = b"\x1b"
 
@@ -129,6 +133,30 @@ class KeyDecoder:
             return None
         self._held, self._pasted = rest, None
         return [_paste(pasted)]
+
+
+def as_typed(keys: list[Key]) -> list[Key]:
+    """Return the keys of one read, text that a terminal without marks pasted as one paste.
+
+    An Enter in its middle is a line's end; one at its end is a key.
+    """
+    found: list[Key] = []
+    for is_text, run in groupby(keys, lambda key: key.name in _TEXTUAL):
+        some = list(run)
+        found += _merged(some) if is_text else some
+    return found
+
+
+def _merged(run: list[Key]) -> list[Key]:
+    letters = [key.text for key in run if key.name == TEXT]
+    if len(letters) < BURST or len(set(letters)) == 1:
+        return run
+    last = max(index for index, key in enumerate(run) if key.name == TEXT) + 1
+    text = "".join(key.text or _TEXTUAL[key.name] for key in run[:last])
+    return [Key(PASTE, text), *run[last:]]
+
+
+_TEXTUAL = {TEXT: "", "enter": "\n", "tab": "\t"}
 
 
 def _letter(char: str) -> Key:

@@ -12,9 +12,9 @@ from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.watching import model as board
 from background_agents.hosts.cli.watching.acting import Hands
 from background_agents.hosts.cli.watching.drawing import Note, draw, overflow
-from background_agents.hosts.cli.watching.keys import Key, KeyDecoder
+from background_agents.hosts.cli.watching.keys import Key, KeyDecoder, as_typed
 from background_agents.hosts.cli.watching.looking import Looker
-from background_agents.hosts.cli.watching.model import Model, Seen
+from background_agents.hosts.cli.watching.model import Mode, Model, Seen
 from background_agents.hosts.cli.watching.terminal import Terminal
 
 NOTE_S = 5.0
@@ -22,6 +22,10 @@ NOTE_S = 5.0
 
 FIRST_S = 0.5
 """How long the first screen waits for the first look, which takes some milliseconds."""
+
+PAUSE_S = 1.0
+"""Without a key, after which what is typed is no longer meant for an input that did not open; words
+are typed faster."""
 
 NOT_YET = "A process that runs delegations has not answered yet."
 
@@ -50,14 +54,17 @@ class Watch:
         while goes_on:
             self._look()
             self._draw()
-            goes_on = all(self._pressed(key) for key in self._keys())
+            goes_on = self._take(self._keys())
 
     def _keys(self) -> list[Key]:
         """Return what was pressed, once something was or there is something else to do."""
-        typed = self._terminal.wait(self._patience())
-        if typed:
-            self._typed_at = time.monotonic()
-            return self._decoder.feed(typed)
+        data = self._terminal.wait(self._patience())
+        if data:
+            now = time.monotonic()
+            if now - self._typed_at >= PAUSE_S:
+                self._model = board.rest(self._model)
+            self._typed_at = now
+            return as_typed(self._decoder.feed(data))
         held = self._held_s()
         return self._decoder.flush() if held is not None and held <= 0 else []
 
@@ -97,6 +104,16 @@ class Watch:
         note = None if self._note is None else self._note_ends - time.monotonic()
         limits = [max(one, 0.0) for one in (self._held_s(), note) if one is not None]
         return min(limits, default=None)
+
+    def _take(self, keys: list[Key]) -> bool:
+        """Do what keys of one read mean; return whether the board goes on."""
+        for key in keys:
+            asked = self._model.mode is Mode.STOP
+            if not self._pressed(key):
+                return False
+            if self._model.mode is Mode.STOP and not asked:
+                break  # what came with it was typed before the question was seen
+        return True
 
     def _pressed(self, key: Key) -> bool:
         """Do what a key means; return whether the board goes on."""

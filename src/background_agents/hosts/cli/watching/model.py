@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from background_agents.hosts.cli.watching.keys import TEXT, Key
+from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key
 from background_agents.hosts.cli.watching.line import Line
 from background_agents.ports import Line as EndedLine
 from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
@@ -115,9 +115,12 @@ class Model:
     behind: Mode = Mode.BOARD
     """Where it goes back to from an input: the board, or the pane of a run."""
     chosen: str = ""
-    """The id of the selected delegation; empty where there is none."""
+    """The id of the selected delegation, also once it has ended; empty before there was any."""
     index: int = 0
-    """Its place, for when it vanishes."""
+    """Its place, from which the user moves on once it has vanished."""
+    deaf: str = ""
+    """Why keys do nothing until the typing rests: they were meant for an input that is not there.
+    Empty while they do."""
     request: str = ""
     """What is being answered."""
     line: Line = field(default_factory=Line)
@@ -137,16 +140,27 @@ Step = tuple[Model, Action | None]
 
 
 def see(model: Model, seen: Seen) -> Model:
-    """Return the model after the project was looked at anew."""
+    """Return the model after the project was looked at anew.
+
+    The selection stays with its delegation, whatever becomes of that: a key that is about to be
+    pressed is for what the user saw. What waits for an answer or a y for nothing any more is
+    closed.
+    """
     ids = [one.delegation.id for one in seen.active]
     if model.chosen in ids:
         model = replace(model, index=ids.index(model.chosen))
-    elif model.mode in (Mode.BOARD, Mode.HELP):
-        index = max(min(model.index, len(ids) - 1), 0)
-        model = replace(model, index=index, chosen=ids[index] if ids else "")
+    elif ids and not model.chosen:
+        model = replace(model, index=0, chosen=ids[0])
     if model.mode is Mode.ANSWER and _first_request(model, seen) != model.request:
-        return replace(_back(model), note=f"What {model.chosen} had asked is answered already.")
+        return _refused(_back(model), f"What {model.chosen} had asked is answered already.")
+    if model.mode is Mode.STOP and model.chosen not in ids:
+        return _refused(_back(model), f"{model.chosen} has ended.")
     return model
+
+
+def rest(model: Model) -> Model:
+    """Return the model after nothing was typed for a while."""
+    return replace(model, deaf="")
 
 
 def press(model: Model, key: Key, seen: Seen) -> Step:
@@ -158,6 +172,10 @@ def press(model: Model, key: Key, seen: Seen) -> Step:
         return model, Suspend()
     if key.name == "ctrl-l":
         return model, Redraw()
+    if model.deaf:
+        return _unheard(model, key), None
+    if key.name == PASTE and model.mode not in (Mode.STEER, Mode.ANSWER):
+        return _refused(model, "Pasted text is no command."), None
     return _PRESS[model.mode](model, key, seen)
 
 
@@ -196,20 +214,21 @@ def _begin(model: Model, name: str, seen: Seen) -> Model:
     """Begin an input, where the key asks for one and there is something to do it to."""
     if name == "?":
         return replace(model, mode=Mode.HELP, behind=model.mode)
-    wanted = {"s": Mode.STEER, "a": Mode.ANSWER, "x": Mode.STOP}.get(name)
+    wanted = _OPENS.get(name)
     if wanted is None:
         return model
     if seen.sheet(model.chosen) is None:
         nothing = f"{model.chosen} has ended." if model.chosen else "Nothing is active."
-        return replace(model, note=nothing)
+        return _refused(model, nothing)
     request = _first_request(model, seen)
     if wanted is Mode.ANSWER and not request:
-        return replace(model, note=f"{model.chosen} asks nothing.")
+        return _refused(model, f"{model.chosen} asks nothing.")
     return replace(model, mode=wanted, behind=model.mode, line=Line(), request=request)
 
 
-def _in_help(model: Model, _key: Key, _seen: Seen) -> Step:
-    return _back(model), None
+def _in_help(model: Model, key: Key, _seen: Seen) -> Step:
+    back = _back(model)
+    return _refused(back, "That closed the help.") if _name(key) in _OPENS else back, None
 
 
 def _in_line(model: Model, key: Key, _seen: Seen) -> Step:
@@ -226,8 +245,25 @@ def _in_line(model: Model, key: Key, _seen: Seen) -> Step:
 
 
 def _in_stop(model: Model, key: Key, _seen: Seen) -> Step:
-    is_meant = _name(key) in ("y", "Y")
-    return _back(model), Stop(model.chosen) if is_meant else None
+    if _name(key) in ("y", "Y"):
+        return _back(model), Stop(model.chosen)
+    is_other = key.name == TEXT and key.text not in ("n", "N")
+    return _refused(_back(model), "Nothing was stopped.") if is_other else _back(model), None
+
+
+def _refused(model: Model, why: str) -> Model:
+    """Say that no input is open; what is typed for it is no command."""
+    return replace(model, note=why, deaf=why)
+
+
+def _unheard(model: Model, key: Key) -> Model:
+    """Take a key that was meant for an input; those that end an input end this as well."""
+    if key.name in ("enter", "escape"):
+        return rest(model)
+    return replace(model, note=f"{model.deaf} Keys do nothing until you pause, or press Esc.")
+
+
+_OPENS = {"s": Mode.STEER, "a": Mode.ANSWER, "x": Mode.STOP}
 
 
 _PRESS: dict[Mode, Callable[[Model, Key, Seen], Step]] = {
@@ -253,6 +289,8 @@ def _moved(model: Model, step: int, seen: Seen) -> Model:
     ids = [one.delegation.id for one in seen.active]
     if not ids:
         return model
+    if model.chosen not in ids and step > 0:
+        step -= 1  # the next one has taken the place of what ended
     index = max(min(model.index + step, len(ids) - 1), 0)
     return replace(model, index=index, chosen=ids[index])
 

@@ -108,16 +108,21 @@ def row(one: Cells, columns: Layout, *, is_chosen: bool, is_gone: bool) -> list[
     return lines
 
 
-def ended_rows(shown: Sequence[EndedCells], width: int) -> list[Text]:
-    """Return what has ended, a line each."""
+def ended_rows(shown: Sequence[EndedCells], width: int, chosen: str = "") -> list[Text]:
+    """Return what has ended, a line each; the selection may have stayed with one of them."""
     state = max((cell_len(one.state) for one in shown), default=0)
     name = min(max((cell_len(one.id) for one in shown), default=0), LONGEST["id"])
     age = max((cell_len(one.age) for one in shown), default=0)
     lines = []
     for one in shown:
-        line = Text(f"{one.mark} ").append(fitted(one.state, state), STATES.get(one.state, ""))
+        is_chosen = one.id == chosen
+        line = Text(one.mark + (MARK if is_chosen else NO_MARK)[0]).append(
+            fitted(one.state, state), STATES.get(one.state, "")
+        )
         line.append(f"  {fitted(one.id, name)}  {one.age:>{age}}  ").append(one.said, DIM)
         line.truncate(width, overflow="ellipsis")
+        if is_chosen:
+            line.stylize(CHOSEN)
         lines.append(line)
     return lines
 
