@@ -101,6 +101,44 @@ def test_hostile_texts_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> 
         assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", wrote), words
 
 
+OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e\U000e0041]")
+
+NASTY = "\x1b]0;owned\x07\x9b1m\u202e\U000e0041"
+
+
+def test_json_at_a_terminal_says_the_same_in_characters_that_can_be_shown(tmp_path: Path) -> None:
+    """Raw in a pipe, where a program reads it; escaped where somebody looks."""
+    reader = Reader(tmp_path)
+    reader.add(replace(registered("odd-new-emu"), title=NASTY), launched(), completed())
+    for words in (["list"], ["show", "odd"], ["read", "odd"]):
+        code, wrote = reader.at_terminal(*words, "--json")
+        assert code == 0
+        assert not OBEYED.search(wrote), words
+        piped = reader.run(*words, "--json").stdout
+        assert "\x9b" in piped or words[0] == "read"
+        if words[0] != "show":  # which says how long it has been
+            assert json.loads(wrote) == json.loads(piped)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["doctor"], ["doctor", "--json"], ["config", "--path"], ["list"], ["status"]),
+        *(["install", "--print", "--project"], ["show", NASTY], ["list", "--bad" + NASTY]),
+        *(["export", "-o", f"{NASTY}/none/x"], ["list", "-C", f"{NASTY}/none"], [NASTY]),
+    ],
+    ids=lambda words: "-".join(words).replace(NASTY, "NASTY").replace("/", "-"),
+)
+def test_a_name_of_a_folder_is_not_obeyed(tmp_path: Path, words: list[str]) -> None:
+    """Whatever a message names: folders, files, what was typed."""
+    (tmp_path / NASTY).mkdir()
+    reader = Reader(tmp_path / NASTY)
+    reader.env["XDG_CONFIG_HOME"] = str(tmp_path / NASTY / "config")
+    _, wrote = reader.at_terminal(*words)
+    assert wrote
+    assert not OBEYED.search(re.sub(r"\x1b\[[0-9;]*m", "", wrote)), wrote
+
+
 # --- read -----------------------------------------------------------------------------------
 
 

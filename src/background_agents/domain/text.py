@@ -6,6 +6,7 @@ line, bounded and escaped, so that no output can open or close a tag.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 
@@ -38,6 +39,20 @@ def one_line(text: str, limit: int) -> str:
 def printable(text: str) -> str:
     """Return text of many lines without characters that a terminal obeys or that hide."""
     return _UNSAFE.sub(_kept, text)
+
+
+def escaped_json(text: str) -> str:
+    """Return JSON that says the same without such characters, by the escapes that JSON has."""
+    return _UNSAFE.sub(_as_units, text)
+
+
+def _as_units(found: re.Match[str]) -> str:
+    # Line ends and tabs stand between values; inside of a string they are escaped already.
+    units = (
+        char if char in "\n\t" else json.dumps(char).strip('"')  # two where one is not enough
+        for char in found[0]
+    )
+    return "".join(units)
 
 
 def _kept(found: re.Match[str]) -> str:

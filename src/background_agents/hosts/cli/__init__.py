@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from background_agents import __version__
 from background_agents.domain.errors import DelegationError, InvalidRequest, quote
 from background_agents.hosts.cli.exits import Exit, code_of
+from background_agents.hosts.cli.output import make_safe
 from background_agents.hosts.cli.registry import ACTS, COMMANDS, load
 
 TELLS_BY_CODE = ("wait", "delegate", "peek")
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, and exit with its code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     _open_what_is_closed()
+    make_safe()
     try:
         code = _code_of(words)
         sys.stdout.flush()

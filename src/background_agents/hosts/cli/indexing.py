@@ -73,9 +73,16 @@ class _Progress:
         if (self._has_told or total - done >= WORTH_TELLING) and sys.stderr.isatty():
             self._has_told = True
             told = f"\rIndexing for search, once: {done:,} of {total:,} (Ctrl-C loses nothing) "
-            print(told, end="", file=sys.stderr, flush=True)
+            _draw(told)
 
     def end(self) -> None:
         """Leave the line to what follows."""
         if self._has_told:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            _draw("\r\033[K")
+
+
+def _draw(line: str) -> None:
+    """Write over the line that a terminal shows, past the stream that would keep us from it."""
+    sys.stderr.flush()
+    sys.stderr.buffer.write(line.encode("ascii"))
+    sys.stderr.buffer.flush()

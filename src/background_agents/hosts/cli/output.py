@@ -2,22 +2,62 @@
 
 Colours only for a terminal, and not where ``NO_COLOR`` is set or the terminal is dumb. Text
 that agents wrote can hold characters that rewrite a terminal: it goes through
-``domain.text.printable`` or one of the read model's functions first.
+``domain.text.printable`` or one of the read model's functions first. Names of folders and what
+errors quote are made safe by the streams themselves, as everything is that reaches a terminal.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
+from io import TextIOWrapper
 
 import msgspec
+
+from background_agents.domain.text import escaped_json, printable
 
 NARROW, WIDE = 40, 200
 """Columns: less cannot hold an id beside anything, more is not read as a line."""
 
 _USUAL = 80
 """Columns of a terminal that does not say."""
+
+
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+class SafeTerminal(TextIOWrapper):
+    """A stream to a terminal that is given nothing which a terminal obeys, colours excepted."""
+
+    def write(self, text: str) -> int:
+        """Write text, with a mark for what cannot be shown."""
+        pieces = _COLOUR.split(text)  # every second one is a colour
+        pieces[::2] = map(printable, pieces[::2])
+        super().write("".join(pieces))
+        return len(text)
+
+
+def make_safe() -> None:
+    """Let nothing reach a terminal from now on that it would obey, whatever writes it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper) and stream.isatty():
+            setattr(sys, name, _again(stream, SafeTerminal))
+
+
+def hand_over() -> None:
+    """Let a board draw on stdout by sequences of its own; what it shows, it makes safe."""
+    if isinstance(sys.stdout, SafeTerminal):
+        sys.stdout = _again(sys.stdout, TextIOWrapper)
+
+
+def _again(stream: TextIOWrapper, kind: type[TextIOWrapper]) -> TextIOWrapper:
+    """Return a stream of another kind to the same place; a letter that it has not gets a mark."""
+    errors = "replace" if stream.errors == "strict" else stream.errors
+    encoding = stream.encoding
+    return kind(stream.detach(), encoding=encoding, errors=errors, line_buffering=True)
 
 
 def add_json(parser: ArgumentParser) -> None:
@@ -28,7 +68,7 @@ def add_json(parser: ArgumentParser) -> None:
 def write_json(value: object) -> None:
     """Write a value as indented JSON."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    print(text)
+    print(escaped_json(text) if is_terminal() else text)
 
 
 def show(text: str) -> None:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.output import is_colourful
+from background_agents.hosts.cli.output import hand_over, is_colourful
 from background_agents.hosts.cli.place import add_place, place_of
 
 SIGNALLED = 128
@@ -28,8 +28,7 @@ def run(given: Namespace) -> int:
             "shows the same once."
         )
     place = place_of(given)
-    # A terminal without a letter that we draw gets a mark for it, and goes on.
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    hand_over()
     # Here, so that whoever is told that there is no terminal does not wait for what draws.
     from background_agents.hosts.cli.watching.loop import Watch
     from background_agents.hosts.cli.watching.terminal import Ended, Terminal
