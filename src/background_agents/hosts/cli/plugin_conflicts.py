@@ -78,11 +78,17 @@ def find(
     for folder in folders:
         for file in _plugins(folder):
             yield from _guarded(file, _in_file(file, is_ours))
-        for file in _configs(folder):
+        for file in config_files([folder]):
             yield from _guarded(file, _in_config(file))
-    for file in configs:
-        if file.is_file():
-            yield from _guarded(file, _in_config(file))
+    for file in config_files([], configs):
+        yield from _guarded(file, _in_config(file))
+
+
+def config_files(folders: Iterable[Path], configs: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield the configuration files in ``folders``, and those of ``configs`` that there are."""
+    for folder in folders:
+        yield from _configs(folder)
+    yield from (file for file in configs if file.is_file())
 
 
 def _guarded(file: Path, found: Iterator[Found]) -> Iterator[Found]:
@@ -138,7 +144,7 @@ def _in_file(file: Path, is_ours: Callable[[str], bool]) -> Iterator[Found]:
 
 def _in_config(file: Path) -> Iterator[Found]:
     text = read_text(file)
-    for name in _plugin_names(file, text):
+    for name in _plugin_names(file):
         if _delegates(name, file.parent):
             quoted = json.dumps(name, ensure_ascii=False)
             line = next((n for n, line in enumerate(text.splitlines(), 1) if quoted in line), 1)
@@ -161,12 +167,17 @@ def _delegates(entry: str, folder: Path) -> bool:
     return _PACKAGE.search(entry) is not None
 
 
-def _plugin_names(file: Path, text: str) -> list[str]:
+def read_config(file: Path) -> dict[str, object]:
+    """Return what a configuration file of OpenCode says. Raises ``InvalidRequest``."""
     try:
-        config = json.loads(_plain_json(text) or "{}")
+        config = json.loads(_plain_json(read_text(file)) or "{}")
     except ValueError as error:
         raise InvalidRequest(f"{file} is not valid JSON ({error}); mend that first.") from error
-    entries = config.get("plugin") if isinstance(config, dict) else None
+    return config if isinstance(config, dict) else {}
+
+
+def _plugin_names(file: Path) -> list[str]:
+    entries = read_config(file).get("plugin")
     if not isinstance(entries, list):
         return []
     # An entry is a name, or a list of a name and its options.

@@ -13,6 +13,7 @@ from background_agents.hosts.cli.diagnosis import (
     plugin,
     service,
     settings,
+    snapshots,
     storage,
 )
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report, Section
@@ -23,6 +24,7 @@ Check = Callable[[Scene], Iterator[Finding]]
 THEMES: Mapping[str, Sequence[Check]] = {
     "OpenCode": opencode.CHECKS,
     "Plugin": plugin.CHECKS,
+    "Snapshots": snapshots.CHECKS,
     "Service": service.CHECKS,
     "Storage": storage.CHECKS,
     "Settings": settings.CHECKS,
