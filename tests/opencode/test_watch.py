@@ -163,12 +163,49 @@ async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
         await board.press("Enter")
         await board.shows("'maybe' does not answer a permission")
         await board.press("a")
+        await board.shows("Answer (once, always or reject: why):")
         await board.press("-l", "once")
         await board.press("Enter")
         await board.shows(f"Answered; {name} goes on.")
         await board.shows("Nothing is active.", "completed", row(name))
         await board.quit()
     assert (await TerminalUser(stage.opencode.home).run("wait", name)).code == 0
+
+
+async def test_keys_reach_only_what_was_selected_when_they_were_pressed(stage: Stage) -> None:
+    """The selected one ends while its stop is confirmed: no other is stopped instead."""
+    supervisor = await stage.supervisor()
+    gates = {"First of two.": "one", "Second of two.": "two"}
+    tasks = [delegate(task, say("So far. ", gate=gate)) for task, gate in gates.items()]
+    await supervisor.turn(*tasks, say("Off."), on_notice=[say("Noted.")] * 4)
+    first, second = await supervisor.delegated(2)
+    for gate in gates.values():
+        await stage.model.wait_held(gate)
+    async with watching(stage.opencode.home, (100, 30)) as board:
+        screen = await board.shows(row(first), row(second), "▸ ")
+        chosen = next(line for line in screen.splitlines() if line.startswith("▸ "))
+        over, stays = (first, second) if row(first) in chosen else (second, first)
+        await board.press("x")
+        await board.shows(f"Stop {over}?")
+        stage.model.open("one" if over == first else "two")
+        await board.shows(f"{over} has ended.", without=(f"Stop {over}?",))
+        await board.press("y")
+        await board.press("x")
+        kept("ended", await board.shows(f"{over} has ended."))
+        await board.press("-l", "y x y q")
+        await board.until(
+            lambda screen: "Keys do nothing" in screen or "Pasted text is no" in screen,
+            "that nothing is done, whether it came key by key or at once",
+        )
+        await board.press("Escape", "Up")
+        await board.shows("▸ running", "q quit")
+        await board.press("x")
+        await board.shows(f"Stop {stays}?")  # it runs still
+        await board.press("n")
+        await board.quit()
+    stage.model.open("two" if over == first else "one")
+    user = TerminalUser(stage.opencode.home)
+    assert (await user.run("wait", first, second)).code == 0
 
 
 async def test_it_follows_a_resize_and_gives_the_terminal_back(stage: Stage) -> None:
@@ -262,7 +299,9 @@ async def test_it_lives_through_the_end_of_opencode(
         await board.shows(row(name), "…Half.")
         await stage.opencode.kill()
         kept("gone", await board.shows(row(name), "1 delegation is left behind", "recover"))
-        await board.press("s", "x", "Enter")
+        await board.press("s")
+        await board.shows(f"Steer {name}:")
+        await board.press("x", "Enter")
         await board.shows(f"{name} was run by a process that has ended; it goes on when")
         stage.model.open("closed")
         await stage.opencode.start()

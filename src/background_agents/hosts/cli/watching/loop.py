@@ -81,7 +81,11 @@ class Watch:
                 # Whoever reads back must not have the text move below their eyes.
                 newest = replace(newest, peeked=self._seen.peeked)
             self._seen = newest
+        was_deaf = self._model.deaf
         self._model = board.see(self._model, self._seen)
+        if self._model.deaf and not was_deaf:
+            # An input has closed by itself: whoever was thinking has not seen that yet.
+            self._typed_at = time.monotonic()
         done = self._hands.finished()
         if done is not None:
             self._say(done)
