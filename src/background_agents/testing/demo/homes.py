@@ -25,11 +25,12 @@ CREDENTIALS = ("auth.json", "mcp-auth.json")
 PERMISSIONS = {
     "edit": "allow",
     **dict.fromkeys(
-        ("bash", "webfetch", "websearch", "external_directory", "doom_loop", "question", "task"),
+        ("bash", "webfetch", "websearch", "external_directory", "doom_loop", "question"),
         "deny",
     ),
 }
-"""A real model may write into the demo's folder, do nothing else, and ask nobody."""
+"""A real model may write into the demo's folder, do nothing else, and ask nobody. A rule against
+``task`` would hold for ``delegate`` as well; the plugin refuses ``task`` itself."""
 
 
 def scripted_home(root: Path, base_url: str) -> tuple[Binary, Home]:
