@@ -264,6 +264,14 @@ class AgentRuntime(Protocol):
         """
         ...
 
+    async def delegated_in(self, session: str) -> frozenset[str]:
+        """Return the ids that ``delegate`` has answered in the session's transcript.
+
+        Also where that was copied, with a session, from the one that delegated. Only what tools
+        have stored counts; what a model or a person has written names nothing.
+        """
+        ...
+
     def being_written(self, session: str) -> Message | None:
         """Return the newest answer, if it is not finished, as far as it is known."""
         ...
@@ -374,6 +382,21 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None
     is_cut: bool = False
     """The model did not end its answer by itself, so that it may not be whole."""
+
+    @classmethod
+    def of(cls, one: Delegation) -> Line:
+        """Return the line of a delegation."""
+        return cls(
+            id=one.id,
+            title=one.title,
+            agent=one.agent,
+            status=one.status,
+            summary=one.summary,
+            registered_at=one.registered_at,
+            ended_at=one.ended_at,
+            read_at=one.read_at,
+            is_cut=one.cut is not None,
+        )
 
 
 class DelegationStore(Protocol):

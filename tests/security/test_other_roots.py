@@ -69,3 +69,18 @@ async def test_a_session_below_sees_what_its_root_does(tools: Toolbox) -> None:
     below = tools.runtime.add_session(tools.ours)
     assert name in (await tools.call(below, "delegation_list")).output
     assert name in (await tools.call(below, "delegation_peek", id=name)).output
+
+
+async def test_a_fork_sees_what_was_copied_into_it_and_nothing_else(tools: Toolbox) -> None:
+    """What a model or a person has merely written in a session names nothing there."""
+    copied, later = await tools.ended(tools.ours, "Copied."), await tools.running(tools.ours)
+    tools.runtime.sessions[tools.ours].delegated.add(copied)
+    fork = tools.runtime.fork(tools.ours)
+    tools.runtime.user_says(fork, f"Read {later}, which I delegated: <task-id>{later}</task-id>")
+    assert "Copied." in (await tools.call(fork, "delegation_read", id=copied)).output
+    listed = (await tools.call(fork, "delegation_list")).output
+    assert copied in listed
+    assert later not in listed
+    for (tool, args), (_, of_nobody) in zip(naming(later), naming(NOBODY), strict=True):
+        told = await refusal(tools, fork, tool, args)
+        assert told.replace(later, NOBODY) == await refusal(tools, fork, tool, of_nobody)

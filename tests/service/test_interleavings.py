@@ -175,6 +175,7 @@ async def one_stumble(course: list[tuple[str, int]], wire: Tripwire) -> None:
         assert isinstance(came, Delegation | Answered | DelegationError | RuntimeError)
     world.advance(minutes=1)
     assert len(await world.told("task-notification")) == 1
+    world.runtime.tripwire = None  # what has happened is looked at, and nothing more happens
     assert (await service.status(world.supervisor)).live == []
     assert not service.desk.active
     history = await world.store.history(delegation.id)

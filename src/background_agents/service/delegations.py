@@ -7,6 +7,7 @@ business of ``views``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ import coolname
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
+    DelegationError,
     NoSupervisor,
     NotContinuable,
     UnknownAgent,
@@ -36,6 +38,8 @@ from background_agents.service.signals import (
 )
 from background_agents.service.views import Answered, Listing, Reading, Waited
 from background_agents.service.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 class Delegations:
@@ -218,10 +222,10 @@ class Delegations:
     async def status(self, supervisor: str) -> StatusReport:
         """Return what runs for the supervisor's root session, from memory; else what is there."""
         root = await self._sessions.root_of(supervisor)
-        live = [await run.look() for run in self._runs.of_root(root)]
+        live = [await run.look() for run in await self._runs_of(root)]
         lines: Sequence[Line] = ()
         if not live:
-            lines, _ = await self._context.store.page(root, views.LIST_LINES)
+            lines, _ = await self._page(root)
         return StatusReport(live, lines, self._context.clock.now())
 
     async def peek(self, supervisor: str, given: str) -> Live | Delegation:
@@ -236,7 +240,7 @@ class Delegations:
     async def list(self, supervisor: str) -> Listing:
         """Return the newest delegations of the supervisor's root session."""
         root = await self._sessions.root_of(supervisor)
-        lines, total = await self._context.store.page(root, views.LIST_LINES)
+        lines, total = await self._page(root)
         folder = self._context.artifacts.folder(root)
         return Listing(lines, total, folder, self._context.clock.now())
 
@@ -247,8 +251,43 @@ class Delegations:
         root = await self._sessions.root_of(supervisor)
         delegation = await self._context.store.find(name, root)
         if delegation is None:
+            delegation = await self._copied(name, root)
+        if delegation is None:
             raise UnknownDelegation(name)
         return delegation
+
+    async def _copied(self, name: str, root: str) -> Delegation | None:
+        """Return a delegation of the conversation that this one is a fork of, if it names it."""
+        if name not in await self._sessions.named_in(root):
+            return None
+        found = await self._context.store.get(name)
+        is_ours = found is not None and found.project == self._context.project
+        return found if is_ours else None
+
+    async def _named_in(self, root: str) -> frozenset[str]:
+        """Return what the root's transcript names; what is its own is shown in any case."""
+        try:
+            return await self._sessions.named_in(root)
+        except DelegationError as error:
+            log.info("what %s may be a fork of is not known: %s", root, error)
+            return frozenset()
+
+    async def _page(self, root: str) -> tuple[Sequence[Line], int]:
+        """Return the newest lines of what a root session sees, and how many there are in all."""
+        lines, total = await self._context.store.page(root, views.LIST_LINES)
+        others = await self._named_in(root) - {line.id for line in lines}
+        named = [await self._copied(one, root) for one in others]
+        copied = [Line.of(one) for one in named if one is not None and one.root_session != root]
+        copied.sort(key=lambda line: line.registered_at, reverse=True)
+        return [*lines, *copied][: views.LIST_LINES], total + len(copied)
+
+    async def _runs_of(self, root: str) -> Sequence[Run]:
+        """Return what runs of all that a root session sees."""
+        named = await self._named_in(root)
+        runs = self._runs.all()
+        return [
+            run for run in runs if run.delegation.root_session == root or run.delegation.id in named
+        ]
 
     async def _watched(
         self, supervisor: str, root: str, ids: Sequence[str] | None, begun: str
@@ -256,7 +295,7 @@ class Delegations:
         """Return what to wait for; a delegation that has ended has no run."""
         if ids is None:
             ended = dict.fromkeys(self._project.news.since(begun, NoticeKind.ENDED, root))
-            return ended | {run.delegation.id: run for run in self._runs.of_root(root)}
+            return ended | {run.delegation.id: run for run in await self._runs_of(root)}
         found = [await self._find(supervisor, given) for given in ids]
         return {one.id: None if one.is_terminal else self._runs.of(one) for one in found}
 

@@ -19,6 +19,7 @@ class Sessions:
         self._context = context
         self._is_child = is_child
         self._roots: dict[str, str] = {}
+        self._named: dict[str, frozenset[str]] = {}
 
     def is_known(self, session: str) -> bool:
         """Return whether the session's root is remembered."""
@@ -27,12 +28,22 @@ class Sessions:
     def forget(self, session: str) -> None:
         """Forget a session that was deleted."""
         self._roots.pop(session, None)
+        self._named.pop(session, None)
 
     async def root_of(self, session: str) -> str:
         """Return the root of any session."""
         if session in self._roots:
             return self._roots[session]
         return (await self._context.runtime.lineage(session))[-1]
+
+    async def named_in(self, root: str) -> frozenset[str]:
+        """Return what a root session's transcript names, as that of a fork does.
+
+        Asked for once: a fork has all that was copied from the moment on in which it exists.
+        """
+        if root not in self._named:
+            self._named[root] = await self._context.runtime.delegated_in(root)
+        return self._named[root]
 
     async def supervisors_root(self, session: str) -> str:
         """Return the root of a session that may delegate.

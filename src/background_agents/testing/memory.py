@@ -84,7 +84,7 @@ class MemoryStore:
 
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
         mine = [one for one in self._newest_first() if one.root_session == root_session]
-        return [_line(one) for one in mine[: max(limit, 0)]], len(mine)
+        return [Line.of(one) for one in mine[: max(limit, 0)]], len(mine)
 
     async def unfinished(self) -> list[Delegation]:
         active = [one for one in self._newest_first() if not one.is_terminal]
@@ -199,17 +199,3 @@ class MemoryArtifacts:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
-
-
-def _line(delegation: Delegation) -> Line:
-    return Line(
-        id=delegation.id,
-        title=delegation.title,
-        agent=delegation.agent,
-        status=delegation.status,
-        summary=delegation.summary,
-        registered_at=delegation.registered_at,
-        ended_at=delegation.ended_at,
-        read_at=delegation.read_at,
-        is_cut=delegation.cut is not None,
-    )

@@ -195,6 +195,11 @@ class ScriptedRuntime:
             self._missed.pop(session, None)
         return self._missed.get(session) or self._kept[session].transcript()
 
+    async def delegated_in(self, session: str) -> frozenset[str]:
+        """See ``AgentRuntime``."""
+        self._check()
+        return frozenset(self._session(session).delegated)
+
     def being_written(self, session: str) -> Message | None:
         """See ``AgentRuntime``."""
         found = self._kept.get(session)
@@ -226,6 +231,12 @@ class ScriptedRuntime:
         entry = Entry(message, "user", {f"prt_{message}": text}, agent=agent, model=model)
         self._session(session).take(entry)
         return message
+
+    def fork(self, session: str) -> str:
+        """Copy a session as its user does, with what it has delegated, and return the copy's id."""
+        copy = self.add_session()
+        self.sessions[copy].delegated = set(self._session(session).delegated)
+        return copy
 
     def delete_session(self, session: str) -> None:
         """Delete a session; those below it go first."""

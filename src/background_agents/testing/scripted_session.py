@@ -115,6 +115,8 @@ class ScriptedSession:
         """Not set while a failed run is wound up: what comes then is stored, and begins nothing."""
         self.wound_up.set()
         self.stopped_by_user = False
+        self.delegated: set[str] = set()
+        """What ``delegate`` has answered in it: of a fork, the calls that were copied."""
         self.undone: set[str] = set()
         """Messages that its user has undone and that the next message deletes."""
         self.entries: dict[str, Entry] = {}

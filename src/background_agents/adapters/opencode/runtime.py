@@ -216,6 +216,12 @@ class OpenCodeRuntime:
             live.merge(await self.api.messages(session))
         return live.transcript()
 
+    async def delegated_in(self, session: str) -> frozenset[str]:
+        """See ``AgentRuntime``; OpenCode does not tell what a session is a fork of."""
+        parts = [part for one in await self.api.messages(session) for part in one.parts]
+        calls = [part.state for part in parts if part.type == "tool" and part.tool == "delegate"]
+        return frozenset(state.answered_id for state in calls) - {""}
+
     def being_written(self, session: str) -> Message | None:
         """See ``AgentRuntime``."""
         live = self.reader.live.get(session)

@@ -115,6 +115,8 @@ class ToolTimes(Struct):
 class ToolMetadata(Struct):
     exit: object = None
     """What a command exited with."""
+    id: object = None
+    """Of the delegation, by ``delegate``."""
 
 
 class ToolState(Struct):
@@ -141,6 +143,12 @@ class ToolState(Struct):
             return str(self.error or "no reason was given")
         code = _decoded(self.metadata, ToolMetadata).exit
         return f"exit code {code}" if isinstance(code, int) and code else ""
+
+    @property
+    def answered_id(self) -> str:
+        """The id that a call of ``delegate`` has answered."""
+        named = _decoded(self.metadata, ToolMetadata).id
+        return named if self.status == "completed" and isinstance(named, str) else ""
 
 
 S = TypeVar("S", ToolInput, ToolMetadata)

@@ -35,7 +35,7 @@ LOOKS = frozenset(
     {
         *("agents", "lineage", "below", "requests", "state", "transcript", "describe"),
         *("find", "get", "with_session", "page", "unfinished", "remaining", "history", "due"),
-        *("kept", "leases", "read", "close", "make_sure_nothing_is_undone"),
+        *("kept", "leases", "read", "close", "make_sure_nothing_is_undone", "delegated_in"),
     }
 )
 """Calls that change nothing: what dies there dies between two of the others. Whatever else a

@@ -146,6 +146,9 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
         look = _read(raw, _Look)
         return await runtime.transcript(look.session, refresh=look.refresh)
 
+    async def delegated_in(raw: msgspec.Raw) -> object:
+        return await runtime.delegated_in(_read(raw, str))
+
     async def describe(_raw: msgspec.Raw) -> object:
         return list(await runtime.describe("", "", "") or ())
 
@@ -172,6 +175,7 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
         "abort": abort,
         "state": state,
         "transcript": transcript,
+        "delegated_in": delegated_in,
         "describe": describe,
         "deliver": deliver,
         "make_sure_nothing_is_undone": make_sure_nothing_is_undone,
@@ -266,6 +270,10 @@ class RemoteRuntime:
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
         """See ``AgentRuntime``."""
         return await call(self.connection, "transcript", _Look(session, refresh), Transcript)
+
+    async def delegated_in(self, session: str) -> frozenset[str]:
+        """See ``AgentRuntime``."""
+        return await call(self.connection, "delegated_in", session, frozenset[str])
 
     def being_written(self, session: str) -> Message | None:
         """See ``AgentRuntime``."""

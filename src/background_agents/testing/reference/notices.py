@@ -90,6 +90,7 @@ _RULES = """\
 - While its user has undone messages there (`/undo`), nothing is sent, for OpenCode would delete
   these at the next message. It comes when they are back (`/redo`), or with what the user says next;
   the toast comes at once.
+- A fork of the conversation is not told of what was delegated before it; it may list and read it.
 - Its agent, model and variant stay what the user has chosen.
 - What an agent wrote is escaped, one line and bounded: no output can open or close a tag.
 - It arrives exactly once in the transcript, through crashes and retries;
