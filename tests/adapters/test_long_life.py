@@ -26,12 +26,22 @@ MOST_BYTES = 20_000
 class Silent:
     """An OpenCode that takes everything and tells nothing by itself."""
 
+    ends_with_turn = False
+
     def __init__(self) -> None:
         self.on_event: WireListener = ignore_event
         self.on_restored: Callable[[], None] = ignore_restored
 
-    async def request(self, method: str, path: str, body: object = None) -> Response:
+    async def request(
+        self, method: str, path: str, body: object = None, directory: str = ""
+    ) -> Response:
         return Response(200, b"true")
+
+    def follow(self, session: str) -> None:
+        """It tells nothing of any session."""
+
+    def release(self, session: str) -> None:
+        """It tells nothing of any session."""
 
     def tell(self, kind: str, **properties: object) -> None:
         self.on_event(kind, msgspec.Raw(msgspec.json.encode(properties)))
