@@ -84,7 +84,7 @@ async def test_what_fails_outside_of_a_job_is_said_to_who_waits(
         raise error("odd")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_identity", broken)
+        patched.setattr(module.Identity, "of", broken)
         asked = [writer.run(job, writes=True) for job in (put, look)]
         for came in await answer(asyncio.gather(*asked, return_exceptions=True)):
             assert isinstance(came, StoreUnavailable)

@@ -42,6 +42,33 @@ def merge_databases(source: Path, target: Path, project: str) -> list[str]:
         return sorted({*found} - {*moved})
 
 
+def bring_newer(of: sqlite3.Connection, into: sqlite3.Connection, project: str) -> int:
+    """Copy what ``into`` lacks or has in an older version; return how many delegations that were.
+
+    For two files of which one has taken the place of the other: claims come along as well.
+
+    Raises:
+        sqlite3.Error: one of the two cannot be used; nothing was copied.
+    """
+    known = dict(into.execute("SELECT id, version FROM delegations"))
+    stored = of.execute("SELECT id, version FROM delegations ORDER BY number").fetchall()
+    newer = [name for name, version in stored if version > known.get(name, 0)]
+    claims = of.execute("SELECT owner, host, boot, renewed_s FROM leases").fetchall()
+    into.execute("BEGIN IMMEDIATE")
+    try:
+        into.executemany("INSERT OR IGNORE INTO leases VALUES (?, ?, ?, ?)", claims)
+        for name in newer:
+            for table, key in _TABLES.items():
+                into.execute(f"DELETE FROM {table} WHERE {key} = ?", (name,))
+                _copy(of, into, table, name, project)
+        renumber(into)
+        into.execute("COMMIT")
+    except BaseException:
+        into.execute("ROLLBACK")
+        raise
+    return len(newer)
+
+
 def _bring(of: sqlite3.Connection, into: sqlite3.Connection, one: str, project: str) -> bool:
     """Copy a delegation with all that belongs to it; return whether it is there now."""
     which = "SELECT root_session, registered_at FROM delegations WHERE id = ?"

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from background_agents.adapters.sqlite.rebuild import Files, no_files, open_database
+from background_agents.adapters.sqlite.rescue import Identity, bring_over, put_back
 from background_agents.domain.errors import DelegationError, StoreUnavailable
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Call[Any] | None] = SimpleQueue()
         self._closed = False
-        self._file: tuple[int, int] | None = None
+        self._opened = Identity(None, None)
         self._suspect = False
         """Damage was met: the database is to be looked at before it is used again."""
         self._connection: sqlite3.Connection | None = None
@@ -165,26 +166,42 @@ class Writer:
 
     def _open(self) -> sqlite3.Connection:
         connection = open_database(self._path, self._files)
-        self._file = _identity(self._path)
+        self._opened = Identity.of(self._path)
         self._suspect = False
         return connection
 
     def _current(self) -> sqlite3.Connection:
         """Return a connection to the database that is there now.
 
-        Another process may have rebuilt it, or we have just met damage and shall do so.
+        Another process may have rebuilt it, somebody may have deleted it, or we have just met
+        damage and shall rebuild it.
         """
         connection = self._connection
         if connection is None:
             return self._open()
-        now = _identity(self._path)
-        # One that was deleted is used as long as it is open: it knows what runs.
-        if not self._suspect and now in (self._file, None):
+        if self._suspect:
+            # First, since to open it touches the file, which would cost this connection its locks.
+            self._let_go()
+            return self._open()
+        now = Identity.of(self._path)
+        if self._opened.still_holds(now):
+            self._opened = now
             return connection
         _log.warning("The database %s has changed under us and is opened again", self._path)
-        # First, since to open it touches the file, which would cost this connection its locks.
-        self._let_go()
-        return self._open()
+        return self._moved_on(connection)
+
+    def _moved_on(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Return a connection to the file that is there now, with all that the old one held."""
+        try:
+            put_back(connection, self._path, self._opened)
+        except (StoreUnavailable, OSError, sqlite3.Error) as error:
+            # What runs is in there alone: it is used as long as it is open, and tried again.
+            _log.error("The database %s is gone and cannot be written: %s", self._path, error)
+            return connection
+        fresh = self._open()
+        bring_over(connection, fresh, self._path)
+        connection.close()
+        return fresh
 
     def _next_batch(self) -> Sequence[_Call[Any]]:
         """Wait for a call and take all that wait with it; nothing once the store is closed."""
@@ -259,15 +276,6 @@ class Writer:
             self._loop.call_soon_threadsafe(answer)
         except RuntimeError:
             _log.debug("The event loop ended before %d answers of %s", len(batch), self._path)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one that took its name; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _is_corrupt(error: BaseException) -> bool:
