@@ -4,19 +4,18 @@ Colours only for a terminal, and not where ``NO_COLOR`` is set or the terminal i
 that agents wrote can hold characters that rewrite a terminal: it goes through
 ``domain.text.printable`` or one of the read model's functions first. Names of folders and what
 errors quote are made safe by the streams themselves, as everything is that reaches a terminal.
+It is loaded at every start, and imports what only some need where that is used.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from argparse import ArgumentParser
 from io import TextIOWrapper
 
-import msgspec
-
-from background_agents.domain.text import escaped_json, printable
+TYPE_CHECKING = False  # as of typing, which takes 5 ms to load
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 NARROW, WIDE = 40, 200
 """Columns: less cannot hold an id beside anything, more is not read as a line."""
@@ -25,7 +24,7 @@ _USUAL = 80
 """Columns of a terminal that does not say."""
 
 
-_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
+COLOUR = r"(\x1b\[[0-9;]*m)"
 
 
 class SafeTerminal(TextIOWrapper):
@@ -33,7 +32,11 @@ class SafeTerminal(TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write text, with a mark for what cannot be shown."""
-        pieces = _COLOUR.split(text)  # every second one is a colour
+        import re
+
+        from background_agents.domain.text import printable
+
+        pieces = re.split(COLOUR, text)  # every second one is a colour
         pieces[::2] = map(printable, pieces[::2])
         super().write("".join(pieces))
         return len(text)
@@ -67,6 +70,10 @@ def add_json(parser: ArgumentParser) -> None:
 
 def write_json(value: object) -> None:
     """Write a value as indented JSON."""
+    import msgspec
+
+    from background_agents.domain.text import escaped_json
+
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     print(escaped_json(text) if is_terminal() else text)
 
