@@ -258,16 +258,14 @@ class Delegations:
 
     async def _copied(self, name: str, root: str) -> Delegation | None:
         """Return a delegation of the conversation that this one is a fork of, if it names it."""
-        if name not in await self._sessions.named_in(root):
+        if name not in await self._sessions.copied_into(root):
             return None
-        found = await self._context.store.get(name)
-        is_ours = found is not None and found.project == self._context.project
-        return found if is_ours else None
+        return await self._context.store.get(name)
 
-    async def _named_in(self, root: str) -> frozenset[str]:
-        """Return what the root's transcript names; what is its own is shown in any case."""
+    async def _copied_into(self, root: str) -> frozenset[str]:
+        """Return what a fork names of others; what is its own is shown in any case."""
         try:
-            return await self._sessions.named_in(root)
+            return await self._sessions.copied_into(root)
         except DelegationError as error:
             log.info("what %s may be a fork of is not known: %s", root, error)
             return frozenset()
@@ -275,18 +273,18 @@ class Delegations:
     async def _page(self, root: str) -> tuple[Sequence[Line], int]:
         """Return the newest lines of what a root session sees, and how many there are in all."""
         lines, total = await self._context.store.page(root, views.LIST_LINES)
-        others = await self._named_in(root) - {line.id for line in lines}
-        named = [await self._copied(one, root) for one in others]
-        copied = [Line.of(one) for one in named if one is not None and one.root_session != root]
+        found = [await self._context.store.get(one) for one in await self._copied_into(root)]
+        copied = [Line.of(one) for one in found if one is not None]
         copied.sort(key=lambda line: line.registered_at, reverse=True)
         return [*lines, *copied][: views.LIST_LINES], total + len(copied)
 
     async def _runs_of(self, root: str) -> Sequence[Run]:
         """Return what runs of all that a root session sees."""
-        named = await self._named_in(root)
-        runs = self._runs.all()
+        copied = await self._copied_into(root)
         return [
-            run for run in runs if run.delegation.root_session == root or run.delegation.id in named
+            run
+            for run in self._runs.all()
+            if run.delegation.root_session == root or run.delegation.id in copied
         ]
 
     async def _watched(

@@ -6,6 +6,7 @@ this process or from the store.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from background_agents.domain.errors import NotDelegable
@@ -19,7 +20,7 @@ class Sessions:
         self._context = context
         self._is_child = is_child
         self._roots: dict[str, str] = {}
-        self._named: dict[str, frozenset[str]] = {}
+        self._copied: dict[str, frozenset[str]] = {}
 
     def is_known(self, session: str) -> bool:
         """Return whether the session's root is remembered."""
@@ -28,7 +29,7 @@ class Sessions:
     def forget(self, session: str) -> None:
         """Forget a session that was deleted."""
         self._roots.pop(session, None)
-        self._named.pop(session, None)
+        self._copied.pop(session, None)
 
     async def root_of(self, session: str) -> str:
         """Return the root of any session."""
@@ -36,14 +37,20 @@ class Sessions:
             return self._roots[session]
         return (await self._context.runtime.lineage(session))[-1]
 
-    async def named_in(self, root: str) -> frozenset[str]:
-        """Return what a root session's transcript names, as that of a fork does.
+    async def copied_into(self, root: str) -> frozenset[str]:
+        """Return what a root session's transcript names of others: it is a fork of theirs.
 
         Asked for once: a fork has all that was copied from the moment on in which it exists.
         """
-        if root not in self._named:
-            self._named[root] = await self._context.runtime.delegated_in(root)
-        return self._named[root]
+        if root not in self._copied:
+            named = await self._context.runtime.delegated_in(root)
+            found = await asyncio.gather(*map(self._context.store.get, named))
+            self._copied[root] = frozenset(
+                one.id
+                for one in found
+                if one and one.root_session != root and one.project == self._context.project
+            )
+        return self._copied[root]
 
     async def supervisors_root(self, session: str) -> str:
         """Return the root of a session that may delegate.
