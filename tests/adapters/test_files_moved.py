@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,35 @@ async def test_all_is_there_after_a_kill(
         assert await store.get(BEFORE) is not None
         assert (await store.get(AFTER) is not None) == (noticed_by == AFTER)
         assert [lease.owner for lease in await store.leases()] == ["me"]
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("schema", [None, 99])
+async def test_a_file_that_cannot_be_used_yet_costs_nothing(
+    tmp_path: Path, schema: int | None
+) -> None:
+    """One that is locked, or that a newer version wrote, takes the place for a while."""
+    database, other = tmp_path / "project" / "delegations.db", tmp_path / "other.db"
+    await (await SqliteStore.open(other)).close()
+    async with owner_of(database) as owner:
+        await owner.does(BEFORE)
+        backup_restored(database, other)
+        with closing(sqlite3.connect(database, isolation_level=None)) as holder:
+            holder.execute(
+                "BEGIN EXCLUSIVE" if schema is None else f"PRAGMA user_version = {schema}"
+            )
+            assert await owner.does(AFTER) == AFTER
+            if schema is None:
+                holder.execute("ROLLBACK")
+            else:
+                database.unlink()
+        assert await owner.does("heartbeat") == "True"
+        await owner.kill()
+    store = await SqliteStore.open(database)
+    try:
+        assert await store.get(BEFORE) is not None
+        assert await store.get(AFTER) is not None
     finally:
         await store.close()
 

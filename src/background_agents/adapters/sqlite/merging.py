@@ -50,9 +50,15 @@ def bring_newer(of: sqlite3.Connection, into: sqlite3.Connection, project: str) 
     Raises:
         sqlite3.Error: one of the two cannot be used; nothing was copied.
     """
-    known = dict(into.execute("SELECT id, version FROM delegations"))
-    stored = of.execute("SELECT id, version FROM delegations ORDER BY number").fetchall()
-    newer = [name for name, version in stored if version > known.get(name, 0)]
+    query = "SELECT id, root_session, registered_at, version FROM delegations ORDER BY number"
+    known = {name: (whose, version) for name, *whose, version in into.execute(query)}
+    newer = []
+    for name, *whose, version in of.execute(query):
+        there, reached = known.get(name, (whose, 0))
+        if there != whose:
+            log.warning("%s stays behind: another delegation has that id", name)
+        elif version > reached:
+            newer.append(name)
     claims = of.execute("SELECT owner, host, boot, renewed_s FROM leases").fetchall()
     into.execute("BEGIN IMMEDIATE")
     try:

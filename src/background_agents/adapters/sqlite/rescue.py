@@ -6,7 +6,6 @@ goes into a new file under the old name, or into the one that has taken its plac
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -15,9 +14,6 @@ from typing import NamedTuple
 
 from background_agents.adapters.private_files import private_file, private_folder, sync_folder
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
-from background_agents.adapters.sqlite.merging import bring_newer
-
-log = logging.getLogger(__name__)
 
 _Identity = tuple[int, int] | None
 
@@ -65,17 +61,6 @@ def put_back(connection: sqlite3.Connection, path: Path, opened: Identity) -> No
             Path(f"{path}{side}").unlink(missing_ok=True)
         os.replace(fresh, path)
         sync_folder(path.parent)
-
-
-def bring_over(of: sqlite3.Connection, into: sqlite3.Connection, path: Path) -> None:
-    """Copy what the database that is at ``path`` now does not know, or only in an older state."""
-    try:
-        brought = bring_newer(of, into, path.parent.name)
-    except sqlite3.Error as error:
-        # It was replaced because it is damaged: what can be read of it others have read.
-        log.warning("what was open before cannot be brought to %s: %s", path, error)
-    else:
-        log.warning("%d delegations were brought to the database %s", brought, path)
 
 
 def _identity(path: Path) -> _Identity:

@@ -18,8 +18,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from background_agents.adapters.sqlite.merging import bring_newer
 from background_agents.adapters.sqlite.rebuild import Files, no_files, open_database
-from background_agents.adapters.sqlite.rescue import Identity, bring_over, put_back
+from background_agents.adapters.sqlite.rescue import Identity, put_back
 from background_agents.domain.errors import DelegationError, StoreUnavailable
 
 T = TypeVar("T")
@@ -192,14 +193,22 @@ class Writer:
 
     def _moved_on(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Return a connection to the file that is there now, with all that the old one held."""
+        opened, fresh = self._opened, None
         try:
-            put_back(connection, self._path, self._opened)
+            put_back(connection, self._path, opened)
+            fresh = self._open()
+            brought = bring_newer(connection, fresh, self._path.parent.name)
+            _log.warning("%d delegations were brought to %s", brought, self._path)
         except (StoreUnavailable, OSError, sqlite3.Error) as error:
-            # What runs is in there alone: it is used as long as it is open, and tried again.
-            _log.error("The database %s is gone and cannot be written: %s", self._path, error)
-            return connection
-        fresh = self._open()
-        bring_over(connection, fresh, self._path)
+            if fresh is None or not _is_corrupt(error):
+                # What runs is in the old one alone: that is used until this can be done.
+                _log.error("What %s held cannot be brought there yet: %s", self._path, error)
+                self._opened = opened
+                if fresh is not None:
+                    fresh.close()
+                return connection
+            # It was replaced because it is damaged: what can be read of it others have read.
+            _log.warning("What was open before %s is damaged: %s", self._path, error)
         connection.close()
         return fresh
 
