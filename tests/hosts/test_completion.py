@@ -218,6 +218,7 @@ def test_a_damaged_database_offers_nothing_and_says_nothing(look: User) -> None:
     assert look.bash("background-agents look ") == []
 
 
+@pytest.mark.alone
 def test_of_many_ids_the_newest_are_offered(look: User) -> None:
     path = database_of(look.project, look.env)
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -237,6 +238,7 @@ def test_of_many_ids_the_newest_are_offered(look: User) -> None:
         assert seconds(look, f"background-agents look {typed}") < LIMIT_S
 
 
+@pytest.mark.alone
 def test_a_press_of_the_key_is_answered_at_once(user: User) -> None:
     assert seconds(user, "background-agents ") < LIMIT_S
     assert seconds(user, "background-agents install --") < LIMIT_S
