@@ -1,10 +1,10 @@
 // The bridge between OpenCode and the background-agents service, which is a Python
 // process. It spawns that process once per OpenCode, carries tool calls and events to
 // it, and carries its API requests into OpenCode. No policy lives here, and nothing is
-// remembered but which instances exist and which calls may start a shell. Frames: JSON-RPC
-// 2.0, one per line, over a socket that the process gets as descriptor 3: what is written to
-// a child's stdin leaves Bun only when its loop turns next, which was measured at up to
-// 20 ms, and what is written to a socket leaves at once.
+// remembered but which instances exist, which sessions that process follows, and which calls
+// may start a shell. Frames: JSON-RPC 2.0, one per line, over a socket that the process gets
+// as descriptor 3: what is written to a child's stdin leaves Bun only when its loop turns
+// next, which was measured at up to 20 ms, and what is written to a socket leaves at once.
 
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
@@ -152,7 +152,8 @@ class Service {
   // A model's call does not wait for a restart that is due later: pauses are for those that
   // nobody asked for. One that ends just now is waited for.
   startNow() {
-    if (this.ending || this.instances.size === 0) return
+    if (this.instances.size === 0) return this.refuse("The project was closed; try again.")
+    if (this.ending) return
     clearTimeout(this.timer)
     this.start()
   }
