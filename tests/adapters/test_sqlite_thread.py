@@ -105,8 +105,10 @@ async def test_a_thread_that_dies_is_followed_by_another(
         raise MemoryError("no room")
 
     with monkeypatch.context() as patched:
-        patched.setattr(writer, "_next_batch", dies)
-        await answer(writer.run(look, writes=False))  # the thread is in the wait of before
+        # On the thread: in the wait of before, or in the next one already, it would differ.
+        await answer(
+            writer.run(lambda _: patched.setattr(writer, "_next_batch", dies), writes=False)
+        )
         await answer(asyncio.to_thread(took.wait))
         await answer(asyncio.to_thread(writer._thread.join))
     assert "no room" in caplog.text

@@ -39,7 +39,8 @@ async def test_a_notice_keeps_agent_and_model(stage: Stage) -> None:
     supervisor = await stage.supervisor()
     await supervisor.turn(say("Hello."))
     await supervisor.turn(
-        delegate("Think.", say("Thought.")),
+        # Not ``general``, which may write: OpenCode's own rules keep it from plan mode.
+        delegate("Think.", say("Thought."), agent="explore"),
         say("Off."),
         on_notice=[say("Fine.")],
         agent="plan",

@@ -49,8 +49,8 @@ class EventReader:
         self.parents: dict[str, str | None] = {}
         self.directories: dict[str, str] = {}
         self.newest_user: dict[str, wire.MessageInfo] = {}
-        self.undone: dict[str, bool] = {}
-        """Whether messages of a session are undone, where that is known."""
+        self.current: dict[str, wire.SessionInfo] = {}
+        """Sessions as they are now, with what is undone in them and their rules, where known."""
         self._emit = emit
         self._readers: Mapping[str, Callable[[msgspec.Raw], None]] = {
             "session.created": self._session_changed,
@@ -86,20 +86,23 @@ class EventReader:
         remember(self.parents, info.id, info.parent_id)
         if info.directory:
             remember(self.directories, info.id, info.directory)
-        if info.id not in self.undone:
+        if info.id not in self.current:
             # Else an event has told, which is newer than an answer on its way.
-            self._learn_undone(info)
+            self._is_now(info)
 
-    def _learn_undone(self, info: wire.SessionInfo) -> None:
-        undone = info.revert is not None
-        is_news = undone is not self.undone.get(info.id, False)
-        remember(self.undone, info.id, undone)
-        if is_news:
-            self._emit(UndoChanged(info.id, undone))
+    def is_undone(self, session: str) -> bool:
+        """Return whether messages of a session are known to be undone."""
+        return session in self.current and self.current[session].revert is not None
+
+    def _is_now(self, info: wire.SessionInfo) -> None:
+        was_undone = self.is_undone(info.id)
+        remember(self.current, info.id, info)
+        if self.is_undone(info.id) is not was_undone:
+            self._emit(UndoChanged(info.id, not was_undone))
 
     def _session_changed(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
-        self._learn_undone(info)
+        self._is_now(info)
         self.learn(info)
 
     def _session_deleted(self, raw: msgspec.Raw) -> None:
@@ -109,7 +112,7 @@ class EventReader:
         self.parents.pop(info.id, None)
         self.directories.pop(info.id, None)
         self.newest_user.pop(info.id, None)
-        self.undone.pop(info.id, None)
+        self.current.pop(info.id, None)
 
     def _status(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.StatusProperties)
@@ -152,9 +155,9 @@ class EventReader:
         newest = self.newest_user.get(seen.session_id)
         if newest is not None and newest.id == seen.message_id:
             del self.newest_user[seen.session_id]
-        if self.undone.get(seen.session_id):
+        if self.is_undone(seen.session_id):
             # Most likely gone for good, since its user's next message is on its way.
-            del self.undone[seen.session_id]
+            del self.current[seen.session_id]
         if live := self.live.get(seen.session_id):
             live.remove_message(seen.message_id)
 
