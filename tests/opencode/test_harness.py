@@ -103,5 +103,6 @@ async def test_no_setting_of_the_user_reaches_it(
     environment = Home(tmp_path, "1").environment()
 
     ours = {name for name in environment if name.startswith(("OPENCODE", "BACKGROUND_AGENTS"))}
-    assert ours == {"OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH"}
+    own = ("DISABLE_AUTOUPDATE", "DISABLE_MODELS_FETCH", "MODELS_PATH")
+    assert ours == {f"OPENCODE_{name}" for name in own}
     assert environment["HOME"] == str(tmp_path / "home")

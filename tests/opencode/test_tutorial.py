@@ -52,7 +52,9 @@ ANSWERS = {
             prompt="Write short poems about the orchard, one to a file.",
         ),
         say("{id} is writing the poems. What shall we do meanwhile?"),
-        on_notice=[say("{id} was stopped. The poems that it had written are in the folder.")],
+    ),
+    "What has become of the poems": script(
+        say("{id} was stopped. The poems that it had written are in the folder."),
     ),
     # More of them than anybody waits for.
     "Write short poems": script(*(poem(number) for number in range(1, 400))),

@@ -19,7 +19,7 @@ _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>\w+) -->\n)?```(?P<kind>console|text)\n(?P<body>.*?)^```$", re.M | re.S
 )
 
-_VARIES = re.compile(r"\bses_\w+|\b[0-9a-f]{16,40}\b|\d+m \d\ds|\d[\d,]*(?:\.\d+)?s?")
+_VARIES = re.compile(r"\bses_\w+|\b[0-9a-f]{16,40}\b|\d+m \d\ds|\b\d+m\b|\d[\d,]*(?:\.\d+)?s?")
 """Names of sessions and projects, durations and numbers."""
 
 ANYTHING = "…"

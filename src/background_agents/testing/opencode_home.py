@@ -115,6 +115,11 @@ class Home:
         """Its temporary folder. An OpenCode that is killed leaves libraries of some 10 MB there."""
         return self.root / "tmp"
 
+    @property
+    def models(self) -> Path:
+        """The catalogue of models, empty: to read its own takes OpenCode half of its start."""
+        return self.root / "models.json"
+
     def create(self, base_url: str, config: Mapping[str, object] | None = None) -> None:
         """Make the folders, a git project with one commit, and ``opencode.json``.
 
@@ -123,6 +128,7 @@ class Home:
         for folder in (self.root / "home", self.project, self.config, self.scratch):
             folder.mkdir(parents=True, exist_ok=True)
         settle(self.config, self.version)
+        self.models.write_text("{}")
         merged = _merge(_default_config(base_url), config or {})
         text = msgspec.json.format(msgspec.json.encode(merged), indent=2)
         (self.config / "opencode.json").write_bytes(text)
@@ -149,6 +155,7 @@ class Home:
             "NO_PROXY": "127.0.0.1,localhost",
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
             "OPENCODE_DISABLE_MODELS_FETCH": "1",
+            "OPENCODE_MODELS_PATH": str(self.models),
             **(extra or {}),
         }
 
