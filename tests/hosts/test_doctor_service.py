@@ -38,6 +38,8 @@ def test_the_claim_of_a_dead_service_is_mentioned(used: Patient) -> None:
 
 def test_a_claim_of_another_run_of_the_machine_is_dead(used: Patient) -> None:
     lease(used, process_name(), boot="another")
+    for file in used.database.parent.glob(f"{used.database.name}*"):
+        os.utime(file, (0, 0))  # what another machine renews is written all the time
     assert used.finding("service.leases").mark is Mark.OK
     assert "ran last on" in used.finding("service.running").says
 

@@ -1,4 +1,4 @@
-"""Two OpenCodes on one project; one of them is frozen for longer than its claim holds."""
+"""Two OpenCodes on one project: one is frozen for longer than its claim holds, one in a container."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
+from background_agents.control.places import FOLDER
+from background_agents.service.leases import LEASE
+from background_agents.testing.namespaces import INSIDE, why_none
 from background_agents.testing.opencode import OpenCode
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(180)]
@@ -61,4 +64,42 @@ async def test_what_a_frozen_opencode_did_goes_on_in_another(tmp_path: Path) -> 
                 assert len(await here.stored_notices()) == 1
         finally:
             os.killpg(stage.opencode.pid, signal.SIGCONT)
+            await second.end()
+
+
+@pytest.mark.skipif(why_none() != "", reason=why_none())
+async def test_a_container_takes_over_only_what_has_been_silent(tmp_path: Path) -> None:
+    """It can neither see nor judge the processes outside, and goes by their claims alone."""
+    async with staged(tmp_path) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("Stay.", say("Done.", gate="stays")), say("Off."))
+        await stage.model.wait_held("stays")
+        sockets = stage.opencode.home.data / "delegations" / FOLDER
+        (socket,) = sockets.iterdir()
+
+        second = OpenCode(stage.opencode.binary, stage.opencode.home, within=INSIDE)
+        await second.start()
+        try:
+            async with second.client() as client, client.events() as events:
+                other = Stage(stage.model, second, client, events)
+                here = Supervisor(supervisor.id, other)
+                await (await other.supervisor()).turn(call("delegation_list"), say("Open."))
+                stage.model.open("stays")
+                (stayed,) = await supervisor.notices()
+                await supervisor.answered(stayed.message)
+                assert "resumed" not in stayed.fields
+                assert len(stage.asked("Stay.")) == 1
+
+                task = delegate("Go on.", say("Half. ", gate="goes"), say("Whole."))
+                await supervisor.turn(task, say("Off."))
+                await stage.model.wait_held("goes")
+                os.killpg(stage.opencode.pid, signal.SIGKILL)
+                killed_s = time.monotonic()
+                (went,) = await here.notices(timeout_s=50)
+                took_s = time.monotonic() - killed_s
+                await here.answered(went.message)
+                assert went.fields["resumed"] == "1"
+                assert LEASE.total_seconds() / 2 < took_s < 42
+                assert socket in sockets.iterdir()
+        finally:
             await second.end()

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,14 +73,19 @@ class Service:
 
 
 @contextmanager
-def service_in(home: Path, *, umask: int = 0o022, **env: str) -> Iterator[Service]:
-    """Start the service with one end of a socket as its descriptor 3; its stderr is a file."""
+def service_in(
+    home: Path, *, umask: int = 0o022, within: Sequence[str] = (), **env: str
+) -> Iterator[Service]:
+    """Start the service with one end of a socket as its descriptor 3; its stderr is a file.
+
+    ``within`` is what starts the command, such as ``unshare``.
+    """
     ours, theirs = socket.socketpair()
     ours.settimeout(LIMIT_S)
     places = {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     with (home / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3<&{theirs.fileno()}', "bash", *COMMAND],
+            ["bash", "-c", f'exec "$@" 3<&{theirs.fileno()}', "bash", *within, *COMMAND],
             pass_fds=(theirs.fileno(),),
             env={**os.environ, **places, **env},
             stderr=stderr,

@@ -221,7 +221,33 @@ async def test_without_a_boot_id_a_claim_of_the_future_is_of_another_boot(
     one.clock.advance(LEASE)
     await one.service.start()
     await other.service.start()
+    await pass_together(world, other, seconds=LEASE.total_seconds() + 10)
     assert [lease.owner for lease in await world.store.leases()] == [OTHER]
+
+
+@pytest.mark.parametrize("boot", ["this boot", "another boot"])
+async def test_what_is_not_ours_to_judge_is_taken_over_only_when_its_claim_stands_still(
+    world: World, monkeypatch: pytest.MonkeyPatch, boot: str
+) -> None:
+    """In a container or on another machine a pid that does not exist here may live."""
+    elsewhere = "4194304:1@1" if boot == "this boot" else "4194304:1"
+    monkeypatch.setattr(leases, "boot_id", lambda: boot)
+    one = Process(world, elsewhere)
+    one.clock.advance(LEASE * 1000)  # no clock of ours
+    await one.service.start()
+    monkeypatch.setattr(leases, "boot_id", lambda: "this boot")
+    other = Process(world, OTHER)
+    await other.service.start()
+    delegation = await world.delegate(one.service, HANG)
+    await world.working(delegation)
+    await pass_together(world, one, other, seconds=120)
+    assert world.now(delegation).owner == elsewhere
+    await one.service.close()
+    await pass_together(world, other, seconds=(LEASE - HEARTBEAT * 2).total_seconds())
+    assert world.now(delegation).owner == elsewhere
+    await taken_over(world, other, delegation)
+    assert [lease.owner for lease in await world.store.leases()] == [OTHER]
+    await other.service.close()
 
 
 async def test_with_a_boot_id_the_boot_decides_not_the_clock(

@@ -70,21 +70,23 @@ def directories(folder: Path) -> list[str]:
 def is_in_use(folder: Path) -> bool:
     """Return whether a service lives that may have a folder's database open."""
     from background_agents.adapters.sqlite.inspection import inspect
-    from background_agents.service.leases import boot_id, is_of_another_boot
-    from background_agents.service.processes import is_alive
+    from background_agents.service.leases import boot_id, fate_of_owner
+    from background_agents.service.processes import Fate
 
     boot, now_s = boot_id(), time.monotonic()
     for lease in inspect(folder / DATABASE).leases:
-        if is_of_another_boot(lease, boot, now_s):
-            # Of an earlier run of this machine, or of another one that shares the folder.
-            if _is_fresh(folder):
+        fate = fate_of_owner(lease, boot, now_s)
+        if fate is Fate.ELSEWHERE:
+            # Of an earlier run of this machine, or of another one or a container that shares the
+            # folder.
+            if is_fresh(folder):
                 return True
-        elif is_alive(lease.owner) or now_s - lease.renewed_s < IN_USE_S:
+        elif fate is Fate.ALIVE or now_s - lease.renewed_s < IN_USE_S:
             return True
     return False
 
 
-def _is_fresh(folder: Path) -> bool:
+def is_fresh(folder: Path) -> bool:
     """Return whether somebody has written to a folder's database just now."""
     for name in (DATABASE, f"{DATABASE}-wal"):
         with suppress(FileNotFoundError):

@@ -1,7 +1,8 @@
 """Where control sockets are: one for each service process, named by it.
 
-``<data root>/sockets/<pid>-<start>.sock``. A name whose process has ended is a leftover, which
-the next service clears away. Everything here blocks for microseconds, on the local disk.
+``<data root>/sockets/<pid>-<start>.sock``, in a container ``<pid>-<start>@<PID namespace>.sock``.
+A name whose process has ended for certain is a leftover, which the next service clears away.
+Everything here blocks for microseconds, on the local disk.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from background_agents.service.processes import is_alive
+from background_agents.service.processes import has_ended, is_alive
 
 FOLDER = "sockets"
 
@@ -55,8 +56,8 @@ def living(data_root: Path) -> list[Path]:
 
 
 def leftovers(data_root: Path) -> list[Path]:
-    """Return the sockets of processes that have ended."""
-    return [one for one in _sockets(data_root) if not is_alive(owner_of(one))]
+    """Return the sockets of processes that have ended for certain; others are left alone."""
+    return [one for one in _sockets(data_root) if has_ended(owner_of(one))]
 
 
 def _made(path: Path) -> float | None:

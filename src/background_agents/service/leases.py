@@ -3,6 +3,10 @@
 Who has not renewed its claim for a while may be frozen, and loses it to whoever takes over. So
 before anything with an effect a process makes sure that its claim still holds; one that
 was frozen and thawed finds out before it has written a word.
+
+Of a process in another container, or on another machine that shares the folder, neither pid nor
+clock says anything here. Its claim has expired when it has not changed for the time of a lease by
+our clock.
 """
 
 from __future__ import annotations
@@ -17,7 +21,13 @@ from pathlib import Path
 from background_agents.domain.errors import DelegationError
 from background_agents.ports import Lease
 from background_agents.service.context import ProjectContext
-from background_agents.service.processes import is_alive, is_running, process_name
+from background_agents.service.processes import (
+    Fate,
+    fate_of,
+    is_alive,
+    is_running,
+    process_name,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +60,8 @@ class Leaseholder:
         self._host = self._boot = ""
         self._renewed_s: float | None = None
         self._losses = 0
+        self._elsewhere: dict[str, tuple[float, float]] = {}
+        """Claims that are not ours to judge: how they were renewed last, and when we saw that."""
 
     async def start(self) -> None:
         """Make the claim, and clear away those of processes that have ended."""
@@ -58,8 +70,23 @@ class Leaseholder:
             lambda: (process_name(os.getppid()), boot_id())
         )
         await self.renew()
-        for lease in await self._context.store.leases():
-            if lease.owner != self.owner and await asyncio.to_thread(self._is_dead, lease):
+        await self._clear()
+
+    async def clear(self) -> None:
+        """Clear away what has expired of the claims that could not be judged before.
+
+        Raises:
+            StoreUnavailable: they are as they were.
+        """
+        if self._elsewhere:
+            await self._clear()
+
+    async def _clear(self) -> None:
+        found = [one for one in await self._context.store.leases() if one.owner != self.owner]
+        for gone in self._elsewhere.keys() - {one.owner for one in found}:
+            del self._elsewhere[gone]
+        for lease in found:
+            if await asyncio.to_thread(self._is_dead, lease):
                 await self._context.store.revoke(lease)
 
     async def renew(self) -> None:
@@ -106,21 +133,34 @@ class Leaseholder:
         """
         if await asyncio.to_thread(self._is_dead, lease):
             return True
+        if lease.owner in self._elsewhere:
+            return False
         running = await asyncio.to_thread(is_running, lease.host)
         return self._is_old(lease) and not running
 
     def _is_dead(self, lease: Lease) -> bool:
-        """Return whether a claim is of another boot, or of a process that has ended for good.
+        """Return whether a claim is of a process that has ended for good, or tells of no life.
 
         A host whose service has died starts the next one at once, which is the better heir: the
         agents live in that host. Others leave it the time of a lease.
         """
-        if is_of_another_boot(lease, self._boot, self._context.clock.monotonic_s()):
-            return True
-        if is_alive(lease.owner):
+        fate = fate_of_owner(lease, self._boot, self._context.clock.monotonic_s())
+        # Also when, without a boot id, our clock has passed the claim's meanwhile.
+        if fate is Fate.ELSEWHERE or lease.owner in self._elsewhere:
+            return self._is_silent(lease)
+        if fate is Fate.ALIVE:
             return False
         has_heir = lease.host != self._host and is_alive(lease.host)
         return self._is_old(lease) or not has_heir
+
+    def _is_silent(self, lease: Lease) -> bool:
+        """Return whether a claim has not changed for the time of a lease since we saw it first."""
+        now_s = self._context.clock.monotonic_s()
+        renewed_s, seen_s = self._elsewhere.get(lease.owner, (None, now_s))
+        if renewed_s != lease.renewed_s:
+            seen_s = now_s
+        self._elsewhere[lease.owner] = (lease.renewed_s, seen_s)
+        return now_s - seen_s > LEASE.total_seconds()
 
     def _is_old(self, lease: Lease) -> bool:
         return self._age_s(lease.renewed_s) > LEASE.total_seconds()
@@ -137,8 +177,17 @@ def boot_id() -> str:
         return ""
 
 
+def fate_of_owner(lease: Lease, boot: str, now_s: float) -> Fate:
+    """Return what can be said here of whoever holds a claim; ``boot`` is this machine's."""
+    if is_of_another_boot(lease, boot, now_s):
+        return Fate.ELSEWHERE
+    return fate_of(lease.owner)
+
+
 def is_of_another_boot(lease: Lease, boot: str, now_s: float) -> bool:
-    """Return whether the machine has begun anew since; where it does not tell, its clock has.
+    """Return whether a claim is of another machine, or of this one before it began anew.
+
+    Where the machine does not tell, its clock does.
 
     With a boot id the clock proves nothing: time namespaces of one boot differ in it.
     """

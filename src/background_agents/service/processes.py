@@ -1,9 +1,18 @@
-"""Processes as the store knows them: a pid, and when it began, so that a reused pid is no match."""
+"""Processes as the store knows them: a pid, and when it began, so that a reused pid is no match.
+
+``<pid>:<start>``, and in a container ``<pid>:<start>@<PID namespace>``. A pid says something only
+in its own namespace: of a process of another one nobody here can tell whether it lives.
+"""
 
 from __future__ import annotations
 
 import os
+from enum import Enum
+from functools import cache
 from pathlib import Path
+
+FIRST_NAMESPACE = "4026531836"
+"""The PID namespace that a machine begins with: ``PROC_PID_INIT_INO`` of Linux."""
 
 ENDED = ("Z", "X")
 """States of processes that have ended, whether their parents ever notice or not."""
@@ -12,23 +21,56 @@ FROZEN = ("T", "t")
 """States of processes that were stopped and may go on."""
 
 
+class Fate(Enum):
+    """What can be said here of a process."""
+
+    ALIVE = "alive"
+    ENDED = "ended"
+    ELSEWHERE = "elsewhere"
+    """It is of another PID namespace, and not ours to judge."""
+
+
 def process_name(pid: int | None = None) -> str:
     """Return the name of a process, this one's by default: its pid and when it began."""
     number = os.getpid() if pid is None else pid
-    return f"{number}:{_look(number)[1]}"
+    space = "" if _namespace() == FIRST_NAMESPACE else f"@{_namespace()}"
+    return f"{number}:{_look(number)[1]}{space}"
+
+
+def fate_of(name: str) -> Fate:
+    """Return whether the process of that name has ended; a reused pid does not count."""
+    pid, _, rest = name.partition(":")
+    started, _, space = rest.partition(":")[0].partition("@")
+    if (space or FIRST_NAMESPACE) != _namespace():
+        return Fate.ELSEWHERE
+    is_there = pid.isdigit() and _look(int(pid))[1] == started != ""
+    return Fate.ALIVE if is_there else Fate.ENDED
 
 
 def is_alive(name: str) -> bool:
-    """Return whether the process of that name has not ended; a reused pid does not count."""
-    pid, _, rest = name.partition(":")
-    started = rest.partition(":")[0]
-    return pid.isdigit() and _look(int(pid))[1] == started != ""
+    """Return whether the process of that name is one of ours to judge, and has not ended."""
+    return fate_of(name) is Fate.ALIVE
+
+
+def has_ended(name: str) -> bool:
+    """Return whether the process of that name has ended for certain."""
+    return fate_of(name) is Fate.ENDED
 
 
 def is_running(name: str) -> bool:
     """Return whether the process of that name is alive and not frozen."""
     pid = name.partition(":")[0]
     return is_alive(name) and _look(int(pid))[0] not in FROZEN
+
+
+@cache
+def _namespace() -> str:
+    """Return the PID namespace that our pids belong to; systems without any are one."""
+    try:
+        told = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return FIRST_NAMESPACE
+    return told.removeprefix("pid:[").removesuffix("]")
 
 
 def _look(pid: int) -> tuple[str, str]:

@@ -119,6 +119,7 @@ class Project:
     async def _take_over(self) -> None:
         """Go on with what processes that died have left behind, now or long ago."""
         async with self._taking_over:
+            await self.lease.clear()
             adopted = await adopt_orphans(
                 self.context, self.lease, self._workspaces.keys(), self.runs.__contains__
             )

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,8 @@ class OpenCode:
     env: Mapping[str, str] = field(default_factory=dict)
     password: str | None = None
     port: int = 0
+    within: Sequence[str] = ()
+    """What starts it, such as ``unshare``."""
     _process: asyncio.subprocess.Process | None = None
     _groups: list[int] = field(default_factory=list)
 
@@ -80,7 +82,7 @@ class OpenCode:
         password = {"OPENCODE_SERVER_PASSWORD": self.password} if self.password else {}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(str(self.binary.path), "serve", "--port", str(self.port), "--print-logs"),
+                *(*self.within, str(self.binary.path), "serve", "--port", str(self.port), "--print-logs"),
                 cwd=self.home.project,
                 env=self.home.environment({**self.env, **password}),
                 stdin=asyncio.subprocess.DEVNULL,

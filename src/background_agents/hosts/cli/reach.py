@@ -16,7 +16,7 @@ from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, NotServed
 from background_agents.hosts.cli.place import Place
-from background_agents.service.processes import is_alive
+from background_agents.service.processes import Fate, fate_of, has_ended
 from background_agents.service.sheets import ActiveSheet, Sheet, sheet
 
 
@@ -27,6 +27,17 @@ class OwnerGone(NotServed):
         super().__init__(
             f"{delegation} was run by a process that has ended; it goes on when OpenCode is "
             "opened on this project, or with `background-agents recover`."
+        )
+
+
+class OwnerElsewhere(NotServed):
+    """The process that runs a delegation cannot be reached or judged from here."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(
+            f"{delegation} is run in another container, which does not answer from here; act "
+            "there, or open OpenCode here, which takes it over once that one has been silent for "
+            "15 seconds."
         )
 
 
@@ -41,11 +52,18 @@ def client_of(one: Delegation, place: Place) -> Client:
 
     Raises:
         OwnerGone: that process has ended.
+        OwnerElsewhere: it is in another container, and does not answer.
         NotServed: it does not answer.
     """
-    if not is_alive(one.owner):
+    fate = fate_of(one.owner)
+    if fate is Fate.ENDED:
         raise OwnerGone(one.id)
-    return Client.of(place.data_root, one.owner)
+    try:
+        return Client.of(place.data_root, one.owner)
+    except NotServed as error:
+        if fate is Fate.ELSEWHERE:
+            raise OwnerElsewhere(one.id) from error
+        raise
 
 
 def refuse_ended(one: Delegation, instead: str) -> None:
@@ -80,7 +98,7 @@ def sheets(folder: Path, stored: Sequence[Delegation]) -> list[Sheet]:
 def _told_by_owners(folder: Path, stored: Iterable[Delegation]) -> dict[str, ActiveSheet]:
     told: dict[str, ActiveSheet] = {}
     for owner in dict.fromkeys(one.owner for one in stored):
-        if not is_alive(owner):
+        if has_ended(owner):
             continue
         try:
             with Client.of(folder.parent, owner) as client:

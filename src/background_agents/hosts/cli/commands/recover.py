@@ -13,7 +13,7 @@ from background_agents.domain.errors import NotServed, listed, quote
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.on_demand import LOOK_AGAIN_S, open_in, start
 from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.service.processes import is_alive
+from background_agents.service.processes import has_ended
 
 TAKEN_LIMIT_S = 40.0
 """A living service looks for orphans every 10 s, and leaves those whose OpenCode still runs to that
@@ -56,7 +56,7 @@ def _gone(stays: Sequence[Delegation]) -> str:
 
 def _orphans(place: Place) -> list[Delegation]:
     with place.records() as records:
-        return [one for one in records.active() if not is_alive(one.owner)]
+        return [one for one in records.active() if has_ended(one.owner)]
 
 
 def _open(place: Place) -> None:

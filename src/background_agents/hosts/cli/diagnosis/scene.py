@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from background_agents import config
+from background_agents.adapters.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.plugin_conflicts import Found
 from background_agents.hosts.cli.plugin_files import Places
 from background_agents.ports import Lease
-from background_agents.service.leases import boot_id, is_of_another_boot
-from background_agents.service.processes import is_alive
+from background_agents.service.leases import boot_id, fate_of_owner
+from background_agents.service.processes import Fate, has_ended
 
 LIMIT_S = 20.0
 """For another program's answer; on a machine that sleeps half, Python may take seconds."""
@@ -75,14 +76,23 @@ class Scene:
     @cached_property
     def living(self) -> tuple[Lease, ...]:
         """The claims of services that live."""
+        return self._claims_of(Fate.ALIVE)
+
+    @cached_property
+    def elsewhere(self) -> tuple[Lease, ...]:
+        """The claims of other containers and machines, which may live, while they are renewed."""
+        return self._claims_of(Fate.ELSEWHERE) if is_fresh(self.place.folder) else ()
+
+    def _claims_of(self, fate: Fate) -> tuple[Lease, ...]:
         boot, now_s = boot_id(), time.monotonic()
-        ours = (one for one in self.inspection.leases if not is_of_another_boot(one, boot, now_s))
-        return tuple(one for one in ours if is_alive(one.owner))
+        claims = self.inspection.leases
+        return tuple(one for one in claims if fate_of_owner(one, boot, now_s) is fate)
 
     def owns(self, owner: str) -> bool:
         """Return whether the process that owns a delegation lives."""
         claims = [one for one in self.inspection.leases if one.owner == owner]
-        return any(one in self.living for one in claims) if claims else is_alive(owner)
+        held = self.living + self.elsewhere
+        return any(one in held for one in claims) if claims else not has_ended(owner)
 
     def here(self, command: str) -> str:
         """Return a command as it is typed where we are, for one that needs the project's folder."""

@@ -147,7 +147,7 @@ def _names(orphans: list[Delegation]) -> str:
 
 def check_leases(scene: Scene) -> Iterator[Finding]:
     """Mention the claims of services that have ended; they are cleared away at the next start."""
-    dead = [one for one in scene.inspection.leases if one not in scene.living]
+    dead = [one for one in scene.inspection.leases if one not in scene.living + scene.elsewhere]
     if dead:
         pids = ", ".join(pid_of(one.owner) for one in dead[:SHOWN])
         yield ok(

@@ -18,7 +18,7 @@ from background_agents.hosts.cli.reach import as_told, client_of
 from background_agents.hosts.cli.watching.drawing import ENDED_SHOWN
 from background_agents.hosts.cli.watching.model import Peeked, Seen
 from background_agents.service import glance
-from background_agents.service.processes import is_alive
+from background_agents.service.processes import has_ended
 
 PACE_S = 1.0
 """Between two looks at the board; elapsed times count seconds."""
@@ -42,7 +42,7 @@ def look(place: Place, peeked: str, before: Seen | None = None) -> Seen:
     return Seen(
         at=now,
         active=glance.urgent_first(as_told(place.folder, stored)),
-        gone=frozenset(one.id for one in stored if not is_alive(one.owner)),
+        gone=frozenset(one.id for one in stored if has_ended(one.owner)),
         ended=ended,
         peeked=_peek(place, peeked) if peeked else None,
     )
