@@ -44,6 +44,16 @@ def test_a_claim_of_another_run_of_the_machine_is_dead(used: Patient) -> None:
     assert "ran last on" in used.finding("service.running").says
 
 
+def test_a_home_that_is_shared_is_named_and_nothing_there_is_an_orphan(used: Patient) -> None:
+    inside = f"{process_name()}@1"
+    lease(used, inside)
+    store(used.database, registered("calm-red-fox", owner=inside), launched())
+    one = used.finding("service.elsewhere")
+    assert one.mark is Mark.OK
+    assert "Another container or machine" in one.says
+    assert used.finding("service.orphans").mark is Mark.OK
+
+
 def test_an_orphan_is_a_problem_where_nobody_lives(used: Patient) -> None:
     owner = dead()
     lease(used, owner)

@@ -1,4 +1,4 @@
-"""Two OpenCodes on one project: one is frozen for longer than its claim holds, one in a container."""
+"""Two OpenCodes on one project: one is frozen for long, or one is in a container."""
 
 from __future__ import annotations
 

@@ -82,7 +82,14 @@ class OpenCode:
         password = {"OPENCODE_SERVER_PASSWORD": self.password} if self.password else {}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(*self.within, str(self.binary.path), "serve", "--port", str(self.port), "--print-logs"),
+                *(
+                    *self.within,
+                    str(self.binary.path),
+                    "serve",
+                    "--port",
+                    str(self.port),
+                    "--print-logs",
+                ),
                 cwd=self.home.project,
                 env=self.home.environment({**self.env, **password}),
                 stdin=asyncio.subprocess.DEVNULL,

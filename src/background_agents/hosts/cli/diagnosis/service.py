@@ -15,6 +15,7 @@ from background_agents.domain.text import one_line
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of
 from background_agents.hosts.cli.plugin_conflicts import Kind
+from background_agents.service.leases import LEASE
 from background_agents.service.processes import is_alive, is_running
 
 SHOWN = 5
@@ -73,6 +74,17 @@ def _last_seen(scene: Scene) -> str | None:
 def local_time(moment: datetime) -> str:
     """Return a moment as the user's clock shows it."""
     return moment.astimezone().strftime("%Y-%m-%d at %H:%M")
+
+
+def check_elsewhere(scene: Scene) -> Iterator[Finding]:
+    """Mention that the home is shared with a container or a machine that works here, too."""
+    if scene.elsewhere:
+        yield ok(
+            "service.elsewhere",
+            "Another container or machine that shares this home works on the project "
+            f"(claims: {len(scene.elsewhere)}). Act there on what it runs; here it is taken over "
+            f"once nothing was heard of it for {LEASE.total_seconds():.0f} seconds.",
+        )
 
 
 def check_frozen(scene: Scene) -> Iterator[Finding]:
@@ -171,4 +183,12 @@ def check_sockets(scene: Scene) -> Iterator[Finding]:
         )
 
 
-CHECKS = (check_service, check_frozen, check_failing, check_orphans, check_leases, check_sockets)
+CHECKS = (
+    check_service,
+    check_elsewhere,
+    check_frozen,
+    check_failing,
+    check_orphans,
+    check_leases,
+    check_sockets,
+)
