@@ -44,6 +44,9 @@ class Service {
   instances = new Map()
   pending = new Map()
   followed = new Set()
+  // All of them, for good: as Bun forgets a child that has ended, it closes the number of the
+  // child's descriptor 3 a second time, and OpenCode loses whatever has that number by then.
+  children = []
   lastNumber = 0
   child = undefined
   socket = undefined
@@ -87,6 +90,7 @@ class Service {
     const [command, ...args] = this.options.command ?? [this.options.python, "-E", "-P", "-m", "background_agents", "bridge"]
     const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe", "pipe"], env: environment(this.options) })
     const started = Date.now()
+    this.children.push(child)
     this.child = child
     this.socket = child.stdio[3]
     this.lastWords = ""

@@ -191,6 +191,9 @@ async def theatre(root: Path, plan: Sequence[str]) -> AsyncIterator[Theatre]:
         try:
             async with opencode.client() as client, client.events() as events:
                 yield Theatre(root, opencode, model, client, events)
+        except BaseException as error:
+            error.add_note(f"Plan: {plan}. OpenCode's log ends with:\n{opencode.log_tail()}")
+            raise
         finally:
             await opencode.end()
 
