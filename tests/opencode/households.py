@@ -27,8 +27,16 @@ def members(home: Home) -> list[int]:
 
 
 def words(pid: int) -> list[str]:
-    """Return a process's command line."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    """Return a process's command line; none of one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return []
+
+
+def serving(home: Home) -> set[int]:
+    """Return the processes of the home that serve; others, such as ``git``, come and go."""
+    return {pid for pid in members(home) if "serve" in words(pid)}
 
 
 def parent(pid: int) -> int:

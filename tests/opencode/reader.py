@@ -26,7 +26,7 @@ from background_agents.testing.model_server import Message, ModelRequest, ModelS
 from background_agents.testing.model_server import Step as Scripted
 from background_agents.testing.opencode_home import Home, find_binary
 from background_agents.testing.tmux import LOOK_AGAIN_S, Terminal, terminal
-from background_agents.testing.tui import EMPTY, START_TIMEOUT_S, Tui
+from background_agents.testing.tui import Tui
 
 COMMAND_LIMIT_S = 60.0
 """Of the slowest, which starts an OpenCode or installs a package: some seconds."""
@@ -254,7 +254,7 @@ class Reader:
         env = self._home.environment()
         async with terminal(command, Path(folder.strip()), env) as window:
             tui = Tui(self._home, window)
-            await tui.shows(EMPTY, timeout_s=START_TIMEOUT_S)
+            await tui.started()
             yield tui
 
 

@@ -213,11 +213,11 @@ async def test_delegate_starts_one_on_demand(tmp_path: Path) -> None:
         made = await user.run("delegate", "general", "-", "--wait", given=prompt)
         assert (made.code, made.out) == (0, "Hello from nowhere.\n"), made.err
         home = stage.opencode.home
-        serving = households.members(home)
+        serving = households.serving(home)
         again = await user.run("delegate", "general", "-", "--json", given=prompt)
         sheet = msgspec.json.decode(again.out, type=Sheet)
         assert (await user.run("wait", sheet.id)).code == 0
-        assert set(households.members(home)) <= set(serving)
+        assert households.serving(home) == serving
         ours = {"background_agents", "serve"}
         (serve_pid,) = [pid for pid in serving if ours <= set(households.words(pid))]
         os.kill(serve_pid, signal.SIGTERM)

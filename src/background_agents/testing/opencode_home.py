@@ -18,6 +18,9 @@ import msgspec
 from background_agents.domain.errors import DelegationError
 from background_agents.hosts.cli import plugin_files
 
+PROVIDER = "Scripted"
+"""How a user reads the name of the scripted models' provider."""
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -185,7 +188,7 @@ def _default_config(base_url: str) -> dict[str, object]:
     models = {name: {"name": name, "limit": limit} for name in ("one", "two", "small")}
     provider = {
         "npm": "@ai-sdk/openai-compatible",
-        "name": "Scripted",
+        "name": PROVIDER,
         "options": {"baseURL": base_url, "apiKey": "none"},
         "models": models,
     }

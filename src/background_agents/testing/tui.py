@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from background_agents.testing.opencode_home import Home, find_binary
+from background_agents.testing.opencode_home import PROVIDER, Home, find_binary
 from background_agents.testing.tmux import LOOK_AGAIN_S, Screen, Terminal, terminal
 
 START_TIMEOUT_S = 40.0
@@ -50,6 +50,10 @@ class Tui:
     async def press(self, *keys: str) -> None:
         """Press keys; see ``Terminal.press``."""
         await self._window.press(*keys)
+
+    async def started(self) -> None:
+        """Return once it takes messages: before it has read its models, Enter sends none."""
+        await self.shows(EMPTY, PROVIDER, timeout_s=START_TIMEOUT_S)
 
     async def send(self, text: str) -> None:
         """Send a message, as the user does; it should be one line."""
@@ -172,7 +176,7 @@ async def running_tui(
     async with terminal(command, home.project, home.environment()) as window:
         tui = Tui(home, window)
         async with tui._kept(evidence):
-            await tui.shows(EMPTY, timeout_s=START_TIMEOUT_S)
+            await tui.started()
         yield tui
 
 
