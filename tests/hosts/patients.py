@@ -22,6 +22,12 @@ from background_agents.service.leases import boot_id
 from background_agents.service.processes import process_name
 from background_agents.testing.opencode_home import Home, find_binary
 
+OPENCODE = """#!/bin/sh
+[ "$*" = --version ] && exec echo {version}
+exec {path} "$@"
+"""
+"""The real one, but for its version, which takes it a second to say: each doctor asks for it."""
+
 
 @dataclass
 class Patient:
@@ -39,7 +45,9 @@ class Patient:
         home.install_plugin()
         programs = root / "bin"
         programs.mkdir()
-        (programs / "opencode").symlink_to(binary.path)
+        program = programs / "opencode"
+        program.write_text(OPENCODE.format(path=binary.path, version=binary.version))
+        program.chmod(0o755)
         path = f"{programs}:{os.environ['PATH']}"
         return cls(home, {**home.environment(), "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
 

@@ -12,6 +12,7 @@ from stored import store
 from background_agents.hosts.cli.diagnosis.findings import Mark
 from background_agents.hosts.cli.diagnosis.opencode import NEWEST, TESTED
 from background_agents.hosts.cli.plugin_files import Scope
+from background_agents.service.leases import boot_id
 from background_agents.testing.contracts.samples import launched, registered
 
 pytestmark = pytest.mark.opencode
@@ -60,7 +61,7 @@ def test_a_database_whose_service_crashed_is_not_touched(
 ) -> None:
     """SQLite would make files anew, and fold its log into the database."""
     path = used.database
-    crash(path, "INSERT INTO leases VALUES ('1:1', '1:1', 'boot', 1.0)")
+    crash(path, f"INSERT INTO leases VALUES ('1:1', '1:1', '{boot_id()}', 1.0)")
     for side in {"-wal", "-shm"} - {*left}:
         Path(f"{path}{side}").unlink()
     before = used.tree()

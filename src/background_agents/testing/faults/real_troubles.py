@@ -35,6 +35,13 @@ async def opencode_killed(stage: Theatre, case: Case) -> None:
     await _goes_on(stage, case, supervisor)
 
 
+async def opencode_quit(stage: Theatre, case: Case) -> None:
+    """OpenCode is quit in the middle of a run."""
+    supervisor = await _half(stage)
+    await stage.opencode.terminate()
+    await _goes_on(stage, case, supervisor)
+
+
 async def both_killed(stage: Theatre, case: Case) -> None:
     """The service dies, and OpenCode right after it."""
     supervisor = await _half(stage)
@@ -119,6 +126,7 @@ async def _ends(stage: Theatre, case: Case, supervisor: str, *allowed: Status) -
 
 TROUBLES: Mapping[str, Play] = {
     "OpenCode killed in a run": opencode_killed,
+    "OpenCode quit in a run": opencode_quit,
     "service and OpenCode killed in a run": both_killed,
     "OpenCode killed twice in a row": killed_twice,
     "OpenCode killed after the end": opencode_killed_after_the_end,

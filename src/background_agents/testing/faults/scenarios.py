@@ -7,10 +7,13 @@ the service has died meanwhile.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from background_agents.config import DATABASE
 from background_agents.domain.delegation import MESSAGES_AT_ONCE
 from background_agents.domain.status import Status
 from background_agents.testing.faults.stage import Died, Stage
@@ -163,6 +166,65 @@ async def continuing(stage: Stage) -> None:
     await stage.told(2)
 
 
+async def orderly_quit(stage: Stage) -> None:
+    """OpenCode is quit in the middle of a run, and started again: nobody has stopped anything."""
+    await stage.delegate({"say": "Half.", "gate": "never"})
+    await stage.wrote("Half.")
+    await stage.quit()
+    await stage.told(1)
+
+
+async def undone(stage: Stage) -> None:
+    """The user has undone messages when it ends: it is told only when they are back."""
+    name = await stage.delegate({"say": "Found it.", "gate": "go"})
+    await stage.wrote("Found it.")
+    supervisor = stage.runtime.sessions[stage.supervisor]
+    supervisor.undo(stage.runtime.user_says(stage.supervisor, "Never mind."))
+    stage.runtime.open("go")
+    while f"{name} [completed" not in await stage.insist("delegation_list"):
+        pass  # each look waits for an answer
+    if stage.endings():
+        raise AssertionError("the notice has made an undo final")
+    supervisor.redo()
+    await stage.told(1)
+
+
+async def replaced(stage: Stage) -> None:
+    """The database is put back from a copy of a moment ago, under a service that has it open."""
+    await stage.delegate({"say": "First.", "gate": "go"})
+    await stage.wrote("First.")
+    _put_back(*stage.data.glob(f"*/{DATABASE}"))
+    await stage.delegate({"say": "Second.", "gate": "go"})
+    await stage.wrote("Second.")
+    stage.runtime.open("go")
+    await stage.told(2)
+
+
+def _put_back(database: Path) -> None:
+    copy = database.with_suffix(".copy")
+    with closing(sqlite3.connect(database)) as now, closing(sqlite3.connect(copy)) as kept:
+        now.backup(kept)
+    for journal in ("-wal", "-shm"):
+        Path(f"{database}{journal}").unlink(missing_ok=True)
+    copy.replace(database)
+
+
+async def identity(stage: Stage) -> None:
+    """The folder becomes a repository, and then one with another root, while agents run."""
+    await stage.delegate({"say": "First.", "gate": "go"})
+    await stage.wrote("First.")
+    await stage.git("init", "-q")
+    await stage.git("commit", "-q", "--allow-empty", "-m", "Start")
+    await stage.delegate({"say": "Second.", "gate": "go"})
+    await stage.wrote("Second.")
+    await stage.git("checkout", "-q", "--orphan", "anew")
+    await stage.git("commit", "-q", "--allow-empty", "-m", "Start anew")
+    await stage.delegate({"say": "Third.", "gate": "go"})
+    await stage.wrote("Third.")
+    stage.runtime.open("go")
+    await stage.told(3)
+
+
 COMPLETED = frozenset({Status.COMPLETED})
 
 SCENARIOS = (
@@ -180,4 +242,8 @@ SCENARIOS = (
     Scenario("two together", together, COMPLETED, 2),
     Scenario("one queued", queue, COMPLETED, 2, {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}),
     Scenario("continuation", continuing, COMPLETED, 2),
+    Scenario("orderly quit", orderly_quit, COMPLETED | CUT_OFF),
+    Scenario("undone messages", undone, COMPLETED),
+    Scenario("database replaced", replaced, COMPLETED, 2),
+    Scenario("identity changes", identity, COMPLETED, 3),
 )

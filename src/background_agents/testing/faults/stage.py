@@ -218,6 +218,24 @@ class Stage:
         os.kill(self.pids[-1], signal.SIGKILL)
         await self.until(lambda: len(self.exits) > deaths)
 
+    async def quit(self) -> None:
+        """End OpenCode as its user does, and start it again: runs end first, then the service."""
+        deaths = len(self.exits)
+        for session in self.runtime.sessions.values():
+            session.end_with_runtime()
+        if self._connection is not None:
+            self._close()
+            await self.until(lambda: len(self.exits) > deaths)
+
+    async def git(self, *args: str) -> None:
+        """Let the user of the project run ``git``."""
+        identity = ("-c", "user.name=Test", "-c", "user.email=test@example.invalid")
+        process = await asyncio.create_subprocess_exec(
+            "git", *identity, *args, cwd=self.folder / "project"
+        )
+        if await process.wait():
+            raise AssertionError(f"git {args} failed")
+
     def disturb(self, frames: bytes) -> None:
         """Send bytes to the service that no bridge would send."""
         if self._connection is None:
