@@ -9,6 +9,9 @@ pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 WORD = "tick "
 
+WINDOW_MINUTES = 0.1
+"""Some times what the first answers of an OpenCode take that has just begun."""
+
 
 async def held(stage: Stage, gate: str, supervisor: Supervisor) -> tuple[str, str]:
     """Delegate something that writes a line and stays at ``gate``; return id and session."""
@@ -23,19 +26,19 @@ async def test_a_timeout_keeps_every_token(stage: Stage) -> None:
     """Partial output of a run that was cut off is complete, and the model is let go."""
     supervisor = await stage.supervisor()
     slow = say(WORD, repeat=10_000, every_ms=20)
-    await supervisor.turn(delegate("Count.", slow, timeout_minutes=0.02), say("Off."))
+    await supervisor.turn(delegate("Count.", slow, timeout_minutes=WINDOW_MINUTES), say("Off."))
     (name,) = await supervisor.delegated()
     (notice,) = await supervisor.settled()
     (request,) = stage.asked("Count.")
     await stage.model.wait_for(lambda one: one is request and one.ended_s is not None)
 
     assert notice.fields["status"] == "timed_out"
-    assert "within 1.2s" in notice.fields["error"]
+    assert "within 6.0s" in notice.fields["error"]
     assert request.cut_off
     front, body = stage.result(name)
     assert front["state"] == "timed_out"
     head, _, written = body.partition("\n\n")
-    assert head == "[TIMEOUT REACHED] Not finished within 1.2s."
+    assert head == "[TIMEOUT REACHED] Not finished within 6.0s."
     # What was still on the wire when OpenCode hung up never reached anybody.
     assert request.streamed.startswith(written)
     assert 20 <= request.streamed.count(WORD) <= written.count(WORD) + 3
@@ -48,7 +51,7 @@ async def test_a_timeout_keeps_what_was_said_between_tools(stage: Stage) -> None
         {**call("bash", command="echo one", description="One"), "say": "First a look."},
         say(WORD, repeat=50, gate="never opened"),
     ]
-    await supervisor.turn(delegate("Look.", *steps, timeout_minutes=0.03), say("Off."))
+    await supervisor.turn(delegate("Look.", *steps, timeout_minutes=WINDOW_MINUTES), say("Off."))
     (name,) = await supervisor.delegated()
     await supervisor.settled()
     first, second = stage.asked("Look.")
