@@ -30,8 +30,9 @@ from background_agents.testing.contracts.samples import completed, launched, reg
 PROGRAMS = Path(sys.executable).parent
 """Where pip puts our programs; as a user has them on PATH."""
 
-LIMIT_S = 0.15
-"""What one press of Tab may take; more is felt as a delay."""
+LIMIT = 2.5
+"""What one press of Tab may take, in starts of a Python that loads the libraries it needs: 60 ms on
+the machine on which 0.15 s was found to be felt as a delay, and more on one that is busy."""
 
 DEADLINE_S = 20.0
 
@@ -235,13 +236,13 @@ def test_of_many_ids_the_newest_are_offered(look: User) -> None:
     assert look.bash("background-agents look many-1999")[0] == "many-19999"
     assert look.bash("background-agents look brave-a") == ["brave-amber-otter"]
     for typed in ("", "many-", "brave-a"):
-        assert seconds(look, f"background-agents look {typed}") < LIMIT_S
+        assert seconds(look, f"background-agents look {typed}") < LIMIT * start(look)
 
 
 @pytest.mark.alone
 def test_a_press_of_the_key_is_answered_at_once(user: User) -> None:
-    assert seconds(user, "background-agents ") < LIMIT_S
-    assert seconds(user, "background-agents install --") < LIMIT_S
+    assert seconds(user, "background-agents ") < LIMIT * start(user)
+    assert seconds(user, "background-agents install --") < LIMIT * start(user)
 
 
 def seconds(user: User, typed: str) -> float:
@@ -249,12 +250,21 @@ def seconds(user: User, typed: str) -> float:
 
     The processor's time, which is what it takes on a machine that has nothing else to do.
     """
+    asked = {"COMP_LINE": typed, "COMP_POINT": str(len(typed)), "_ARGCOMPLETE": "1"}
+    return least(user, "exec background-agents 8>&1 >/dev/null", asked)
 
+
+def start(user: User) -> float:
+    """Return what a start of Python with the libraries costs that completion needs."""
+    libraries = "argcomplete, msgspec, sqlite3, dataclasses, json"
+    return least(user, f"exec {sys.executable} -c 'import {libraries}; print(1)'", {})
+
+
+def least(user: User, command: str, asked: dict[str, str]) -> float:
     def once() -> float:
-        asked = {"COMP_LINE": typed, "COMP_POINT": str(len(typed)), "_ARGCOMPLETE": "1"}
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         answered = subprocess.run(
-            ["bash", "-c", "exec background-agents 8>&1 >/dev/null"], env=user.env | asked,
+            ["bash", "-c", command], env=user.env | asked,
             cwd=user.project, capture_output=True, text=True, check=True, timeout=DEADLINE_S,
         )  # fmt: skip
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
