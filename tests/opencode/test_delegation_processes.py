@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,20 @@ from background_agents.testing.namespaces import INSIDE, why_none
 from background_agents.testing.opencode import OpenCode
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(180)]
+
+
+@asynccontextmanager
+async def beside(stage: Stage, within: Sequence[str] = ()) -> AsyncIterator[Stage]:
+    """Start another OpenCode in the same home, and let its service open the project."""
+    second = OpenCode(stage.opencode.binary, stage.opencode.home, within=within)
+    await second.start()
+    try:
+        async with second.client() as client, client.events() as events:
+            other = Stage(stage.model, second, client, events)
+            await (await other.supervisor()).turn(call("delegation_list"), say("Open."))
+            yield other
+    finally:
+        await second.end()
 
 
 async def until_logged(stage: Stage, words: str) -> None:
@@ -38,14 +54,10 @@ async def test_what_a_frozen_opencode_did_goes_on_in_another(tmp_path: Path) -> 
         (name,) = await supervisor.delegated()
         await stage.model.wait_held("frozen")
 
-        second = OpenCode(stage.opencode.binary, stage.opencode.home)
-        await second.start()
-        try:
-            async with second.client() as client, client.events() as events:
-                other = Stage(stage.model, second, client, events)
-                here = Supervisor(supervisor.id, other)
-                await (await other.supervisor()).turn(call("delegation_list"), say("Open."))
-                os.killpg(stage.opencode.pid, signal.SIGSTOP)
+        async with beside(stage) as other:
+            here = Supervisor(supervisor.id, other)
+            os.killpg(stage.opencode.pid, signal.SIGSTOP)
+            try:
                 frozen_s = time.monotonic()
                 (notice,) = await here.notices(timeout_s=40)
                 took_s = time.monotonic() - frozen_s
@@ -54,17 +66,14 @@ async def test_what_a_frozen_opencode_did_goes_on_in_another(tmp_path: Path) -> 
                 assert notice.fields["resumed"] == "1"
                 assert took_s < 32
                 written = other.text(name)
-
+            finally:
                 os.killpg(stage.opencode.pid, signal.SIGCONT)
-                await until_logged(stage, "has lost what it owned")
-                stage.model.open("frozen")
-                await (await stage.supervisor()).turn(call("delegation_list"), say("Thawed."))
-                assert other.text(name) == written
-                assert written.endswith("\n\nWhole.")
-                assert len(await here.stored_notices()) == 1
-        finally:
-            os.killpg(stage.opencode.pid, signal.SIGCONT)
-            await second.end()
+            await until_logged(stage, "has lost what it owned")
+            stage.model.open("frozen")
+            await (await stage.supervisor()).turn(call("delegation_list"), say("Thawed."))
+            assert other.text(name) == written
+            assert written.endswith("\n\nWhole.")
+            assert len(await here.stored_notices()) == 1
 
 
 @pytest.mark.skipif(why_none() != "", reason=why_none())
@@ -77,29 +86,22 @@ async def test_a_container_takes_over_only_what_has_been_silent(tmp_path: Path) 
         sockets = stage.opencode.home.data / "delegations" / FOLDER
         (socket,) = sockets.iterdir()
 
-        second = OpenCode(stage.opencode.binary, stage.opencode.home, within=INSIDE)
-        await second.start()
-        try:
-            async with second.client() as client, client.events() as events:
-                other = Stage(stage.model, second, client, events)
-                here = Supervisor(supervisor.id, other)
-                await (await other.supervisor()).turn(call("delegation_list"), say("Open."))
-                stage.model.open("stays")
-                (stayed,) = await supervisor.notices()
-                await supervisor.answered(stayed.message)
-                assert "resumed" not in stayed.fields
-                assert len(stage.asked("Stay.")) == 1
+        async with beside(stage, INSIDE) as other:
+            here = Supervisor(supervisor.id, other)
+            stage.model.open("stays")
+            (stayed,) = await supervisor.notices()
+            await supervisor.answered(stayed.message)
+            assert "resumed" not in stayed.fields
+            assert len(stage.asked("Stay.")) == 1
 
-                task = delegate("Go on.", say("Half. ", gate="goes"), say("Whole."))
-                await supervisor.turn(task, say("Off."))
-                await stage.model.wait_held("goes")
-                os.killpg(stage.opencode.pid, signal.SIGKILL)
-                killed_s = time.monotonic()
-                (went,) = await here.notices(timeout_s=50)
-                took_s = time.monotonic() - killed_s
-                await here.answered(went.message)
-                assert went.fields["resumed"] == "1"
-                assert LEASE.total_seconds() / 2 < took_s < 42
-                assert socket in sockets.iterdir()
-        finally:
-            await second.end()
+            task = delegate("Go on.", say("Half. ", gate="goes"), say("Whole."))
+            await supervisor.turn(task, say("Off."))
+            await stage.model.wait_held("goes")
+            os.killpg(stage.opencode.pid, signal.SIGKILL)
+            killed_s = time.monotonic()
+            (went,) = await here.notices(timeout_s=50)
+            took_s = time.monotonic() - killed_s
+            await here.answered(went.message)
+            assert went.fields["resumed"] == "1"
+            assert LEASE.total_seconds() / 2 < took_s < 42
+            assert socket in sockets.iterdir()

@@ -80,16 +80,11 @@ class OpenCode:
         """
         self.port = _free_port()
         password = {"OPENCODE_SERVER_PASSWORD": self.password} if self.password else {}
+        serve = (str(self.binary.path), "serve", "--port", str(self.port), "--print-logs")
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(
-                    *self.within,
-                    str(self.binary.path),
-                    "serve",
-                    "--port",
-                    str(self.port),
-                    "--print-logs",
-                ),
+                *self.within,
+                *serve,
                 cwd=self.home.project,
                 env=self.home.environment({**self.env, **password}),
                 stdin=asyncio.subprocess.DEVNULL,

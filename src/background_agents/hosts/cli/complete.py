@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from background_agents.domain.errors import DelegationError
-from background_agents.domain.status import Status
 from background_agents.domain.text import one_line
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.registry import COMMANDS, load
@@ -112,6 +111,8 @@ def _there(action: Action, parsed_args: Namespace) -> list[str]:
 
 def states(prefix: str, **_: object) -> Offers:
     """Offer the states that a delegation can have."""
+    from background_agents.domain.status import Status  # which takes a third of a start to load
+
     return {one.value: "" for one in Status if one.value.startswith(prefix)}
 
 

@@ -167,11 +167,13 @@ async def continuing(stage: Stage) -> None:
 
 
 async def orderly_quit(stage: Stage) -> None:
-    """OpenCode is quit in the middle of a run, and started again: nobody has stopped anything."""
+    """OpenCode is quit when one has ended and one runs: nobody has stopped anything."""
+    await stage.delegate({"say": "Whole."})
+    await stage.told(1)
     await stage.delegate({"say": "Half.", "gate": "never"})
     await stage.wrote("Half.")
     await stage.quit()
-    await stage.told(1)
+    await stage.told(2)
 
 
 async def undone(stage: Stage) -> None:
@@ -242,7 +244,7 @@ SCENARIOS = (
     Scenario("two together", together, COMPLETED, 2),
     Scenario("one queued", queue, COMPLETED, 2, {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}),
     Scenario("continuation", continuing, COMPLETED, 2),
-    Scenario("orderly quit", orderly_quit, COMPLETED | CUT_OFF),
+    Scenario("orderly quit", orderly_quit, COMPLETED | CUT_OFF, 2),
     Scenario("undone messages", undone, COMPLETED),
     Scenario("database replaced", replaced, COMPLETED, 2),
     Scenario("identity changes", identity, COMPLETED, 3),
