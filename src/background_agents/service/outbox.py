@@ -31,10 +31,10 @@ from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-COMPANIONS_LIMIT_S = 0.3
+COMPANIONS_LIMIT_S = 1.0
 """How long a notice waits for delegations that have said their last word. OpenCode takes
 one snapshot of a project at a time, so of two that end together the second goes idle 60 to
-200 ms after the first."""
+200 ms after the first, and on a busy machine more than 300."""
 
 UNHURRIED_LIMIT_S = 5.0
 """The same for notices that wake nobody, as of what a person stops: longer than a session takes
