@@ -24,7 +24,7 @@ help: ## List the targets
 setup: $(PYTHON_READY) $(OPENCODE_READY) ## Install what the checkout needs, where it is missing
 
 demo: setup ## Show a delegation from start to end (MODEL=provider/id for a real model)
-	@$(PYTHON_BIN) -m background_agents.testing.demo $(if $(MODEL),--model $(MODEL))
+	@$(PYTHON_BIN) -m lab.demo $(if $(MODEL),--model $(MODEL))
 
 test: setup ## Run every check and every test
 	$(PYTHON_BIN) -m ruff check
@@ -41,23 +41,23 @@ test-versions: setup $(OTHERS_READY) ## Run the main path on each supported Open
 	done
 
 docs: setup ## Write the reference anew and build the documentation into build/docs
-	$(PYTHON_BIN) -m background_agents.testing.reference
+	$(PYTHON_BIN) -m lab.reference
 	$(PYTHON_BIN) -m sphinx -W --keep-going -q -E -a -d build/doctrees docs build/docs
 
 screens: setup ## Take the picture of `watch` anew, of the real program at work
-	$(PYTHON_BIN) -m background_agents.testing.screens
+	$(PYTHON_BIN) -m lab.screens
 
 bench: setup ## Measure, on the real OpenCode
-	@$(PYTHON_BIN) -m background_agents.testing.bench
+	@$(PYTHON_BIN) -m lab.bench
 
 fuzz: setup ## Look a hundred times longer for input that breaks a parser
 	HYPOTHESIS_PROFILE=fuzz $(PYTHON_BIN) -m pytest tests/security --timeout 3600
 
 faults: setup ## Kill it at every commit and every send, and check the promise
-	@$(PYTHON_BIN) -m background_agents.testing.faults
+	@$(PYTHON_BIN) -m lab.faults
 
 soak: setup ## Work without a pause, be killed at random, and measure (MINUTES=15, SEED=)
-	@$(PYTHON_BIN) -m background_agents.testing.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
+	@$(PYTHON_BIN) -m lab.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove everything that setup and the tools made
 	rm -rf .venv tools/opencode/node_modules tools/opencode/versions build dist

@@ -26,7 +26,7 @@ from background_agents.domain.query import Query
 from background_agents.ports import Lease
 from background_agents.service.leases import boot_id
 from background_agents.service.processes import process_name
-from background_agents.testing.archive import Plan, fill
+from lab.harness.archive import Plan, fill
 
 
 @pytest.fixture

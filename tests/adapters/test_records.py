@@ -18,8 +18,8 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import Query, parse
 from background_agents.domain.status import TERMINAL, Status
-from background_agents.testing.archive import Plan, fill, name_of
 from background_agents.testing.contracts.samples import NOON
+from lab.harness.archive import Plan, fill, name_of
 
 STORED = 120
 

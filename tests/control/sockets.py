@@ -18,7 +18,7 @@ from background_agents.control import places, protocol
 from background_agents.control.client import Client
 from background_agents.control.server import ControlServer
 from background_agents.service.processes import process_name
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from background_agents.service.desk import Desk, for_people
 from background_agents.service.live import Tail
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.scripts import script
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 SHORT, LONG = timedelta(seconds=5), timedelta(hours=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from background_agents.testing.screens import PICTURE, SIZE, svg
+from lab.screens import PICTURE, SIZE, svg
 
 SCREEN = "\x1b[32mrunning\x1b[0m  brave-amber-otter  <script> & more\n" + "-" * SIZE[0] + "\n"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.testing.reference import answers
-from background_agents.testing.reference.pages import FOLDER, pages
+from lab.reference import answers
+from lab.reference.pages import FOLDER, pages
 
 
 @pytest.mark.parametrize("name", pages())

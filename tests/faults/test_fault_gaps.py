@@ -10,9 +10,9 @@ from pathlib import Path
 from background_agents.adapters.artifacts import TEMPORARY
 from background_agents.adapters.leftovers import AGE
 from background_agents.domain.status import Status
-from background_agents.testing.faults.matrix import run_case
-from background_agents.testing.faults.scenarios import SCENARIOS, Scenario, completion, stop_once
-from background_agents.testing.faults.stage import Stage
+from lab.faults.matrix import run_case
+from lab.faults.scenarios import SCENARIOS, Scenario, completion, stop_once
+from lab.faults.stage import Stage
 
 
 async def test_a_stop_that_was_stored_is_carried_out_by_the_next_process() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.testing.faults.matrix import run_case
-from background_agents.testing.faults.points import lives
-from background_agents.testing.faults.scenarios import COMPLETED, Scenario, completion
-from background_agents.testing.faults.stage import Stage
-from background_agents.testing.faults.verdict import Verdict, judge_project
+from lab.faults.matrix import run_case
+from lab.faults.points import lives
+from lab.faults.scenarios import COMPLETED, Scenario, completion
+from lab.faults.stage import Stage
+from lab.faults.verdict import Verdict, judge_project
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from background_agents.testing.faults.matrix import run_scenario
-from background_agents.testing.faults.scenarios import SCENARIOS, Scenario
+from lab.faults.matrix import run_scenario
+from lab.faults.scenarios import SCENARIOS, Scenario
 
 STEP = 5
 """What fits into the three minutes that a run of CI has for it. Scenarios have most of their

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from background_agents.testing.faults.matrix import run_case
-from background_agents.testing.faults.scenarios import Scenario
-from background_agents.testing.faults.troubles import TROUBLES
+from lab.faults.matrix import run_case
+from lab.faults.scenarios import Scenario
+from lab.faults.troubles import TROUBLES
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda one: one.name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from background_agents.testing.faults import real
-from background_agents.testing.faults.matrix import Case
-from background_agents.testing.faults.real_troubles import TROUBLES, run_troubles
+from lab.faults import real
+from lab.faults.matrix import Case
+from lab.faults.real_troubles import TROUBLES, run_troubles
 
 FEWEST_KILLS = 14
 """A few points may not be reached a second time; the faults below add six more."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from background_agents.testing.soak import scripted
-from background_agents.testing.soak.report import Report, markdown
-from background_agents.testing.soak.samples import MIB, Rest, Sample, Series, leaks
+from lab.soak import scripted
+from lab.soak.report import Report, markdown
+from lab.soak.samples import MIB, Rest, Sample, Series, leaks
 
 SEED = 4
 """Any one would do; the same one each time makes a failure easier to look at."""

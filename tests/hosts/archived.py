@@ -23,7 +23,7 @@ from background_agents.adapters.sqlite.schema import connect
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, replay
 from background_agents.ports import Change
-from background_agents.testing.archive import Plan, fill
+from lab.harness.archive import Plan, fill
 
 LIMIT_S = 60.0
 

@@ -20,7 +20,7 @@ from background_agents.hosts.cli.plugin_files import Places, Scope
 from background_agents.ports import Lease
 from background_agents.service.leases import boot_id
 from background_agents.service.processes import process_name
-from background_agents.testing.opencode_home import Home, find_binary
+from lab.harness.home import Home, find_binary
 
 OPENCODE = """#!/bin/sh
 [ "$*" = --version ] && exec echo {version}

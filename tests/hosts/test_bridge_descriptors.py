@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.testing.bridge import BRIDGE
-from background_agents.testing.opencode_home import find_binary
+from lab.harness.bridge import BRIDGE
+from lab.harness.home import find_binary
 
 pytestmark = pytest.mark.opencode
 

@@ -17,8 +17,8 @@ import pytest
 from archived import COMMAND, Reader, ids
 from msgspec.structs import replace
 
-from background_agents.testing.archive import EVERYWHERE, SOMETIMES, Plan, name_of, needle
 from background_agents.testing.contracts.samples import completed, launched, registered
+from lab.harness.archive import EVERYWHERE, SOMETIMES, Plan, name_of, needle
 
 STORED = 60
 

@@ -22,8 +22,8 @@ from background_agents.domain.delegation import apply
 from background_agents.domain.events import Read
 from background_agents.domain.status import Status
 from background_agents.ports import Change
-from background_agents.testing.archive import EVERYWHERE, Plan, name_of, needle
 from background_agents.testing.contracts.samples import at, completed, launched, registered
+from lab.harness.archive import EVERYWHERE, Plan, name_of, needle
 
 STORED = 40
 

@@ -21,8 +21,8 @@ from background_agents.domain.asking import Ask
 from background_agents.service.answers import ANSWERS, ExportSheet
 from background_agents.service.exports import COLUMNS
 from background_agents.service.history import told
-from background_agents.testing.archive import Plan, name_of, needle
 from background_agents.testing.contracts.samples import at, completed, launched, registered
+from lab.harness.archive import Plan, name_of, needle
 
 STORED = 40
 

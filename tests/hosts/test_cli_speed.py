@@ -1,7 +1,7 @@
 """The command line takes as long over many delegations as over few.
 
 As ratios within one run, of processor time, so that a slow or busy machine changes nothing;
-absolute figures are measured by ``testing.bench.commands``.
+absolute figures are measured by ``lab.bench.commands``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import pytest
 from archived import Reader
 
-from background_agents.testing.archive import EVERYWHERE, Plan, needle
+from lab.harness.archive import EVERYWHERE, Plan, needle
 
 FEW, MANY = 100, 20_000
 

@@ -25,7 +25,7 @@ from background_agents.service.launch import ALLOWED_TOOLS, DENIED_TOOLS
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 
 class Tools:

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from background_agents.testing.opencode_home import Home
-from background_agents.testing.tmux import LOOK_AGAIN_S, Terminal, terminal
+from lab.harness.home import Home
+from lab.harness.tmux import LOOK_AGAIN_S, Terminal, terminal
 
 LIMIT_S = 20.0
 """What takes a second at most; a look at a frozen process takes five."""

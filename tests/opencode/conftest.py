@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from plays import Stage, staged
 
-from background_agents.testing.model_server import ModelServer
-from background_agents.testing.opencode import OpenCode, running_opencode
-from background_agents.testing.opencode_client import OpenCodeClient
+from lab.harness.client import OpenCodeClient
+from lab.harness.opencode import OpenCode, running_opencode
+from lab.model_server import ModelServer
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from background_agents.testing.opencode_home import Home
+from lab.harness.home import Home
 
 LIMIT_S = 40.0
 """How long an end may take that takes a second: OpenCode disposes its plugins first."""

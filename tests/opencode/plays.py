@@ -18,10 +18,10 @@ import msgspec
 
 from background_agents.adapters.artifacts import Scalar, parse
 from background_agents.hosts.opencode.tools import TOOLS
-from background_agents.testing.model_server import ModelRequest, ModelServer, script
-from background_agents.testing.opencode import OpenCode, running_opencode
-from background_agents.testing.opencode_client import Events, OpenCodeClient, Seen, StoredMessage
 from background_agents.testing.scripts import READABLE_ID
+from lab.harness.client import Events, OpenCodeClient, Seen, StoredMessage
+from lab.harness.opencode import OpenCode, running_opencode
+from lab.model_server import ModelRequest, ModelServer, script
 
 T = TypeVar("T")
 

@@ -22,11 +22,11 @@ from walkthrough import Command, Names, Seen, Step, Typed
 
 from background_agents.control.client import all_of
 from background_agents.domain.errors import NotServed
-from background_agents.testing.model_server import Message, ModelRequest, ModelServer
-from background_agents.testing.model_server import Step as Scripted
-from background_agents.testing.opencode_home import Home, find_binary
-from background_agents.testing.tmux import LOOK_AGAIN_S, Terminal, terminal
-from background_agents.testing.tui import Tui
+from lab.harness.home import Home, find_binary
+from lab.harness.tmux import LOOK_AGAIN_S, Terminal, terminal
+from lab.harness.tui import Tui
+from lab.model_server import Message, ModelRequest, ModelServer
+from lab.model_server import Step as Scripted
 
 COMMAND_LIMIT_S = 60.0
 """Of the slowest, which starts an OpenCode or installs a package: some seconds."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from background_agents.testing.opencode_home import Home
+from lab.harness.home import Home
 
 LIMIT_S = 60.0
 """What takes a tenth of a second, or a few seconds where an OpenCode is started."""

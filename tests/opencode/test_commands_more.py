@@ -17,10 +17,10 @@ from terminal_user import Ran, TerminalUser, ended
 
 from background_agents.control import places
 from background_agents.service.sheets import ActiveSheet, Sheet
-from background_agents.testing.model_server import ModelServer
-from background_agents.testing.opencode import OpenCode, running_opencode
-from background_agents.testing.opencode_home import find_binary
 from background_agents.testing.scripts import script
+from lab.harness.home import find_binary
+from lab.harness.opencode import OpenCode, running_opencode
+from lab.model_server import ModelServer
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

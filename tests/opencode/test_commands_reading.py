@@ -19,9 +19,9 @@ from background_agents.service.answers import (
     ShowSheet,
     StatsSheet,
 )
-from background_agents.testing import archive
-from background_agents.testing.archive import Plan
-from background_agents.testing.opencode_home import find_binary
+from lab.harness import archive
+from lab.harness.archive import Plan
+from lab.harness.home import find_binary
 
 T = TypeVar("T")
 

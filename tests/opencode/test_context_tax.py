@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.testing.bench.tax import LIMIT_TOKENS, RULES, context_tax, table
+from lab.bench.tax import LIMIT_TOKENS, RULES, context_tax, table
 
 pytestmark = pytest.mark.opencode
 

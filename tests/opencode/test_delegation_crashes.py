@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
-from background_agents.testing.model_server import ModelServer
-from background_agents.testing.opencode import OpenCode
-from background_agents.testing.opencode_home import Home, find_binary
+from lab.harness.home import Home, find_binary
+from lab.harness.opencode import OpenCode
+from lab.model_server import ModelServer
 
 pytestmark = pytest.mark.opencode
 

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from plays import Notice, Stage, Step, Supervisor, call, delegate, say, staged, together
 
-from background_agents.testing.model_server import ModelRequest, script
 from background_agents.testing.scripts import READABLE_ID
+from lab.model_server import ModelRequest, script
 
 pytestmark = pytest.mark.opencode
 

@@ -16,9 +16,9 @@ from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of
 from background_agents.service import rules
 from background_agents.service.rules import TaskPolicy
-from background_agents.testing.bridge import BRIDGE
-from background_agents.testing.model_server import ModelRequest, ModelServer, script
-from background_agents.testing.opencode import running_opencode
+from lab.harness.bridge import BRIDGE
+from lab.harness.opencode import running_opencode
+from lab.model_server import ModelRequest, ModelServer, script
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

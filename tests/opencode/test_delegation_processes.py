@@ -15,8 +15,8 @@ from plays import Stage, Supervisor, call, delegate, say, staged
 
 from background_agents.control.places import FOLDER
 from background_agents.service.leases import LEASE
-from background_agents.testing.namespaces import INSIDE, why_none
-from background_agents.testing.opencode import OpenCode
+from lab.harness.namespaces import INSIDE, why_none
+from lab.harness.opencode import OpenCode
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(180)]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
-from background_agents.testing.model_server import ModelServer, script
-from background_agents.testing.opencode import OpenCode
-from background_agents.testing.opencode_client import OpenCodeClient
-from background_agents.testing.opencode_home import Home, find_binary
+from lab.harness.client import OpenCodeClient
+from lab.harness.home import Home, find_binary
+from lab.harness.opencode import OpenCode
+from lab.model_server import ModelServer, script
 
 pytestmark = pytest.mark.opencode
 

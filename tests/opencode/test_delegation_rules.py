@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from plays import Stage, Supervisor, call, delegate, say, staged, together
 
-from background_agents.testing.opencode_client import Seen
+from lab.harness.client import Seen
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

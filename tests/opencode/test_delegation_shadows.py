@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from plays import Stage, delegate, say
 
-from background_agents.testing.model_server import ModelServer
-from background_agents.testing.opencode import running_opencode
+from lab.harness.opencode import running_opencode
+from lab.model_server import ModelServer
 
 pytestmark = pytest.mark.opencode
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
-from background_agents.testing.opencode_client import OpenCodeClient
+from lab.harness.client import OpenCodeClient
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plays import Stage, call, delegate, say
 
-from background_agents.testing.opencode_client import StoredMessage
+from lab.harness.client import StoredMessage
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from plays import Stage, call, delegate, say, staged
 
-from background_agents.testing.model_server import ModelRequest
-from background_agents.testing.opencode_client import OpenCodeClient
-from background_agents.testing.opencode_home import Home
+from lab.harness.client import OpenCodeClient
+from lab.harness.home import Home
+from lab.model_server import ModelRequest
 
 pytestmark = pytest.mark.opencode
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.testing.model_server import ModelServer, script
-from background_agents.testing.opencode import OpenCode, OpenCodeFailed, running_opencode
-from background_agents.testing.opencode_client import ApiError, OpenCodeClient
-from background_agents.testing.opencode_home import Binary, Home, OpenCodeMissing, find_binary
+from lab.harness.client import ApiError, OpenCodeClient
+from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary
+from lab.harness.opencode import OpenCode, OpenCodeFailed, running_opencode
+from lab.model_server import ModelServer, script
 
 pytestmark = pytest.mark.opencode
 

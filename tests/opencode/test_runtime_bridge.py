@@ -13,15 +13,15 @@ from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.transport_bridge import PORTLESS_URL, BridgeTransport
 from background_agents.ports import StreamRestored
 from background_agents.rpc.connection import Connection
-from background_agents.testing.bridge import BridgePeer
 from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
 from background_agents.testing.contracts.stage import listening, new_child, prompt
-from background_agents.testing.model_server import ModelServer
-from background_agents.testing.opencode import OpenCode, running_opencode
-from background_agents.testing.opencode_client import OpenCodeClient
-from background_agents.testing.opencode_home import Home
-from background_agents.testing.opencode_stage import OpenCodeStage
 from background_agents.testing.scripts import script
+from lab.harness.bridge import BridgePeer
+from lab.harness.client import OpenCodeClient
+from lab.harness.home import Home
+from lab.harness.opencode import OpenCode, running_opencode
+from lab.harness.stage import OpenCodeStage
+from lab.model_server import ModelServer
 
 LINES = 30_000
 """Of a file of 0.3 MB."""

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from background_agents.adapters.opencode.transport import Transport
-from background_agents.adapters.opencode.transport_http import HttpTransport
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
 from background_agents.ports import StreamRestored, TextStreamed
@@ -19,11 +18,12 @@ from background_agents.testing.contracts import AgentRuntimeContract, Supervisor
 from background_agents.testing.contracts.asking import ONCE, run
 from background_agents.testing.contracts.runtime import ENDLESS
 from background_agents.testing.contracts.stage import listening, new_child, prompt
-from background_agents.testing.model_server import ModelServer
-from background_agents.testing.opencode import OpenCode, running_opencode
-from background_agents.testing.opencode_client import OpenCodeClient
-from background_agents.testing.opencode_stage import OpenCodeStage
 from background_agents.testing.scripts import script
+from lab.harness.client import OpenCodeClient
+from lab.harness.opencode import OpenCode, running_opencode
+from lab.harness.stage import OpenCodeStage
+from lab.harness.transport_http import HttpTransport
+from lab.model_server import ModelServer
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -130,7 +130,7 @@ class TestChannelOverHttp(SupervisorChannelContract):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a transport give up soon."""
-    monkeypatch.setattr("background_agents.adapters.opencode.transport_http.REQUEST_LIMIT_S", 0.5)
+    monkeypatch.setattr("lab.harness.transport_http.REQUEST_LIMIT_S", 0.5)
 
 
 @pytest.mark.usefixtures("impatient")

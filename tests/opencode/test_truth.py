@@ -14,7 +14,7 @@ from terminal_user import TerminalUser
 from background_agents.hosts.cli.exits import Exit
 from background_agents.service.answers import ExportSheet, ListSheet, ShowSheet, StatsSheet
 from background_agents.service.sheets import ActiveSheet, PeekSheet
-from background_agents.testing.opencode_home import find_binary
+from lab.harness.home import find_binary
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

@@ -15,10 +15,10 @@ import pytest_asyncio
 from plays import Step, call, delegate, say
 from terminal_user import TerminalUser
 
-from background_agents.testing.model_server import ModelRequest, ModelServer, script
 from background_agents.testing.scripts import NOTICE, READABLE_ID
-from background_agents.testing.tmux import TmuxMissing, terminal
-from background_agents.testing.tui import LEADER, START_TIMEOUT_S, NotShown, Tui, running_tui
+from lab.harness.tmux import TmuxMissing, terminal
+from lab.harness.tui import LEADER, START_TIMEOUT_S, NotShown, Tui, running_tui
+from lab.model_server import ModelRequest, ModelServer, script
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -331,7 +331,7 @@ async def test_nothing_is_left_of_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The program and what it has started end with the terminal, even against their will."""
-    monkeypatch.setattr("background_agents.testing.tmux.END_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("lab.harness.tmux.END_TIMEOUT_S", 0.2)
     alive = tmp_path / "alive"
     os.mkfifo(alive)
     stubborn = f"exec 3>'{alive}'; trap '' TERM; echo here >&3; sleep 1000 & wait"

@@ -15,8 +15,8 @@ from plays import Step, call, say
 from reader import Reader, ReaderHome, reader_home, shell_in
 from walkthrough import Command, steps
 
-from background_agents.testing.model_server import script
-from background_agents.testing.opencode_home import CHECKOUT
+from lab.harness.home import CHECKOUT
+from lab.model_server import script
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(240)]
 

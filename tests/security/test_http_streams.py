@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from background_agents.adapters.opencode import transport_http
-from background_agents.adapters.opencode.transport_http import HttpTransport
 from background_agents.domain.errors import RuntimeUnreachable
+from lab.harness import transport_http
+from lab.harness.transport_http import HttpTransport
 
 PASSWORD = "correct horse"
 

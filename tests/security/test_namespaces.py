@@ -10,7 +10,7 @@ from bridged import data_root, service_in
 from background_agents.adapters.sqlite.inspection import inspect
 from background_agents.config import DATABASE
 from background_agents.control.places import FOLDER
-from background_agents.testing.namespaces import INSIDE, why_none
+from lab.harness.namespaces import INSIDE, why_none
 
 pytestmark = pytest.mark.skipif(why_none() != "", reason=why_none())
 

@@ -20,7 +20,7 @@ from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 LIMIT_S = 20
 """For what takes milliseconds on an idle machine."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from world import World
 
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 
 @pytest.fixture

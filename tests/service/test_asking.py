@@ -28,7 +28,7 @@ from background_agents.service.asking import MOST_NUDGES, REFUSED
 from background_agents.service.ladder import BELOW_PAUSE
 from background_agents.service.outbox import RETRY_FIRST
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 

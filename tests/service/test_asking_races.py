@@ -24,7 +24,7 @@ from background_agents.ports import Agent, Change, InputAsked, InputSettled, Pro
 from background_agents.service.ending import INSIST_FIRST
 from background_agents.service.ladder import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 ANOTHER = "0:another"
 """The owner's name of the next process."""

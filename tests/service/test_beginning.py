@@ -14,7 +14,7 @@ from background_agents.domain.transcript import Message, Transcript
 from background_agents.service.beginning import LIMIT
 from background_agents.service.launch import GO_ON
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 FAIL: dict[str, object] = {"fail": 400, "message": "Refused."}
 HANG: dict[str, object] = {"hang": True}

@@ -18,7 +18,7 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.status import Status
 from background_agents.ports import Agent, Change, Prompt, RunState
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 OLD, NEW = "The old result.", "The new one."
 

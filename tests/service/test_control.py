@@ -12,7 +12,7 @@ from background_agents.domain.errors import InvalidRequest, RunElsewhere, Unknow
 from background_agents.domain.status import Status
 from background_agents.ports import Retrying
 from background_agents.service import live, views
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

@@ -18,7 +18,7 @@ from background_agents.service.asking import REFUSED, UNANSWERED
 from background_agents.service.deadlines import Deadline
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 

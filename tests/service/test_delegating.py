@@ -23,7 +23,7 @@ from background_agents.domain.status import Status
 from background_agents.ports import Agent, Leave, SessionOrder
 from background_agents.service.launch import DENIED_TOOLS
 from background_agents.service.requests import DelegateRequest
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

@@ -8,7 +8,7 @@ from world import QUIET, World
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.status import Status
 from background_agents.ports import Idle, SessionOrder
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

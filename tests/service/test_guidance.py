@@ -15,7 +15,7 @@ from background_agents.service.requests import DelegateRequest
 from background_agents.service.rules import TaskPolicy
 from background_agents.testing.contracts.samples import finished, registered
 from background_agents.testing.scripts import script
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

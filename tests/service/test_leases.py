@@ -18,7 +18,7 @@ from background_agents.service.leases import HEARTBEAT, LEASE
 from background_agents.service.processes import is_alive, is_running, process_name
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.runtime import ScriptedRuntime
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 ONE, OTHER = f"{process_name()}:one", f"{process_name()}:other"

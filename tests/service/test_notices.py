@@ -15,7 +15,7 @@ from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.outbox import RETRY_FIRST, RETRY_MOST
 from background_agents.service.requests import DelegateRequest
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

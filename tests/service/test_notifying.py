@@ -18,7 +18,7 @@ from background_agents.service import views
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.messages import KEPT_CHARS
 from background_agents.service.requests import MESSAGE_CHARS
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 MESSAGE = "child-notification"
 

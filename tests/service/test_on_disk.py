@@ -24,7 +24,7 @@ from background_agents.service.requests import DelegateRequest
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 DEAD = "0:long ago"
 

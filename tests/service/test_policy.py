@@ -14,7 +14,7 @@ from background_agents.domain.status import Status
 from background_agents.ports import InputSettled
 from background_agents.service.afterwards import GIVE_WAY
 from background_agents.service.policy import REFUSED_BY_RULE, decide
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 ALLOW, DENY, ASKED = AnswerRule("allow"), AnswerRule("deny"), AnswerRule("ask")
 

@@ -13,7 +13,7 @@ from background_agents.service.delegations import Delegations
 from background_agents.service.project import ORPHAN_SEARCH
 from background_agents.service.workspace import Workspace
 from background_agents.testing.runtime import ScriptedChannel
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 ELSEWHERE = "/src/worktree"
 

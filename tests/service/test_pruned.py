@@ -10,7 +10,7 @@ from world import World
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import UnknownDelegation
 from background_agents.ports import OutgoingMessage
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 
 @pytest.fixture

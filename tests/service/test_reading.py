@@ -10,7 +10,7 @@ from world import World
 from background_agents.domain.errors import InvalidRequest, UnknownDelegation
 from background_agents.service import views
 from background_agents.testing.contracts.samples import registered
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

@@ -12,7 +12,7 @@ from background_agents.domain.status import Status
 from background_agents.ports import Change
 from background_agents.service.processes import is_alive, process_name
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

@@ -16,7 +16,7 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.status import Status
 from background_agents.service import live
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
 

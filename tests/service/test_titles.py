@@ -6,7 +6,7 @@ import pytest
 from world import HANG, World
 
 from background_agents.service import afterwards
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 

@@ -15,7 +15,7 @@ from background_agents.domain.errors import InvalidRequest, RunElsewhere, Unknow
 from background_agents.domain.status import Status
 from background_agents.service import views
 from background_agents.service.views import Waited
-from background_agents.testing.service import Service
+from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
 

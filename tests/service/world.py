@@ -26,8 +26,8 @@ from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
-from background_agents.testing.service import Service
 from background_agents.testing.waiting import Changes
+from lab.harness.service import Service
 
 DIRECTORY = "/src/project"
 """The one directory of the project that is open."""

@@ -1,0 +1,155 @@
+"""One delegation after the other: the call, and the way of its notice, against what there is.
+
+Each round does the same in three ways, in one session: our ``delegate``, OpenCode's own
+``task`` in the background, and a bare launch over the API.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from lab.bench.figures import Findings, compared, judged
+from lab.bench.probed import NATIVE, WARM_UP, at_rest, calls, probed, stamps, ways
+from lab.harness.client import OpenCodeClient, StoredMessage
+from lab.model_server import ModelServer, script
+
+CHILD = "Look it up. " + script({"say": "Here is what I found."})
+
+NOTHING: Mapping[str, object] = {"call": "nothing"}
+
+DELEGATE: Mapping[str, object] = {"call": "delegate", "args": {"prompt": CHILD, "agent": "general"}}
+
+TASK: Mapping[str, object] = {
+    "call": "task",
+    "args": {
+        "description": "Look it up",
+        "prompt": CHILD,
+        "subagent_type": "general",
+        "background": True,
+    },
+}
+
+NATIVE_TITLE = "subagent)"
+"""How OpenCode ends the titles of its own children."""
+
+CROSSINGS = 200
+
+NOTICED: Mapping[str, object] = {"say": "Noticed."}
+
+
+def round_of(call: Mapping[str, object]) -> str:
+    """Return the prompt of one round: a call to compare with, and the one that delegates."""
+    return "Go on. " + script(NOTHING, call, {"say": "Delegated."}, on_notice=[NOTICED])
+
+
+async def play(client: OpenCodeClient, session: str, prompt: str) -> None:
+    """Play one delegation, from its request to the answer to its notice."""
+    async with client.events() as events:
+        await client.prompt(session, prompt)
+        await events.wait_for(
+            lambda seen: (
+                seen.type == "message.part.updated" and "'text': 'Noticed.'" in str(seen.properties)
+            )
+        )
+        await at_rest(client, events, session)
+
+
+async def bare_launch(client: OpenCodeClient) -> float:
+    """Launch a child over the API; return milliseconds, once the child has ended."""
+    async with client.events() as events:
+        started = time.perf_counter()
+        session = await client.create_session()
+        await client.prompt(session, CHILD)
+        took = (time.perf_counter() - started) * 1000
+        await events.wait_idle(session)
+    return took
+
+
+async def delegate_and_notice(root: Path, rounds: int) -> Findings:
+    """Measure calls and notices on an OpenCode that does nothing else."""
+    async with (
+        ModelServer() as model,
+        probed(root, model, env=NATIVE) as opencode,
+        opencode.client() as client,
+    ):
+        session = await client.create_session()
+        launches = []
+        for _ in range(WARM_UP + rounds):
+            await play(client, session, round_of(DELEGATE))
+            await play(client, session, round_of(TASK))
+            launches.append(await bare_launch(client))
+        messages = await client.messages(session)
+    found = ways(stamps(root), session)
+    native = [one.took_ms for one in found if one.title.endswith(NATIVE_TITLE)][WARM_UP:]
+    ours = [one.took_ms for one in found if not one.title.endswith(NATIVE_TITLE)][WARM_UP:]
+    figures = [
+        judged("child idle → notice in parent", ours, most=20),
+        judged("the same, native", native),
+    ]
+    ratios = [compared("notice / native notice", ours, native, most=2)]
+    return _of_calls(messages, launches[WARM_UP:]) + Findings(figures, ratios)
+
+
+def _of_calls(messages: list[StoredMessage], launches: list[float]) -> Findings:
+    nothing = calls(messages, "nothing")[2 * WARM_UP :: 2]
+    delegate, task = (calls(messages, tool)[WARM_UP:] for tool in ("delegate", "task"))
+    return Findings(
+        [
+            judged("a tool that does nothing, call", nothing),
+            judged("`delegate`, call", delegate, most=6, p95_most=20),
+            judged("native `task(background)`, call", task),
+            judged("bare API: `POST /session` + `prompt_async`", launches),
+        ],
+        [
+            compared("`delegate` / a tool that does nothing", delegate, nothing, most=2),
+            compared("`delegate` / native `task(background)`", delegate, task, most=0.3),
+            compared("`delegate` / bare API", delegate, launches),
+        ],
+    )
+
+
+class _Took(msgspec.Struct):
+    took_ms: list[float]
+    answer: str
+
+
+async def inside(root: Path, rounds: int) -> Findings:
+    """Measure from inside OpenCode's process: calls over the bridge, and OpenCode's own part."""
+    over_bridge = {
+        "a call that is refused": ("delegation_peek", {"id": "?"}),
+        "`delegation_list` of nothing": ("delegation_list", {}),
+    }
+    found = Findings()
+    async with (
+        ModelServer() as model,
+        probed(root, model) as opencode,
+        opencode.client() as client,
+    ):
+        session = await client.create_session()
+        for name, (tool, args) in over_bridge.items():
+            given = {"tool": tool, "args": args, "count": CROSSINGS + rounds}
+            took = await _timed(client, session, "crossings", given)
+            case = f"bridge round trip, {name}"
+            found.figures.append(judged(case, took[CROSSINGS // 4 :], most=0.5))
+        took = await _timed(client, session, "storing", {"count": WARM_UP + rounds})
+        case = "`prompt_async` inside OpenCode → message stored, nothing else running"
+        found.figures.append(judged(case, took[WARM_UP:]))
+    return found
+
+
+async def _timed(
+    client: OpenCodeClient, session: str, tool: str, args: dict[str, object]
+) -> list[float]:
+    """Have the probe measure, and return its samples."""
+    await client.run(session, "Go. " + script({"call": tool, "args": args}))
+    output = next(
+        str(part.state["output"])
+        for message in reversed(await client.messages(session))
+        for part in message.parts
+        if part.tool == tool
+    )
+    return msgspec.json.decode(output, type=_Took).took_ms

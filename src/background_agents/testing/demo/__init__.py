@@ -1,5 +1,0 @@
-"""The demo: a supervisor and three background agents at work, on a real OpenCode.
-
-``python -m background_agents.testing.demo`` shows it. With a scripted model by default, so
-that it needs no key; every line on the screen comes from OpenCode's events or from files.
-"""

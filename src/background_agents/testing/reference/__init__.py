@@ -1,5 +1,0 @@
-"""The reference pages of the documentation, made of what the code says of itself.
-
-``python -m background_agents.testing.reference`` writes them into ``docs/reference``; a test fails
-when what is committed there is not what would be written, so a page cannot drift from the code.
-"""
