@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.identity import project_id
+from background_agents.adapters.projects.identity import project_id
 from lab.bench.figures import Findings, judged
 from lab.harness import archive
 from lab.harness.archive import Plan

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from background_agents.service.afterwards import MOST_WAITING
+from background_agents.service.delivery.titles import MOST_WAITING
 from background_agents.testing.scripts import NATIVE_NOTICE
 from lab.bench.calls import CHILD
 from lab.bench.figures import Findings, compared, judged

@@ -14,15 +14,16 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.adapters.system import processes
+from background_agents.adapters.system.clock import SystemClock
+from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.ids import SortableIds
-from background_agents.ports import ArtifactStore, DelegationStore
-from background_agents.service.clock import SystemClock
+from background_agents.ports.storage import ArtifactStore, DelegationStore
+from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
-from background_agents.service.processes import process_name
-from background_agents.service.requests import DelegateRequest
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
@@ -95,6 +96,7 @@ async def life_rate(store: DelegationStore, artifacts: ArtifactStore, count: int
         store=store,
         artifacts=artifacts,
         clock=SystemClock(),
+        processes=processes,
         ids=SortableIds(random.Random(1)),
         project="bench",
         directory="/bench",

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from background_agents.adapters.identity import project_id
+from background_agents.adapters.projects.identity import project_id
 from background_agents.config import DATABASE
-from background_agents.service import views
+from background_agents.views import model as for_model
 from lab.bench.calls import NOTICED, play
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import WARM_UP, calls, probed
@@ -162,7 +162,7 @@ def _of_stored(messages: Mapping[int, Sequence[StoredMessage]]) -> Findings:
     _check_stored(messages, lists)
     name = f"text of `delegation_list`, {most:,} stored"
     sizes = [float(len(text)) for text in lists]
-    found.figures.append(judged(name, sizes, "characters", most=views.LIST_CHARS))
+    found.figures.append(judged(name, sizes, "characters", most=for_model.LIST_CHARS))
     return found
 
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from background_agents.adapters.identity import project_id
+from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.config import DATABASE
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import apply
-from background_agents.ports import Change, Prompt
+from background_agents.ports.runtime import Prompt
+from background_agents.ports.storage import Change
 from background_agents.testing.scripts import script
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.stored import store

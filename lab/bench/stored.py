@@ -14,14 +14,14 @@ from functools import reduce
 from itertools import islice
 from pathlib import Path
 
-from background_agents.adapters.artifacts import render
+from background_agents.adapters.files.artifacts import render
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import apply
 from background_agents.domain.delegation import register as registered_as
-from background_agents.ports import Change
-from background_agents.service.views import artifact_body
+from background_agents.ports.storage import Change
+from background_agents.views.model import artifact_body
 
 TOGETHER = 500
 """Rows of one transaction: a few milliseconds, so that whoever else writes hardly waits."""

@@ -16,20 +16,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
 
-from background_agents.adapters import artifacts
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files import artifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice
-from background_agents.ports import (
-    AgentRuntime,
-    ArtifactStore,
-    Change,
-    DelegationStore,
-    OutgoingMessage,
-    SupervisorChannel,
-)
+from background_agents.ports.runtime import AgentRuntime
+from background_agents.ports.storage import ArtifactStore, Change, DelegationStore
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorChannel
 
 LOOKS = frozenset(
     {

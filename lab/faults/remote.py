@@ -19,19 +19,18 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
 )
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Agent,
     Leave,
     Listener,
     NotAsked,
-    OutgoingMessage,
     Prompt,
     RunState,
     RuntimeEvent,
     SessionDeleted,
     SessionOrder,
-    SupervisorGone,
 )
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
 from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.messages import RpcError
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime

@@ -21,13 +21,13 @@ import msgspec
 from background_agents import app, config
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.adapters.system.clock import SystemClock
 from background_agents.hosts.opencode import server
 from background_agents.log import open_log
 from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.descriptor import open_descriptor, pump
 from background_agents.rpc.messages import RpcError
-from background_agents.service import journal
-from background_agents.service.clock import SystemClock
+from background_agents.service.running import streamed
 from background_agents.testing.scripts import READABLE_ID
 from lab.faults import points
 from lab.faults.inside import Inside, answer_signals, look_inside
@@ -81,7 +81,7 @@ def main() -> None:
         return
     if plan.exists():
         points.arm(plan, RemoteRuntime, RemoteChannel)
-    setattr(journal, "PACE", JOURNAL_PACE)  # noqa: B010
+    setattr(streamed, "PACE", JOURNAL_PACE)  # noqa: B010
     asyncio.run(_serve(int(sys.argv[2])))
 
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from background_agents.ports import RuntimeEvent
+from background_agents.ports.runtime import RuntimeEvent
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import CLOSED, RpcError

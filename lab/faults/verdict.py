@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from background_agents.adapters.artifacts import parse
+from background_agents.adapters.files.artifacts import parse
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.config import DATABASE
 from background_agents.domain.delegation import Delegation, replay

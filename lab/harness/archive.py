@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from background_agents.adapters.artifacts import MarkdownArtifacts, render
-from background_agents.adapters.private_files import FILE_MODE, private_folder
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
+from background_agents.adapters.files.private import FILE_MODE, private_folder
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.config import DATABASE
@@ -24,7 +24,7 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.text import title_of
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 
 EVERYWHERE = "delegated"
 """A word of every prompt."""

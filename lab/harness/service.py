@@ -5,8 +5,8 @@ from __future__ import annotations
 from background_agents.config import Settings
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
-from background_agents.service.desk import Desk
 from background_agents.service.project import Project
+from background_agents.service.user import Desk
 from background_agents.service.workspace import Workspace
 
 

@@ -14,7 +14,7 @@ import msgspec
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import Transport
-from background_agents.ports import AgentRuntime
+from background_agents.ports.runtime import AgentRuntime
 from background_agents.testing.contracts.stage import StoredMessage, StoredPart, mint
 from lab.harness.client import OpenCodeClient
 

@@ -9,7 +9,8 @@ import msgspec
 from background_agents.hosts.cli.commands.config import ConfigSheet
 from background_agents.hosts.cli.diagnosis.findings import Report
 from background_agents.hosts.cli.registry import COMMANDS, load
-from background_agents.service.answers import (
+from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
+from background_agents.views.json_reports import (
     ExportSheet,
     ListSheet,
     PruneSheet,
@@ -17,7 +18,6 @@ from background_agents.service.answers import (
     ShowSheet,
     StatsSheet,
 )
-from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
 from lab.reference import markdown as md
 
 Schema = Mapping[str, object]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import NoticeKind
-from background_agents.service import notices
+from background_agents.views import notices
 from lab.reference import markdown as md
 from lab.reference import sample
 

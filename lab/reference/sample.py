@@ -8,7 +8,7 @@ from background_agents.domain import delegation as domain
 from background_agents.domain import events as ev
 from background_agents.domain.asking import Ask, Question
 from background_agents.domain.delegation import Delegation
-from background_agents.ports import Line
+from background_agents.ports.storage import Line
 
 START = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation
 from background_agents.hosts.opencode.tools import TOOLS, Tool, definitions
-from background_agents.service import rules, views
-from background_agents.service.requests import MAX_WAIT_S
+from background_agents.service.checks import MAX_WAIT_S
+from background_agents.views import model as for_model
+from background_agents.views import rules
 from lab.reference import markdown as md
 from lab.reference import sample
 
@@ -74,25 +75,25 @@ def _answers() -> Mapping[str, str]:
     """Return an answer of each tool whose words are the same whatever an agent does."""
     running, ended = sample.running(), sample.completed()
     return {
-        "delegate": views.delegated(running),
-        "delegation_read": views.reading(_unfinished(running)),
-        "delegation_list": views.listing(_listing(ended)),
-        "delegation_steer": views.steered(running),
-        "delegation_stop": views.stopped(sample.stopped()),
-        "delegation_answer": views.answered(views.Answered(running, _ask())),
-        "delegation_wait": views.waited(
-            views.Waited([ended, running], [], timedelta(minutes=1), sample.NOW)
+        "delegate": for_model.delegated(running),
+        "delegation_read": for_model.reading(_unfinished(running)),
+        "delegation_list": for_model.listing(_listing(ended)),
+        "delegation_steer": for_model.steered(running),
+        "delegation_stop": for_model.stopped(sample.stopped()),
+        "delegation_answer": for_model.answered(for_model.Answered(running, _ask())),
+        "delegation_wait": for_model.waited(
+            for_model.Waited([ended, running], [], timedelta(minutes=1), sample.NOW)
         ),
-        "notify_parent": views.notified(running),
+        "notify_parent": for_model.notified(running),
     }
 
 
-def _unfinished(one: Delegation) -> views.Reading:
-    return views.Reading(one, None, 0, Path(), sample.NOW)
+def _unfinished(one: Delegation) -> for_model.Reading:
+    return for_model.Reading(one, None, 0, Path(), sample.NOW)
 
 
-def _listing(one: Delegation) -> views.Listing:
-    return views.Listing([sample.line(one)], 1, Path(), sample.NOW)
+def _listing(one: Delegation) -> for_model.Listing:
+    return for_model.Listing([sample.line(one)], 1, Path(), sample.NOW)
 
 
 def _ask() -> Ask:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from background_agents.domain.status import Status
-from background_agents.ports import RuntimeEvent
+from background_agents.ports.runtime import RuntimeEvent
 from lab.faults.stage import ENDING, NAMED, Stage
 from lab.faults.verdict import Verdict, evidence
 from lab.soak.plays import PLAYS, Play

@@ -14,7 +14,7 @@ from statistics import median
 import msgspec
 
 from background_agents.config import DATABASE
-from background_agents.service.afterwards import MOST_WAITING
+from background_agents.service.delivery.titles import MOST_WAITING
 from lab.faults.inside import Inside
 
 MIB = 2**20

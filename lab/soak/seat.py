@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 
-from background_agents.ports import RuntimeEvent
+from background_agents.ports.runtime import RuntimeEvent
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
 from background_agents.testing.waiting import Changes

@@ -8,21 +8,21 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.identity import project_id
-from background_agents.adapters.leftovers import clear_leftovers
-from background_agents.adapters.npm_plugin import finish_what_it_left
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.leftovers import clear_leftovers
+from background_agents.adapters.files.npm_plugin import finish_what_it_left
+from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import Transport
-from background_agents.adapters.session_files import SessionFiles
+from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.adapters.system import processes
+from background_agents.adapters.system.clock import SystemClock
 from background_agents.config import DATABASE, Settings
 from background_agents.domain.ids import SortableIds
-from background_agents.service.clock import SystemClock
 from background_agents.service.context import ProjectContext
 from background_agents.service.delegations import Delegations
-from background_agents.service.processes import process_name
 from background_agents.service.project import Project
 from background_agents.service.tasks import Tasks
 from background_agents.service.workspace import Workspace
@@ -78,9 +78,10 @@ class App:
             store=store,
             artifacts=artifacts,
             clock=SystemClock(),
+            processes=processes,
             ids=SortableIds(random.SystemRandom()),
             project=folder.name,
-            owner=process_name(),
+            owner=processes.process_name(),
         )
         project = Project(context, self._settings)
         try:

@@ -16,7 +16,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 
-from background_agents.adapters.private_files import open_private, private_root
+from background_agents.adapters.files.private import open_private, private_root
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.text import one_line
 

@@ -15,7 +15,7 @@ from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of, leave_of, whose_prompt
 from background_agents.adapters.opencode.permissions import is_denied
 from background_agents.adapters.opencode.tools import UnknownTools
-from background_agents.ports import Agent, Leave
+from background_agents.ports.runtime import Agent, Leave
 
 DATA = Path(__file__).parents[1] / "data" / "agents"
 VERSIONS = ("1.15.4", "1.17.19", "1.18.33")

@@ -12,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from background_agents.adapters.artifacts import PROMPT_CHARS, MarkdownArtifacts, parse, render
-from background_agents.adapters.private_files import private_folder, sync_folder
+from background_agents.adapters.files.artifacts import (
+    PROMPT_CHARS,
+    MarkdownArtifacts,
+    parse,
+    render,
+)
+from background_agents.adapters.files.private import private_folder, sync_folder
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.ports import ArtifactStore
+from background_agents.ports.storage import ArtifactStore
 from background_agents.testing.contracts import ArtifactStoreContract
 from background_agents.testing.contracts.samples import ROOT, finished
 
@@ -150,7 +155,7 @@ async def test_many_at_once_are_all_there_and_share_the_fsync_of_their_folder(
         synced.append(folder)
         sync_folder(folder)
 
-    monkeypatch.setattr("background_agents.adapters.artifacts.sync_folder", noted)
+    monkeypatch.setattr("background_agents.adapters.files.artifacts.sync_folder", noted)
     many = [replace(finished(), id=f"brave-amber-otter-{number}") for number in range(40)]
     paths = await asyncio.gather(*(artifacts.write(one, one.id) for one in many))
     assert [path.read_text("utf-8").endswith(path.stem) for path in paths] == [True] * 40

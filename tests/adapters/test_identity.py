@@ -14,18 +14,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from background_agents.adapters import identity, scattered
-from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.git import all_beginnings
-from background_agents.adapters.identity import project_id
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.adapters.projects import identity, scattered
+from background_agents.adapters.projects.git import all_beginnings
+from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.records import Records
 from background_agents.adapters.sqlite.schema import connect
+from background_agents.adapters.system.processes import boot_id, process_name
 from background_agents.config import DATABASE
 from background_agents.domain.query import Query
-from background_agents.ports import Lease
-from background_agents.service.leases import boot_id
-from background_agents.service.processes import process_name
+from background_agents.ports.storage import Lease
 from lab.harness.archive import Plan, fill
 
 
@@ -310,7 +309,7 @@ def test_many_processes_at_once_agree(tmp_path: Path, data: Path, repository: Pa
     delegated(data, "0" * 40, repository)
     say = (
         "import sys; from pathlib import Path;"
-        "from background_agents.adapters.identity import project_id;"
+        "from background_agents.adapters.projects.identity import project_id;"
         "print(project_id(Path(sys.argv[1]), Path(sys.argv[2])))"
     )
     running = [

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from background_agents.adapters import artifacts as module
-from background_agents.adapters.artifacts import TEMPORARY, MarkdownArtifacts
-from background_agents.adapters.leftovers import AGE, clear_leftovers
+from background_agents.adapters.files import artifacts as module
+from background_agents.adapters.files.artifacts import TEMPORARY, MarkdownArtifacts
+from background_agents.adapters.files.leftovers import AGE, clear_leftovers
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.testing.contracts.samples import ROOT, finished
 

@@ -17,7 +17,7 @@ from background_agents.adapters.opencode.transport import (
     ignore_event,
     ignore_restored,
 )
-from background_agents.ports import Prompt
+from background_agents.ports.runtime import Prompt
 
 MOST_BYTES = 20_000
 """What chance and resized tables may add; one short string for each session would be 300,000."""

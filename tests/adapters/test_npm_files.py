@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from background_agents.adapters import npm_plugin
-from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.npm_plugin import finish_what_it_left
-from background_agents.adapters.session_files import SessionFiles
+from background_agents.adapters.files import npm_plugin
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.npm_plugin import finish_what_it_left
+from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
-from background_agents.ports import Line
+from background_agents.ports.storage import Line
 from background_agents.testing.contracts.samples import at, registered
 
 DATA = Path(__file__).parents[1] / "data" / "npm-plugin"

@@ -25,9 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from background_agents.adapters import session_files
-from background_agents.adapters.artifacts import render
-from background_agents.adapters.session_files import SessionFiles
+from background_agents.adapters.files import sessions
+from background_agents.adapters.files.artifacts import render
+from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.rebuild import open_database
@@ -38,7 +38,7 @@ from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.ids import is_readable_id
 from background_agents.domain.status import Status
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 from background_agents.testing.contracts.samples import (
     ROOT,
     at,
@@ -204,7 +204,7 @@ def test_a_database_that_knows_all_its_files_reads_none_of_them(
         opened_files.append(path)
         return b""
 
-    monkeypatch.setattr(session_files, "read_file", read)
+    monkeypatch.setattr(sessions, "read_file", read)
     for _ in range(2):
         with closing(project.open()) as connection:
             assert (
@@ -421,7 +421,7 @@ OPENS = """
 import sys
 from contextlib import closing
 from pathlib import Path
-from background_agents.adapters.session_files import SessionFiles
+from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.sqlite.rebuild import open_database
 
 folder = Path(sys.argv[1])

@@ -23,7 +23,7 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import parse
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 from background_agents.testing.contracts.samples import at, completed, launched, registered
 from lab.harness.archive import EVERYWHERE, SOMETIMES, Plan, fill, name_of, needle
 

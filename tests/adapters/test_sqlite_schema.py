@@ -21,7 +21,7 @@ from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.events import Completed, Read, Registered
 from background_agents.domain.notice import NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 from background_agents.testing.contracts.samples import PERMISSION, QUESTION, ROOT, at, registered
 
 DATA = Path(__file__).parents[1] / "data" / "databases"

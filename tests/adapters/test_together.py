@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from background_agents.adapters.together import MOST_TOGETHER, MOST_TRIPS, Together
+from background_agents.adapters.files.together import MOST_TOGETHER, MOST_TRIPS, Together
 
 
 class Worker:

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from world import World
 
 from background_agents import __version__
+from background_agents.adapters.system.processes import process_name
 from background_agents.control import places, protocol
 from background_agents.control.client import Client
 from background_agents.control.server import ControlServer
-from background_agents.service.processes import process_name
 from lab.harness.service import Service
 
 T = TypeVar("T")

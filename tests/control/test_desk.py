@@ -19,10 +19,10 @@ from background_agents.domain.errors import (
     UnknownDelegation,
 )
 from background_agents.domain.events import InputAnswered, SteerSent, StopRequested
-from background_agents.service.desk import Desk, for_people
-from background_agents.service.live import Tail
-from background_agents.service.requests import DelegateRequest
+from background_agents.service.checks import DelegateRequest
+from background_agents.service.user import Desk, for_people
 from background_agents.testing.scripts import script
+from background_agents.views.live import Tail
 from lab.harness.service import Service
 
 SHORT, LONG = timedelta(seconds=5), timedelta(hours=1)

@@ -21,8 +21,8 @@ from background_agents.rpc.messages import (
     METHOD_NOT_FOUND,
     PARSE_ERROR,
 )
-from background_agents.service.sheets import Sheet
 from background_agents.testing.waiting import Changes
+from background_agents.views.json import Sheet
 
 
 async def test_malformed_frames_are_answered_and_the_connection_lives(office: Office) -> None:

@@ -17,10 +17,10 @@ import pytest
 from sockets import Office, run
 from world import World
 
+from background_agents.adapters.system.processes import process_name
 from background_agents.control import places
 from background_agents.control.client import Client, all_of
 from background_agents.domain.errors import NotServed
-from background_agents.service.processes import process_name
 
 DEAD = "1-1.sock"
 """Process 1 lives, and began at another moment."""

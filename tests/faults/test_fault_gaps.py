@@ -7,8 +7,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from background_agents.adapters.artifacts import TEMPORARY
-from background_agents.adapters.leftovers import AGE
+from background_agents.adapters.files.artifacts import TEMPORARY
+from background_agents.adapters.files.leftovers import AGE
 from background_agents.domain.status import Status
 from lab.faults.matrix import run_case
 from lab.faults.scenarios import SCENARIOS, Scenario, completion, stop_once

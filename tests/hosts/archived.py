@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.artifacts import MarkdownArtifacts, render
-from background_agents.adapters.identity import project_id
-from background_agents.adapters.private_files import private_folder
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
+from background_agents.adapters.files.private import private_folder
+from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, replay
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 from lab.harness.archive import Plan, fill
 
 LIMIT_S = 60.0

@@ -14,12 +14,11 @@ from pathlib import Path
 import msgspec
 from stored import claim, database_of
 
+from background_agents.adapters.system.processes import boot_id, process_name
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, Report
 from background_agents.hosts.cli.plugin_files import Places, Scope
-from background_agents.ports import Lease
-from background_agents.service.leases import boot_id
-from background_agents.service.processes import process_name
+from background_agents.ports.storage import Lease
 from lab.harness.home import Home, find_binary
 
 OPENCODE = """#!/bin/sh

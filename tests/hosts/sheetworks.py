@@ -14,8 +14,8 @@ from rich.text import Text
 from background_agents.domain.status import Status
 from background_agents.hosts.cli.watching.keys import TEXT, Key
 from background_agents.hosts.cli.watching.model import Model, Seen, see
-from background_agents.ports import Line
-from background_agents.service.sheets import ActiveSheet, LiveFacts, RequestSheet, Sheet
+from background_agents.ports.storage import Line
+from background_agents.views.json import ActiveSheet, LiveFacts, RequestSheet, Sheet
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

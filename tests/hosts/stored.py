@@ -7,13 +7,13 @@ from contextlib import closing
 from functools import reduce
 from pathlib import Path
 
-from background_agents.adapters.identity import project_id
+from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.schema import connect
 from background_agents.config import DATABASE, data_root
 from background_agents.domain import delegation as domain
 from background_agents.domain.events import Event, Registered
-from background_agents.ports import Change, Lease
+from background_agents.ports.storage import Change, Lease
 
 
 def database_of(folder: Path, env: Mapping[str, str]) -> Path:

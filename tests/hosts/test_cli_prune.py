@@ -15,13 +15,13 @@ import pytest
 from archived import Reader
 from msgspec.structs import replace
 
-from background_agents.adapters.session_files import SessionFiles
+from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import apply
 from background_agents.domain.events import Read
 from background_agents.domain.status import Status
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 from background_agents.testing.contracts.samples import at, completed, launched, registered
 from lab.harness.archive import EVERYWHERE, Plan, name_of, needle
 

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from background_agents.domain import events as ev
 from background_agents.domain.asking import Ask
-from background_agents.service.answers import ANSWERS, ExportSheet
-from background_agents.service.exports import COLUMNS
-from background_agents.service.history import told
+from background_agents.hosts.cli.text.export import COLUMNS
 from background_agents.testing.contracts.samples import at, completed, launched, registered
+from background_agents.views.events import told
+from background_agents.views.json_reports import ANSWERS, ExportSheet
 from lab.harness.archive import Plan, name_of, needle
 
 STORED = 40

@@ -11,8 +11,8 @@ import pytest
 from patients import Patient, dead, lease, process
 from stored import store
 
+from background_agents.adapters.system.processes import process_name
 from background_agents.hosts.cli.diagnosis.findings import Mark
-from background_agents.service.processes import process_name
 from background_agents.testing.contracts.samples import launched, registered
 
 pytestmark = pytest.mark.opencode

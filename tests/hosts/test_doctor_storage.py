@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from patients import Patient, crash, cut_short, lease, write
 
+from background_agents.adapters.system.processes import process_name
 from background_agents.hosts.cli.diagnosis.findings import Mark
-from background_agents.service.processes import process_name
 
 pytestmark = pytest.mark.opencode
 

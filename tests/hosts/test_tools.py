@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.ids import SortableIds
@@ -21,7 +22,7 @@ from background_agents.hosts.opencode.tools import (
     run_tool,
 )
 from background_agents.service.context import Context
-from background_agents.service.launch import ALLOWED_TOOLS, DENIED_TOOLS
+from background_agents.service.running.launch import ALLOWED_TOOLS, DENIED_TOOLS
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -41,6 +42,7 @@ class Tools:
             store=self.store,
             artifacts=MemoryArtifacts(),
             clock=ManualClock(),
+            processes=processes,
             ids=SortableIds(random.Random(1)),
             project="p1",
             directory="/src/project",

@@ -13,7 +13,7 @@ from background_agents.domain.status import Status
 from background_agents.hosts.cli.watching.drawing import Note, Size, draw, overflow
 from background_agents.hosts.cli.watching.line import Line
 from background_agents.hosts.cli.watching.model import Mode, Model, Peeked, Seen
-from background_agents.service.sheets import PeekSheet, RetrySheet, SteerSheet
+from background_agents.views.json import PeekSheet, RetrySheet, SteerSheet
 
 ASKING = active("brave-amber-otter", asks("bash: git push --force"))
 RUNNING = active("quick-silent-heron", model="anthropic/claude-opus-4")

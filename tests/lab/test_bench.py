@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from background_agents.adapters.sqlite.store import SqliteStore
-from background_agents.service.views import LIST_LINES
+from background_agents.views.model import LIST_LINES
 from lab.bench import calls, lifecycle, process, recovery, stored
 from lab.bench.figures import CLOCK_STEP, Findings, compared, judged, percentile, tables
 from lab.bench.service import bare_start_ms, start_ms

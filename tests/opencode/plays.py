@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from background_agents.adapters.artifacts import Scalar, parse
+from background_agents.adapters.files.artifacts import Scalar, parse
 from background_agents.hosts.opencode.tools import TOOLS
 from background_agents.testing.scripts import READABLE_ID
 from lab.harness.client import Events, OpenCodeClient, Seen, StoredMessage

@@ -11,8 +11,8 @@ import pytest
 from plays import Stage, Supervisor, call, delegate, say, together
 from terminal_user import TerminalUser, ended
 
-from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
 from background_agents.testing.scripts import script
+from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 

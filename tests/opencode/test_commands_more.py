@@ -16,8 +16,8 @@ from plays import REQUEST, Stage, Step, Supervisor, call, delegate, say, staged
 from terminal_user import Ran, TerminalUser, ended
 
 from background_agents.control import places
-from background_agents.service.sheets import ActiveSheet, Sheet
 from background_agents.testing.scripts import script
+from background_agents.views.json import ActiveSheet, Sheet
 from lab.harness.home import find_binary
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelServer

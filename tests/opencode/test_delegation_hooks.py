@@ -14,8 +14,8 @@ from plays import OUR_TOOLS, Stage, Step, Supervisor, call, delegate, say, stage
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of
-from background_agents.service import rules
-from background_agents.service.rules import TaskPolicy
+from background_agents.views import rules
+from background_agents.views.rules import TaskPolicy
 from lab.harness.bridge import BRIDGE
 from lab.harness.opencode import running_opencode
 from lab.model_server import ModelRequest, ModelServer, script

@@ -14,7 +14,7 @@ import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
 from background_agents.control.places import FOLDER
-from background_agents.service.leases import LEASE
+from background_agents.service.ownership.leases import LEASE
 from lab.harness.namespaces import INSIDE, why_none
 from lab.harness.opencode import OpenCode
 

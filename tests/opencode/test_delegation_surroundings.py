@@ -10,7 +10,7 @@ import pytest
 from plays import call, delegate, say, staged
 from terminal_user import TerminalUser
 
-from background_agents.adapters.git import all_beginnings
+from background_agents.adapters.projects.git import all_beginnings
 
 pytestmark = pytest.mark.opencode
 

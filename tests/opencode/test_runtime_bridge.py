@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.transport_bridge import PORTLESS_URL, BridgeTransport
-from background_agents.ports import StreamRestored
+from background_agents.ports.runtime import StreamRestored
 from background_agents.rpc.connection import Connection
 from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
 from background_agents.testing.contracts.stage import listening, new_child, prompt

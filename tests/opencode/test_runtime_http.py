@@ -13,7 +13,7 @@ import pytest_asyncio
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
-from background_agents.ports import StreamRestored, TextStreamed
+from background_agents.ports.runtime import StreamRestored, TextStreamed
 from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
 from background_agents.testing.contracts.asking import ONCE, run
 from background_agents.testing.contracts.runtime import ENDLESS

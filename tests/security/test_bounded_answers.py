@@ -14,8 +14,8 @@ from background_agents.domain.delegation import replay as replayed
 from background_agents.domain.events import SteerSent, Usage
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, ToolCall, Transcript
-from background_agents.ports import Line, Retrying
-from background_agents.service import live, notices, views
+from background_agents.ports.runtime import Retrying
+from background_agents.ports.storage import Line
 from background_agents.testing.contracts.samples import (
     NOON,
     at,
@@ -25,6 +25,8 @@ from background_agents.testing.contracts.samples import (
     registered,
 )
 from background_agents.testing.scripts import script
+from background_agents.views import live, notices
+from background_agents.views import model as for_model
 
 WORDS = "A long word and <b>markup</b> & \x1b[31mcolour\u202e.\n"
 
@@ -60,7 +62,7 @@ async def test_a_status_of_hundreds_is_bounded(tools: Toolbox) -> None:
     assert len(told) <= live.STATUS_CHARS
     assert f"… and {MANY - told.count('[')} more" in told
     listed = (await tools.call(tools.ours, "delegation_list")).output
-    assert len(listed) <= views.LIST_CHARS
+    assert len(listed) <= for_model.LIST_CHARS
     assert f"{MANY} delegations" in listed
 
 
@@ -119,7 +121,7 @@ def test_what_is_asked_is_bounded() -> None:
     ):
         assert len(ask.text) <= ASKED_CHARS
         assert len(how_to_answer(ask)) < 200
-        assert len(views.answered(views.Answered(running(), ask))) < 2 * ASKED_CHARS
+        assert len(for_model.answered(for_model.Answered(running(), ask))) < 2 * ASKED_CHARS
 
 
 def test_short_answers_are_short() -> None:
@@ -127,13 +129,13 @@ def test_short_answers_are_short() -> None:
     hostile = replace(finished(), title=LONG, summary=LONG, error=LONG, agent=LONG)
     stopped = replace(hostile, status=Status.STOPPED)
     for told in (
-        views.delegated(hostile),
-        views.steered(hostile),
-        views.stopped(stopped),
-        views.ended(hostile),
-        views.notified(hostile),
-        views.notified(replace(hostile, kept=(LONG,))),
-        views.reading(views.Reading(running(title=LONG), None, 0, Path("/x.md"), at(9))),
+        for_model.delegated(hostile),
+        for_model.steered(hostile),
+        for_model.stopped(stopped),
+        for_model.ended(hostile),
+        for_model.notified(hostile),
+        for_model.notified(replace(hostile, kept=(LONG,))),
+        for_model.reading(for_model.Reading(running(title=LONG), None, 0, Path("/x.md"), at(9))),
     ):
         assert len(told) < 500
         assert len(told.splitlines()) == 1
@@ -151,7 +153,7 @@ def test_a_list_line_is_one_line() -> None:
         ended_at=NOON,
         read_at=None,
     )
-    told = views.line(row, at(5))
+    told = for_model.line(row, at(5))
     assert len(told) < 400
     assert told.isprintable()
 

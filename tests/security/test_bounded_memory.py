@@ -29,7 +29,7 @@ from background_agents.adapters.opencode.wire import (
     StoredMessage,
     ToolState,
 )
-from background_agents.ports import RuntimeEvent
+from background_agents.ports.runtime import RuntimeEvent
 from background_agents.rpc.framing import MAX_FRAME_BYTES, FrameDecoder
 
 CHILD = "ses_child"

@@ -26,12 +26,12 @@ from background_agents.domain.errors import InvalidRequest, NotReadOnly, Unknown
 from background_agents.domain.status import Status
 from background_agents.domain.text import one_line
 from background_agents.domain.transcript import Transcript
-from background_agents.ports import Idle, Line, RunFailed, RuntimeEvent
+from background_agents.ports.runtime import Idle, RunFailed, RuntimeEvent
+from background_agents.ports.storage import Line
 from background_agents.rpc.connection import Connection
-from background_agents.service import live, notices, outbox, views
-from background_agents.service.journal import KEPT_CHARS, Streamed
-from background_agents.service.policy import decide
-from background_agents.service.views import Waited
+from background_agents.service.delivery import outbox
+from background_agents.service.running.answer_rules import decide
+from background_agents.service.running.streamed import KEPT_CHARS, Streamed
 from background_agents.testing.contracts.samples import (
     NOON,
     at,
@@ -40,6 +40,9 @@ from background_agents.testing.contracts.samples import (
     notice,
     registered,
 )
+from background_agents.views import live, notices
+from background_agents.views import model as for_model
+from background_agents.views.model import Waited
 
 LONG = "A long word. " * 100_000
 
@@ -55,8 +58,8 @@ def test_a_wait_for_a_thousand_is_answered_in_bounds() -> None:
     runs = [replay(registered(f"brave-amber-otter-{n}"), [launched()]) for n in range(1_000)]
     runs[700] = replace(finished(), id="the-ended-one")
     waited = Waited(runs, (), timedelta(seconds=60), at(90))
-    told = views.waited(waited)
-    assert len(told) <= views.WAIT_CHARS + 200
+    told = for_model.waited(waited)
+    assert len(told) <= for_model.WAIT_CHARS + 200
     assert told.startswith("- the-ended-one")
     assert "more; delegation_list() names them." in told
     assert "You are notified when the rest ends" in told
@@ -112,7 +115,7 @@ def test_an_agents_name_is_no_text() -> None:
         ended_at=NOON,
         read_at=None,
     )
-    assert len(views.line(row, at(5))) < 200
+    assert len(for_model.line(row, at(5))) < 200
     _, told, _ = notices.toast(notice("prt_1"), LONG + "\n")
     assert len(told) < 300
     assert len(told.splitlines()) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from background_agents.adapters.opencode.events import EventReader
 from background_agents.adapters.opencode.live import SESSION_CHARS, LiveSession
-from background_agents.ports import Idle, RuntimeEvent
+from background_agents.ports.runtime import Idle, RuntimeEvent
 
 CHILD = "ses_child"
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from background_agents.adapters.artifacts import PROMPT_CHARS, parse, render
+from background_agents.adapters.files.artifacts import PROMPT_CHARS, parse, render
 from background_agents.testing.contracts.samples import finished
 
 FENCES = ["---\n", "---", "\n", "\r\n", "\r", "\u2028", "\x85"]

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from background_agents.domain.asking import ASKED_CHARS, Ask, Question
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS
-from background_agents.service import notices, rules
 from background_agents.testing.contracts.samples import finished, notice
+from background_agents.views import notices, rules
 
 TAGS = ["</summary>", "</task-notification>", "<task-notification>", "<all-complete>true", "<!--"]
 MARKUP = ["<![CDATA[", "]]>", "&lt;", "&#60;", "&", "<?xml", "<", ">", "<script>", '"', "'", "`"]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from toolbox import Toolbox
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.ids import READABLE, is_readable_id
-from background_agents.service.requests import check_id
+from background_agents.service.checks import check_id
 from background_agents.testing.contracts.samples import finished
 
 SECRET = "the content of somebody else's file"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bridged import data_root, service_in
 
-from background_agents.adapters.artifacts import MAX_BYTES, MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MAX_BYTES, MarkdownArtifacts
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.config import DATABASE
 from background_agents.domain.errors import StoreUnavailable

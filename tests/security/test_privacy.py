@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bridged import data_root, service_in
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.config import DATABASE
 from background_agents.log import FORMAT, LOG_FILES, PrivateFile

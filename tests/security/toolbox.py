@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
@@ -43,6 +44,7 @@ class Toolbox:
             store=self.store,
             artifacts=self.artifacts,
             clock=self.clock,
+            processes=processes,
             ids=SortableIds(random.Random(1)),
             project="p1",
             directory="/src/project",

@@ -21,13 +21,14 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.events import InputAnswered, InputRequested
 from background_agents.domain.status import Status
-from background_agents.ports import InputAsked, InputSettled
-from background_agents.service import live, views
-from background_agents.service.afterwards import GIVE_WAY
-from background_agents.service.asking import MOST_NUDGES, REFUSED
-from background_agents.service.ladder import BELOW_PAUSE
-from background_agents.service.outbox import RETRY_FIRST
+from background_agents.ports.runtime import InputAsked, InputSettled
+from background_agents.service.delivery.outbox import RETRY_FIRST
+from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.running.asking import MOST_NUDGES, REFUSED
+from background_agents.service.running.stopping import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.views import live
+from background_agents.views import model as for_model
 from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
@@ -118,7 +119,7 @@ async def test_status_and_peek_show_what_it_waits_for(world: World, service: Ser
 async def test_a_list_shows_that_it_waits(world: World, service: Service) -> None:
     """What waits is neither ended nor unread."""
     delegation, _, _ = await asking(world, service)
-    text = views.listing(await service.list(world.supervisor))
+    text = for_model.listing(await service.list(world.supervisor))
     assert f"- {delegation.id} [waiting]" in text
 
 
@@ -134,7 +135,7 @@ async def test_a_grant_lets_it_go_on(world: World, service: Service, given: str,
     answered = await service.desk.answer(delegation.id, given)
     assert (answered.ask, answered.delegation.status) == (ask, Status.RUNNING)
     assert answered.delegation.requests == ()
-    assert views.answered(answered) == f"Answered: bash: make deploy. {delegation.id} goes on."
+    assert for_model.answered(answered) == f"Answered: bash: make deploy. {delegation.id} goes on."
     (settled,) = world.heard.of(child.name, InputSettled)
     assert settled.reply == Reply(word=word)
     await world.settle()
@@ -452,12 +453,12 @@ async def test_of_two_the_oldest_is_answered_first(world: World, service: Servic
     assert len(await world.told(REQUEST, 2)) == 2
     first = await service.desk.answer(delegation.id, "once")
     assert first.delegation.status is Status.WAITING
-    assert views.answered(first).startswith(
+    assert for_model.answered(first).startswith(
         f"Answered: bash: one. {delegation.id} still waits for a permission, bash: two; "
         "only your human may grant it"
     )
     second = await service.desk.answer(delegation.id, "once")
-    assert views.answered(second) == f"Answered: bash: two. {delegation.id} goes on."
+    assert for_model.answered(second) == f"Answered: bash: two. {delegation.id} goes on."
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
 

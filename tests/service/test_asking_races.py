@@ -20,9 +20,10 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, RuntimeUnreachable, StoreUnavailable
 from background_agents.domain.events import InputRequested
 from background_agents.domain.status import Status
-from background_agents.ports import Agent, Change, InputAsked, InputSettled, Prompt
-from background_agents.service.ending import INSIST_FIRST
-from background_agents.service.ladder import BELOW_PAUSE
+from background_agents.ports.runtime import Agent, InputAsked, InputSettled, Prompt
+from background_agents.ports.storage import Change
+from background_agents.service.running.ending import INSIST_FIRST
+from background_agents.service.running.stopping import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service
 

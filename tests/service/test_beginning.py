@@ -11,8 +11,8 @@ from world import LIVING, World
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.service.beginning import LIMIT
-from background_agents.service.launch import GO_ON
+from background_agents.service.running.beginning import LIMIT
+from background_agents.service.running.launch import GO_ON
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service
 

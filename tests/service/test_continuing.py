@@ -17,7 +17,8 @@ from background_agents.domain.errors import (
     UnknownDelegation,
 )
 from background_agents.domain.status import Status
-from background_agents.ports import Agent, Change, Prompt, RunState
+from background_agents.ports.runtime import Agent, Prompt, RunState
+from background_agents.ports.storage import Change
 from lab.harness.service import Service
 
 OLD, NEW = "The old result.", "The new one."

@@ -10,8 +10,9 @@ from world import LIVING, World
 
 from background_agents.domain.errors import InvalidRequest, RunElsewhere, UnknownDelegation
 from background_agents.domain.status import Status
-from background_agents.ports import Retrying
-from background_agents.service import live, views
+from background_agents.ports.runtime import Retrying
+from background_agents.views import live
+from background_agents.views import model as for_model
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -29,7 +30,7 @@ async def test_a_stop_keeps_what_was_written_and_says_who_stopped(
     stopped = await service.stop(world.supervisor, delegation.id)
     assert (stopped.status, stopped.stop_requested_by) == (Status.STOPPED, "supervisor")
     assert not child.busy
-    assert "11 characters of partial output are kept" in views.stopped(stopped)
+    assert "11 characters of partial output are kept" in for_model.stopped(stopped)
     artifact = await world.artifact(delegation)
     assert "\n[STOPPED BY SUPERVISOR] Stopped by the supervisor.\n\nHalf of it." in artifact
     assert len(await world.notified()) == 1
@@ -41,7 +42,7 @@ async def test_stopping_what_has_ended_changes_nothing(world: World, service: Se
     await world.until(lambda: world.now(delegation).notice_confirmed_at is not None)
     before = world.now(delegation)
     assert await service.stop(world.supervisor, delegation.id) == before
-    assert "has ended (completed)" in views.stopped(before)
+    assert "has ended (completed)" in for_model.stopped(before)
 
 
 async def test_one_that_waits_for_a_slot_is_stopped_without_a_session(world: World) -> None:
@@ -186,6 +187,6 @@ async def test_a_stepped_clock_changes_no_elapsed_time(
     told = await world.status(service)
     assert "30s elapsed, 14m 30s left" in told
     stopped = await service.stop(world.supervisor, delegation.id)
-    assert views.elapsed(stopped, world.clock.now()) == "30s"
+    assert for_model.elapsed(stopped, world.clock.now()) == "30s"
     assert "\nelapsed_s: 30.0\n" in await world.artifact(delegation)
     assert "<elapsed>30s</elapsed>" in (await world.told("task-notification"))[0]

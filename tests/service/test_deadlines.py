@@ -12,10 +12,10 @@ from background_agents.domain.asking import Reply
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.status import Status
-from background_agents.ports import InputSettled
-from background_agents.service.afterwards import GIVE_WAY
-from background_agents.service.asking import REFUSED, UNANSWERED
-from background_agents.service.deadlines import Deadline
+from background_agents.ports.runtime import InputSettled
+from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.running.asking import REFUSED, UNANSWERED
+from background_agents.service.running.timers import Deadline
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service

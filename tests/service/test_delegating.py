@@ -20,9 +20,9 @@ from background_agents.domain.errors import (
     UnknownAgent,
 )
 from background_agents.domain.status import Status
-from background_agents.ports import Agent, Leave, SessionOrder
-from background_agents.service.launch import DENIED_TOOLS
-from background_agents.service.requests import DelegateRequest
+from background_agents.ports.runtime import Agent, Leave, SessionOrder
+from background_agents.service.checks import DelegateRequest
+from background_agents.service.running.launch import DENIED_TOOLS
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}

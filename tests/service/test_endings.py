@@ -7,7 +7,7 @@ from world import QUIET, World
 
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.status import Status
-from background_agents.ports import Idle, SessionOrder
+from background_agents.ports.runtime import Idle, SessionOrder
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}

@@ -6,15 +6,17 @@ import msgspec
 import pytest
 from world import DEAD, DIRECTORY, World
 
+from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.errors import NotReadOnly, RuntimeUnreachable, UnknownAgent
-from background_agents.ports import Agent
-from background_agents.service import rules, views
+from background_agents.ports.runtime import Agent
+from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
-from background_agents.service.requests import DelegateRequest
-from background_agents.service.rules import TaskPolicy
 from background_agents.testing.contracts.samples import finished, registered
 from background_agents.testing.scripts import script
+from background_agents.views import model as for_model
+from background_agents.views import rules
+from background_agents.views.rules import TaskPolicy
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -32,6 +34,7 @@ def serving(world: World, settings: Settings) -> Service:
         store=world.store,
         artifacts=world.artifacts,
         clock=world.clock,
+        processes=processes,
         ids=world._ids,
         project="p1",
         directory=DIRECTORY,
@@ -58,10 +61,10 @@ async def test_where_nobody_is_woken_the_rules_say_to_wait(world: World, service
     assert "delegation_wait until nothing runs" in told
     assert "Do not poll" not in told
     delegation = await world.delegate(service, HANG)
-    answer = views.delegated(delegation, ends_with_turn=service.ends_with_turn)
+    answer = for_model.delegated(delegation, ends_with_turn=service.ends_with_turn)
     assert "this OpenCode ends with this turn" in answer
     assert "delegation_wait()" in answer
-    assert "Do not poll" in views.delegated(delegation)
+    assert "Do not poll" in for_model.delegated(delegation)
 
 
 async def test_a_background_agent_gets_other_rules(world: World, service: Service) -> None:

@@ -24,11 +24,11 @@ from background_agents.domain.events import (
     ParentNotified,
     Registered,
 )
-from background_agents.ports import Busy, Idle, RunFailed, StreamRestored
-from background_agents.service.leases import LeaseLost
-from background_agents.service.views import Answered
+from background_agents.ports.runtime import Busy, Idle, RunFailed, StreamRestored
+from background_agents.service.ownership.leases import LeaseLost
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.tripwire import Tripwire
+from background_agents.views.model import Answered
 
 Happening = Callable[[World, str], None]
 

@@ -12,10 +12,16 @@ from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation, OpenRequest, Steer
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports import RunFailed
-from background_agents.service.asking import Refusal
-from background_agents.service.ending import Outcome
-from background_agents.service.judging import ABORTED, UNFINISHED, Evidence, Undecided, judge
+from background_agents.ports.runtime import RunFailed
+from background_agents.service.running.asking import Refusal
+from background_agents.service.running.completion import (
+    ABORTED,
+    UNFINISHED,
+    Evidence,
+    Undecided,
+    judge,
+)
+from background_agents.service.running.ending import Outcome
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 

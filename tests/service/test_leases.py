@@ -8,14 +8,15 @@ import os
 import pytest
 from world import DIRECTORY, World
 
+from background_agents.adapters.system import processes
+from background_agents.adapters.system.processes import is_alive, is_running, process_name
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import RunElsewhere
 from background_agents.domain.status import Status
-from background_agents.service import leases
 from background_agents.service.context import Context
-from background_agents.service.leases import HEARTBEAT, LEASE
-from background_agents.service.processes import is_alive, is_running, process_name
+from background_agents.service.ownership import leases
+from background_agents.service.ownership.leases import HEARTBEAT, LEASE
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.runtime import ScriptedRuntime
 from lab.harness.service import Service
@@ -50,6 +51,7 @@ class Process:
             store=world.store,
             artifacts=world.artifacts,
             clock=self.clock,
+            processes=processes,
             ids=world._ids,
             project="p1",
             directory=DIRECTORY,
@@ -216,7 +218,7 @@ async def test_without_a_boot_id_a_claim_of_the_future_is_of_another_boot(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock began anew with the machine, and the pids of the claim are others' by now."""
-    monkeypatch.setattr(leases, "boot_id", lambda: "")
+    monkeypatch.setattr(processes, "boot_id", lambda: "")
     one, other = Process(world, ONE), Process(world, OTHER)
     one.clock.advance(LEASE)
     await one.service.start()
@@ -231,11 +233,11 @@ async def test_what_is_not_ours_to_judge_is_taken_over_only_when_its_claim_stand
 ) -> None:
     """In a container or on another machine a pid that does not exist here may live."""
     elsewhere = "4194304:1@1" if boot == "this boot" else "4194304:1"
-    monkeypatch.setattr(leases, "boot_id", lambda: boot)
+    monkeypatch.setattr(processes, "boot_id", lambda: boot)
     one = Process(world, elsewhere)
     one.clock.advance(LEASE * 1000)  # no clock of ours
     await one.service.start()
-    monkeypatch.setattr(leases, "boot_id", lambda: "this boot")
+    monkeypatch.setattr(processes, "boot_id", lambda: "this boot")
     other = Process(world, OTHER)
     await other.service.start()
     delegation = await world.delegate(one.service, HANG)
@@ -254,7 +256,7 @@ async def test_with_a_boot_id_the_boot_decides_not_the_clock(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clocks of time namespaces differ within one boot."""
-    monkeypatch.setattr(leases, "boot_id", lambda: "this boot")
+    monkeypatch.setattr(processes, "boot_id", lambda: "this boot")
     one, other = Process(world, ONE), Process(world, OTHER)
     one.clock.advance(LEASE)
     await one.service.start()

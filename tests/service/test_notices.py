@@ -11,9 +11,9 @@ from world import World
 
 from background_agents.domain.errors import UnknownDelegation
 from background_agents.domain.status import Status
-from background_agents.service.afterwards import GIVE_WAY
-from background_agents.service.outbox import RETRY_FIRST, RETRY_MOST
-from background_agents.service.requests import DelegateRequest
+from background_agents.service.checks import DelegateRequest
+from background_agents.service.delivery.outbox import RETRY_FIRST, RETRY_MOST
+from background_agents.service.delivery.titles import GIVE_WAY
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service
 

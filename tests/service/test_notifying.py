@@ -14,10 +14,10 @@ from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDO
 from background_agents.domain.errors import InvalidRequest, NoSupervisor, TooTalkative
 from background_agents.domain.events import KeptTold, ParentNotified
 from background_agents.domain.status import Status
-from background_agents.service import views
-from background_agents.service.afterwards import GIVE_WAY
-from background_agents.service.messages import KEPT_CHARS
-from background_agents.service.requests import MESSAGE_CHARS
+from background_agents.service.checks import MESSAGE_CHARS
+from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.running.messages import KEPT_CHARS
+from background_agents.views import model as for_model
 from lab.harness.service import Service
 
 MESSAGE = "child-notification"
@@ -217,7 +217,7 @@ async def test_beyond_its_budget_they_are_told_as_one_later(world: World, servic
 async def test_the_agent_is_told_which_are_kept(world: World, service: Service) -> None:
     """What goes at once is said to have arrived; what is kept, not."""
     child = await world.working(await world.delegate(service, HANG))
-    said = [views.notified(await service.notify(child.name, "So.")) for _ in range(5)]
+    said = [for_model.notified(await service.notify(child.name, "So.")) for _ in range(5)]
     assert [one.partition(":")[0] for one in said[MESSAGES_AT_ONCE:]] == ["Kept", "Kept"]
     assert all(one.startswith("Your supervisor has it.") for one in said[:MESSAGES_AT_ONCE])
 

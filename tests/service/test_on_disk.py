@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.adapters.system import processes
+from background_agents.adapters.system.clock import SystemClock
+from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.status import Status
-from background_agents.service import views
-from background_agents.service.clock import SystemClock
+from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
-from background_agents.service.processes import process_name
-from background_agents.service.requests import DelegateRequest
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.views import model as for_model
 from lab.harness.service import Service
 
 DEAD = "0:long ago"
@@ -51,6 +52,7 @@ class Disk:
             store=store,
             artifacts=MarkdownArtifacts(self.folder),
             clock=SystemClock(),
+            processes=processes,
             ids=SortableIds(random.Random(1)),
             project="p1",
             directory="/src/project",
@@ -80,7 +82,7 @@ async def test_a_delegation_from_start_to_reading(disk: Disk) -> None:
         ((notice,),) = await disk.channel.until_delivered(disk.supervisor, 1)
         assert delegation.id in notice
         found = await service.read(disk.supervisor, delegation.id)
-        assert views.reading(found).endswith("Es ist PKCE. 🦦")
+        assert for_model.reading(found).endswith("Es ist PKCE. 🦦")
         assert found.path.read_text("utf-8").endswith("Es ist PKCE. 🦦")
 
 

@@ -10,11 +10,11 @@ import pytest
 from world import HANG, LIVING, World
 
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.service.journal import PACE
-from background_agents.service.leases import HEARTBEAT
-from background_agents.service.outbox import RETRY_FIRST
+from background_agents.service.delivery.outbox import RETRY_FIRST
+from background_agents.service.ownership.leases import HEARTBEAT
 from background_agents.service.periodic import Periodic
 from background_agents.service.project import ORPHAN_SEARCH
+from background_agents.service.running.streamed import PACE
 from background_agents.service.tasks import Tasks
 from background_agents.testing.clock import START, ManualClock
 

@@ -9,7 +9,7 @@ from world import World
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import UnknownDelegation
-from background_agents.ports import OutgoingMessage
+from background_agents.ports.supervisor import OutgoingMessage
 from lab.harness.service import Service
 
 

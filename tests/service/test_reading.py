@@ -8,8 +8,8 @@ import pytest
 from world import World
 
 from background_agents.domain.errors import InvalidRequest, UnknownDelegation
-from background_agents.service import views
 from background_agents.testing.contracts.samples import registered
+from background_agents.views import model as for_model
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -18,11 +18,11 @@ HANG: dict[str, object] = {"hang": True}
 async def test_a_result_is_read_and_marked_read(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "It is PKCE."})
     await world.ended(delegation)
-    assert ", unread]" in views.listing(await service.list(world.supervisor))
-    text = views.reading(await service.read(world.supervisor, delegation.id))
+    assert ", unread]" in for_model.listing(await service.list(world.supervisor))
+    text = for_model.reading(await service.read(world.supervisor, delegation.id))
     assert text.endswith("It is PKCE.")
     assert world.now(delegation).read_at is not None
-    assert "unread" not in views.listing(await service.list(world.supervisor))
+    assert "unread" not in for_model.listing(await service.list(world.supervisor))
 
 
 async def test_reading_again_changes_nothing(world: World, service: Service) -> None:
@@ -38,7 +38,7 @@ async def test_reading_again_changes_nothing(world: World, service: Service) -> 
 async def test_one_that_runs_says_so_and_stays_unread(world: World, service: Service) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
-    text = views.reading(await service.read(world.supervisor, delegation.id))
+    text = for_model.reading(await service.read(world.supervisor, delegation.id))
     assert text.startswith(f"{delegation.id} is running (")
     assert "\n" not in text
     assert world.now(delegation).read_at is None
@@ -50,7 +50,7 @@ async def test_a_long_result_comes_in_pages_that_add_up(world: World, service: S
     whole, offset, seen = await world.artifact(delegation), 0, ""
     while offset is not None:
         found = await service.read(world.supervisor, delegation.id, offset)
-        page = views.reading(found)
+        page = for_model.reading(found)
         assert len(page.encode()) < 50_000
         assert page.count("\n") < 2_000
         text, _, further = page.partition("\n\n[Characters ")
@@ -63,7 +63,7 @@ async def test_a_long_result_comes_in_pages_that_add_up(world: World, service: S
 async def test_an_offset_past_the_end_says_how_long_it_is(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Short."})
     await world.ended(delegation)
-    text = views.reading(await service.read(world.supervisor, delegation.id, 10**9))
+    text = for_model.reading(await service.read(world.supervisor, delegation.id, 10**9))
     assert "past it" in text
 
 
@@ -124,13 +124,13 @@ async def test_a_child_may_read_what_its_root_delegated(world: World, service: S
 
 async def test_a_list_is_newest_first(world: World, service: Service) -> None:
     names = [(await world.delegate(service, HANG)).id for _ in range(3)]
-    text = views.listing(await service.list(world.supervisor))
+    text = for_model.listing(await service.list(world.supervisor))
     assert sorted(names, key=text.index) == list(reversed(names))
     assert text.startswith("3 delegations, newest first:")
 
 
 async def test_an_empty_list_says_so(world: World, service: Service) -> None:
-    assert "Nothing has been delegated" in views.listing(await service.list(world.supervisor))
+    assert "Nothing has been delegated" in for_model.listing(await service.list(world.supervisor))
 
 
 async def test_a_list_of_ten_thousand_is_short_and_says_how_many(
@@ -141,7 +141,7 @@ async def test_a_list_of_ten_thousand_is_short_and_says_how_many(
         await world.store.register(
             registered(name, root=world.supervisor, prompt="x" * 500, owner="1:1")
         )
-    text = views.listing(await service.list(world.supervisor))
+    text = for_model.listing(await service.list(world.supervisor))
     assert len(text) <= 4_000
     assert text.startswith("10,000 delegations")
     assert text.index("brave-amber-otter-9999 ") < text.index("brave-amber-otter-9998 ")

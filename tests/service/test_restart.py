@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from world import DEAD, LIVING, World
 
+from background_agents.adapters.system.processes import is_alive, process_name
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import Status
-from background_agents.ports import Change
-from background_agents.service.processes import is_alive, process_name
+from background_agents.ports.storage import Change
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service
 

@@ -10,12 +10,13 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import Status
-from background_agents.ports import Idle, MessageChanged, Piece, RunFailed
-from background_agents.service import live
-from background_agents.service.journal import PACE, Streamed
-from background_agents.service.launch import GO_ON, MOST_RELAUNCHES, UNDONE
-from background_agents.service.run import ABORT_LIMIT
+from background_agents.ports.runtime import Idle, MessageChanged, RunFailed
+from background_agents.ports.storage import Piece
+from background_agents.service.running.launch import GO_ON, MOST_RELAUNCHES, UNDONE
+from background_agents.service.running.run import ABORT_LIMIT
+from background_agents.service.running.streamed import PACE, Streamed
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.views import live
 
 HANG: dict[str, object] = {"hang": True}
 NO_RESUME = Settings(resume=False)

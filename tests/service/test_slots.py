@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from world import World
 
 from background_agents.domain.status import Status
-from background_agents.service.slots import Slots
+from background_agents.service.running.slots import Slots
 
 HANG: dict[str, object] = {"hang": True}
 

@@ -15,7 +15,7 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
 )
 from background_agents.domain.status import Status
-from background_agents.service import live
+from background_agents.views import live
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}

@@ -12,8 +12,8 @@ from background_agents.domain.errors import (
     StoreUnavailable,
 )
 from background_agents.domain.status import Status
-from background_agents.service.ending import INSIST_FIRST
 from background_agents.service.project import ORPHAN_SEARCH
+from background_agents.service.running.ending import INSIST_FIRST
 from background_agents.testing.tripwire import Tripwire
 from lab.harness.service import Service
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from world import HANG, World
 
-from background_agents.service import afterwards
+from background_agents.service.delivery import titles
 from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
@@ -47,7 +47,7 @@ async def test_it_does_not_wait_for_ever(describing: World, service: Service) ->
     await describing.working(await describing.delegate(service, HANG))
     ended = await describing.ended(await describing.delegate(service, DONE))
     await after_the_toast(describing)
-    describing.advance(seconds=afterwards.PATIENCE.total_seconds())
+    describing.advance(seconds=titles.PATIENCE.total_seconds())
     await describing.settle()
     assert describing.now(ended).title == "A better title"
 
@@ -55,7 +55,7 @@ async def test_it_does_not_wait_for_ever(describing: World, service: Service) ->
 async def test_what_waits_for_a_title_takes_bounded_memory(
     describing: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(afterwards, "MOST_HELD_CHARS", 12)
+    monkeypatch.setattr(titles, "MOST_HELD_CHARS", 12)
     running = await describing.delegate(service, HANG)
     child = await describing.working(running)
     first = await describing.ended(await describing.delegate(service, {"say": "Ten chars."}))
@@ -72,7 +72,7 @@ async def test_what_waits_for_a_title_takes_bounded_memory(
 async def test_no_more_titles_wait_than_can_be_written(
     describing: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(afterwards, "MOST_WAITING", 2)
+    monkeypatch.setattr(titles, "MOST_WAITING", 2)
     running = await describing.delegate(service, HANG)
     child = await describing.working(running)
     ended = []

@@ -13,8 +13,8 @@ from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, RunElsewhere, UnknownDelegation
 from background_agents.domain.status import Status
-from background_agents.service import views
-from background_agents.service.views import Waited
+from background_agents.views import model as for_model
+from background_agents.views.model import Waited
 from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
@@ -73,7 +73,7 @@ async def test_all_have_ended(world: World, service: Service) -> None:
     await finish(world, second)
     found = await waiting.found()
     assert [one.id for one in found.ended] == [first.id, second.id]
-    assert views.waited(found).splitlines() == [
+    assert for_model.waited(found).splitlines() == [
         f'- {one.id} has ended (completed); delegation_read("{one.id}") returns what it left.'
         for one in (first, second)
     ]
@@ -87,7 +87,7 @@ async def test_one_has_ended(world: World, service: Service, mode: str) -> None:
     await finish(world, second)
     found = await waiting.found()
     assert [one.id for one in found.ended] == [second.id]
-    running_on, ended, hint = views.waited(found).splitlines()
+    running_on, ended, hint = for_model.waited(found).splitlines()
     assert running_on.startswith(f"- {first.id} is running (")
     assert f"{second.id} has ended" in ended
     assert hint == "Some still run. You are notified when the rest ends: end your turn."
@@ -116,7 +116,7 @@ async def test_it_is_bounded(
     found = await waiting.found()
     assert found.ended == []
     assert found.limit.total_seconds() == limit_s
-    line, hint = views.waited(found).splitlines()
+    line, hint = for_model.waited(found).splitlines()
     assert line.startswith(f"- {only.id} is running (")
     assert hint.startswith("Waited ")
     assert world.now(only).status is Status.RUNNING
@@ -144,7 +144,7 @@ async def test_one_that_asks_ends_it(world: World, service: Service, asks_first:
         child.ask("bash", "make")
     found = await waiting.found()
     assert [one.id for one in found.asking] == [second.id]
-    text = views.waited(found)
+    text = for_model.waited(found)
     assert f"- {first.id} is running" in text
     assert f"- {second.id} waits for a permission, bash: make; only your human may" in text
     assert "end your turn" not in text
@@ -158,7 +158,7 @@ async def test_one_that_speaks_ends_it(world: World, service: Service) -> None:
     await service.notify(child.name, "Which one?")
     found = await waiting.found()
     assert found.spoke == [second.id]
-    text = views.waited(found)
+    text = for_model.waited(found)
     assert f"- {second.id} is running (0.0s) and has a message for you" in text
     assert f"- {first.id} is running (0.0s)\n" in text
 
@@ -227,7 +227,7 @@ async def test_with_nothing_active_there_is_nothing_to_wait_for(
     """It says so at once, also when only other root sessions have some."""
     await world.delegate(service, HANG, supervisor=world.runtime.add_session())
     found = await (await begin(world, service)).found()
-    assert views.waited(found) == "Nothing is running; delegation_list() shows what there is."
+    assert for_model.waited(found) == "Nothing is running; delegation_list() shows what there is."
 
 
 async def test_what_cannot_be_waited_for_is_refused(world: World) -> None:

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from background_agents.adapters.system import processes
+from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.events import Ended, Event, InputAnswered, Registered
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
-from background_agents.ports import Change, OutgoingMessage
-from background_agents.service import live
+from background_agents.ports.storage import Change
+from background_agents.ports.supervisor import OutgoingMessage
+from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
-from background_agents.service.processes import process_name
-from background_agents.service.requests import DelegateRequest
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
@@ -27,6 +28,7 @@ from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
 from background_agents.testing.waiting import Changes
+from background_agents.views import live
 from lab.harness.service import Service
 
 DIRECTORY = "/src/project"
@@ -161,6 +163,7 @@ class World:
             store=self.store,
             artifacts=self.artifacts,
             clock=self.clock,
+            processes=processes,
             ids=self._ids,
             project="p1",
             directory=DIRECTORY,

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from background_agents.adapters.system.clock import SystemClock
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.ports import ArtifactStore, Clock, DelegationStore
-from background_agents.service.clock import SystemClock
+from background_agents.ports.clock import Clock
+from background_agents.ports.storage import ArtifactStore, DelegationStore
 from background_agents.testing.clock import START, ManualClock
 from background_agents.testing.contracts import (
     ArtifactStoreContract,

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
-from background_agents.ports import AgentRuntime, Idle, Retrying, StreamRestored
+from background_agents.ports.runtime import AgentRuntime, Idle, Retrying, StreamRestored
 from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
 from background_agents.testing.contracts.channel import outgoing
 from background_agents.testing.contracts.stage import (

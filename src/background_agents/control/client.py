@@ -12,7 +12,7 @@ from background_agents.control import places, protocol
 from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed
 from background_agents.rpc.blocking import Caller, NoAnswer, Note
 from background_agents.rpc.messages import CLOSED, RpcError
-from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
+from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from background_agents.service.processes import has_ended, is_alive
+from background_agents.adapters.system.processes import has_ended, is_alive
 
 FOLDER = "sockets"
 

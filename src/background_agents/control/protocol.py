@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from background_agents.service.sheets import RequestSheet, Sheet
+from background_agents.views.json import RequestSheet, Sheet
 
 ABOUT, LIVE, PEEK, FOLLOW = "about", "live", "peek", "follow"
 STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.private_files import FILE_MODE, private_folder
+from background_agents.adapters.files.private import FILE_MODE, private_folder
 from background_agents.control import places, protocol, shells
 from background_agents.control.shells import Starter
 from background_agents.domain.delegation import Delegation
@@ -30,10 +30,9 @@ from background_agents.domain.errors import (
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
-from background_agents.service.desk import Desk, for_people
-from background_agents.service.live import Tail
-from background_agents.service.requests import DelegateRequest
-from background_agents.service.sheets import (
+from background_agents.service.checks import DelegateRequest
+from background_agents.service.user import Desk, for_people
+from background_agents.views.json import (
     ActiveSheet,
     PeekSheet,
     Sheet,
@@ -41,6 +40,7 @@ from background_agents.service.sheets import (
     peek_sheet,
     request_sheet,
 )
+from background_agents.views.live import Tail
 
 log = logging.getLogger(__name__)
 

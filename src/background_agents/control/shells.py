@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 
+from background_agents.adapters.system.processes import ENDED
 from background_agents.domain.errors import OnlyByTool, OnlyReads
-from background_agents.service.processes import ENDED
 
 MARK = "BACKGROUND_AGENTS_SHELL"
 

@@ -17,6 +17,9 @@ from background_agents.domain.asking import Ask
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import TERMINAL, Status, target
 
+MESSAGE_CHARS = 2_000
+"""What a child can say at once: some 500 tokens of the supervisor's context."""
+
 MESSAGES_AT_ONCE, MESSAGES_WINDOW = 3, timedelta(minutes=5)
 """How many messages of a delegation may wake its supervisor in that time. Each costs a turn with
 the whole conversation. Three let it ask, add something and correct itself; a stream of reports is

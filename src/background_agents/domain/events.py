@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
 
 
@@ -90,8 +91,7 @@ class InputAnswered(Event, frozen=True, kw_only=True, tag=True):
     request: str
     reply: str
     by: str
-    """``supervisor``, ``user`` (in the runtime's own dialogue), ``command line``, ``policy`` or
-    ``deadline``."""
+    """An ``Actor``."""
 
 
 class ParentNotified(Event, frozen=True, kw_only=True, tag=True):
@@ -112,8 +112,7 @@ class SteerSent(Event, frozen=True, kw_only=True, tag=True):
     steer: str
     """Message id of the instruction."""
     text: str
-    by: str = "supervisor"
-    """``supervisor``, or ``command line`` for the user at a terminal."""
+    by: str = Actor.SUPERVISOR
 
 
 class SteerConfirmed(Event, frozen=True, kw_only=True, tag=True):

@@ -14,14 +14,11 @@ from background_agents.domain.errors import StaleVersion, UnknownDelegation
 from background_agents.domain.events import Event
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
-from background_agents.ports import (
-    AgentRuntime,
-    ArtifactStore,
-    Change,
-    Clock,
-    DelegationStore,
-    SupervisorChannel,
-)
+from background_agents.ports.clock import Clock
+from background_agents.ports.processes import Processes
+from background_agents.ports.runtime import AgentRuntime
+from background_agents.ports.storage import ArtifactStore, Change, DelegationStore
+from background_agents.ports.supervisor import SupervisorChannel
 
 AMEND_ATTEMPTS = 10
 """A delegation that has ended is changed by its reader, its notice and its better title:
@@ -43,6 +40,7 @@ class ProjectContext:
     store: DelegationStore
     artifacts: ArtifactStore
     clock: Clock
+    processes: Processes
     ids: SortableIds
     project: str
     owner: str
@@ -71,6 +69,7 @@ class ProjectContext:
             store=self.store,
             artifacts=self.artifacts,
             clock=self.clock,
+            processes=self.processes,
             ids=self.ids,
             project=self.project,
             owner=self.owner,

@@ -14,6 +14,7 @@ from contextlib import suppress
 import coolname
 
 from background_agents.domain import events as ev
+from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
@@ -25,19 +26,16 @@ from background_agents.domain.errors import (
 from background_agents.domain.ids import readable_ids
 from background_agents.domain.notice import NoticeKind
 from background_agents.domain.text import title_of
-from background_agents.ports import IdTaken, Line
-from background_agents.service import requests, views
+from background_agents.ports.storage import IdTaken, Line
+from background_agents.service import checks
+from background_agents.service.checks import DelegateRequest
 from background_agents.service.guidance import Guidance
-from background_agents.service.live import Live, StatusReport
-from background_agents.service.requests import DelegateRequest
-from background_agents.service.run import Run
-from background_agents.service.signals import (
-    AnswerAsked,
-    NotifyAsked,
-    SteerAsked,
-)
-from background_agents.service.views import Answered, Listing, Reading, Waited
+from background_agents.service.running.run import Run
+from background_agents.service.running.signals import AnswerAsked, NotifyAsked, SteerAsked
 from background_agents.service.workspace import Workspace
+from background_agents.views import model as for_model
+from background_agents.views.live import Live, StatusReport
+from background_agents.views.model import Answered, Listing, Reading, Waited
 
 log = logging.getLogger(__name__)
 
@@ -70,14 +68,14 @@ class Delegations:
             LeaveNeeded: the host's user is to be asked before.
             RuntimeRefused, RuntimeUnreachable: what the host's rules say is not known.
         """
-        requests.check_text(requests.PROMPT, request.prompt)
-        model = requests.check_model(request.model)
-        timeout = requests.check_timeout(request.timeout_minutes, self._settings.default_timeout)
+        checks.check_text(checks.PROMPT, request.prompt)
+        model = checks.check_model(request.model)
+        timeout = checks.check_timeout(request.timeout_minutes, self._settings.default_timeout)
         root = await self._sessions.supervisors_root(supervisor)
         await self._check_agent(request.agent)
         if request.by:
             leave = await self._context.runtime.leave(supervisor, request.by, request.agent)
-            requests.check_leave(request, leave, await self._context.runtime.agents())
+            checks.check_leave(request, leave, await self._context.runtime.agents())
 
         def registered(name: str, before: str | None = None) -> ev.Registered:
             return ev.Registered(
@@ -112,7 +110,7 @@ class Delegations:
         Raises:
             InvalidRequest: the id or offset cannot be meant, or is not of this root session.
         """
-        start = requests.check_offset(offset)
+        start = checks.check_offset(offset)
         delegation = await self._find(supervisor, given)
         path, now = self._context.artifacts.path(delegation), self._context.clock.now()
         if not delegation.is_terminal:
@@ -134,7 +132,7 @@ class Delegations:
                 by another process.
         """
         delegation = await self._find(supervisor, given)
-        return await self._runs.stop(delegation, views.SUPERVISOR)
+        return await self._runs.stop(delegation, Actor.SUPERVISOR)
 
     async def steer(self, supervisor: str, given: str, message: str) -> Delegation:
         """Put an instruction into a running delegation; return it once that is sent.
@@ -145,7 +143,7 @@ class Delegations:
             InvalidRequest: as ``stop``; or the message is empty, or there is no run any more.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
-        requests.check_text(requests.INSTRUCTION, message)
+        checks.check_text(checks.INSTRUCTION, message)
         delegation = await self._find(supervisor, given)
         return await self._runs.ask(delegation, SteerAsked(message))
 
@@ -161,7 +159,7 @@ class Delegations:
                 one that no model may give, or the session is a background agent's.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
-        requests.check_reply(reply)
+        checks.check_reply(reply)
         await self._sessions.supervisors_root(supervisor)
         delegation = await self._find(supervisor, given)
         asked = AnswerAsked(reply, since or "")
@@ -174,7 +172,7 @@ class Delegations:
         Raises:
             InvalidRequest: the message is empty, or ``child`` is no running delegation's session.
         """
-        requests.check_text(requests.MESSAGE, message)
+        checks.check_text(checks.MESSAGE, message)
         run = await self._workspace.trace(child)
         if run is None:
             raise NoSupervisor
@@ -199,8 +197,8 @@ class Delegations:
             InvalidRequest: an argument cannot be meant, or an id is not of this root session
                 or run by another process.
         """
-        limit, chosen = requests.check_wait(timeout_seconds, mode)
-        requests.check_ids(ids)
+        limit, chosen = checks.check_wait(timeout_seconds, mode)
+        checks.check_ids(ids)
         begun = since or self._context.mint("msg")
         root = await self._sessions.root_of(supervisor)
         watched = await self._watched(supervisor, root, ids, begun)
@@ -247,7 +245,7 @@ class Delegations:
     # --- checks ------------------------------------------------------------
 
     async def _find(self, supervisor: str, given: str) -> Delegation:
-        name = requests.check_id(given)
+        name = checks.check_id(given)
         root = await self._sessions.root_of(supervisor)
         delegation = await self._context.store.find(name, root)
         if delegation is None:
@@ -272,11 +270,11 @@ class Delegations:
 
     async def _page(self, root: str) -> tuple[Sequence[Line], int]:
         """Return the newest lines of what a root session sees, and how many there are in all."""
-        lines, total = await self._context.store.page(root, views.LIST_LINES)
+        lines, total = await self._context.store.page(root, for_model.LIST_LINES)
         found = [await self._context.store.get(one) for one in await self._copied_into(root)]
         copied = [Line.of(one) for one in found if one is not None]
         copied.sort(key=lambda line: line.registered_at, reverse=True)
-        return [*lines, *copied][: views.LIST_LINES], total + len(copied)
+        return [*lines, *copied][: for_model.LIST_LINES], total + len(copied)
 
     async def _runs_of(self, root: str) -> Sequence[Run]:
         """Return what runs of all that a root session sees."""
@@ -337,10 +335,10 @@ class Delegations:
         strict = self._settings.strict_readonly
         if not strict:
             with suppress(UnknownAgent):
-                return requests.check_agent(name, await self._context.runtime.agents())
+                return checks.check_agent(name, await self._context.runtime.agents())
         # It may have been added since they were last asked for; in strict mode, an MCP server too.
         agents = await self._context.runtime.agents(refresh=True)
-        return requests.check_agent(name, agents, strict=strict)
+        return checks.check_agent(name, agents, strict=strict)
 
     async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
         for name in readable_ids(lambda: coolname.generate(3)):

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 
 from background_agents.config import Settings
 from background_agents.domain.errors import NotDelegable
-from background_agents.ports import Agent
-from background_agents.service import rules, views
+from background_agents.ports.runtime import Agent
 from background_agents.service.context import Context
-from background_agents.service.rules import TaskPolicy
+from background_agents.views import model as for_model
+from background_agents.views import rules
+from background_agents.views.rules import TaskPolicy
 
 RootOf = Callable[[str], Awaitable[str]]
 """Returns the root of a session that may delegate; raises ``NotDelegable`` for others."""
@@ -46,7 +47,7 @@ class Guidance:
         if root is None:
             return None
         unfinished = await self._context.store.unfinished()
-        lines, _ = await self._context.store.page(root, views.LIST_LINES)
+        lines, _ = await self._context.store.page(root, for_model.LIST_LINES)
         active = [one for one in unfinished if one.root_session == root]
         return rules.carried_over(active, [line for line in lines if rules.is_unread(line)])
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.ports import Clock
+from background_agents.ports.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -14,19 +14,19 @@ from datetime import timedelta
 from background_agents.config import Settings
 from background_agents.domain.errors import NotServed, RunElsewhere, StoreUnavailable
 from background_agents.domain.notice import Notice
-from background_agents.service.afterwards import Titles
 from background_agents.service.context import ProjectContext
-from background_agents.service.desk import Desk
-from background_agents.service.journal import PACE, Journal
-from background_agents.service.leases import HEARTBEAT, Leaseholder
-from background_agents.service.news import News
-from background_agents.service.outbox import Outbox
+from background_agents.service.delivery.outbox import Outbox
+from background_agents.service.delivery.recent import News
+from background_agents.service.delivery.titles import Titles
+from background_agents.service.delivery.waits import Bell
+from background_agents.service.ownership.leases import HEARTBEAT, Leaseholder
+from background_agents.service.ownership.recovery import adopt_orphans
 from background_agents.service.periodic import Failing, Periodic, all_failing
-from background_agents.service.recovery import adopt_orphans
-from background_agents.service.runs import Runs
-from background_agents.service.slots import Slots
+from background_agents.service.running.registry import Runs
+from background_agents.service.running.slots import Slots
+from background_agents.service.running.streamed import PACE, Journal
 from background_agents.service.tasks import Tasks
-from background_agents.service.waiting import Bell
+from background_agents.service.user import Desk
 from background_agents.service.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -11,23 +11,24 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, NotDelegable, RunElsewhere
 from background_agents.domain.notice import Notice
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     AgentRuntime,
     InputAsked,
     MessageChanged,
     RuntimeEvent,
     SessionDeleted,
     StreamRestored,
-    SupervisorChannel,
     UndoChanged,
 )
-from background_agents.service.afterwards import tell
-from background_agents.service.run import Run
+from background_agents.ports.supervisor import SupervisorChannel
+from background_agents.service.delivery.titles import tell
+from background_agents.service.running.run import Run
+from background_agents.service.running.signals import StopAsked
 from background_agents.service.sessions import Sessions
-from background_agents.service.signals import DELETION, StopAsked
 
 if TYPE_CHECKING:
     from background_agents.service.project import Project
@@ -160,7 +161,7 @@ class Workspace:
         self.sessions.forget(session)
         self.project.outbox.nudge(session)
         for run in self._runs.below(session):
-            run.hear(StopAsked(DELETION))
+            run.hear(StopAsked(Actor.DELETION))
 
     async def _pass_on(self, asked: InputAsked) -> None:
         if (run := await self.trace(asked.session)) is not None:

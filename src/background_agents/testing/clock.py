@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from background_agents.ports import Timer
+from background_agents.ports.clock import Timer
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from background_agents.adapters.artifacts import MarkdownArtifacts, render
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
 from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StaleVersion, StoreUnavailable
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
-from background_agents.ports import Change, IdTaken, Lease, Line, Piece
+from background_agents.ports.storage import Change, IdTaken, Lease, Line, Piece
 from background_agents.testing.tripwire import Tripwire
 
 _SETTLED = (NoticeState.CONFIRMED, NoticeState.DROPPED)

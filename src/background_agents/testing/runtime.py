@@ -21,20 +21,19 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
 )
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Agent,
     Leave,
     Listener,
     NotAsked,
-    OutgoingMessage,
     Prompt,
     RunFailed,
     RunState,
     RuntimeEvent,
     SessionOrder,
     StreamRestored,
-    SupervisorGone,
 )
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
 from background_agents.testing.scripted_session import Entry, Rules, ScriptedSession
 from background_agents.testing.tripwire import Tripwire
 from background_agents.testing.waiting import Changes, Gate

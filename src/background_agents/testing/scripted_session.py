@@ -15,7 +15,7 @@ import msgspec
 from background_agents.domain.asking import REJECT, Ask, Question, Reply
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Busy,
     Idle,
     InputAsked,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.permissions import ASK, DENY, action, is_denied
 from background_agents.adapters.opencode.tools import UnknownTools
-from background_agents.ports import Agent, Leave
+from background_agents.ports.runtime import Agent, Leave
 
 CHANGES_THINGS = ("edit", "bash")
 """The permissions with which OpenCode's own tools change files or run commands: ``write`` and

@@ -15,15 +15,14 @@ from background_agents.adapters.opencode.api import Api, NotFound
 from background_agents.adapters.opencode.events import remember
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.domain.errors import DelegationError, RuntimeUnreachable
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Busy,
     MessageChanged,
-    OutgoingMessage,
     RunFailed,
     RuntimeEvent,
     SessionDeleted,
-    SupervisorGone,
 )
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ import msgspec
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.live import LiveSession
 from background_agents.domain.asking import REJECT, Ask, Question, Reply
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Busy,
     Idle,
     InputAsked,

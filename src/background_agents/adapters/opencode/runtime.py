@@ -18,7 +18,7 @@ from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import MessagesUndone
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Agent,
     Leave,
     Listener,

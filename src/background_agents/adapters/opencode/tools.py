@@ -13,7 +13,7 @@ from typing import Self
 
 from background_agents.adapters.opencode.permissions import DENY, fits, is_denied
 from background_agents.adapters.opencode.wire import PermissionRule
-from background_agents.service.launch import ALLOWED_TOOLS, DENIED_TOOLS
+from background_agents.service.running.launch import ALLOWED_TOOLS, DENIED_TOOLS
 
 OWN = (
     *("invalid", "question", "read", "glob", "grep", "list", "lsp", "skill", "todoread"),

@@ -33,7 +33,7 @@ from background_agents.adapters.sqlite.schema import (
 )
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.ports import Lease
+from background_agents.ports.storage import Lease
 
 
 class Condition(StrEnum):

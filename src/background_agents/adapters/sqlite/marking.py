@@ -16,7 +16,7 @@ from background_agents.adapters.sqlite.schema import open_existing
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import apply
 from background_agents.domain.errors import StoreUnavailable
-from background_agents.ports import Change
+from background_agents.ports.storage import Change
 
 
 def mark_read(path: Path, delegation: str, now: datetime) -> None:

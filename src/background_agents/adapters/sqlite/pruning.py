@@ -20,7 +20,7 @@ from background_agents.adapters.sqlite.queries import QUERIES
 from background_agents.adapters.sqlite.schema import open_existing
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import TERMINAL, Status
-from background_agents.ports import Line
+from background_agents.ports.storage import Line
 
 
 class Prunable(NamedTuple):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from background_agents.adapters.private_files import private_folder
+from background_agents.adapters.files.private import private_folder
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.folder_lock import SHARED, SOLE, held
 from background_agents.adapters.sqlite.schema import (
@@ -34,7 +34,7 @@ from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice
-from background_agents.ports import Change, IdTaken
+from background_agents.ports.storage import Change, IdTaken
 
 _delegation = msgspec.json.Decoder(Delegation).decode
 _notice = msgspec.json.Decoder(Notice).decode

@@ -25,7 +25,7 @@ from background_agents.domain.events import Event
 from background_agents.domain.notice import Notice
 from background_agents.domain.query import Query
 from background_agents.domain.statistics import Fact
-from background_agents.ports import Line
+from background_agents.ports.storage import Line
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from background_agents.adapters.private_files import private_file, private_folder, sync_folder
+from background_agents.adapters.files.private import private_file, private_folder, sync_folder
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 
 _Identity = tuple[int, int] | None

@@ -20,7 +20,7 @@ from background_agents.domain.errors import StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change, IdTaken, Lease, Line, Piece
+from background_agents.ports.storage import Change, IdTaken, Lease, Line, Piece
 
 _encode = msgspec.json.Encoder().encode
 _delegation = msgspec.json.Decoder(Delegation).decode

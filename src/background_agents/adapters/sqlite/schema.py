@@ -14,7 +14,7 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from background_agents.adapters.private_files import private_file, private_folder, refuse_link
+from background_agents.adapters.files.private import private_file, private_folder, refuse_link
 from background_agents.domain.errors import StoreUnavailable
 
 BUSY_TIMEOUT_S = 5.0

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from background_agents.adapters.private_files import private_file, refuse_link
+from background_agents.adapters.files.private import private_file, refuse_link
 from background_agents.adapters.sqlite.queries import QUERIES
 from background_agents.adapters.sqlite.schema import is_damage, open_existing
 from background_agents.domain.delegation import Delegation

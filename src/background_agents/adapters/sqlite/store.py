@@ -16,7 +16,7 @@ from background_agents.adapters.sqlite.writer import Writer
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice
-from background_agents.ports import Change, Lease, Line, Piece
+from background_agents.ports.storage import Change, Lease, Line, Piece
 
 
 class SqliteStore:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.artifacts import MarkdownArtifacts, parse
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
 from background_agents.adapters.sqlite.records import Records
 from background_agents.adapters.sqlite.search import SearchIndex
 from background_agents.domain.delegation import Delegation

@@ -22,7 +22,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from background_agents.adapters.private_files import open_private, private_root
+from background_agents.adapters.files.private import open_private, private_root
 from background_agents.domain.errors import InvalidRequest, NotServed
 
 PROBE_LIMIT_S = 0.5

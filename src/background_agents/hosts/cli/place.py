@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.identity import project_id
+from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite.records import Records
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import complete

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import background_agents
-from background_agents.adapters.private_files import FILE_MODE
+from background_agents.adapters.files.private import FILE_MODE
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import plugin_conflicts
 from background_agents.hosts.cli.plugin_conflicts import Found

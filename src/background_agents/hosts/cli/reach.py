@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from background_agents.adapters.system.processes import fate_of, has_ended
 from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, NotServed
 from background_agents.hosts.cli.place import Place
-from background_agents.service.processes import Fate, fate_of, has_ended
-from background_agents.service.sheets import ActiveSheet, Sheet, sheet
+from background_agents.ports.processes import Fate
+from background_agents.views.json import ActiveSheet, Sheet, sheet
 
 
 class OwnerGone(NotServed):

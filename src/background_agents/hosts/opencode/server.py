@@ -18,6 +18,7 @@ import msgspec
 
 from background_agents import __version__, config
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.adapters.system.processes import process_name
 from background_agents.app import App
 from background_agents.control import places, protocol, shells
 from background_agents.control.server import ControlServer
@@ -30,7 +31,6 @@ from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service.delegations import Delegations
-from background_agents.service.processes import process_name
 from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)

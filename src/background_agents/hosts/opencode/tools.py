@@ -18,9 +18,11 @@ import msgspec.inspect as mi
 
 from background_agents.domain.errors import InvalidRequest, LeaveNeeded, quote
 from background_agents.domain.text import title_of
-from background_agents.service import live, requests, views
+from background_agents.service import checks
+from background_agents.service.checks import DelegateRequest
 from background_agents.service.delegations import Delegations
-from background_agents.service.requests import DelegateRequest
+from background_agents.views import live
+from background_agents.views import model as for_model
 
 A = TypeVar("A", bound=msgspec.Struct)
 
@@ -145,8 +147,8 @@ async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> A
     except LeaveNeeded as needed:
         return Answer("", str(needed), ask=_permission(needed, args.prompt))
     about: dict[str, object] = {"id": delegation.id}
-    answer = views.delegated(delegation, ends_with_turn=service.ends_with_turn)
-    return Answer(views.session_title(delegation), answer, about)
+    answer = for_model.delegated(delegation, ends_with_turn=service.ends_with_turn)
+    return Answer(for_model.session_title(delegation), answer, about)
 
 
 def _permission(needed: LeaveNeeded, prompt: str) -> Permission:
@@ -158,13 +160,13 @@ def _permission(needed: LeaveNeeded, prompt: str) -> Permission:
 async def _read(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_read", raw, ReadArgs)
     reading = await service.read(caller.session, args.id, args.offset)
-    return Answer(reading.delegation.title, views.reading(reading))
+    return Answer(reading.delegation.title, for_model.reading(reading))
 
 
 async def _list(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     _arguments("delegation_list", raw, NoArgs)
     listing = await service.list(caller.session)
-    return Answer(f"{listing.total} delegations", views.listing(listing))
+    return Answer(f"{listing.total} delegations", for_model.listing(listing))
 
 
 async def _status(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
@@ -178,19 +180,19 @@ async def _peek(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answe
     found = await service.peek(caller.session, args.id)
     if isinstance(found, live.Live):
         return Answer(found.delegation.title, live.peek(found))
-    return Answer(found.title, views.ended(found))
+    return Answer(found.title, for_model.ended(found))
 
 
 async def _stop(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_stop", raw, IdArgs)
     delegation = await service.stop(caller.session, args.id)
-    return Answer(delegation.title, views.stopped(delegation))
+    return Answer(delegation.title, for_model.stopped(delegation))
 
 
 async def _steer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_steer", raw, SteerArgs)
     delegation = await service.steer(caller.session, args.id, args.message)
-    return Answer(delegation.title, views.steered(delegation))
+    return Answer(delegation.title, for_model.steered(delegation))
 
 
 async def _wait(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
@@ -202,21 +204,21 @@ async def _wait(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answe
         args.mode,
         since=caller.message or None,
     )
-    return Answer(f"{len(waited.ended)} ended", views.waited(waited))
+    return Answer(f"{len(waited.ended)} ended", for_model.waited(waited))
 
 
 async def _answer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("delegation_answer", raw, AnswerArgs)
     since = caller.message or None
     answered = await service.answer(caller.session, args.id, args.reply, since=since)
-    return Answer(answered.delegation.title, views.answered(answered))
+    return Answer(answered.delegation.title, for_model.answered(answered))
 
 
 async def _notify(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
     args = _arguments("notify_parent", raw, NotifyArgs)
     delegation = await service.notify(caller.session, args.message)
     title = "Kept for the supervisor" if delegation.kept else "Told the supervisor"
-    return Answer(title, views.notified(delegation))
+    return Answer(title, for_model.notified(delegation))
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ TOOLS: Mapping[str, Tool] = {
         "woken.",
         WaitArgs,
         _wait,
-        limit=timedelta(seconds=requests.MAX_WAIT_S) + ANSWER_LIMIT,
+        limit=timedelta(seconds=checks.MAX_WAIT_S) + ANSWER_LIMIT,
     ),
     "notify_parent": Tool(
         "Tell your supervisor of a blocker or a decision that it must make, and go on. It may "

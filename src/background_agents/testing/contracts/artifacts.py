@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
-from background_agents.ports import ArtifactStore
+from background_agents.ports.storage import ArtifactStore
 from background_agents.testing.contracts.samples import ROOT, finished
 
 

@@ -6,14 +6,8 @@ import msgspec
 import pytest
 
 from background_agents.domain.errors import MessagesUndone
-from background_agents.ports import (
-    OutgoingMessage,
-    RunFailed,
-    StreamRestored,
-    SupervisorGone,
-    TextStreamed,
-    UndoChanged,
-)
+from background_agents.ports.runtime import RunFailed, StreamRestored, TextStreamed, UndoChanged
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
 from background_agents.testing.contracts.stage import (
     AGENT,
     MODEL,

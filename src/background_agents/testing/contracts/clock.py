@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from background_agents.ports import Clock
+from background_agents.ports.clock import Clock
 
 MOMENT = timedelta(milliseconds=20)
 """Long enough to tell an order by, short enough to wait for."""

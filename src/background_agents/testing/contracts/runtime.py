@@ -6,7 +6,7 @@ import pytest
 
 from background_agents.domain.errors import MessagesUndone, RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     Busy,
     Idle,
     Leave,

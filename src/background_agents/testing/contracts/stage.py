@@ -14,15 +14,15 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from background_agents.domain.ids import SortableIds
-from background_agents.ports import (
+from background_agents.ports.runtime import (
     AgentRuntime,
     Idle,
     MessageChanged,
     Prompt,
     RuntimeEvent,
     SessionOrder,
-    SupervisorChannel,
 )
+from background_agents.ports.supervisor import SupervisorChannel
 from background_agents.testing.waiting import Changes
 
 E = TypeVar("E", bound=RuntimeEvent)

@@ -17,7 +17,7 @@ from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StaleVersion
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports import Change, DelegationStore, IdTaken, Lease, Line, Piece
+from background_agents.ports.storage import Change, DelegationStore, IdTaken, Lease, Line, Piece
 from background_agents.testing.contracts.samples import (
     PERMISSION,
     ROOT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from background_agents.adapters.artifacts import MarkdownArtifacts, parse
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
 from background_agents.control import protocol
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import complete, words
@@ -17,8 +17,8 @@ from background_agents.hosts.cli.on_demand import service_for
 from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.spans import seconds
-from background_agents.service import board
-from background_agents.service.sheets import Sheet
+from background_agents.hosts.cli.text import status as status_text
+from background_agents.views.json import Sheet
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def _result(made: Sheet, place: Place, *, as_json: bool) -> int:
     if as_json:
         write_json(ended)
     else:
-        print(board.ended(ended), file=sys.stderr)
+        print(status_text.ended(ended), file=sys.stderr)
         _, body = parse(MarkdownArtifacts(place.folder).content(one))
         print(printable(body) if sys.stdout.isatty() else body, flush=True)
         note_read(one, place)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import Query
@@ -21,8 +21,8 @@ from background_agents.hosts.cli.indexing import body
 from background_agents.hosts.cli.place import add_place
 from background_agents.hosts.cli.projects import Project, Projects
 from background_agents.hosts.cli.reach import sheets
-from background_agents.service.answers import ExportSheet, export_sheet, show_sheet
-from background_agents.service.exports import FORMATS, Format
+from background_agents.hosts.cli.text.export import FORMATS, Format
+from background_agents.views.json_reports import ExportSheet, export_sheet, show_sheet
 
 AT_ONCE = 500
 """Delegations whose notices are read together."""

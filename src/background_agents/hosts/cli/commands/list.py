@@ -17,8 +17,8 @@ from background_agents.hosts.cli.asking import add_all_projects, add_query, coun
 from background_agents.hosts.cli.place import add_place
 from background_agents.hosts.cli.projects import Project, Projects
 from background_agents.hosts.cli.table import Colour
-from background_agents.ports import Line
-from background_agents.service import lists
+from background_agents.hosts.cli.text import list as list_text
+from background_agents.ports.storage import Line
 
 LIMIT = 20
 """What fits on a screen beside what was there before."""
@@ -87,14 +87,14 @@ def run(given: Namespace) -> int:
     shown = [one for page in pages for one in page.lines]
     if projects.are_many:
         shown = sorted(shown, key=lambda one: one.line.registered_at, reverse=True)[:limit]
-    _show(shown, sum(page.total for page in pages), projects.nothing or lists.NOTHING)
+    _show(shown, sum(page.total for page in pages), projects.nothing or list_text.NOTHING)
     return projects.code
 
 
 def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
     now = datetime.now(UTC)
     is_cut = output.is_terminal() or "COLUMNS" in os.environ
-    cells = [lists.cells(one.line, one.project, now) for one in shown]
+    cells = [list_text.cells(one.line, one.project, now) for one in shown]
     rows = table.fit(cells, output.width() if is_cut else None, last=6, spare=(4, 3, 5))
     for one, row in zip(shown, rows, strict=True):
         colours = {2: Colour.STRONG, 3: Colour.FAINT, 4: Colour.FAINT, 5: Colour.FAINT}
@@ -104,12 +104,12 @@ def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
     if not shown:
         print(nothing, file=sys.stderr)
     elif total > len(shown):
-        print(lists.more(len(shown), total), file=sys.stderr)
+        print(list_text.more(len(shown), total), file=sys.stderr)
 
 
 def _write_json(projects: Projects, query: Query, limit: int | None, *, by_rank: bool) -> int:
     from background_agents.hosts.cli.reach import sheets
-    from background_agents.service.answers import ListSheet
+    from background_agents.views.json_reports import ListSheet
 
     def page(project: Project) -> ListSheet:
         found = project.find(query, limit, by_rank=by_rank)

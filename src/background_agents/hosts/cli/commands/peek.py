@@ -16,8 +16,8 @@ from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
-from background_agents.service import board
-from background_agents.service.sheets import Sheet
+from background_agents.hosts.cli.text import status as status_text
+from background_agents.views.json import Sheet
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def run(given: Namespace) -> int:
     if given.json:
         write_json(found)
     else:
-        print(board.peek(found))
+        print(status_text.peek(found))
     return Exit.DONE
 
 
@@ -55,7 +55,7 @@ def _follow(client: Client, place: Place, one: Delegation) -> int:
 
     ended = client.follow(place.project, one.id, write)
     print()
-    print(board.ended(ended), file=sys.stderr)
+    print(status_text.ended(ended), file=sys.stderr)
     return Exit.DONE if _is_well(ended) else Exit.NOT_WELL
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.artifacts import MarkdownArtifacts
-from background_agents.adapters.set_aside import files_of, left_over, set_aside, settle
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.set_aside import files_of, left_over, set_aside, settle
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.adapters.sqlite.pruning import Prunable, Pruning
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
@@ -22,7 +22,7 @@ from background_agents.hosts.cli.arguments import completed
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.spans import seconds
-from background_agents.service import lists
+from background_agents.hosts.cli.text import list as list_text
 
 YOUNGEST = timedelta(hours=1)
 """What ended less than this ago may still be written to by the service that ran it."""
@@ -152,16 +152,16 @@ def _confirm(count: int, given: Namespace) -> None:
 def _show(chosen: Sequence[Prunable], now: datetime, *, as_json: bool) -> None:
     if not as_json:
         for one in chosen:
-            cells = lists.cells(one.line, "", now)
+            cells = list_text.cells(one.line, "", now)
             output.show(f"{cells.id}  {cells.state}  {cells.age}  {cells.title}")
 
 
 def _tell(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> None:
-    print(lists.pruned(len(chosen), unread, dry_run=dry_run), file=sys.stderr)
+    print(list_text.pruned(len(chosen), unread, dry_run=dry_run), file=sys.stderr)
 
 
 def _write_json(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> None:
-    from background_agents.service.answers import PruneSheet
+    from background_agents.views.json_reports import PruneSheet
 
     names = tuple(one.line.id for one in chosen)
     output.write_json(PruneSheet(deleted=names, kept_unread=unread, dry_run=dry_run))

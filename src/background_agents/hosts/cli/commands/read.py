@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
 from background_agents import config
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.text import printable
@@ -15,7 +15,7 @@ from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.indexing import body
 from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.service import views
+from background_agents.views import model as for_model
 
 MOST_RENDERED = 500_000
 """Characters: rendering them takes seconds, and nobody reads so much in a terminal."""
@@ -45,7 +45,7 @@ def run(given: Namespace) -> None:
     content = artifacts.raw(one)
     text = content.decode(errors="replace").replace("\r\n", "\n")
     if given.json:
-        from background_agents.service.answers import read_sheet
+        from background_agents.views.json_reports import read_sheet
 
         output.write_json(read_sheet(one, artifacts.path(one), body(text)))
     elif not output.is_terminal():
@@ -90,7 +90,7 @@ def _render(one: Delegation, result: str) -> None:
     from rich.text import Text
 
     console = Console(no_color=not output.is_colourful(), highlight=False, width=output.width())
-    console.print(Text(views.headline(one), style="bold"))
+    console.print(Text(for_model.headline(one), style="bold"))
     console.print()
     # Links would hide where they lead to, and an agent may have written them.
     console.print(Markdown(printable(result), hyperlinks=False))

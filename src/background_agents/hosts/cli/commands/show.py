@@ -5,15 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
-from background_agents.adapters.artifacts import MarkdownArtifacts
+from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id
 from background_agents.hosts.cli.place import add_place, place_of
 from background_agents.hosts.cli.reach import sheets
 from background_agents.hosts.cli.table import Colour, painted
-from background_agents.service import portrait
-from background_agents.service.portrait import Portrait
+from background_agents.hosts.cli.text import show as show_text
+from background_agents.hosts.cli.text.show import Portrait
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(given: Namespace) -> None:
     (known,) = sheets(place.folder, [one])
     artifact = MarkdownArtifacts(place.folder).path(one)
     if given.json:
-        from background_agents.service.answers import show_sheet
+        from background_agents.views.json_reports import show_sheet
 
         output.write_json(
             show_sheet(one, known, artifact=artifact, history=history, notices=notices)
@@ -40,6 +40,6 @@ def run(given: Namespace) -> None:
         return
     shown = Portrait(one, known, history, notices, artifact, artifact.is_file(), datetime.now(UTC))
     begins = True
-    for line in map(printable, portrait.lines(shown)):
+    for line in map(printable, show_text.lines(shown)):
         output.show(painted(line, Colour.STRONG) if begins else line)
         begins = not line

@@ -15,9 +15,9 @@ from background_agents.hosts.cli.place import add_place
 from background_agents.hosts.cli.projects import Project, Projects
 from background_agents.hosts.cli.reach import sheets
 from background_agents.hosts.cli.table import Colour, painted
+from background_agents.hosts.cli.text import stats as stats_text
 from background_agents.hosts.cli.times import moment
-from background_agents.service import numbers
-from background_agents.service.sheets import Sheet
+from background_agents.views.json import Sheet
 
 MOST_GROUPS = 31
 """A month of days; more lines are no picture."""
@@ -48,7 +48,7 @@ def run(given: Namespace) -> int:
     found = projects.each(lambda project: _facts(project, since))
     whole, groups = summarize((fact for listed in found for fact in listed), by)
     if given.json:
-        from background_agents.service.answers import stats_sheet
+        from background_agents.views.json_reports import stats_sheet
 
         output.write_json(stats_sheet(whole, groups, by, since))
     else:
@@ -80,14 +80,14 @@ def _fact(one: Sheet) -> Fact:
 
 
 def _show(whole: Summary, groups: Sequence[Summary], by: By, since: datetime | None) -> None:
-    for sentence in numbers.sentences(whole, since):
+    for sentence in stats_text.sentences(whole, since):
         output.show(sentence)
     # Of days the newest; of all else those that come first, which are the largest.
     shown = groups[-MOST_GROUPS:] if by is By.DAY else groups[:MOST_GROUPS]
     if not shown:
         return
     print()
-    rows: list[tuple[str, ...]] = [(by.value, *numbers.HEADS), *map(numbers.row, shown)]
+    rows: list[tuple[str, ...]] = [(by.value, *stats_text.HEADS), *map(stats_text.row, shown)]
     width = output.width()
     bar = min(BAR, width // 4)
     rows = [(row[0], *_to_the_right(rows, row)) for row in rows]
@@ -96,7 +96,7 @@ def _show(whole: Summary, groups: Sequence[Summary], by: By, since: datetime | N
     blocks = table.in_unicode("█▏", "") != ""
     output.show(painted(table.line(fitted[0], {}), Colour.FAINT))
     for group, cells in zip(shown, fitted[1:], strict=True):
-        drawn = painted(numbers.bar(group.count / most, bar, blocks=blocks), Colour.RUNNING)
+        drawn = painted(stats_text.bar(group.count / most, bar, blocks=blocks), Colour.RUNNING)
         output.show(table.line([*cells, drawn], {}))
     if len(groups) > len(shown):
         print(f"… and {len(groups) - len(shown):,} more; --json tells all.")

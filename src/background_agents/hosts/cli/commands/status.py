@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from background_agents.hosts.cli.output import add_json, width, write_json
 from background_agents.hosts.cli.place import add_place, place_of
 from background_agents.hosts.cli.reach import active
-from background_agents.service import board
+from background_agents.hosts.cli.text import status as status_text
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,4 +26,4 @@ def run(given: Namespace) -> None:
         there_was = "Nothing is active. `background-agents list` shows what there was."
         print(place.nothing if place.is_fresh else there_was)
     else:
-        print("\n".join(board.active(one, width()) for one in shown))
+        print("\n".join(status_text.active(one, width()) for one in shown))

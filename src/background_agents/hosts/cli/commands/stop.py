@@ -12,7 +12,7 @@ from background_agents.hosts.cli.arguments import add_ids
 from background_agents.hosts.cli.exits import Exit, code_of
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.reach import OwnerGone, by_owner, client_of
-from background_agents.service.sheets import Sheet
+from background_agents.views.json import Sheet
 
 
 def add_arguments(parser: ArgumentParser) -> None:

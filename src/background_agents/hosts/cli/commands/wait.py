@@ -21,8 +21,8 @@ from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.reach import by_owner, client_of
 from background_agents.hosts.cli.spans import seconds
-from background_agents.service import board
-from background_agents.service.sheets import Sheet, sheet
+from background_agents.hosts.cli.text import status as status_text
+from background_agents.views.json import Sheet, sheet
 
 LONGEST_S = 7 * 24 * 3600.0
 """As long as a delegation may take: a week."""
@@ -49,7 +49,7 @@ def run(given: Namespace) -> int:
         write_json(ended)
     else:
         for one in ended:
-            print(board.ended(one))
+            print(status_text.ended(one))
     return code_of_all(ended, for_any=given.any)
 
 

@@ -17,15 +17,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from background_agents import config
-from background_agents.adapters.scattered import is_fresh
+from background_agents.adapters.projects.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
+from background_agents.adapters.system import processes
+from background_agents.adapters.system.processes import has_ended
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.plugin_conflicts import Found
 from background_agents.hosts.cli.plugin_files import Places
-from background_agents.ports import Lease
-from background_agents.service.leases import boot_id, fate_of_owner
-from background_agents.service.processes import Fate, has_ended
+from background_agents.ports.processes import Fate
+from background_agents.ports.storage import Lease
+from background_agents.service.ownership.leases import fate_of_owner
 
 LIMIT_S = 20.0
 """For another program's answer; on a machine that sleeps half, Python may take seconds."""
@@ -84,9 +86,9 @@ class Scene:
         return self._claims_of(Fate.ELSEWHERE) if is_fresh(self.place.folder) else ()
 
     def _claims_of(self, fate: Fate) -> tuple[Lease, ...]:
-        boot, now_s = boot_id(), time.monotonic()
+        boot, now_s = processes.boot_id(), time.monotonic()
         claims = self.inspection.leases
-        return tuple(one for one in claims if fate_of_owner(one, boot, now_s) is fate)
+        return tuple(one for one in claims if fate_of_owner(one, boot, now_s, processes) is fate)
 
     def owns(self, owner: str) -> bool:
         """Return whether the process that owns a delegation lives."""

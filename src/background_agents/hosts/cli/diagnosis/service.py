@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from background_agents.adapters.system.processes import is_alive, is_running
 from background_agents.control import places
 from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
@@ -15,8 +16,7 @@ from background_agents.domain.text import one_line
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of
 from background_agents.hosts.cli.plugin_conflicts import Kind
-from background_agents.service.leases import LEASE
-from background_agents.service.processes import is_alive, is_running
+from background_agents.service.ownership.leases import LEASE
 
 SHOWN = 5
 """Of a list; who has more of them needs none of their names."""

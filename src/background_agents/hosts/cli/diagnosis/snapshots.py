@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from background_agents.adapters.git import ALONE, HARMLESS
+from background_agents.adapters.projects.git import ALONE, HARMLESS
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import plugin_conflicts
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from background_agents.adapters.private_files import FILE_MODE, FOLDER_MODE
+from background_agents.adapters.files.private import FILE_MODE, FOLDER_MODE
 from background_agents.adapters.sqlite.inspection import Condition
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, upgrade

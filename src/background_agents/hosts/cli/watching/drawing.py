@@ -9,10 +9,11 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from background_agents.domain.text import one_line, printable
+from background_agents.hosts.cli.text import status as status_text
 from background_agents.hosts.cli.watching import style, table
 from background_agents.hosts.cli.watching.line import Line
 from background_agents.hosts.cli.watching.model import Mode, Model, Seen
-from background_agents.service import board, glance
+from background_agents.views import board
 
 ENDED_SHOWN = 5
 """Of those that have ended; `list` shows all."""
@@ -101,7 +102,7 @@ def _body(model: Model, seen: Seen, size: Size) -> list[Text]:
 
 
 def _header(seen: Seen, size: Size, at: str) -> Text:
-    counts = glance.counts(seen.active)
+    counts = board.counts(seen.active)
     left = Text(" background-agents ", f"{style.HEAD} reverse")
     room = size.columns - left.cell_len - cell_len(counts) - 4
     left.append(f" {style.end_of(at, room)}" if room > 8 else "", style.DIM)
@@ -129,12 +130,12 @@ def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
 def _warnings(seen: Seen) -> list[str]:
     told = [seen.trouble] if seen.trouble else []
     if seen.gone:
-        told.append(glance.left_behind(len(seen.gone)))
+        told.append(board.left_behind(len(seen.gone)))
     return told
 
 
 def _warning(text: str, size: Size) -> list[Text]:
-    lines = style.wrapped(f"! {one_line(text, glance.DOING_CHARS)}", size.columns)
+    lines = style.wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
     most = 3 if size.rows >= ROOMY // 2 else 1 if size.rows >= CRAMPED else 0
     return [Text(line, style.TROUBLE) for line in lines[:most]]
 
@@ -142,7 +143,7 @@ def _warning(text: str, size: Size) -> list[Text]:
 def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[Text]:
     if not seen.active:
         return [] if seen.trouble else [Text("  Nothing is active.", style.DIM)]
-    shown = [glance.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
+    shown = [board.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
     columns = table.layout(shown, size.columns, size.rows - with_heads)
     heads = [table.heads(columns)] if with_heads else []
     each = columns.lines_each
@@ -167,7 +168,7 @@ def _first_shown(count: int, fits: int, index: int) -> int:
 
 
 def _ended(model: Model, seen: Seen, size: Size) -> list[Text]:
-    cells = [glance.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
+    cells = [board.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
     return table.ended_rows(cells, size.columns, model.chosen)
 
 
@@ -188,7 +189,7 @@ def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
     name = Text(model.peeks, style.HEAD)
     if found is None:
         return [name, _rule(model, size)]
-    cells = glance.cells(found, is_gone=model.peeks in seen.gone)
+    cells = board.cells(found, is_gone=model.peeks in seen.gone)
     name.append("  ").append(cells.state, style.STATES.get(cells.state, ""))
     facts = [
         cells.elapsed,
@@ -198,7 +199,7 @@ def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
         cells.cost,
     ]
     name.append("  " + " · ".join(filter(None, facts)))
-    lines = [name, Text(style.cut(glance.title(found.delegation), size.columns), style.DIM)]
+    lines = [name, Text(style.cut(board.title(found.delegation), size.columns), style.DIM)]
     if cells.is_urgent:
         lines.append(Text(style.cut(cells.doing, size.columns), style.URGENT))
     return [*lines, _rule(model, size)]
@@ -209,7 +210,10 @@ def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
     if peeked is None:
         return ("…",)
     said = style.wrapped(printable(peeked.said), size.columns) if peeked.said else ()
-    return (*(style.wrapped(board.peek(peeked.sheet), size.columns) if peeked.sheet else ()), *said)
+    return (
+        *(style.wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()),
+        *said,
+    )
 
 
 def _rule(model: Model, size: Size) -> Text:
@@ -255,9 +259,9 @@ def _input(model: Model, seen: Seen, size: Size) -> list[Text]:
     found = seen.sheet(model.chosen)
     if model.mode is not Mode.ANSWER or found is None:
         return []
-    asks = f"{model.chosen} asks: {glance.asked(found)}"
+    asks = f"{model.chosen} asks: {board.asked(found)}"
     shown = [Text(line, style.URGENT) for line in style.wrapped(asks, size.columns)[:4]]
-    return [*shown, _typed(f"Answer ({glance.replies(found)})", model.line, size)]
+    return [*shown, _typed(f"Answer ({board.replies(found)})", model.line, size)]
 
 
 def _typed(label: str, line: Line, size: Size) -> Text:

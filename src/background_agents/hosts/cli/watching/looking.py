@@ -10,15 +10,15 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from background_agents.adapters.artifacts import MarkdownArtifacts, parse
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
+from background_agents.adapters.system.processes import has_ended
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.reach import as_told, client_of
 from background_agents.hosts.cli.watching.drawing import ENDED_SHOWN
 from background_agents.hosts.cli.watching.model import Peeked, Seen
-from background_agents.service import glance
-from background_agents.service.processes import has_ended
+from background_agents.views import board
 
 PACE_S = 1.0
 """Between two looks at the board; elapsed times count seconds."""
@@ -41,7 +41,7 @@ def look(place: Place, peeked: str, before: Seen | None = None) -> Seen:
         return Seen(now, last.active, last.gone, last.ended, str(error), last.peeked)
     return Seen(
         at=now,
-        active=glance.urgent_first(as_told(place.folder, stored)),
+        active=board.urgent_first(as_told(place.folder, stored)),
         gone=frozenset(one.id for one in stored if has_ended(one.owner)),
         ended=ended,
         peeked=_peek(place, peeked) if peeked else None,
@@ -63,7 +63,7 @@ def _peek(place: Place, delegation: str) -> Peeked:
 def _left_by(one: Delegation, place: Place) -> str:
     """Return how a delegation has ended, and its result."""
     _, body = parse(MarkdownArtifacts(place.folder).content(one))
-    return f"{body}\n\n{glance.ended(one)}; `background-agents read {one.id}` shows this again."
+    return f"{body}\n\n{board.ended(one)}; `background-agents read {one.id}` shows this again."
 
 
 class Looker:

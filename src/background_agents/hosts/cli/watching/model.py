@@ -13,8 +13,8 @@ from enum import StrEnum
 
 from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key
 from background_agents.hosts.cli.watching.line import Line
-from background_agents.ports import Line as EndedLine
-from background_agents.service.sheets import ActiveSheet, PeekSheet, Sheet
+from background_agents.ports.storage import Line as EndedLine
+from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 
 PAGE = 10
 """Lines that a page key moves in the peek pane; a pane may be that small."""

@@ -17,7 +17,7 @@ from background_agents.hosts.cli.watching.style import (
     cut,
     fitted,
 )
-from background_agents.service.glance import Cells, EndedCells
+from background_agents.views.board import Cells, EndedCells
 
 GAP = 2
 

@@ -1,0 +1,1 @@
+"""Files that hold results: written, read, found, adopted and cleared away."""

@@ -1,0 +1,273 @@
+"""Results as markdown files that people can read and grep, complete without the database.
+
+One file per delegation: front matter, a blank line, the result. Names are checked as
+names before they touch a path, and symbolic links are not followed. Knows nothing of the
+database or of who reads. People's programs read here too, without a loop: what only a service
+needs is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+
+from background_agents.adapters.files.private import (
+    FILE_MODE,
+    private_folder,
+    read_file,
+    refuse_link,
+    sync_folder,
+)
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
+from background_agents.domain.ids import READABLE, is_readable_id
+
+if TYPE_CHECKING:
+    from background_agents.adapters.files.together import Together
+
+PROMPT_CHARS = 2000
+"""How much of the prompt the front matter repeats; enough to tell what was asked."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""More than the longest result has in UTF-8 (8 million characters are kept of a session); bounds
+what a file that somebody else put there can make us hold."""
+
+T = TypeVar("T")
+
+Scalar = str | int | float | bool | None
+
+SESSION = re.compile(r"[A-Za-z0-9_-]{1,80}")
+"""The names of session folders."""
+
+TEMPORARY = re.compile(rf"\.(?:{READABLE.pattern})\.[a-z0-9_]{{8}}\.tmp")
+"""The names of files that are not whole yet, as ``_replace`` makes them."""
+
+_FENCE = "---\n"
+
+# What JSON lets stand unescaped, but YAML, an editor or UTF-8 does not.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+class MarkdownArtifacts:
+    """``<root>/<root session>/<id>.md`` for every finished delegation of a project."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._writing: Together[_Write] | None = None
+
+    def _together(self) -> Together[_Write]:
+        # Here, since programs that only read have no loop, and need no asyncio.
+        from background_agents.adapters.files.together import Together
+
+        if self._writing is None:
+            self._writing = Together(_replace_all)
+        return self._writing
+
+    async def write(self, delegation: Delegation, result: str) -> Path:
+        path = self.path(delegation)
+        try:
+            await self._together().do(_Write(path, delegation, result))
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The artifact {path} cannot be written ({_reason(error)}); "
+                "check the disk and the permissions of its folder."
+            ) from error
+        return path
+
+    async def read(self, delegation: Delegation) -> str:
+        from asyncio import to_thread
+
+        return await to_thread(self.content, delegation)
+
+    def content(self, delegation: Delegation) -> str:
+        """Return the whole artifact, as ``read`` does, for programs that may block."""
+        return self.raw(delegation).decode(errors="replace")
+
+    def raw(self, delegation: Delegation) -> bytes:
+        """Return the artifact byte by byte. Raises ``StoreUnavailable`` when there is none."""
+        path = self.path(delegation)
+        try:
+            for folder in (self._root.parent, self._root, path.parent):
+                refuse_link(folder)
+            return read_file(path, MAX_BYTES)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The artifact {path} of {delegation.id} cannot be read ({_reason(error)}); "
+                "it may have been moved or deleted."
+            ) from error
+
+    def path(self, delegation: Delegation) -> Path:
+        if not is_readable_id(delegation.id):
+            raise InvalidRequest(f"{quote(delegation.id)} is not a delegation's id.")
+        return self.folder(delegation.root_session) / f"{delegation.id}.md"
+
+    def folder(self, root_session: str) -> Path:
+        if not SESSION.fullmatch(root_session):
+            raise InvalidRequest(f"{quote(root_session)} is not a session's id.")
+        return self._root / root_session
+
+
+def render(delegation: Delegation, result: str) -> str:
+    """Return the text of an artifact; ``parse`` takes it apart again, exactly."""
+    lines = (f"{key}: {_scalar(value)}\n" for key, value in _front_matter(delegation).items())
+    return f"{_FENCE}{''.join(lines)}{_FENCE}\n{result}"
+
+
+def parse(text: str) -> tuple[dict[str, Scalar], str]:
+    """Return the front matter and the result of an artifact.
+
+    Raises:
+        ValueError: the text does not begin with front matter as ``render`` writes it.
+    """
+    if not text.startswith(_FENCE):
+        raise ValueError(f"Front matter begins with '---', not with {quote(text[:20])}.")
+    # A value is JSON, which holds no line break: the first fence is the end.
+    head, fence, rest = text[len(_FENCE) - 1 :].partition(f"\n{_FENCE}")
+    if not fence:
+        raise ValueError("Front matter has no closing '---'.")
+    pairs = (line.partition(": ") for line in head.split("\n") if line)
+    return {key: _value(key, raw) for key, _, raw in pairs}, rest.removeprefix("\n")
+
+
+def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:
+    ended, usage = delegation.ended_at, delegation.usage
+    return {
+        "id": delegation.id,
+        "title": delegation.title,
+        "summary": delegation.summary,
+        "agent": delegation.agent,
+        "model": delegation.model,
+        "ran_on": ", then ".join(delegation.models) or None,
+        "state": delegation.status.value,
+        "error": delegation.error,
+        "cut": delegation.cut,
+        "session": delegation.session,
+        "parent_session": delegation.parent_session,
+        "root_session": delegation.root_session,
+        "started": (delegation.launched_at or delegation.registered_at).isoformat(),
+        "ended": ended.isoformat() if ended else None,
+        "elapsed_s": delegation.elapsed(ended).total_seconds() if ended else None,
+        "tokens": usage.tokens,
+        "cost_usd": usage.cost_usd,
+        "tool_calls": usage.tool_calls,
+        "steers": len(delegation.steers),
+        "resumed": delegation.relaunches,
+        "continued_from": delegation.continued_from,
+        "prompt": delegation.prompt[:PROMPT_CHARS],
+    }
+
+
+def _scalar(value: Scalar) -> str:
+    """Write a value as JSON on one line that is YAML too."""
+    return _UNPRINTABLE.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False)
+    )
+
+
+def _value(key: str, raw: str) -> Scalar:
+    # Seen before it is parsed: what is nested deep enough would end in a RecursionError.
+    if raw.lstrip()[:1] in ("[", "{"):
+        raise ValueError(f"Front matter has more than one value after {quote(key)}.")
+    try:
+        scalar: Scalar = json.loads(raw)
+    except ValueError as error:
+        raise ValueError(f"Front matter has no JSON after {quote(key)}.") from error
+    return scalar
+
+
+class _Write(NamedTuple):
+    """What is to be put where."""
+
+    path: Path
+    delegation: Delegation
+    result: str
+
+
+def _replace_all(writes: Sequence[_Write]) -> list[Exception | None]:
+    """Put each artifact at its path, all or nothing, and past any power cut.
+
+    Returns what went wrong with each. Those of one folder share its fsync.
+    """
+    errors: list[Exception | None] = [None] * len(writes)
+    for folder in dict.fromkeys(write.path.parent for write in writes):
+        numbers = [n for n, write in enumerate(writes) if write.path.parent == folder]
+        error = _error_of(_make_folder, folder)
+        found = [error] * len(numbers) if error else _replace([writes[n] for n in numbers])
+        if None in found and (error := _error_of(sync_folder, folder)) is not None:
+            found = [one or error for one in found]
+        for number, one in zip(numbers, found, strict=True):
+            errors[number] = one
+    return errors
+
+
+def _make_folder(folder: Path) -> None:
+    private_folder(folder.parent)
+    private_folder(folder)
+
+
+def _replace(writes: Sequence[_Write]) -> list[Exception | None]:
+    """Write each beside the file whose place it takes, then fsync all, then rename."""
+    replacements = [_Replacement(write) for write in writes]
+    steps = (_Replacement.write, _Replacement.sync, _Replacement.rename)
+    errors: list[Exception | None] = [None] * len(writes)
+    for step in steps:
+        errors = [
+            error or _error_of(step, one) for error, one in zip(errors, replacements, strict=True)
+        ]
+    for one in replacements:
+        one.clean_up()
+    return errors
+
+
+def _error_of(step: Callable[[T], None], what: T) -> Exception | None:
+    try:
+        step(what)
+    except Exception as error:  # for whoever waits for it, and nobody else
+        return error
+    return None
+
+
+class _Replacement:
+    """A file on its way to the place of another."""
+
+    def __init__(self, write: _Write) -> None:
+        self._write = write
+        self._temporary = ""
+        self._file: BinaryIO | None = None
+
+    def write(self) -> None:
+        import tempfile
+
+        path, delegation, result = self._write
+        # A run's output may hold half a surrogate pair; UTF-8 cannot.
+        text = render(delegation, result).encode(errors="replace")
+        descriptor, self._temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", path.parent)
+        self._file = open(descriptor, "wb")  # noqa: SIM115  # closed by clean_up
+        os.fchmod(descriptor, FILE_MODE)
+        self._file.write(text)
+        self._file.flush()
+
+    def sync(self) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def rename(self) -> None:
+        os.replace(self._temporary, self._write.path)
+        self._temporary = ""
+
+    def clean_up(self) -> None:
+        """Close the file; delete it if it was not renamed."""
+        if self._file is not None:
+            with suppress(OSError):  # what could not be flushed was told of already
+                self._file.close()
+        if self._temporary:
+            Path(self._temporary).unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

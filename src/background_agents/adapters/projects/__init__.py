@@ -1,0 +1,1 @@
+"""Which project a directory belongs to, and where that is kept."""

@@ -1,0 +1,102 @@
+"""Processes as the store knows them: a pid, and when it began, so that a reused pid is no match.
+
+``<pid>:<start>``, and in a container ``<pid>:<start>@<PID namespace>``. A pid says something only
+in its own namespace: of a process of another one nobody here can tell whether it lives.
+
+The module itself is a ``ports.processes.Processes``.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from background_agents.ports.processes import Fate
+
+FIRST_NAMESPACE = "4026531836"
+"""The PID namespace that a machine begins with: ``PROC_PID_INIT_INO`` of Linux."""
+
+ENDED = ("Z", "X")
+"""States of processes that have ended, whether their parents ever notice or not."""
+
+FROZEN = ("T", "t")
+"""States of processes that were stopped and may go on."""
+
+
+def process_name(pid: int | None = None) -> str:
+    """Return the name of a process, this one's by default: its pid and when it began."""
+    number = os.getpid() if pid is None else pid
+    space = "" if _namespace() == FIRST_NAMESPACE else f"@{_namespace()}"
+    return f"{number}:{_look(number)[1]}{space}"
+
+
+def host_name() -> str:
+    """Return the name of the process that started this one: OpenCode, by its bridge."""
+    return process_name(os.getppid())
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from others; empty where it is not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def fate_of(name: str) -> Fate:
+    """Return whether the process of that name has ended; a reused pid does not count."""
+    pid, _, rest = name.partition(":")
+    started, _, space = rest.partition(":")[0].partition("@")
+    if (space or FIRST_NAMESPACE) != _namespace():
+        return Fate.ELSEWHERE
+    is_there = pid.isdigit() and _look(int(pid))[1] == started != ""
+    return Fate.ALIVE if is_there else Fate.ENDED
+
+
+def is_alive(name: str) -> bool:
+    """Return whether the process of that name is one of ours to judge, and has not ended."""
+    return fate_of(name) is Fate.ALIVE
+
+
+def has_ended(name: str) -> bool:
+    """Return whether the process of that name has ended for certain."""
+    return fate_of(name) is Fate.ENDED
+
+
+def is_running(name: str) -> bool:
+    """Return whether the process of that name is alive and not frozen."""
+    pid = name.partition(":")[0]
+    return is_alive(name) and _look(int(pid))[0] not in FROZEN
+
+
+@cache
+def _namespace() -> str:
+    """Return the PID namespace that our pids belong to; systems without any are one."""
+    try:
+        told = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return FIRST_NAMESPACE
+    return told.removeprefix("pid:[").removesuffix("]")
+
+
+def _look(pid: int) -> tuple[str, str]:
+    """Return the state of a process and when it began, in the kernel's own ticks."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ("", _started_elsewhere(pid))
+    return (fields[0], "" if fields[0] in ENDED else fields[19])
+
+
+def _started_elsewhere(pid: int) -> str:
+    """Say no more than whether the process runs, on systems without ``/proc``."""
+    if Path("/proc/self").exists():
+        return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "running"
+    return "running"

@@ -1,0 +1,1 @@
+"""What only a terminal shows: text for people, a module for each command it serves."""

@@ -1,0 +1,35 @@
+"""What the service may ask of the machine's processes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+
+class Fate(Enum):
+    """What can be said here of a process."""
+
+    ALIVE = "alive"
+    ENDED = "ended"
+    ELSEWHERE = "elsewhere"
+    """It is of another PID namespace, and not ours to judge."""
+
+
+class Processes(Protocol):
+    """Processes by names that hold for good: a pid that is used again has another name."""
+
+    def boot_id(self) -> str:
+        """Return what tells this run of the machine from others; empty where it is not told."""
+        ...
+
+    def host_name(self) -> str:
+        """Return the name of the process that started this one, whose agents it supervises."""
+        ...
+
+    def fate_of(self, name: str) -> Fate:
+        """Return whether the process of that name has ended."""
+        ...
+
+    def is_running(self, name: str) -> bool:
+        """Return whether the process of that name is alive and not frozen."""
+        ...

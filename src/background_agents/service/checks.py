@@ -1,0 +1,190 @@
+"""What a supervisor may ask for, checked before anything is changed.
+
+Each check raises ``InvalidRequest`` with one sentence that says what to do instead.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from background_agents.config import MAX_TIMEOUT_MINUTES
+from background_agents.domain.delegation import MESSAGE_CHARS
+from background_agents.domain.errors import (
+    InvalidRequest,
+    LeaveNeeded,
+    NotPermitted,
+    NotReadOnly,
+    OnlyPlanning,
+    UnknownAgent,
+    quote,
+)
+from background_agents.domain.ids import is_readable_id
+from background_agents.ports.runtime import Agent, Leave
+
+MAX_PROMPT_CHARS = 1_000_000
+"""Beyond every model's context; bounds what one call can make us store."""
+
+MAX_REPLY_CHARS = 20_000
+"""An answer to a question is words; material belongs into a file."""
+
+MOST_IDS = 1_000
+"""That one call can name; nobody has so many running."""
+
+MAX_OFFSET = 10**9
+"""Beyond the end of every artifact, and still a number that can be shown."""
+
+PROMPT, INSTRUCTION, MESSAGE = "prompt", "instruction", "message"
+
+MAX_WAIT_S = 600.0
+"""Ten minutes: longer, and whoever waits had better end its turn and be woken."""
+
+WAIT_S = 60.0
+"""The default: about what a short task takes."""
+
+MODES = ("any", "all")
+
+_MODEL = re.compile(r"[^\s/]+/\S+")
+
+
+@dataclass(frozen=True)
+class DelegateRequest:
+    """The arguments of ``delegate``, as they were given."""
+
+    prompt: str
+    agent: str
+    timeout_minutes: float | None = None
+    model: str | None = None
+    continue_id: str | None = None
+    by: str = ""
+    """The agent whose model asks; empty for a person, whom no rule for agents binds."""
+    granted: str = ""
+    """The permission that the host's user was asked for, and gave."""
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse a prompt or a message that says nothing, or too much."""
+    if not text.strip():
+        raise InvalidRequest(f"The {what} is empty; {_MEANT[what]}.")
+    if what == MESSAGE and len(text) > MESSAGE_CHARS:
+        raise InvalidRequest(
+            f"The message has {len(text):,} characters, and {MESSAGE_CHARS:,} is the most; say "
+            "what matters, and put the material into a file or your result."
+        )
+    if len(text) > MAX_PROMPT_CHARS:
+        raise InvalidRequest(
+            f"The {what} has {len(text):,} characters, and {MAX_PROMPT_CHARS:,} is the most; "
+            "put the material into a file and name its path."
+        )
+
+
+_MEANT = {
+    PROMPT: "say what the agent is to do",
+    INSTRUCTION: "say what the agent is to do differently",
+    MESSAGE: "say what your supervisor is to know",
+}
+
+
+def check_model(model: str | None) -> str | None:
+    """Return the model, or None for an empty one, which stands for the agent's default."""
+    if model is None or not model.strip():
+        return None
+    if _MODEL.fullmatch(model) is None:
+        raise InvalidRequest(
+            f"{quote(model)} does not name a model; write provider/model-id, or leave it out "
+            "for the agent's own default."
+        )
+    return model
+
+
+def check_timeout(minutes: float | None, default: timedelta | None) -> timedelta | None:
+    """Return the time window; None for no limit."""
+    if minutes is None:
+        return default
+    if not (math.isfinite(minutes) and 0 <= minutes <= MAX_TIMEOUT_MINUTES):
+        raise InvalidRequest(
+            f"timeout_minutes is {minutes!r}; give a number from 0 (no limit) to "
+            f"{MAX_TIMEOUT_MINUTES:,}."
+        )
+    return timedelta(minutes=minutes) if minutes else None
+
+
+def check_wait(seconds: float | None, mode: str | None) -> tuple[timedelta, str]:
+    """Return how long to wait at most, and for ``any`` or ``all``."""
+    limit = WAIT_S if seconds is None else seconds
+    if not (math.isfinite(limit) and 0 <= limit <= MAX_WAIT_S):
+        raise InvalidRequest(
+            f"timeout_seconds is {seconds!r}; give a number from 0 to {MAX_WAIT_S:g}, or end your "
+            "turn: you are notified when a delegation ends."
+        )
+    chosen = (mode or "all").strip().lower()
+    if chosen not in MODES:
+        raise InvalidRequest(f"mode is {quote(mode or '')}; give any or all.")
+    return timedelta(seconds=limit), chosen
+
+
+def check_reply(reply: str) -> None:
+    """Refuse an answer that is too long; whether it answers anything is seen later."""
+    if len(reply) > MAX_REPLY_CHARS:
+        raise InvalidRequest(
+            f"The reply has {len(reply):,} characters, and {MAX_REPLY_CHARS:,} is the most; put "
+            "the material into a file and name its path."
+        )
+
+
+def check_ids(ids: Sequence[str] | None) -> None:
+    """Refuse more ids than anybody can mean."""
+    if ids is not None and len(ids) > MOST_IDS:
+        raise InvalidRequest(
+            f"{len(ids):,} ids are given, and {MOST_IDS:,} is the most; without ids all that run "
+            "are waited for."
+        )
+
+
+def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> None:
+    """Refuse an agent that does not exist or that only the runtime itself uses.
+
+    With ``strict`` also one that may change things.
+    """
+    delegable = [agent for agent in agents if agent.delegable]
+    names = [agent.name for agent in delegable if agent.read_only or not strict]
+    if name in names:
+        return
+    for agent in delegable:
+        if agent.name == name:
+            raise NotReadOnly(name, names, agent.unknown_tools)
+    raise UnknownAgent(name, names)
+
+
+def check_leave(request: DelegateRequest, leave: Leave, agents: Sequence[Agent]) -> None:
+    """Refuse what the host's own rules deny, or want its user to be asked for before."""
+    if leave.denied_by:
+        raise NotPermitted(request.agent, leave.denied_by)
+    if leave.planning:
+        names = [agent.name for agent in agents if agent.delegable and not agent.may_edit]
+        if request.agent not in names:
+            raise OnlyPlanning(request.agent, names)
+    if leave.ask and leave.ask != request.granted:
+        raise LeaveNeeded(request.agent, leave.ask)
+
+
+def check_id(given: str) -> str:
+    """Return the id without surrounding space or quotes, if it can be one at all."""
+    name = given.strip().strip("`'\"")
+    if not is_readable_id(name):
+        raise InvalidRequest(
+            f"{quote(given)} is not the id of a delegation; ids look like brave-amber-otter "
+            "and delegation_list() shows them."
+        )
+    return name
+
+
+def check_offset(offset: int | None) -> int:
+    """Return where to read from, in characters."""
+    if offset is not None and offset < 0:
+        shown = max(offset, -MAX_OFFSET)
+        raise InvalidRequest(f"offset is {shown}; give 0 or a position further on.")
+    return min(offset or 0, MAX_OFFSET)

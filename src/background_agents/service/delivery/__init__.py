@@ -1,0 +1,1 @@
+"""What supervisors are told, and how it gets there exactly once."""

@@ -1,0 +1,1 @@
+"""Which process supervises what, and who takes over when it dies."""

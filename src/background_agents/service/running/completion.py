@@ -1,0 +1,99 @@
+"""Whether a run is over now that its session is idle, and how it ended: on evidence alone.
+
+A pure function of what is known. That a session is idle does not end a run by itself: an
+instruction may have been accepted in that moment, or something below may still ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.status import Status
+from background_agents.domain.transcript import Transcript, Verdict
+from background_agents.ports.runtime import RunFailed
+from background_agents.service.running.asking import Refusal
+from background_agents.service.running.ending import Outcome
+
+ABORTED = "It was aborted from outside."
+
+UNFINISHED = "Its session went idle without finishing an answer."
+
+
+class Undecided(Enum):
+    """There is no outcome yet."""
+
+    GOES_ON = auto()
+    """Something is still to come, and will tell."""
+    LOOK_AGAIN = auto()
+    """The runtime is to be asked for the transcript: events may be missing."""
+    REFUSED = auto()
+    """It stopped at a refusal that was not meant to end it, and is to be told to go on."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a run whose session is idle."""
+
+    delegation: Delegation
+    transcript: Transcript
+    failure: RunFailed | None
+    """The last error that an event has told; the transcript can lack it."""
+    refusal: Refusal | None
+    """What was refused last, of all that the run had asked for."""
+    is_fresh: bool
+    """The runtime was asked for the transcript after the session went idle."""
+    is_abort_told: bool = True
+    """What comes after an abort has come, or has had its time."""
+
+
+def judge(seen: Evidence) -> Outcome | Undecided:
+    """Return how the run ended, or why that cannot be said yet."""
+    match seen.transcript.verdict:
+        case Verdict.FINISHED:
+            return _finished(seen)
+        case Verdict.ABORTED:
+            return _aborted(seen)
+        case Verdict.FAILED:
+            errors = (one.error for one in reversed(seen.transcript.answers) if one.error)
+            return _cut_short(seen, Status.FAILED, next(errors, "unknown error"))
+        case Verdict.GOING_ON:
+            return _without_an_answer(seen)
+
+
+def _finished(seen: Evidence) -> Outcome | Undecided:
+    if seen.delegation.open_steers:
+        # Accepted as the run went idle: the turn that takes it up is still to come.
+        return Undecided.GOES_ON if seen.is_fresh else Undecided.LOOK_AGAIN
+    if seen.delegation.requests:
+        return Undecided.GOES_ON
+    return Outcome.completed(seen.transcript)
+
+
+def _without_an_answer(seen: Evidence) -> Outcome | Undecided:
+    if seen.failure is not None:
+        if seen.failure.aborted:
+            # Its message is still to come, which tells that this was the user.
+            return _aborted(seen) if seen.is_abort_told else Undecided.GOES_ON
+        # The only trace of an unknown model: no message was ever stored.
+        return _cut_short(seen, Status.FAILED, seen.failure.message)
+    if seen.delegation.open_steers:
+        return Undecided.GOES_ON
+    if not seen.is_fresh:
+        return Undecided.LOOK_AGAIN
+    if seen.refusal is not None and seen.refusal.is_ours:
+        return Undecided.REFUSED
+    if seen.refusal is not None:
+        error = f"It ended as this was refused: {seen.refusal.text}"
+        return _cut_short(seen, Status.FAILED, error)
+    return _cut_short(seen, Status.FAILED, UNFINISHED)
+
+
+def _aborted(seen: Evidence) -> Outcome | Undecided:
+    # A runtime that ends aborts its sessions, too: only one that still answers was not the cause.
+    return _cut_short(seen, Status.STOPPED, ABORTED) if seen.is_fresh else Undecided.LOOK_AGAIN
+
+
+def _cut_short(seen: Evidence, status: Status, error: str) -> Outcome:
+    return Outcome.cut_short(status, error, seen.transcript)

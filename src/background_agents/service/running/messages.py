@@ -1,0 +1,83 @@
+"""What one run says to its supervisor: at once while its budget lasts, then together, later.
+
+Each message wakes the supervisor's model, and a turn costs the whole conversation. What is kept is
+stored, and told when the budget allows, or with the end, whatever becomes of this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import TooTalkative
+from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.ports.clock import Timer
+from background_agents.service.context import Context, Record
+from background_agents.service.running.signals import KeptDue, NotifyAsked
+from background_agents.views import notices
+
+KEPT_CHARS = 20_000
+"""Ten of the longest messages, some 5,000 tokens: what one notice may cost the supervisor."""
+
+
+class Messages:
+    """The messages of one run. ``tell`` hears of each notice, ``due`` when kept ones may go."""
+
+    def __init__(
+        self,
+        context: Context,
+        record: Record,
+        tell: Callable[[Notice], None],
+        due: Callable[[KeptDue], None],
+    ) -> None:
+        self._context = context
+        self._record = record
+        self._tell = tell
+        self._due = due
+        self._timer: Timer | None = None
+
+    def resume(self, delegation: Delegation) -> None:
+        """Go on waiting with what is kept."""
+        if not delegation.kept or self._timer is not None:
+            return
+        wait = delegation.silent_for(self._context.clock.now())
+        self._timer = self._context.clock.call_later(wait, lambda: self._due(KeptDue()))
+
+    def close(self) -> None:
+        """Nothing will be due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def say(self, delegation: Delegation, asked: NotifyAsked) -> None:
+        """Tell the supervisor, or keep it in the order in which it was said."""
+        now = self._context.clock.now()
+        if not delegation.kept and not delegation.silent_for(now):
+            part = self._context.mint("prt")
+            notice = notices.new(delegation, NoticeKind.MESSAGE, part, now, words=(asked.text,))
+            told = ev.ParentNotified(at=now, text=asked.text)
+            asked.accept(await self._record(told, notices=(notice,)))
+            self._tell(notice)
+            return
+        if sum(map(len, delegation.kept)) + len(asked.text) > KEPT_CHARS:
+            asked.refuse(TooTalkative(len(delegation.kept)))
+            return
+        kept = await self._record(ev.ParentNotified(at=now, text=asked.text, kept=True))
+        self.resume(kept)
+        asked.accept(kept)
+
+    async def tell_kept(self, delegation: Delegation) -> None:
+        """Tell the supervisor as one what has been kept."""
+        self.close()
+        if not delegation.kept:
+            return
+        notice = kept_notice(self._context, delegation)
+        await self._record(ev.KeptTold(at=notice.created_at), notices=(notice,))
+        self._tell(notice)
+
+
+def kept_notice(context: Context, delegation: Delegation) -> Notice:
+    """Return the one notice of all that is kept."""
+    part, now = context.mint("prt"), context.clock.now()
+    return notices.new(delegation, NoticeKind.MESSAGE, part, now, words=delegation.kept)

@@ -1,0 +1,58 @@
+"""Instructions to a running agent, and their receipts.
+
+An instruction is *sent* when the runtime has accepted it, and *confirmed* only when the
+agent's transcript shows an answer to it. Knows nothing of how a run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain.transcript import Message
+from background_agents.ports.runtime import Prompt
+from background_agents.service.context import Context, Record
+from background_agents.service.running.signals import SteerAsked
+
+
+class Steering:
+    """Steers one run. ``record`` stores an event of it; ``renew`` opens a fresh time window."""
+
+    def __init__(
+        self,
+        context: Context,
+        record: Record,
+        renew: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._record = record
+        self._renew = renew
+
+    async def send(self, delegation: Delegation, asked: SteerAsked) -> None:
+        """Put an instruction into the session, and tell whoever asked what came of it."""
+        prompt = Prompt(
+            message=self._context.mint("msg"),
+            text=asked.text,
+            agent=delegation.agent,
+            model=delegation.model,
+        )
+        try:
+            await self._context.runtime.prompt(delegation.session or "", prompt)
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            asked.refuse(error)
+            return
+        now = self._context.clock.now()
+        sent = ev.SteerSent(at=now, steer=prompt.message, text=asked.text, by=asked.by)
+        steered = await self._record(sent)
+        self._renew()
+        asked.accept(steered)
+
+    async def confirm(self, delegation: Delegation, messages: Sequence[Message]) -> None:
+        """Store the receipt of each instruction that an answer has taken up."""
+        answered = max((one.answers for one in messages if one.answers), default="")
+        # Ids sort by time: who answers a later message has seen the earlier ones.
+        taken = [steer.id for steer in delegation.open_steers if steer.id <= answered]
+        if taken:
+            await self._record(ev.SteerConfirmed(at=self._context.clock.now(), steer=taken[-1]))

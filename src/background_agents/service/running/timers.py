@@ -1,0 +1,91 @@
+"""The time of a run: its window, and how long it has taken, whatever the wall clock does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from background_agents.ports.clock import Clock, Timer
+
+
+class Deadline:
+    """Calls ``passed`` once, when the window is over; a window of None never ends."""
+
+    def __init__(self, clock: Clock, window: timedelta | None, passed: Callable[[], None]) -> None:
+        self._clock = clock
+        self._window = window
+        self._passed = passed
+        self._timer: Timer | None = None
+        self._ends_at_s: float | None = None
+        """As ``Clock.monotonic_s`` says."""
+        self._paused = False
+        self.is_over = False
+        """The window has ended, and was neither opened anew nor made to stand still since."""
+        self._left: timedelta | None = None
+        """What is left of an open window while it stands still."""
+
+    @property
+    def left(self) -> timedelta | None:
+        """How much of the open window is left; None while there is none."""
+        if self._ends_at_s is None:
+            return self._left
+        return timedelta(seconds=max(self._ends_at_s - self._clock.monotonic_s(), 0.0))
+
+    def open(self, used: timedelta = timedelta(0)) -> None:
+        """Begin the window, of which ``used`` is already gone; an open one begins anew."""
+        self._stop()
+        if self._window is None:
+            return
+        self._left = max(self._window - used, timedelta(0))
+        if not self._paused:
+            self._run()
+
+    def pause(self) -> None:
+        """Let the window stand still; twice is once."""
+        self._left = self.left
+        self._stop()
+        self._paused = True
+
+    def resume(self) -> None:
+        """Let the window go on."""
+        self._paused = False
+        self._run()
+
+    def close(self) -> None:
+        """Forget the window; nothing will be called."""
+        self._stop()
+        self._left = None
+
+    def _run(self) -> None:
+        if self._left is None:
+            return
+        self._timer = self._clock.call_later(self._left, self._end)
+        self._ends_at_s = self._clock.monotonic_s() + self._left.total_seconds()
+        self._left = None
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._passed()
+
+    def _stop(self) -> None:
+        self.is_over = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._ends_at_s = None
+
+
+class Stopwatch:
+    """How long a run has taken; of what was before this process only the wall clock tells."""
+
+    def __init__(self, clock: Clock, so_far: timedelta) -> None:
+        self._clock = clock
+        self._so_far = so_far
+        self._begun_s = clock.monotonic_s()
+
+    @property
+    def elapsed(self) -> timedelta:
+        return self._so_far + timedelta(seconds=self._clock.monotonic_s() - self._begun_s)
+
+    def start_anew(self) -> None:
+        """Begin from nothing."""
+        self._so_far, self._begun_s = timedelta(0), self._clock.monotonic_s()

@@ -1,0 +1,281 @@
+"""What its user may do with any delegation of a project, from outside of a conversation.
+
+The supervisor's operations are in ``Delegations`` and see one root session; here are the same for
+whoever sits at the machine, and what only people want: to watch a run as it writes. Knows
+nothing of sockets, screens or commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from background_agents.domain.actor import Actor
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import (
+    DelegationError,
+    InvalidRequest,
+    NotContinuable,
+    NothingAsked,
+    NotSteerable,
+    RunElsewhere,
+    UnknownDelegation,
+    quote,
+)
+from background_agents.domain.text import title_of
+from background_agents.ports.runtime import SessionOrder
+from background_agents.service import checks
+from background_agents.service.checks import DelegateRequest
+from background_agents.service.delegations import Delegations
+from background_agents.service.running.run import Run
+from background_agents.service.running.signals import AnswerAsked, SteerAsked
+from background_agents.views.json import Sheet, sheet
+from background_agents.views.live import Live, Position, Tail, tail
+from background_agents.views.model import Answered
+
+if TYPE_CHECKING:
+    from background_agents.service.project import Project
+
+LOOK_LIMIT = timedelta(seconds=30)
+"""How long a follower may hear nothing before it is looked at the run once more."""
+
+
+class Desk:
+    """The user's side of one project, in a process that serves it."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._context = project.context
+        self._settings = project.settings
+        self._runs = project.runs
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return self._context.project
+
+    @property
+    def directories(self) -> Sequence[str]:
+        """The directories of the project that are open, in the order of their opening."""
+        return self._project.directories
+
+    @property
+    def active(self) -> int:
+        """How many runs there are."""
+        return len(self._runs.all())
+
+    def sheet(self, delegation: Delegation) -> Sheet:
+        """Return what a program is told of a delegation now."""
+        return sheet(delegation, self._context.clock.now())
+
+    async def live(self) -> list[Live]:
+        """Return every run as it is now, oldest first."""
+        return [await run.look() for run in self._runs.all()]
+
+    async def look(self, delegation: str) -> Live:
+        """Return a run as it is now. Raises ``InvalidRequest``."""
+        return await (await self._run(delegation)).look()
+
+    async def steer(self, delegation: str, message: str) -> Delegation:
+        """Put the user's instruction into a run; return the delegation once that is sent.
+
+        Raises:
+            InvalidRequest: the message is empty, or there is no run here that could take it.
+            RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
+        """
+        checks.check_text(checks.INSTRUCTION, message)
+        asked = SteerAsked(message, by=Actor.COMMAND_LINE)
+        return await self._runs.ask(await self._get(delegation), asked)
+
+    async def answer(
+        self, delegation: str, reply: str, request: str = "", *, by_model: bool = False
+    ) -> Answered:
+        """Answer the oldest request that a delegation waits for; return what that was.
+
+        ``request`` is the id of the one that the user has seen, and no other is answered then.
+        ``by_model`` says that a supervisor's model has run the program that answers.
+
+        Raises:
+            InvalidRequest: nothing is asked, or the reply is no answer to it.
+            RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
+        """
+        checks.check_reply(reply)
+        by = Actor.SUPERVISOR if by_model else Actor.COMMAND_LINE
+        asked = AnswerAsked(reply, by=by, request=request)
+        after = await self._runs.ask(await self._get(delegation), asked)
+        return Answered(after, asked.answered)
+
+    async def stop(self, delegation: str, *, by_model: bool = False) -> Delegation:
+        """Stop a delegation and return it as it is once its session is quiet.
+
+        Raises:
+            InvalidRequest: another process runs it.
+        """
+        by = Actor.SUPERVISOR if by_model else Actor.COMMAND_LINE
+        return await self._runs.stop(await self._get(delegation), by)
+
+    async def stop_all(
+        self, ids: Sequence[str], *, by_model: bool = False
+    ) -> list[Delegation | DelegationError]:
+        """Stop several delegations in one act; return each, or why it was not stopped.
+
+        All are asked before one has ended, so that their supervisor is told of them together.
+        """
+        by = Actor.SUPERVISOR if by_model else Actor.COMMAND_LINE
+        found = [await _or_error(self._get(one)) for one in ids]
+        stops = {
+            one.id: asyncio.ensure_future(_or_error(self._runs.stop(one, by)))
+            for one in found
+            if isinstance(one, Delegation)
+        }
+        return [await stops[one.id] if isinstance(one, Delegation) else one for one in found]
+
+    async def delegate(self, directory: str, request: DelegateRequest) -> Delegation:
+        """Register a delegation in a directory that no conversation asked for; it runs behind.
+
+        It gets a root session of its own as its supervisor, in which nobody's turn runs, so that
+        its notices wake no model.
+
+        Raises:
+            InvalidRequest: an argument cannot be meant.
+            NotServed: the directory is not open here.
+            RuntimeRefused, RuntimeUnreachable: the runtime made no session.
+        """
+        workspace = self._project.workspace(directory)
+        runtime = workspace.context.runtime
+        checks.check_text(checks.PROMPT, request.prompt)
+        checks.check_model(request.model)
+        checks.check_timeout(request.timeout_minutes, self._settings.default_timeout)
+        agents = await runtime.agents(refresh=True)
+        # Before there is a session that nobody would need.
+        checks.check_agent(request.agent, agents, strict=self._settings.strict_readonly)
+        order = SessionOrder(parent=None, title=title_of(request.prompt))
+        supervisor = await self._continued(request) or await runtime.open_session(order)
+        return await Delegations(workspace).delegate(supervisor, request)
+
+    async def follow(self, delegation: str, write: Callable[[Tail], None]) -> Delegation:
+        """Hand everything that a run writes to ``write``, until it has ended; return it then.
+
+        Begins with what it has written so far. Raises ``InvalidRequest``.
+        """
+        run = await self._run(delegation)
+        shown = Position()
+
+        async def has_ended() -> bool:
+            nonlocal shown
+            if run.over.is_set():
+                return True  # its transcript is let go of; the last word came before
+            more = tail((await run.look()).transcript, shown)
+            if more.text:
+                write(more)
+            shown = more.position
+            return False
+
+        while not run.over.is_set():
+            await self._project.stir.until(has_ended, LOOK_LIMIT)
+        return run.delegation
+
+    async def wait(
+        self,
+        ids: Sequence[str],
+        limit: timedelta,
+        asks: Callable[[Delegation], None],
+        *,
+        for_any: bool,
+    ) -> list[Delegation]:
+        """Wait until one or all of some delegations have ended; return them as they then are.
+
+        ``asks`` is called with one that waits for an answer, once for each request. Returns
+        earlier when ``limit`` is over. Raises ``InvalidRequest``.
+        """
+        found: dict[str, Delegation] = {}
+        runs: dict[str, Run] = {}
+        for name in ids:
+            one = found[name] = await self._get(name)
+            if not one.is_terminal:
+                # Before anything else is waited for: a run that ends meanwhile is forgotten.
+                runs[name] = self._runs.of(one)
+        told: set[str] = set()
+        enough = any if for_any else all
+
+        async def holds() -> bool:
+            for name, run in runs.items():
+                found[name] = now = await self._runs.now(run)
+                new = {request.id for request in now.requests} - told
+                if new:
+                    told.update(new)
+                    asks(now)
+            return enough(one.is_terminal for one in found.values())
+
+        await self._project.bell.until(holds, limit)
+        for name, run in runs.items():
+            if not found[name].is_terminal and not run.over.is_set():
+                found[name] = (await run.look()).delegation
+        return list(found.values())
+
+    async def _continued(self, request: DelegateRequest) -> str | None:
+        """Return the supervisor of the delegation that this one goes on with, if it does."""
+        if not request.continue_id:
+            return None
+        before = await self._get(request.continue_id)
+        if not before.is_terminal:
+            steer = f"`background-agents steer {before.id}` reaches it now"
+            raise NotContinuable(before.id, f"it is {before.status}; {steer}")
+        return before.parent_session
+
+    async def _run(self, delegation: str) -> Run:
+        found = await self._get(delegation)
+        if found.is_terminal:
+            raise InvalidRequest(
+                f"{found.id} has ended ({found.status}); `background-agents read {found.id}` shows "
+                "what it left."
+            )
+        return self._runs.of(found)
+
+    async def _get(self, delegation: str) -> Delegation:
+        found = await self._context.store.get(checks.check_id(delegation))
+        if found is None or found.project != self.project:
+            raise UnknownDelegation(delegation)
+        return found
+
+
+async def _or_error(asked: Awaitable[Delegation]) -> Delegation | DelegationError:
+    try:
+        return await asked
+    except DelegationError as error:
+        return error
+
+
+def for_people(error: Exception) -> str:
+    """Return what an error says to whoever types commands; others name the tools of models."""
+    match error:
+        case UnknownDelegation():
+            return (
+                f"No delegation of this project is called {quote(error.given)}; "
+                "`background-agents list` shows the ids."
+            )
+        case NothingAsked():
+            return (
+                f"{error.delegation} is {error.status} and waits for no answer; "
+                "`background-agents status` shows which do."
+            )
+        case NotSteerable():
+            whose = f"{error.delegation} is {error.status}"
+            return f"{whose} and takes no instruction: {_instead(error)}."
+        case RunElsewhere():
+            return (
+                f"{error.delegation} has just ended or was taken over; look with "
+                "`background-agents status`, and try again."
+            )
+        case _:
+            return str(error)
+
+
+def _instead(error: NotSteerable) -> str:
+    if error.status == "registered":
+        return "it has not begun; stop it and delegate anew with the instruction in its prompt"
+    if error.status == "ending":
+        return "it is ending just now"
+    return f"go on in its session with `background-agents delegate --continue {error.delegation}`"

@@ -1,0 +1,188 @@
+"""The read model of the live board: what stands in each cell, as plain text.
+
+Pure functions of sheets and lines. What agents wrote is one line here, without characters that
+a terminal obeys. Knows no colours, widths or keys: the board's drawing decides what fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.text import one_line, span
+from background_agents.ports.storage import Line
+from background_agents.views.json import ActiveSheet, LiveFacts, Sheet, on
+
+DOING_CHARS = 300
+"""Wider than any terminal; bounds what a cell can become."""
+
+NAME_CHARS = 60
+"""Of an agent or a model; longer names are cut where the column ends anyway."""
+
+GONE = "the process that ran it has ended"
+
+SILENT = "the process that runs it does not answer"
+
+_AGES = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+_THOUSANDS = (("M", 1_000_000), ("k", 1_000))
+
+
+class Cells(NamedTuple):
+    """An active delegation, from the left to the right."""
+
+    state: str
+    id: str
+    agent: str
+    model: str
+    elapsed: str
+    left: str
+    calls: str
+    tokens: str
+    cost: str
+    doing: str
+    """What it asks, what is wrong, or what it did last."""
+    is_urgent: bool
+    """Somebody has to do something for it."""
+
+
+class EndedCells(NamedTuple):
+    """A delegation that has ended."""
+
+    mark: str
+    """``*`` where the supervisor has not read it."""
+    state: str
+    id: str
+    age: str
+    said: str
+
+
+def urgent_first(found: Sequence[ActiveSheet]) -> tuple[ActiveSheet, ...]:
+    """Return what waits for an answer, then the others; each oldest first."""
+    return tuple(sorted(found, key=lambda one: not one.delegation.requests))
+
+
+def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
+    """Return what the board shows of an active delegation."""
+    stored = one.delegation
+    return Cells(
+        state=stored.state,
+        id=one_line(stored.id, NAME_CHARS),
+        agent=one_line(stored.agent, NAME_CHARS),
+        model=one_line(on(stored), NAME_CHARS),
+        elapsed=_span(stored.elapsed_s),
+        left=_left(stored, one.live),
+        calls=f"{stored.tool_calls:,}",
+        tokens=compact(stored.tokens),
+        cost=money(stored.cost_usd),
+        doing=_doing(one, is_gone=is_gone),
+        is_urgent=bool(stored.requests) or one.live is None,
+    )
+
+
+def _left(stored: Sheet, live: LiveFacts | None) -> str:
+    if stored.timeout_s is None:
+        return "no limit"
+    if stored.requests:
+        return "paused"  # the time window stands still while something is asked
+    return "" if live is None or live.time_left_s is None else f"{_span(live.time_left_s)} left"
+
+
+def _doing(one: ActiveSheet, *, is_gone: bool) -> str:
+    stored, live = one.delegation, one.live
+    if is_gone:
+        return GONE
+    if live is None:
+        return SILENT
+    if stored.requests:
+        return f"asks: {asked(stored)}"
+    if live.place is not None:
+        return f"waits for a slot, number {live.place} in the queue"
+    if live.retry is not None:
+        why = one_line(live.retry.message, DOING_CHARS)
+        return f"the provider refuses, attempt {live.retry.attempt}: {why}"
+    return one_line(live.last or stored.title, DOING_CHARS)
+
+
+def asked(one: Sheet) -> str:
+    """Return what a delegation asks first, and how much more; empty if it asks nothing."""
+    if not one.requests:
+        return ""
+    more = f" (and {len(one.requests) - 1} more)" if len(one.requests) > 1 else ""
+    return f"{one_line(one.requests[0].text, DOING_CHARS)}{more}"
+
+
+def replies(one: Sheet) -> str:
+    """Say which replies there are to what a delegation asks first."""
+    if one.requests and one.requests[0].kind == "permission":
+        return "once, always or reject: why"
+    return "your words, or reject"
+
+
+def title(one: Sheet) -> str:
+    """Return what a delegation is about, and for whom it works."""
+    model = f" on {one_line(on(one), NAME_CHARS)}" if on(one) else ""
+    return f"{one_line(one.title, DOING_CHARS)} ({one_line(one.agent, NAME_CHARS)}{model})"
+
+
+def ended_cells(one: Line, now: datetime) -> EndedCells:
+    """Return what the board shows of a delegation that has ended."""
+    return EndedCells(
+        mark=" " if one.read_at else "*",
+        state=one.status.value,
+        id=one_line(one.id, NAME_CHARS),
+        age=f"{age(now - (one.ended_at or one.registered_at))} ago",
+        said=one_line(f"{'[cut] ' if one.is_cut else ''}{one.summary or one.title}", DOING_CHARS),
+    )
+
+
+def counts(found: Sequence[ActiveSheet]) -> str:
+    """Say how many are active, in which states, and what they have cost so far."""
+    if not found:
+        return "nothing is active"
+    states = [one.delegation.state for one in found]
+    told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    cost = sum(one.delegation.cost_usd for one in found)
+    tokens = sum(one.delegation.tokens for one in found)
+    return f"{', '.join(told)} · {compact(tokens)} tokens · {money(cost)}"
+
+
+def left_behind(count: int) -> str:
+    """Say that the process of some delegations has ended, and what helps."""
+    whose = f"{count} delegations are" if count > 1 else "1 delegation is"
+    return (
+        f"{whose} left behind by an OpenCode that has ended; open it again, or run "
+        "`background-agents recover`."
+    )
+
+
+def ended(one: Delegation) -> str:
+    """Say in one line that a delegation has ended, how, and why."""
+    why = f": {one_line(one.error, DOING_CHARS)}" if one.error else ""
+    return f"{one.id} has ended ({one.status}){why}"
+
+
+def compact(number: int) -> str:
+    """Write a number in few letters: ``812``, ``12.3k``, ``4.0M``."""
+    for letter, size in _THOUSANDS:
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return str(number)
+
+
+def money(dollars: float) -> str:
+    """Write a cost with as many digits as say something: ``$0.0042``, ``$12.30``."""
+    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"
+
+
+def age(passed: timedelta) -> str:
+    """Write an age in one unit: ``45s``, ``12m``, ``3h``, ``9d``."""
+    seconds = max(int(passed.total_seconds()), 0)
+    unit, size = next(((unit, size) for unit, size in _AGES if seconds >= size), _AGES[-1])
+    return f"{seconds // size}{unit}"
+
+
+def _span(seconds: float) -> str:
+    return span(timedelta(seconds=seconds))

@@ -1,0 +1,352 @@
+"""The one read model: every text that a model or a person asks for is made here.
+
+Pure functions of records. What agents wrote is untrusted and is bounded and escaped here,
+at the last moment, so that the records keep what was really said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from background_agents.domain.actor import Actor
+from background_agents.domain.asking import Ask, how_to_answer
+from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
+from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.text import (
+    TITLE_CHARS,
+    one_line,
+    span,
+)
+from background_agents.ports.storage import Line
+
+WAIT_CHARS = 8_000
+"""About 2,000 tokens: what a wait for many delegations may answer."""
+
+AGENT_CHARS = 40
+
+READ_CHARS = 45_000
+READ_BYTES, READ_LINES = 48_000, 1_900
+"""OpenCode cuts a tool's answer at 51,200 bytes of UTF-8 or 2,000 lines, whatever comes
+first; a page stays below, with room for how to go on."""
+
+LIST_CHARS = 4_000
+"""About 1,000 tokens: what a list may cost the supervisor."""
+
+LIST_LINES = 40
+"""More lines than ever fit into ``LIST_CHARS``."""
+
+LIST_SUMMARY_CHARS = 90
+
+OUTPUT_LIMIT = "length"
+"""The reason for an end that models give whose output limit was reached."""
+
+MARKS = {
+    Status.TIMED_OUT: "[TIMEOUT REACHED]",
+    Status.STOPPED: "[STOPPED]",
+    Status.FAILED: "[FAILED]",
+    Status.INTERRUPTED: "[INTERRUPTED]",
+}
+"""The first line of an artifact whose run did not complete."""
+
+STOP_MARKS: Mapping[str, str] = {
+    Actor.SUPERVISOR: "[STOPPED BY SUPERVISOR]",
+    Actor.COMMAND_LINE: "[STOPPED BY USER]",
+}
+"""The same, where somebody asked for the end."""
+
+_STOP_REASONS: Mapping[str, str] = {
+    Actor.SUPERVISOR: "Stopped by the supervisor.",
+    Actor.COMMAND_LINE: "Stopped by the user, from the command line.",
+    Actor.DELETION: "Its supervisor's session was deleted.",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a read found: the artifact's text, or None while the delegation is active."""
+
+    delegation: Delegation
+    text: str | None
+    offset: int
+    path: Path
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was answered, and the delegation that had asked it."""
+
+    delegation: Delegation
+    ask: Ask | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The newest delegations of a root session, and how many it has in all."""
+
+    lines: Sequence[Line]
+    total: int
+    folder: Path
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What a wait found at its end."""
+
+    delegations: Sequence[Delegation]
+    """All that were waited for, as they now are."""
+    spoke: Sequence[str]
+    """Those that have told their supervisor something meanwhile."""
+    limit: timedelta
+    now: datetime
+
+    @property
+    def ended(self) -> list[Delegation]:
+        return [one for one in self.delegations if one.is_terminal]
+
+    @property
+    def asking(self) -> list[Delegation]:
+        return [one for one in self.delegations if one.requests]
+
+    @property
+    def calls_for_attention(self) -> bool:
+        """Whether the supervisor has to do something before waiting can make sense."""
+        return bool(self.asking or self.spoke)
+
+
+def session_title(delegation: Delegation) -> str:
+    """Return the title of a delegation's child session."""
+    return f"{delegation.agent} · {delegation.id}"
+
+
+def delegated(delegation: Delegation, *, ends_with_turn: bool = False) -> str:
+    """Tell the supervisor's model that its delegation was taken.
+
+    ``ends_with_turn``: what runs it ends with the turn that delegates it.
+    """
+    limit = f"time limit {span(delegation.timeout)}" if delegation.timeout else "no time limit"
+    then = (
+        "It runs in the background, and this OpenCode ends with this turn: go on with other work, "
+        "then call delegation_wait() until nothing runs, and only then end your turn."
+        if ends_with_turn
+        else "It runs in the background and you are notified when it ends: go on with other "
+        "work, or end your turn. Do not poll."
+    )
+    return f"Delegated to {one_line(delegation.agent, 60)} as {delegation.id} ({limit}). {then}"
+
+
+def artifact_body(delegation: Delegation, text: str) -> str:
+    """Return what stands in an artifact below its front matter."""
+    if delegation.status is Status.COMPLETED:
+        whole = text or "(The agent ended without writing an answer.)"
+        return f"[CUT] {cut(delegation.cut)}\n\n{whole}" if delegation.cut else whole
+    mark = MARKS[delegation.status]
+    if delegation.status is Status.STOPPED:
+        mark = STOP_MARKS.get(delegation.stop_requested_by or "", mark)
+    head = f"{mark} {delegation.error}" if delegation.error else mark
+    return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
+
+
+def why_stopped(by: str) -> str:
+    """Say in one line who ended a run."""
+    return _STOP_REASONS.get(by, f"Stopped by {by}.")
+
+
+def cut(reason: str) -> str:
+    """Say in one line that a result may not be whole, and why."""
+    if reason == OUTPUT_LIMIT:
+        return "The model's output limit cut it off: it is not whole."
+    told = one_line(reason, AGENT_CHARS)
+    return f"The model ended it for the reason {told!r}, not by itself: it may not be whole."
+
+
+def state(status: Status, *, is_cut: bool) -> str:
+    """Return a delegation's status, and whether its result may not be whole."""
+    return f"{status}, cut" if is_cut else str(status)
+
+
+def steered(delegation: Delegation) -> str:
+    """Tell the supervisor's model that its instruction was sent, and not more than that."""
+    return (
+        f"Sent to {delegation.id}, which takes it up at its next step; delegation_status() "
+        "shows when it has. Its time limit starts anew."
+    )
+
+
+def stopped(delegation: Delegation) -> str:
+    """Tell the supervisor's model what its stop has come to."""
+    if delegation.status is not Status.STOPPED:
+        return ended(delegation)
+    written = f"{delegation.result_chars:,} characters of partial output are kept"
+    return f'{delegation.id} is stopped; {written}: delegation_read("{delegation.id}").'
+
+
+def request(delegation: Delegation, ask: Ask) -> str:
+    """Tell the supervisor's model what a delegation waits for, and who answers how."""
+    return f"waits for a {ask.kind}, {ask.text}; {to_answer(delegation.id, ask)}"
+
+
+def to_answer(delegation: str, ask: Ask) -> str:
+    """Tell the supervisor's model how a request is answered, and by whom."""
+    call = f'delegation_answer("{delegation}", '
+    if ask.questions:
+        return f"{call}reply): {how_to_answer(ask)}"
+    if ask.model_grants_once:
+        return f'{call}reply): reply "once" or "reject: why"'
+    dialogue = "in OpenCode's dialogue, " if ask.in_chat else ""
+    return (
+        f"only your human may grant it, so ask them; they answer {dialogue}with "
+        f"`bga answer {delegation} once` in a terminal, or by an answers rule in the "
+        f'configuration. You may refuse it: {call}"reject: why")'
+    )
+
+
+def answered(found: Answered) -> str:
+    """Tell the supervisor's model which request its answer went to, and what is left."""
+    delegation = found.delegation
+    done = f"Answered: {found.ask.text if found.ask else ''}"
+    if not delegation.requests:
+        return f"{done}. {delegation.id} goes on."
+    left = request(delegation, delegation.requests[0].ask)
+    return f"{done}. {delegation.id} still {left}"
+
+
+def waited(found: Waited) -> str:
+    """Tell the supervisor's model what its waiting has come to."""
+    if not found.delegations:
+        return "Nothing is running; delegation_list() shows what there is."
+    lines = [_after_waiting(one, found) for one in found.delegations]
+    if sum(map(len, lines)) > WAIT_CHARS:
+        # What has ended or asks stays: it is what the supervisor can do something for.
+        urgent_first = sorted(found.delegations, key=_can_wait)
+        lines = within(WAIT_CHARS, [_after_waiting(one, found) for one in urgent_first])
+    if len(found.ended) == len(found.delegations) or found.calls_for_attention:
+        return "\n".join(lines)
+    limit = f"Waited {span(found.limit)}." if not found.ended else "Some still run."
+    return "\n".join([*lines, f"{limit} You are notified when the rest ends: end your turn."])
+
+
+def _can_wait(one: Delegation) -> bool:
+    return not (one.requests or one.is_terminal)
+
+
+def _after_waiting(delegation: Delegation, found: Waited) -> str:
+    if delegation.is_terminal:
+        return f"- {ended(delegation)}"
+    if delegation.requests:
+        return f"- {delegation.id} {request(delegation, delegation.requests[0].ask)}"
+    said = " and has a message for you, which follows" if delegation.id in found.spoke else ""
+    return f"- {delegation.id} is {delegation.status} ({elapsed(delegation, found.now)}){said}"
+
+
+def notified(delegation: Delegation) -> str:
+    """Tell a background agent what becomes of its message."""
+    if delegation.kept:
+        budget = f"{MESSAGES_AT_ONCE} messages in {span(MESSAGES_WINDOW)}"
+        return (
+            f"Kept: your supervisor hears at once of {budget}, and you have said more. It gets "
+            "this with your others as one message when that time is over, or with your result. "
+            "Do not say it again; go on, and put into your result what can wait for it."
+        )
+    return (
+        "Your supervisor has it. Go on with what does not depend on the answer, which comes as an "
+        "instruction, if at all; do not wait for it."
+    )
+
+
+def ended(delegation: Delegation) -> str:
+    """Say that a delegation does not run any more."""
+    return (
+        f"{delegation.id} has ended ({state(delegation.status, is_cut=bool(delegation.cut))}); "
+        f'delegation_read("{delegation.id}") returns what it left.'
+    )
+
+
+def reading(found: Reading) -> str:
+    """Return one page of an artifact and how to get the next; or that there is none yet."""
+    delegation, text = found.delegation, found.text
+    if text is None:
+        running_for = elapsed(delegation, found.now)
+        return (
+            f"{delegation.id} is {delegation.status} ({running_for}) and has no result yet; "
+            "you are notified when it ends."
+        )
+    page = _page(text[found.offset : found.offset + READ_CHARS])
+    following = found.offset + len(page)
+    if not page and found.offset:
+        return f"{delegation.id} has {len(text):,} characters; offset {found.offset:,} is past it."
+    if following >= len(text):
+        return page
+    return (
+        f"{page}\n\n[Characters {found.offset:,} to {following:,} of {len(text):,}. Go on with "
+        f'delegation_read("{delegation.id}", offset={following}), or read the file {found.path}]'
+    )
+
+
+def _page(text: str) -> str:
+    """Return as much of the beginning of ``text`` as fits into one tool answer."""
+    lines = "".join(text.splitlines(keepends=True)[:READ_LINES])
+    return lines.encode()[:READ_BYTES].decode(errors="ignore")
+
+
+def listing(found: Listing) -> str:
+    """List delegations, newest first, within ``LIST_CHARS``."""
+    if found.total == 0:
+        return "Nothing has been delegated in this session yet."
+    head = f"{found.total:,} delegation{'s' if found.total > 1 else ''}, newest first:\n"
+    room = LIST_CHARS - len(head) - len(_older(found.total, found.folder)) - 2
+    shown: list[str] = []
+    for row in found.lines:
+        text = line(row, found.now)
+        room -= len(text) + 1
+        if room < 0:
+            break
+        shown.append(text)
+    older = found.total - len(shown)
+    return "\n".join([head, *shown, *(["", _older(older, found.folder)] if older else [])])
+
+
+def _older(count: int, folder: Path) -> str:
+    return (
+        f"… and {count:,} older. Each is a markdown file in {folder}: search there, then "
+        "delegation_read(id)."
+    )
+
+
+def headline(one: Delegation) -> str:
+    """Return what stands above a result that a person reads."""
+    error = f": {one_line(one.error, LIST_CHARS)}" if one.error else ""
+    status = state(one.status, is_cut=bool(one.cut))
+    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {status}{error})"
+
+
+def line(one: Line, now: datetime) -> str:
+    told = state(one.status, is_cut=one.is_cut)
+    if one.status in TERMINAL and one.read_at is None:
+        told += ", unread"
+    age = span(now - (one.ended_at or one.registered_at))
+    summary = one_line(one.summary, LIST_SUMMARY_CHARS)
+    said = f": {summary}" if summary else ""
+    title = one_line(one.title, TITLE_CHARS)
+    agent = one_line(one.agent, AGENT_CHARS)
+    return f"- {one.id} [{told}] {title} ({agent}, {age} ago){said}"
+
+
+def within(limit: int, lines: Sequence[str]) -> list[str]:
+    """Return as many lines as fit, and one that says how many more there are."""
+    room = limit - 60
+    for shown, one in enumerate(lines):
+        room -= len(one) + 1
+        if room < 0 and shown:
+            left = len(lines) - shown
+            return [*lines[:shown], f"… and {left:,} more; delegation_list() names them."]
+    return list(lines)
+
+
+def elapsed(delegation: Delegation, now: datetime) -> str:
+    """Return how long a delegation has run, as people say it."""
+    return span(delegation.elapsed(now))

@@ -1,0 +1,178 @@
+"""What supervisors and their humans are told: notices, and the toasts that go with them.
+
+Pure functions of records, the part of the read model that is sent rather than asked for. What
+agents wrote is untrusted: it is escaped, one line and bounded here, at the last moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from background_agents.domain.actor import Actor
+from background_agents.domain.asking import ASKED_CHARS, Ask
+from background_agents.domain.delegation import MESSAGE_CHARS, Delegation
+from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.domain.status import Status
+from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
+from background_agents.views.model import AGENT_CHARS, cut, elapsed, to_answer
+
+TOASTS = {
+    Status.COMPLETED: ("Delegation completed", "success"),
+    Status.FAILED: ("Delegation failed", "error"),
+    Status.TIMED_OUT: ("Delegation timed out", "warning"),
+    Status.STOPPED: ("Delegation stopped", "warning"),
+    Status.INTERRUPTED: ("Delegation interrupted", "error"),
+}
+
+
+def new(
+    delegation: Delegation,
+    kind: NoticeKind,
+    part: str,
+    now: datetime,
+    *,
+    ask: Ask | None = None,
+    words: Sequence[str] = (),
+) -> Notice:
+    """Return a notice about a delegation as it is; ``part`` becomes its id."""
+    return Notice(
+        id=part,
+        delegation=delegation.id,
+        supervisor=delegation.parent_session,
+        created_at=now,
+        status=delegation.status,
+        title=delegation.title,
+        agent=delegation.agent,
+        summary=_summary(delegation),
+        elapsed=elapsed(delegation, now),
+        error=delegation.error,
+        cut=delegation.cut,
+        relaunches=delegation.relaunches,
+        kind=kind,
+        ask=ask,
+        words=words[0] if words else "",
+        more=tuple(words[1:]),
+        wakes=_wakes(delegation, kind),
+    )
+
+
+def _wakes(delegation: Delegation, kind: NoticeKind) -> bool:
+    """Return whether the supervisor's model is to take it up at once.
+
+    Not what a person does at a terminal: to stop a delegation, or to go on with an earlier one.
+    """
+    if delegation.continued_from and not delegation.supervisor_agent:
+        return False
+    is_stop = kind is NoticeKind.ENDED and delegation.status is Status.STOPPED
+    return not is_stop or delegation.stop_requested_by != Actor.COMMAND_LINE
+
+
+def text(notice: Notice, remaining: int) -> str:
+    """Return the XML for the supervisor's model; ``remaining`` of its delegations are active."""
+    match notice.kind:
+        case NoticeKind.ENDED:
+            return _ended(notice, remaining)
+        case NoticeKind.REQUEST:
+            return _request(notice)
+        case NoticeKind.MESSAGE:
+            return _message(notice)
+
+
+def _ended(notice: Notice, remaining: int) -> str:
+    fields = {
+        "task-id": notice.delegation,
+        "status": notice.status,
+        "title": one_line(notice.title, TITLE_CHARS),
+        "summary": one_line(notice.summary, SUMMARY_CHARS),
+        "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
+        "cut": cut(notice.cut) if notice.cut else None,
+        "elapsed": notice.elapsed,
+        "resumed": str(notice.relaunches) if notice.relaunches else None,
+        "remaining": str(remaining),
+        "all-complete": "true" if remaining == 0 else None,
+    }
+    retrieval = _call(notice, "delegation_read")
+    if notice.cut:
+        goes_on = f'delegate(prompt, agent, continue_id="{notice.delegation}")'
+        retrieval += f"; {goes_on} goes on where it was cut"
+    return _xml("task-notification", fields, "retrieval", retrieval)
+
+
+def _request(notice: Notice) -> str:
+    ask = notice.ask
+    if ask is None:
+        raise AssertionError(f"{notice.id} asks nothing")
+    fields: dict[str, str | None] = {
+        "task-id": notice.delegation,
+        "agent": one_line(notice.agent, AGENT_CHARS) or None,
+        "title": one_line(notice.title, TITLE_CHARS),
+        ask.kind: ask.text,
+        "elapsed": notice.elapsed,
+    }
+    return _xml("delegation-request", fields, "answer", to_answer(notice.delegation, ask))
+
+
+def _message(notice: Notice) -> str:
+    fields = {
+        "task-id": notice.delegation,
+        "title": one_line(notice.title, TITLE_CHARS),
+        "message": None if notice.more else one_line(notice.words, MESSAGE_CHARS),
+        "messages": _together(notice) if notice.more else None,
+        "elapsed": notice.elapsed,
+    }
+    return _xml("child-notification", fields, "reply", _call(notice, "delegation_steer", "message"))
+
+
+def _together(notice: Notice) -> str:
+    """Return several messages, a line for each, in the order in which they were said."""
+    said = (one_line(words, MESSAGE_CHARS) for words in (notice.words, *notice.more))
+    return "\n".join(["", *(f"{number}. {words}" for number, words in enumerate(said, 1)), ""])
+
+
+def _xml(tag: str, fields: Mapping[str, str | None], last: str, instruction: str) -> str:
+    """Put what is known into elements; the instruction is ours and stays readable."""
+    lines = [
+        f"<{name}>{escape(said)}</{name}>" for name, said in fields.items() if said is not None
+    ]
+    return "\n".join([f"<{tag}>", *lines, f"<{last}>{instruction}</{last}>", f"</{tag}>"])
+
+
+def _call(notice: Notice, tool: str, more: str = "") -> str:
+    return f'{tool}("{notice.delegation}"{f", {more}" if more else ""})'
+
+
+def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
+    """Return title, message and variant of the toast for the human."""
+    match notice.kind:
+        case NoticeKind.ENDED:
+            title, variant = TOASTS[Status(notice.status)]
+            told = one_line(notice.error or notice.title, TITLE_CHARS)
+            if notice.cut:
+                title, variant = f"{title}, cut", "warning"
+                told = f"{told}. {cut(notice.cut)}"
+        case NoticeKind.REQUEST:
+            title, variant = _waits_for(notice.ask), "warning"
+            told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
+            if notice.ask is not None and not notice.ask.in_chat:
+                told += f" (bga answer {notice.delegation})"
+        case NoticeKind.MESSAGE:
+            title, variant = "Message from a delegation", "info"
+            more = f" (and {len(notice.more)} more)" if notice.more else ""
+            told = one_line(notice.words, SUMMARY_CHARS) + more
+    who = one_line(agent, TITLE_CHARS)
+    return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
+
+
+def _waits_for(ask: Ask | None) -> str:
+    is_permission = ask is not None and ask.kind == "permission"
+    return f"Delegation asks for a {'permission' if is_permission else 'decision'}"
+
+
+def _summary(delegation: Delegation) -> str:
+    """Return what is told of the result; an instruction that was never taken up comes first."""
+    missed = len(delegation.open_steers)
+    if not missed or not delegation.is_terminal:
+        return delegation.summary
+    what = "instruction was" if missed == 1 else "instructions were"
+    return f"{missed} {what} never taken up. {delegation.summary}"

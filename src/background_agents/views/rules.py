@@ -1,0 +1,140 @@
+"""What models are told about delegations besides their tools' answers.
+
+Rules for supervisors and for background agents, what a compaction carries over, and why a
+native ``task`` is refused. Pure functions; who is told what is decided in ``guidance``. These
+texts stand in every request, so each word has its price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.status import TERMINAL
+from background_agents.domain.text import TITLE_CHARS, escape, one_line
+from background_agents.ports.storage import Line
+from background_agents.views.model import to_answer
+
+COMPACTION_CHARS = 2_000
+"""About 500 tokens: what a summary may cost that is made to save tokens."""
+
+AGENT_CHARS = 40
+
+_SUPERVISOR = """\
+# Background delegations
+- Hand self-contained work to a background agent with delegate(prompt, agent) and go on with \
+other work. It sees nothing of this conversation: put all it needs into the prompt.
+{waiting}
+- Before you rely on a result, read it with delegation_read. Do not redo delegated work.
+- A delegation-request says what is asked and who answers: you, by delegation_answer, or your \
+human, whom you then ask. A child-notification tells you something; delegation_steer if needed.
+- To change what runs, steer it; do not stop it and start anew."""
+"""The tags of notices stand here without brackets: nothing but a notice opens one."""
+
+_WOKEN = """\
+- Do not poll with delegation_status, delegation_list or delegation_wait: a hidden \
+task-notification tells you of each end. With nothing else to do, end your turn; you are woken."""
+
+_NOT_WOKEN = """\
+- This OpenCode ends with your turn, and cuts off what still runs: before you end it, call \
+delegation_wait until nothing runs."""
+
+CHILD = """\
+# You work in the background
+- A supervising agent gave you this task. Nobody reads along, and you cannot ask the user.
+- Your last message alone is the result: make it complete and understandable by itself.
+- If you are blocked or need a decision, call notify_parent(message) and go on meanwhile with \
+what you can do.
+- Instructions may arrive while you work; they take precedence over the task."""
+"""For background agents and whatever works below them."""
+
+
+@dataclass(frozen=True)
+class TaskPolicy:
+    """What becomes of the native ``task`` tool."""
+
+    strict: bool
+    """Only read-only agents may be delegated to."""
+    allowed: bool
+    """The tool is left alone."""
+
+
+def supervisor(policy: TaskPolicy, *, ends_with_turn: bool = False) -> str:
+    """Return the rules for a session that may delegate.
+
+    ``ends_with_turn``: its runtime ends with the turn, so that nobody can be woken.
+    """
+    common = _SUPERVISOR.format(waiting=_NOT_WOKEN if ends_with_turn else _WOKEN)
+    sentence = _about_task(policy)
+    return f"{common}\n- {sentence}" if sentence else common
+
+
+def _about_task(policy: TaskPolicy) -> str | None:
+    if policy.strict and policy.allowed:
+        return "Only read-only agents may be delegated to; for others use the task tool."
+    if policy.strict:
+        return (
+            "Read-only agents are for delegate, agents that edit or run commands for the task "
+            "tool; the other way round is refused."
+        )
+    return None if policy.allowed else "The task tool is refused; delegate instead."
+
+
+def refused_task(agent: str, policy: TaskPolicy) -> str:
+    """Say why a native ``task`` does not run, and what to do instead."""
+    why = "read-only agents run in the background here" if policy.strict else "it would block you"
+    name = one_line(agent, AGENT_CHARS)
+    return (
+        f'The task tool is refused for {name}, since {why}: call delegate(prompt, agent="{name}") '
+        "with the whole task in the prompt, and go on; you are notified when it ends."
+    )
+
+
+def carried_over(active: Sequence[Delegation], unread: Sequence[Line]) -> str | None:
+    """Return what the summary of a conversation must keep; None if there is nothing."""
+    told = [_active(one) for one in active] + [_unread(one) for one in unread]
+    if not told:
+        return None
+    head = (
+        "Background delegations of this session. Keep each id, its state and how to get its "
+        "result in the summary; what runs goes on, and a notification tells of its end."
+    )
+    room = COMPACTION_CHARS - len(head) - len(_more(len(told))) - 1
+    shown: list[str] = []
+    for line in told:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        shown.append(line)
+    left_out = len(told) - len(shown)
+    return "\n".join([head, *shown, *([_more(left_out)] if left_out else [])])
+
+
+def is_unread(line: Line) -> bool:
+    """Whether a delegation has ended and nobody has read its result."""
+    return line.status in TERMINAL and line.read_at is None
+
+
+def _active(one: Delegation) -> str:
+    then = f'once it has ended, delegation_read("{one.id}")'
+    if one.requests:
+        ask = one.requests[0].ask
+        then = f"asks for {_safe(ask.text, TITLE_CHARS)}: {to_answer(one.id, ask)}"
+    title, agent = _safe(one.title, TITLE_CHARS), _safe(one.agent, AGENT_CHARS)
+    return f"- {one.id} [{one.status}] {title} ({agent}): {then}"
+
+
+def _unread(one: Line) -> str:
+    return (
+        f"- {one.id} [{one.status}, unread] {_safe(one.title, TITLE_CHARS)} "
+        f'({_safe(one.agent, AGENT_CHARS)}): delegation_read("{one.id}")'
+    )
+
+
+def _more(count: int) -> str:
+    return f"- and {count:,} more: delegation_list()"
+
+
+def _safe(text: str, limit: int) -> str:
+    return escape(one_line(text, limit))
