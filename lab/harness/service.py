@@ -6,7 +6,7 @@ from background_agents.config import Settings
 from background_agents.service.context import Context
 from background_agents.service.delegations import Delegations
 from background_agents.service.project import Project
-from background_agents.service.user import Desk
+from background_agents.service.user import UserDelegations
 from background_agents.service.workspace import Workspace
 
 
@@ -21,9 +21,9 @@ class Service(Delegations):
         super().__init__(self.workspace)
 
     @property
-    def desk(self) -> Desk:
+    def user(self) -> UserDelegations:
         """What the project's user may do."""
-        return self.project.desk
+        return self.project.user
 
     async def start(self) -> None:
         """Take over orphans, deliver notices that are due, and begin to follow events."""

@@ -20,7 +20,7 @@ PROCESS = """
 import asyncio, sys
 from pathlib import Path
 from background_agents.adapters.sqlite.store import SqliteStore
-from background_agents.ports import Lease
+from background_agents.ports.storage import Lease
 from background_agents.testing.contracts.samples import registered
 
 async def main():

@@ -15,8 +15,8 @@ from world import World
 
 from background_agents import __version__
 from background_agents.adapters.system.processes import process_name
+from background_agents.client.connection import Client
 from background_agents.control import places, protocol
-from background_agents.control.client import Client
 from background_agents.control.server import ControlServer
 from lab.harness.service import Service
 
@@ -51,7 +51,7 @@ class Office:
         def about() -> protocol.About:
             return protocol.About(version=__version__, pid=1, host_pid=2, active=0, served=())
 
-        server = ControlServer(path, lambda: [service.desk], about)
+        server = ControlServer(path, lambda: [service.user], about)
         await server.start()
         office = cls(world, service, server, path)
         try:

@@ -10,9 +10,9 @@ import pytest
 from sockets import PROJECT, Office
 from world import HANG, World, bash
 
+from background_agents.client.connection import Client
 from background_agents.control import protocol
 from background_agents.control import server as control_server
-from background_agents.control.client import Client
 from background_agents.domain.errors import InvalidRequest, NotServed
 from background_agents.rpc import framing
 from background_agents.rpc.messages import (
@@ -202,7 +202,7 @@ async def test_an_unexpected_error_is_logged_and_names_its_kind(
     async def broken(_delegation: str) -> object:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(office.service.desk, "look", broken)
+    monkeypatch.setattr(office.service.user, "look", broken)
     with pytest.raises(NotServed, match="internal error: ZeroDivisionError"):
         await office.call(lambda one: one.peek(PROJECT, "a-b-c"))
     assert "answering 'peek' failed" in caplog.text

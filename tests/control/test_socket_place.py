@@ -18,8 +18,8 @@ from sockets import Office, run
 from world import World
 
 from background_agents.adapters.system.processes import process_name
+from background_agents.client.connection import Client, all_of
 from background_agents.control import places
-from background_agents.control.client import Client, all_of
 from background_agents.domain.errors import NotServed
 
 DEAD = "1-1.sock"

@@ -223,7 +223,7 @@ elif moment == "after the rows":
 elif moment == "between two files":
     seen = []
     unlink = os.unlink
-    from background_agents.adapters import set_aside
+    from background_agents.adapters.files import set_aside
     delete = set_aside.Aside.delete
     def some(self):
         delete(self)

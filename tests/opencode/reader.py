@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from walkthrough import Command, Names, Seen, Step, Typed
 
-from background_agents.control.client import all_of
+from background_agents.client.connection import all_of
 from background_agents.domain.errors import NotServed
 from lab.harness.home import Home, find_binary
 from lab.harness.tmux import LOOK_AGAIN_S, Terminal, terminal

@@ -20,7 +20,7 @@ UNMARKED = "env -u BACKGROUND_AGENTS_SHELL"
 LIAR = """
 import sys
 from pathlib import Path
-from background_agents.control.client import all_of
+from background_agents.client.connection import all_of
 from background_agents.domain.errors import DelegationError
 root, name, mine = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 for client in all_of(root):

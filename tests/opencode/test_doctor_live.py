@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from plays import Stage, delegate, say, staged
 
-from background_agents.control.client import all_of
+from background_agents.client.connection import all_of
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(120)]

@@ -66,7 +66,7 @@ async def answered_by(world: World, service: Service, given: str) -> Delegation:
     """Answer the only delegation, by its user where it is granted; return it once it has ended."""
     (name,) = world.journal.of("register")
     if given in GRANTS:
-        await service.desk.answer(name, given)
+        await service.user.answer(name, given)
     else:
         await service.answer(world.supervisor, name, given)
     await world.until(lambda: world.store.now(name).is_terminal)
@@ -110,7 +110,7 @@ async def test_status_and_peek_show_what_it_waits_for(world: World, service: Ser
     for text in (await world.status(service), live.peek(found)):
         assert text.startswith(f"- {delegation.id} [waiting] Look into it.")
         assert asked in text
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     text = await world.status(service)
     assert text.startswith(f"- {delegation.id} [running] Look into it.")
     assert "waits for a" not in text
@@ -132,7 +132,7 @@ async def test_a_list_shows_that_it_waits(world: World, service: Service) -> Non
 async def test_a_grant_lets_it_go_on(world: World, service: Service, given: str, word: str) -> None:
     """The answer reaches the runtime, the run goes on to its result, the history says who."""
     delegation, child, (ask,) = await asking(world, service, bash("make deploy"), HANG)
-    answered = await service.desk.answer(delegation.id, given)
+    answered = await service.user.answer(delegation.id, given)
     assert (answered.ask, answered.delegation.status) == (ask, Status.RUNNING)
     assert answered.delegation.requests == ()
     assert for_model.answered(answered) == f"Answered: bash: make deploy. {delegation.id} goes on."
@@ -264,7 +264,7 @@ async def test_what_is_no_answer_changes_nothing(
     delegation, child, (ask,) = await asking(world, service)
     before = world.now(delegation)
     with pytest.raises(InvalidRequest, match='reply "once", "always"'):
-        await service.desk.answer(delegation.id, given)
+        await service.user.answer(delegation.id, given)
     assert world.now(delegation) == before
     assert list(child.open) == [ask.id]
 
@@ -276,7 +276,7 @@ async def test_what_the_runtime_does_not_take_stays_open(world: World, service: 
     world.runtime.failure = RuntimeUnreachable("Nobody answers.")
     # The runtime is asked for nothing else here: the session's root is remembered.
     with pytest.raises(RuntimeUnreachable):
-        await service.desk.answer(delegation.id, "once")
+        await service.user.answer(delegation.id, "once")
     world.runtime.failure = None
     assert world.now(delegation).status is Status.WAITING
     ended = await answered_by(world, service, "once")
@@ -343,7 +343,7 @@ async def test_the_user_may_answer_in_the_dialogue(world: World, service: Servic
     await world.goes_on(delegation)
     assert world.now(delegation).status is Status.RUNNING
     with pytest.raises(NothingAsked):
-        await service.desk.answer(delegation.id, "once")
+        await service.user.answer(delegation.id, "once")
     child.finish()
     await world.ended(delegation)
     assert await world.replies(delegation) == [("once", "user")]
@@ -375,7 +375,7 @@ async def test_a_rejection_of_the_user_with_words_does_not(world: World, service
 async def test_of_two_answers_the_first_counts(world: World, service: Service) -> None:
     """An answer that meets one of the user's on its way is refused, and the run goes on."""
     delegation, child, (ask,) = await asking(world, service, bash("make"), HANG)
-    answering = asyncio.create_task(service.desk.answer(delegation.id, "once"))
+    answering = asyncio.create_task(service.user.answer(delegation.id, "once"))
     with world.runtime.losing_events():
         child.settle(ask.id, ONCE)
         with pytest.raises(NothingAsked):
@@ -451,13 +451,13 @@ async def test_of_two_the_oldest_is_answered_first(world: World, service: Servic
     delegation, _, _ = await asking(world, service, TWO, DONE)
     await world.waits(delegation, 2)
     assert len(await world.told(REQUEST, 2)) == 2
-    first = await service.desk.answer(delegation.id, "once")
+    first = await service.user.answer(delegation.id, "once")
     assert first.delegation.status is Status.WAITING
     assert for_model.answered(first).startswith(
         f"Answered: bash: one. {delegation.id} still waits for a permission, bash: two; "
         "only your human may grant it"
     )
-    second = await service.desk.answer(delegation.id, "once")
+    second = await service.user.answer(delegation.id, "once")
     assert for_model.answered(second) == f"Answered: bash: two. {delegation.id} goes on."
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
@@ -520,7 +520,7 @@ async def test_what_a_session_below_asks_is_asked_for_the_delegation(
     delegation, child, below = await asking_below(world, service, DONE)
     assert world.now(delegation).status is Status.WAITING
     assert len(await world.told(REQUEST)) == 1
-    answered = await service.desk.answer(delegation.id, "once")
+    answered = await service.user.answer(delegation.id, "once")
     assert answered.ask is not None
     assert answered.ask.session == below.name
     await world.heard.answered(below.name)
@@ -557,7 +557,7 @@ async def test_also_when_nobody_knew_whose_session_it_is(
     assert (waits.id, waits.in_chat) == (ask.id, False)
     assert stranger.name in asked_for
     assert len(world.now(delegation).requests) == 1
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     child.finish()
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
@@ -701,14 +701,14 @@ async def test_one_that_asks_nothing_takes_no_answer(world: World, service: Serv
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     with pytest.raises(NothingAsked, match="is running and waits for no answer"):
-        await service.desk.answer(delegation.id, "once")
+        await service.user.answer(delegation.id, "once")
     stopping = asyncio.create_task(service.stop(world.supervisor, delegation.id))
     await asyncio.sleep(0)
     with pytest.raises(NothingAsked, match="is ending"):
-        await service.desk.answer(delegation.id, "once")
+        await service.user.answer(delegation.id, "once")
     await stopping
     with pytest.raises(NothingAsked, match="is stopped"):
-        await service.desk.answer(delegation.id, "once")
+        await service.user.answer(delegation.id, "once")
 
 
 async def test_one_that_waits_for_a_slot_takes_no_answer(world: World) -> None:
@@ -718,7 +718,7 @@ async def test_one_that_waits_for_a_slot_takes_no_answer(world: World) -> None:
     second = await world.delegate(service, HANG)
     await world.settle()
     with pytest.raises(NothingAsked, match="is registered"):
-        await service.desk.answer(second.id, "once")
+        await service.user.answer(second.id, "once")
 
 
 async def test_an_answer_from_elsewhere_is_refused(world: World) -> None:
@@ -730,10 +730,10 @@ async def test_an_answer_from_elsewhere_is_refused(world: World) -> None:
         with pytest.raises(UnknownDelegation):
             await service.answer(session, name, "once")
     with pytest.raises(InvalidRequest, match="is not the id"):
-        await service.desk.answer("../x", "once")
+        await service.user.answer("../x", "once")
     other = await world.service()
     with pytest.raises(RunElsewhere):
-        await other.desk.answer(delegation.id, "once")
+        await other.user.answer(delegation.id, "once")
     assert list(child.open) == [ask.id]
 
 
@@ -751,7 +751,7 @@ async def test_a_new_process_goes_on_waiting_and_asks_no_second_time(world: Worl
     assert await world.waits(delegation) == asks
     assert world.now(delegation).status is Status.WAITING
     assert "waits for a permission, bash: make deploy" in await world.status(other)
-    answered = await other.desk.answer(delegation.id, "once")
+    answered = await other.user.answer(delegation.id, "once")
     assert answered.ask == asks[0]
     assert (await world.ended(delegation)).status is Status.COMPLETED
     assert len(await world.told(ENDING)) == len(await world.told(REQUEST)) == 1
@@ -815,7 +815,7 @@ async def test_a_finished_one_that_waited_below_completes_in_a_new_process(world
     other = await world.service(owner=LIVING)
     await world.settle()
     async with asyncio.timeout(LIMIT_S):
-        await other.desk.answer(delegation.id, "once")
+        await other.user.answer(delegation.id, "once")
         assert (await world.ended(delegation)).status is Status.COMPLETED
 
 
@@ -909,7 +909,7 @@ async def test_one_that_waits_keeps_its_slot(world: World) -> None:
     second = await world.delegate(service, HANG)
     await world.settle()
     assert world.now(second).status is Status.REGISTERED
-    await service.desk.answer(first.id, "once")
+    await service.user.answer(first.id, "once")
     await world.settle()
     assert world.now(second).status is Status.REGISTERED
     child.finish()

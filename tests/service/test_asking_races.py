@@ -440,7 +440,7 @@ async def test_a_request_makes_a_window_stand_still_that_ends_meanwhile(
     world.advance(hours=1)
     await world.settle()
     assert (world.now(delegation).status, child.busy) == (Status.WAITING, True)
-    answered = await service.desk.answer(delegation.id, "once")
+    answered = await service.user.answer(delegation.id, "once")
     assert answered.delegation.status is Status.RUNNING
     world.advance(seconds=1)
     assert (await ends(world, delegation)).status is Status.TIMED_OUT

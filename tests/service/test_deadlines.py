@@ -139,7 +139,7 @@ async def test_the_window_stands_still_while_it_waits(world: World, service: Ser
     assert "1m 30s left" in await world.status(service)
     world.advance(hours=5)
     assert "1m 30s left" in await world.status(service)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     assert "1m 30s left" in await world.status(service)
     await times_out_after(world, delegation, seconds=90)
 
@@ -150,11 +150,11 @@ async def test_it_goes_on_with_the_last_of_several_answers(world: World, service
     child.ask("bash", "make again")
     await world.waits(delegation, 2)
     world.advance(hours=1)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     world.advance(hours=1)
     await world.settle()
     assert world.now(delegation).status is Status.WAITING
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     await times_out_after(world, delegation, seconds=90)
 
 
@@ -168,7 +168,7 @@ async def test_a_steer_opens_a_fresh_window_that_stands_still_too(
     assert "2m 00s left" in await world.status(service)
     world.advance(hours=1)
     assert "2m 00s left" in await world.status(service)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     await times_out_after(world, delegation, seconds=120)
 
 
@@ -188,7 +188,7 @@ async def test_it_stands_still_in_the_next_process_too(world: World, steered: bo
     await world.settle()
     world.advance(minutes=10)
     assert f"{'2m 00s' if steered else '1m 30s'} left" in await world.status(other)
-    await other.desk.answer(delegation.id, "once")
+    await other.user.answer(delegation.id, "once")
     await times_out_after(world, delegation, seconds=120 if steered else 90)
 
 
@@ -200,7 +200,7 @@ async def test_what_was_waited_does_not_count_in_the_next_process(
     service = await world.service()
     delegation, child = await asking(world, service, HANG, HANG)
     world.advance(hours=1)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     if steered:
         await service.steer(world.supervisor, delegation.id, "Mind the gap.")
     world.advance(seconds=30)
@@ -215,7 +215,7 @@ async def test_one_without_a_window_has_none_after_an_answer(
 ) -> None:
     """No limit stays no limit."""
     delegation, _ = await asking(world, service, HANG, minutes=0)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     assert "no timeout" in await world.status(service)
     world.advance(days=3)
     await world.settle()
@@ -277,7 +277,7 @@ async def test_each_request_has_its_own_time(world: World) -> None:
     world.advance(minutes=9)
     await world.settle()
     before = world.clock.pending
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     assert world.clock.pending == before - 1
     await world.settle()
     child.ask("bash", "make again")

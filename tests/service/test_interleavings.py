@@ -95,7 +95,7 @@ def stop(world: World, _session: str) -> None:
 
 
 def answer(world: World, text: str) -> None:
-    world.ask(lambda service, name: service.desk.answer(name, text))
+    world.ask(lambda service, name: service.user.answer(name, text))
 
 
 def notify(world: World, session: str) -> None:
@@ -177,7 +177,7 @@ async def one_stumble(course: list[tuple[str, int]], wire: Tripwire) -> None:
     assert len(await world.told("task-notification")) == 1
     world.runtime.tripwire = None  # what has happened is looked at, and nothing more happens
     assert (await service.status(world.supervisor)).live == []
-    assert not service.desk.active
+    assert not service.user.active
     history = await world.store.history(delegation.id)
     assert sum(isinstance(event, Ended) for event in history) == 1
     await world.close()

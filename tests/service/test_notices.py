@@ -210,7 +210,7 @@ async def test_what_its_user_stops_is_told_together_and_wakes_nobody(world: Worl
     delegations = [await world.delegate(service, HANG) for _ in range(3)]
     for running in delegations[:2]:
         await world.working(running)
-    stopped = await service.desk.stop_all([one.id for one in delegations])
+    stopped = await service.user.stop_all([one.id for one in delegations])
     assert stopped == [await world.ended(one) for one in delegations]
     (parts,) = await world.notified()
     assert [field(part, "status") for part in parts] == ["stopped"] * 3
@@ -222,7 +222,7 @@ async def test_one_that_cannot_be_stopped_keeps_none_of_the_others(
 ) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
-    unknown, stopped = await service.desk.stop_all(["no-such-one", delegation.id])
+    unknown, stopped = await service.user.stop_all(["no-such-one", delegation.id])
     assert isinstance(unknown, UnknownDelegation)
     assert stopped == await world.ended(delegation)
 
@@ -231,7 +231,7 @@ async def test_a_message_wakes_if_one_of_its_notices_does(world: World, service:
     first, second = [await world.delegate(service, HANG) for _ in range(2)]
     await world.working(first)
     child = await world.working(second)
-    stopping = asyncio.create_task(service.desk.stop(first.id))
+    stopping = asyncio.create_task(service.user.stop(first.id))
     child.finish()
     assert (await stopping).status is Status.STOPPED
     (parts,) = await world.notified()

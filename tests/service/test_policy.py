@@ -167,7 +167,7 @@ async def test_where_the_answer_of_a_rule_is_not_taken_the_supervisor_is_asked(
     assert world.now(delegation).status is Status.WAITING
     assert len(await world.told("delegation-request")) == 1
     monkeypatch.setattr(world.runtime, "answer", answer)
-    await world._open[0].desk.answer(delegation.id, "once")
+    await world._open[0].user.answer(delegation.id, "once")
     assert (await world.ended(delegation)).status is Status.COMPLETED
     assert await world.replies(delegation) == [("once", "command line")]
 

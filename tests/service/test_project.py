@@ -100,10 +100,10 @@ async def test_orphans_are_adopted_for_directories_that_are_open(world: World) -
     heir = await world.service(owner=LIVING)
     await looked(world)
     assert world.now(delegation).owner == DEAD
-    assert heir.desk.active == 0
+    assert heir.user.active == 0
     await worktree(world, heir)
     assert world.now(delegation).owner == LIVING
-    assert heir.desk.active == 1
+    assert heir.user.active == 1
 
 
 async def test_searches_that_overlap_adopt_an_orphan_once(world: World) -> None:

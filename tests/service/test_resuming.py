@@ -237,7 +237,7 @@ async def test_what_waits_as_its_runtime_ends_asks_anew(world: World) -> None:
         await world.settle()
     (ask,) = await world.waits(delegation)
     assert ask.patterns == ("make again",)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     assert (await world.ended(delegation)).status is Status.COMPLETED
 
 

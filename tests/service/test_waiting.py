@@ -216,7 +216,7 @@ async def test_one_that_is_answered_meanwhile_can_be_waited_for_again(
     world.runtime.asking.add("bash")
     delegation = await world.delegate(service, bash("make"), HANG)
     await world.waits(delegation)
-    await service.desk.answer(delegation.id, "once")
+    await service.user.answer(delegation.id, "once")
     waiting = await begin(world, service)
     assert not await waiting.is_over()
 

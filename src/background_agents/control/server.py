@@ -1,4 +1,4 @@
-"""The service's end of the control socket: calls in, operations of ``Desk`` out, nothing more.
+"""The service's end of the control socket: calls in, operations for its user out, nothing more.
 
 Any number of clients may be connected; each is a person's program, and one that leaves in the
 middle takes nothing with it but its own question.
@@ -31,7 +31,7 @@ from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service.checks import DelegateRequest
-from background_agents.service.user import Desk, for_people
+from background_agents.service.user import UserDelegations, for_people
 from background_agents.views.json import (
     ActiveSheet,
     PeekSheet,
@@ -59,11 +59,11 @@ class ControlServer:
     def __init__(
         self,
         path: Path,
-        desks: Callable[[], Sequence[Desk]],
+        users: Callable[[], Sequence[UserDelegations]],
         about: Callable[[], protocol.About],
     ) -> None:
         self._path = path
-        self._desks = desks
+        self._users = users
         self._about = about
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -137,7 +137,7 @@ class ControlServer:
                 largest = max(largest, len(data))
                 writer.write(data)
 
-        client = _Client(self._desks, self._about, pid)
+        client = _Client(self._users, self._about, pid)
         connection = Connection(write, calls=client.calls, translate=_translate)
         client.connection = connection
         try:
@@ -152,9 +152,12 @@ class _Client:
     connection: Connection
 
     def __init__(
-        self, desks: Callable[[], Sequence[Desk]], about: Callable[[], protocol.About], pid: int
+        self,
+        users: Callable[[], Sequence[UserDelegations]],
+        about: Callable[[], protocol.About],
+        pid: int,
     ) -> None:
-        self._desks = desks
+        self._users = users
         self._about = about
         self._pid = pid
         self._starter: Starter | None = None
@@ -183,11 +186,11 @@ class _Client:
         return self._about()
 
     async def live(self, _raw: msgspec.Raw) -> list[ActiveSheet]:
-        return [active_sheet(one) for desk in self._desks() for one in await desk.live()]
+        return [active_sheet(one) for user in self._users() for one in await user.live()]
 
     async def peek(self, raw: msgspec.Raw) -> PeekSheet:
         which = msgspec.json.decode(raw, type=protocol.Which)
-        return peek_sheet(await self._desk_of(which.project, which.id).look(which.id))
+        return peek_sheet(await self._of_project(which.project, which.id).look(which.id))
 
     async def follow(self, raw: msgspec.Raw) -> Sheet:
         which = msgspec.json.decode(raw, type=protocol.Which)
@@ -195,41 +198,41 @@ class _Client:
         def write(more: Tail) -> None:
             self.connection.notify(protocol.WROTE, protocol.Wrote(text=more.text))
 
-        desk = self._desk_of(which.project, which.id)
-        return desk.sheet(await desk.follow(which.id, write))
+        user = self._of_project(which.project, which.id)
+        return user.sheet(await user.follow(which.id, write))
 
     async def steer(self, raw: msgspec.Raw) -> Sheet:
         await self._check(protocol.STEER)
         said = msgspec.json.decode(raw, type=protocol.Said)
-        desk = self._desk_of(said.project, said.id)
-        return desk.sheet(await desk.steer(said.id, said.text))
+        user = self._of_project(said.project, said.id)
+        return user.sheet(await user.steer(said.id, said.text))
 
     async def answer(self, raw: msgspec.Raw) -> protocol.Answered:
         starter = await self._check(protocol.ANSWER)
         said = msgspec.json.decode(raw, type=protocol.Said)
-        desk = self._desk_of(said.project, said.id)
+        user = self._of_project(said.project, said.id)
         by_model = starter is not Starter.PERSON
-        found = await desk.answer(said.id, said.text, said.request, by_model=by_model)
+        found = await user.answer(said.id, said.text, said.request, by_model=by_model)
         asked = found.ask.text if found.ask else ""
-        return protocol.Answered(asked=asked, delegation=desk.sheet(found.delegation))
+        return protocol.Answered(asked=asked, delegation=user.sheet(found.delegation))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
         starter = await self._check(protocol.STOP)
         which = msgspec.json.decode(raw, type=protocol.Which)
-        desk = self._desk_of(which.project, which.id)
+        user = self._of_project(which.project, which.id)
         by_model = starter is not Starter.PERSON
-        return desk.sheet(await desk.stop(which.id, by_model=by_model))
+        return user.sheet(await user.stop(which.id, by_model=by_model))
 
     async def stop_all(self, raw: msgspec.Raw) -> list[protocol.Stopped]:
         starter = await self._check(protocol.STOP)
         several = msgspec.json.decode(raw, type=protocol.Several)
-        desk = self._desk_of(several.project, *several.ids)
+        user = self._of_project(several.project, *several.ids)
         by_model = starter is not Starter.PERSON
         return [
-            protocol.Stopped(delegation=desk.sheet(one))
+            protocol.Stopped(delegation=user.sheet(one))
             if isinstance(one, Delegation)
             else protocol.Stopped(refused=for_people(one))
-            for one in await desk.stop_all(several.ids, by_model=by_model)
+            for one in await user.stop_all(several.ids, by_model=by_model)
         ]
 
     async def wait(self, raw: msgspec.Raw) -> list[Sheet]:
@@ -239,16 +242,16 @@ class _Client:
             shown = tuple(map(request_sheet, one.requests))
             self.connection.notify(protocol.ASKS, protocol.Asks(id=one.id, requests=shown))
 
-        desk = self._desk_of(awaited.project, *awaited.ids)
+        user = self._of_project(awaited.project, *awaited.ids)
         limit = timedelta(seconds=awaited.limit_s)
-        found = await desk.wait(awaited.ids, limit, asks, for_any=awaited.for_any)
-        return [desk.sheet(one) for one in found]
+        found = await user.wait(awaited.ids, limit, asks, for_any=awaited.for_any)
+        return [user.sheet(one) for one in found]
 
     async def delegate(self, raw: msgspec.Raw) -> Sheet:
         await self._check(protocol.DELEGATE)
         ordered = msgspec.json.decode(raw, type=protocol.Ordered)
-        desk = next((one for one in self._desks() if ordered.directory in one.directories), None)
-        if desk is None:
+        user = next((one for one in self._users() if ordered.directory in one.directories), None)
+        if user is None:
             raise NotServed(f"This OpenCode does not have {ordered.directory} open.")
         request = DelegateRequest(
             ordered.prompt,
@@ -257,13 +260,13 @@ class _Client:
             ordered.model,
             ordered.continue_id,
         )
-        return desk.sheet(await desk.delegate(ordered.directory, request))
+        return user.sheet(await user.delegate(ordered.directory, request))
 
-    def _desk_of(self, project: str, *ids: str) -> Desk:
-        """Return the desk of a project. Raises ``InvalidRequest``."""
-        for desk in self._desks():
-            if desk.project == project:
-                return desk
+    def _of_project(self, project: str, *ids: str) -> UserDelegations:
+        """Return what may be done in a project. Raises ``InvalidRequest``."""
+        for user in self._users():
+            if user.project == project:
+                return user
         raise RunElsewhere(ids[0]) if ids else InvalidRequest("Name a delegation.")
 
 

@@ -152,7 +152,7 @@ class Delegations:
     ) -> Answered:
         """Answer the oldest request that a delegation waits for; return what that was.
 
-        Granting a permission is for people: ``Desk.answer``.
+        Granting a permission is for people: ``UserDelegations.answer``.
 
         Raises:
             InvalidRequest: as ``stop``; or nothing is asked, the reply is no answer to it or
@@ -206,7 +206,7 @@ class Delegations:
         found: list[Delegation] = []
 
         def spoke() -> list[str]:
-            said = self._project.news.since(begun, NoticeKind.MESSAGE, root)
+            said = self._project.recent.since(begun, NoticeKind.MESSAGE, root)
             return [name for name, run in watched.items() if run and name in said]
 
         async def holds() -> bool:
@@ -290,7 +290,7 @@ class Delegations:
     ) -> dict[str, Run | None]:
         """Return what to wait for; a delegation that has ended has no run."""
         if ids is None:
-            ended = dict.fromkeys(self._project.news.since(begun, NoticeKind.ENDED, root))
+            ended = dict.fromkeys(self._project.recent.since(begun, NoticeKind.ENDED, root))
             return ended | {run.delegation.id: run for run in await self._runs_of(root)}
         found = [await self._find(supervisor, given) for given in ids]
         return {one.id: None if one.is_terminal else self._runs.of(one) for one in found}

@@ -16,7 +16,7 @@ from background_agents.domain.errors import NotServed, RunElsewhere, StoreUnavai
 from background_agents.domain.notice import Notice
 from background_agents.service.context import ProjectContext
 from background_agents.service.delivery.outbox import Outbox
-from background_agents.service.delivery.recent import News
+from background_agents.service.delivery.recent import Recent
 from background_agents.service.delivery.titles import Titles
 from background_agents.service.delivery.waits import Bell
 from background_agents.service.ownership.leases import HEARTBEAT, Leaseholder
@@ -24,9 +24,9 @@ from background_agents.service.ownership.recovery import adopt_orphans
 from background_agents.service.periodic import Failing, Periodic, all_failing
 from background_agents.service.running.registry import Runs
 from background_agents.service.running.slots import Slots
-from background_agents.service.running.streamed import PACE, Journal
+from background_agents.service.running.streamed import PACE, TextKeeper
 from background_agents.service.tasks import Tasks
-from background_agents.service.user import Desk
+from background_agents.service.user import UserDelegations
 from background_agents.service.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Project:
         """Rings whenever something happened to a delegation that somebody may wait for."""
         self.stir = Bell(context.clock)
         """Rings whenever a run may have written something."""
-        self.news = News()
+        self.recent = Recent()
         self.slots = Slots(
             settings.max_concurrent,
             per_provider=settings.max_concurrent_per_provider,
@@ -64,16 +64,16 @@ class Project:
         )
         self.continuing = asyncio.Lock()
         """Of two that would go on in one session, the second sees the first."""
-        self.desk = Desk(self)
+        self.user = UserDelegations(self)
         """What the project's user may do."""
         self._workspaces: dict[str, Workspace] = {}
         self._taking_over = asyncio.Lock()
         """What one search has adopted has a run before the next one looks."""
-        journal = Journal(context.store, self.runs.unsaved)
+        keeper = TextKeeper(context.store, self.runs.unsaved)
         self._periodic = (
             Periodic(context.clock, HEARTBEAT, self.lease.renew, "the heartbeat"),
             Periodic(context.clock, ORPHAN_SEARCH, self._take_over, "the search for orphans"),
-            Periodic(context.clock, PACE, journal.keep, "keeping what agents stream"),
+            Periodic(context.clock, PACE, keeper.keep, "keeping what agents stream"),
         )
 
     async def start(self) -> None:
@@ -133,4 +133,4 @@ class Project:
             workspace.abandon()
 
     def _delivered(self, notice: Notice) -> None:
-        self.news.delivered(notice, self.context.mint("prt"))
+        self.recent.delivered(notice, self.context.mint("prt"))

@@ -42,7 +42,7 @@ LOOK_LIMIT = timedelta(seconds=30)
 """How long a follower may hear nothing before it is looked at the run once more."""
 
 
-class Desk:
+class UserDelegations:
     """The user's side of one project, in a process that serves it."""
 
     def __init__(self, project: Project) -> None:

@@ -105,14 +105,14 @@ class Workspace:
 
     def _after_end(self, run: Run, notice: Notice, result: str) -> None:
         delegation = run.delegation
-        self.project.news.add(notice, delegation.root_session)
+        self.project.recent.add(notice, delegation.root_session)
         self._forget(run)
         self.project.outbox.kick(delegation.parent_session, self.context.channel)
         after = self.project.titles.tell_and_describe(self.context, delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
     def _tell(self, run: Run, notice: Notice) -> None:
-        self.project.news.add(notice, run.delegation.root_session)
+        self.project.recent.add(notice, run.delegation.root_session)
         self.project.outbox.kick(notice.supervisor, self.context.channel)
         self.project.bell.ring()
         toast = tell(self.context, notice, run.delegation.agent)

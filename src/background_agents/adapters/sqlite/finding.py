@@ -70,10 +70,10 @@ def count(query: Query) -> Statement:
 
 def expression(query: Query) -> str:
     """Return the words and phrases of a query as FTS5 reads them; each is quoted."""
-    return " ".join([*map(_beginning, query.words), *map(_quoted, query.phrases)])
+    return " ".join([*map(_turn, query.words), *map(_quoted, query.phrases)])
 
 
-def _beginning(word: str) -> str:
+def _turn(word: str) -> str:
     # "go" is not meant as "google", and a prefix of two letters fits half of all words.
     is_whole = word.isascii() and len(word) < PREFIX_CHARS
     return _quoted(word) if is_whole else f"{_quoted(word)}*"

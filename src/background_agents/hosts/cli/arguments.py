@@ -5,8 +5,12 @@ Knows how they are written and completed, not what they are for; that is said by
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentParser
+from argparse import Action, ArgumentParser, Namespace
+from pathlib import Path
 
+from background_agents.client import place
+from background_agents.client.place import Place
+from background_agents.domain.delegation import Delegation
 from background_agents.hosts.cli import complete
 from background_agents.hosts.cli.complete import Completer
 
@@ -23,6 +27,26 @@ def add_ids(parser: ArgumentParser, help_text: str, *, active: bool = False) -> 
     """Take any number of ids, as the list ``ids``."""
     action = parser.add_argument("ids", metavar="ID", nargs="*", help=help_text)
     completed(action, complete.active_ids if active else complete.ids)
+
+
+def add_place(parser: ArgumentParser) -> None:
+    """Let a command be told which project it is about."""
+    action = parser.add_argument(
+        "-C", "--directory", metavar="DIR", type=Path, default=Path(),
+        help="a folder of the project that is meant (default: the current one)",
+    )  # fmt: skip
+    completed(action, complete.folders)
+
+
+def place_of(given: Namespace, *, keep: bool = True) -> Place:
+    """Return the project that the arguments mean. Raises ``InvalidRequest``."""
+    return place.place_of(given.directory, keep=keep)
+
+
+def one_of(given: Namespace, where: Place) -> Delegation:
+    """Return the delegation that the argument ``id`` means. Raises ``InvalidRequest``."""
+    with where.records() as records:
+        return records.resolve(given.id)
 
 
 def completed(action: Action, completer: Completer) -> None:

@@ -146,7 +146,7 @@ def folders(prefix: str, **_: object) -> Offers:
 
 def _records(parsed_args: Namespace) -> Records | None:
     # Here, since most presses of the key ask for no record.
-    from background_agents.hosts.cli.place import place_of
+    from background_agents.hosts.cli.arguments import place_of
 
     try:
         return place_of(parsed_args).records()

@@ -187,7 +187,7 @@ class Host:
             version=__version__,
             pid=os.getpid(),
             host_pid=os.getppid(),
-            active=sum(project.desk.active for project in projects),
+            active=sum(project.user.active for project in projects),
             served=tuple(
                 protocol.Served(
                     project=project.context.project,
@@ -243,7 +243,7 @@ async def serve(env: Mapping[str, str]) -> None:
     app = App(settings, data_root)
     host = Host(app, env)
     path = places.path_of(data_root, process_name())
-    control = ControlServer(path, lambda: [one.desk for one in app.projects], host.about)
+    control = ControlServer(path, lambda: [one.user for one in app.projects], host.about)
     connection = Connection(
         write,
         calls={"tool": host.tool, "hook": host.hook},

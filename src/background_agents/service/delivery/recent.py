@@ -22,7 +22,7 @@ class _Told(msgspec.Struct):
     """An id from the moment in which it was seen in the transcript; empty before that."""
 
 
-class News:
+class Recent:
     """The newest notices of one project, oldest first."""
 
     def __init__(self) -> None:

@@ -49,7 +49,6 @@ from background_agents.ports.storage import Change, Piece
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import Leaseholder, LeaseLost
 from background_agents.service.running.asking import Asking
-from background_agents.service.running.beginning import Beginning
 from background_agents.service.running.completion import Evidence, Undecided, judge
 from background_agents.service.running.ending import Outcome, insist, store_ending
 from background_agents.service.running.launch import (
@@ -66,7 +65,6 @@ from background_agents.service.running.signals import (
     AnswerAsked,
     AnswerDue,
     Asked,
-    BeginningOverdue,
     DeadlinePassed,
     Inbox,
     KeptDue,
@@ -76,12 +74,13 @@ from background_agents.service.running.signals import (
     SlotGranted,
     SteerAsked,
     StopAsked,
+    TurnOverdue,
 )
 from background_agents.service.running.slots import Slots
 from background_agents.service.running.steering import Steering
-from background_agents.service.running.stopping import StopLadder
+from background_agents.service.running.stopping import Stopping
 from background_agents.service.running.streamed import Streamed
-from background_agents.service.running.timers import Deadline, Stopwatch
+from background_agents.service.running.timers import AwaitedTurn, Deadline, Stopwatch
 from background_agents.views.live import Live
 from background_agents.views.model import why_stopped
 
@@ -136,7 +135,7 @@ class Run:
         self._deadline = Deadline(
             context.clock, delegation.timeout, lambda: self.hear(DeadlinePassed())
         )
-        self._beginning = Beginning(context.clock, lambda: self.hear(BeginningOverdue()))
+        self._turn = AwaitedTurn(context.clock, lambda: self.hear(TurnOverdue()))
         self._stopwatch = Stopwatch(context.clock, so_far=delegation.elapsed(context.clock.now()))
         self._steering = Steering(context, self._record, self._deadline.open)
         self._asking = Asking(
@@ -150,7 +149,7 @@ class Run:
         self._messages = Messages(
             context, self._record, tell=lambda notice: told(self, notice), due=self.hear
         )
-        self._ladder = StopLadder(context, self._inbox, self._transcript, self._refuse)
+        self._stopping = Stopping(context, self._inbox, self._transcript, self._refuse)
         self._seen_busy = False
         self._rests = False
         self._failure: RunFailed | None = None
@@ -282,18 +281,18 @@ class Run:
         except (RuntimeRefused, NotPermitted) as error:
             if self.session:
                 # An error of a server does not say that nothing was begun.
-                await self._ladder.abort(self.session)
+                await self._stopping.abort(self.session)
             return await self._cut_short(Status.FAILED, str(error))
         except RuntimeUnreachable as error:
             if self.session:
                 # The prompt may have been taken all the same.
-                await self._ladder.quieten(self.session)
+                await self._stopping.quieten(self.session)
             return await self._cut_short(Status.FAILED, str(error))
         except Exception as error:
             # A fault of ours must not leave a delegation running for ever.
             log.exception("%s: conducting it failed", self.delegation.id)
             if self.session:
-                await self._ladder.abort(self.session)
+                await self._stopping.abort(self.session)
             return Outcome(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
 
     async def _wait_for_slot(self) -> Outcome | None:
@@ -335,7 +334,7 @@ class Run:
     async def _hand_over(self) -> None:
         await hand_over(self._context, self.delegation)
         if not self._seen_busy:
-            self._beginning.expect()
+            self._turn.expect()
 
     async def _follow(self) -> Outcome:
         self._deadline.open(used=self.delegation.window_used(self._context.clock.now()))
@@ -366,7 +365,7 @@ class Run:
             case Busy():
                 self._seen_busy, self._rests = True, False
                 self._retry = None
-                self._beginning.close()
+                self._turn.close()
             case RunFailed():
                 self._failure = signal
                 if signal.aborted:
@@ -378,9 +377,9 @@ class Run:
             case Idle() if self._seen_busy or self._failure:
                 self._rests = True
                 return await self._judge()
-            case Idle() if self._beginning.is_awaited:
+            case Idle() if self._turn.is_awaited:
                 # A run before this one has ended just now, and may have swallowed our prompt.
-                self._beginning.give_up()
+                self._turn.give_up()
                 return await self._look_again()
             case InputAsked():
                 await self._asking.asked(self.timed(), signal.ask)
@@ -402,14 +401,14 @@ class Run:
                 if self._failure is not None and self._failure.aborted:
                     self._failure = None
                 return await self._look_again()
-            case LookDue() | BeginningOverdue():
+            case LookDue() | TurnOverdue():
                 return await self._look_again()
             case AbortOverdue() if signal.failure is self._failure:
                 self._is_abort_told = True
                 return await self._look_again()
             case SessionDeleted():
                 # OpenCode lets a deleted session run on until it is told to stop.
-                await self._ladder.abort(self.session)
+                await self._stopping.abort(self.session)
                 return await self._cut_short(Status.STOPPED, "Its session was deleted.")
             case DeadlinePassed() if self._deadline.is_over:
                 return await self._stop(StopAsked(Actor.DEADLINE))
@@ -473,7 +472,7 @@ class Run:
         await self._asking.reconcile(self.delegation, self.session)
         if state.busy:
             self._seen_busy = True
-            self._beginning.close()
+            self._turn.close()
             return None
         # Aborted and not told so: by the end of what it ran in.
         ended = transcript.verdict in (Verdict.FINISHED, Verdict.FAILED)
@@ -487,7 +486,7 @@ class Run:
             await self._hand_over()
         elif self._was_begun(transcript):
             return await self._relaunch(transcript)
-        elif self._beginning.is_overdue:
+        elif self._turn.is_overdue:
             await self._hand_over()
         # Else accepted a moment ago and not begun: its events are still to come.
         return None
@@ -507,7 +506,7 @@ class Run:
             await self._record(ev.Relaunched(at=self._context.clock.now(), message=message))
             self._deadline.open()
         self._seen_busy, self._rests, self._failure = False, False, None
-        self._beginning.expect()
+        self._turn.expect()
         await tell_to_go_on(self._context, self.delegation, message, transcript)
         return None
 
@@ -527,7 +526,7 @@ class Run:
         self._asking.close()
         self._messages.close()
         self._deadline.close()
-        self._beginning.close()
+        self._turn.close()
         self._slots.release(self.delegation.id)
 
     def _refuse(self, asked: Asked) -> None:
@@ -550,7 +549,7 @@ class Run:
 
     async def _end_early(self, status: Status, error: str) -> Outcome:
         """Stop the session; a run that had finished by then is completed all the same."""
-        await self._ladder.quieten(self.session)
+        await self._stopping.quieten(self.session)
         try:
             transcript = await self._transcript()
         except (RuntimeRefused, RuntimeUnreachable):

@@ -28,7 +28,7 @@ class DeadlinePassed:
     """The time window is over."""
 
 
-class BeginningOverdue:
+class TurnOverdue:
     """A prompt was accepted, and no turn has begun."""
 
 
@@ -125,7 +125,7 @@ Signal = (
     RuntimeEvent
     | SlotGranted
     | DeadlinePassed
-    | BeginningOverdue
+    | TurnOverdue
     | QuietLimit
     | LookDue
     | AbortOverdue

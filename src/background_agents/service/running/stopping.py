@@ -27,7 +27,7 @@ BELOW_LOOKS, BELOW_PAUSE = 5, timedelta(seconds=0.1)
 result, so that it is asked whether it rests rather than waited for."""
 
 
-class StopLadder:
+class Stopping:
     """Stops the session of one run, whose signals it takes from the inbox meanwhile."""
 
     def __init__(

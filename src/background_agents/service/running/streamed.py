@@ -40,7 +40,7 @@ class Streamed:
         return Piece(delegation=self._delegation, message=message, start=start, text=piece)
 
 
-class Journal:
+class TextKeeper:
     """Keeps what the runs of one project stream; ``unsaved`` gives what is new of them."""
 
     def __init__(self, store: DelegationStore, unsaved: Callable[[], Iterable[Piece]]) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from background_agents.client.owners import client_of, refuse_ended
 from background_agents.domain.text import printable
-from background_agents.hosts.cli import words
-from background_agents.hosts.cli.arguments import add_id
-from background_agents.hosts.cli.place import add_place, place_of
-from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
+from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.typed import add_text, text
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, and the answer."""
     add_id(parser, active=True)
     about = 'once, always or reject ("reject: why") for a permission; words for a question'
-    words.add_text(parser, "reply", about)
+    add_text(parser, "reply", about)
     add_place(parser)
 
 
@@ -24,7 +23,7 @@ def run(given: Namespace) -> None:
     place = place_of(given)
     one = one_of(given, place)
     refuse_ended(one, "nothing is asked any more")
-    reply = words.text(given.reply)
+    reply = text(given.reply)
     with client_of(one, place) as client:
         answered = client.answer(place.project, one.id, reply)
     print(f"Answered: {printable(answered.asked)}")

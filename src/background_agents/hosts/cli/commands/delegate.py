@@ -6,18 +6,18 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
+from background_agents.client.on_demand import service_for
+from background_agents.client.place import Place
 from background_agents.control import protocol
 from background_agents.domain.text import printable
-from background_agents.hosts.cli import complete, words
-from background_agents.hosts.cli.arguments import completed
+from background_agents.hosts.cli import complete
+from background_agents.hosts.cli.arguments import add_place, completed, place_of
 from background_agents.hosts.cli.commands.read import note_read
 from background_agents.hosts.cli.commands.wait import LONGEST_S, code_of_all, wait_for
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.on_demand import service_for
 from background_agents.hosts.cli.output import add_json, write_json
-from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.spans import seconds
 from background_agents.hosts.cli.text import status as status_text
+from background_agents.hosts.cli.typed import add_text, seconds, text
 from background_agents.views.json import Sheet
 
 
@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, what, and how."""
     agent = parser.add_argument("agent", metavar="AGENT", help="name of the agent that does it")
     completed(agent, complete.agents)
-    words.add_text(parser, "prompt", "the whole task: the agent knows nothing else")
+    add_text(parser, "prompt", "the whole task: the agent knows nothing else")
     parser.add_argument("--model", metavar="PROVIDER/MODEL", help="for this task alone")
     parser.add_argument(
         "--timeout", metavar="TIME", type=seconds, dest="timeout_s",
@@ -48,7 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(given: Namespace) -> int:
     """Delegate it; print its id, or with ``--wait`` its result."""
     place = place_of(given)
-    prompt = words.text(given.prompt)
+    prompt = text(given.prompt)
     continue_id = given.continue_id
     if continue_id:
         with place.records() as records:

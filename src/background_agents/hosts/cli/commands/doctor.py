@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from background_agents.domain.text import printable
+from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.diagnosis.examination import examine
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
 from background_agents.hosts.cli.diagnosis.scene import Scene
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, is_colourful, width, write_json
-from background_agents.hosts.cli.place import add_place, place_of
 
 TEXT_COLUMNS = 100
 """Of sentences; longer lines are hard to read."""

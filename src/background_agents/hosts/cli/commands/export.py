@@ -11,16 +11,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.client.indexing import body
+from background_agents.client.owners import sheets
+from background_agents.client.projects import Project
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import Query
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.asking import add_all_projects, add_query, query_of
-from background_agents.hosts.cli.indexing import body
-from background_agents.hosts.cli.place import add_place
-from background_agents.hosts.cli.projects import Project, Projects
-from background_agents.hosts.cli.reach import sheets
+from background_agents.hosts.cli.arguments import add_place
+from background_agents.hosts.cli.query_arguments import (
+    ToldProjects,
+    add_all_projects,
+    add_query,
+    query_of,
+)
 from background_agents.hosts.cli.text.export import FORMATS, Format
 from background_agents.views.json_reports import ExportSheet, export_sheet, show_sheet
 
@@ -48,14 +53,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Write all that is asked for, newest first."""
-    query, projects = query_of(given), Projects.of(given)
+    query, projects = query_of(given), ToldProjects(given)
     with _destination(given) as write:
         writer = FORMATS[given.format]()
         _write(writer, query, projects, write)
     return projects.code
 
 
-def _write(writer: Format, query: Query, projects: Projects, write: Write) -> None:
+def _write(writer: Format, query: Query, projects: ToldProjects, write: Write) -> None:
     write(writer.begin())
 
     def each(project: Project) -> None:

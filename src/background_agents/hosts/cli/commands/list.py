@@ -9,13 +9,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from background_agents.client.projects import Project
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.query import Query
 from background_agents.domain.status import Status
 from background_agents.hosts.cli import output, table
-from background_agents.hosts.cli.asking import add_all_projects, add_query, count, query_of
-from background_agents.hosts.cli.place import add_place
-from background_agents.hosts.cli.projects import Project, Projects
+from background_agents.hosts.cli.arguments import add_place
+from background_agents.hosts.cli.query_arguments import (
+    ToldProjects,
+    add_all_projects,
+    add_query,
+    count,
+    query_of,
+)
 from background_agents.hosts.cli.table import Colour
 from background_agents.hosts.cli.text import list as list_text
 from background_agents.ports.storage import Line
@@ -69,7 +75,7 @@ def run(given: Namespace) -> int:
     in order, and a line stays where it was. ``--rank`` is for old things.
     """
     query = query_of(given)
-    projects = Projects.of(given)
+    projects = ToldProjects(given)
     if given.rank and (projects.are_many or not query.is_full_text):
         raise InvalidRequest("--rank orders by words, within one project; give words, and no "
                              "--all-projects.")  # fmt: skip
@@ -107,8 +113,8 @@ def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
         print(list_text.more(len(shown), total), file=sys.stderr)
 
 
-def _write_json(projects: Projects, query: Query, limit: int | None, *, by_rank: bool) -> int:
-    from background_agents.hosts.cli.reach import sheets
+def _write_json(projects: ToldProjects, query: Query, limit: int | None, *, by_rank: bool) -> int:
+    from background_agents.client.owners import sheets
     from background_agents.views.json_reports import ListSheet
 
     def page(project: Project) -> ListSheet:

@@ -7,15 +7,15 @@ from argparse import ArgumentParser, Namespace
 
 import msgspec
 
+from background_agents.client.connection import Client
+from background_agents.client.owners import client_of, refuse_ended
+from background_agents.client.place import Place
 from background_agents.control import protocol
-from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.text import printable
-from background_agents.hosts.cli.arguments import add_id
+from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
-from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
 from background_agents.hosts.cli.text import status as status_text
 from background_agents.views.json import Sheet
 

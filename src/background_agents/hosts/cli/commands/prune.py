@@ -14,15 +14,15 @@ from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.set_aside import files_of, left_over, set_aside, settle
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.adapters.sqlite.pruning import Prunable, Pruning
+from background_agents.client.place import Place
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import UNREAD, parse
 from background_agents.domain.status import ACTIVE, TERMINAL, Status
 from background_agents.hosts.cli import complete, output
-from background_agents.hosts.cli.arguments import completed
+from background_agents.hosts.cli.arguments import add_place, completed, place_of
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.spans import seconds
 from background_agents.hosts.cli.text import list as list_text
+from background_agents.hosts.cli.typed import seconds
 
 YOUNGEST = timedelta(hours=1)
 """What ended less than this ago may still be written to by the service that ran it."""
@@ -169,7 +169,7 @@ def _write_json(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> No
 
 def _forget(folder: Path) -> int:
     """Take what is gone out of the search index, if there is one."""
-    from background_agents.hosts.cli.indexing import index_of
+    from background_agents.client.indexing import index_of
 
     index = index_of(folder)
     if not index.path.exists():

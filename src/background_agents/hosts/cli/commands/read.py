@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 from background_agents import config
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
+from background_agents.client.indexing import body
+from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.arguments import add_id
-from background_agents.hosts.cli.indexing import body
-from background_agents.hosts.cli.place import Place, add_place, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, place_of
 from background_agents.views import model as for_model
 
 MOST_RENDERED = 500_000

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from background_agents.adapters.system.processes import has_ended
+from background_agents.client.on_demand import LOOK_AGAIN_S, open_in, start
+from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed, listed, quote
+from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.on_demand import LOOK_AGAIN_S, open_in, start
-from background_agents.hosts.cli.place import Place, add_place, place_of
 
 TAKEN_LIMIT_S = 40.0
 """A living service looks for orphans every 10 s, and leaves those whose OpenCode still runs to that

@@ -10,15 +10,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from types import FrameType
 
-from background_agents.control.client import all_of
+from background_agents.client.connection import all_of
+from background_agents.client.on_demand import LOOK_AGAIN_S, READY
+from background_agents.client.opencode_server import OpenCodeServer, same_server
+from background_agents.client.place import Place
 from background_agents.domain.errors import NotServed
 from background_agents.hosts.cli import plugin_files
+from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.on_demand import LOOK_AGAIN_S, READY
-from background_agents.hosts.cli.opencode_server import OpenCodeServer, same_server
-from background_agents.hosts.cli.place import Place, add_place, place_of
 from background_agents.hosts.cli.plugin_files import Places, Scope
-from background_agents.hosts.cli.spans import seconds
+from background_agents.hosts.cli.typed import seconds
 
 APPEAR_LIMIT_S = 30.0
 """From the loaded plugin to a service that listens: 0.3 s, on a busy machine some seconds."""

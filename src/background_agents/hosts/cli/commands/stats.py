@@ -6,17 +6,17 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from datetime import datetime
 
+from background_agents.client.owners import sheets
+from background_agents.client.projects import Project
 from background_agents.domain.events import Usage
 from background_agents.domain.statistics import By, Fact, Summary, summarize
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.hosts.cli import output, table
-from background_agents.hosts.cli.asking import add_all_projects
-from background_agents.hosts.cli.place import add_place
-from background_agents.hosts.cli.projects import Project, Projects
-from background_agents.hosts.cli.reach import sheets
+from background_agents.hosts.cli.arguments import add_place
+from background_agents.hosts.cli.query_arguments import ToldProjects, add_all_projects
 from background_agents.hosts.cli.table import Colour, painted
 from background_agents.hosts.cli.text import stats as stats_text
-from background_agents.hosts.cli.times import moment
+from background_agents.hosts.cli.typed import moment
 from background_agents.views.json import Sheet
 
 MOST_GROUPS = 31
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Show the numbers of a project, or of all."""
-    projects, by = Projects.of(given), By(given.by)
+    projects, by = ToldProjects(given), By(given.by)
     since: datetime | None = given.since
 
     found = projects.each(lambda project: _facts(project, since))

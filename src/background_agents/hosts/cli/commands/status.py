@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from background_agents.client.owners import active
+from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.output import add_json, width, write_json
-from background_agents.hosts.cli.place import add_place, place_of
-from background_agents.hosts.cli.reach import active
 from background_agents.hosts.cli.text import status as status_text
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from background_agents.hosts.cli import words
-from background_agents.hosts.cli.arguments import add_id
-from background_agents.hosts.cli.place import add_place, place_of
-from background_agents.hosts.cli.reach import client_of, one_of, refuse_ended
+from background_agents.client.owners import client_of, refuse_ended
+from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.typed import add_text, text
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, and what."""
     add_id(parser, active=True)
-    words.add_text(parser, "message", "what the agent is to do differently")
+    add_text(parser, "message", "what the agent is to do differently")
     add_place(parser)
 
 
@@ -22,7 +21,7 @@ def run(given: Namespace) -> None:
     place = place_of(given)
     one = one_of(given, place)
     refuse_ended(one, "go on in its session with `background-agents delegate --continue`")
-    message = words.text(given.message)
+    message = text(given.message)
     with client_of(one, place) as client:
         client.steer(place.project, one.id, message)
     print(f"Sent to {one.id}; `peek` shows when the agent has taken it up.")

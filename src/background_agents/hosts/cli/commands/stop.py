@@ -6,12 +6,12 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
+from background_agents.client.owners import OwnerGone, by_owner, client_of
+from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, InvalidRequest
-from background_agents.hosts.cli.arguments import add_ids
+from background_agents.hosts.cli.arguments import add_ids, add_place, place_of
 from background_agents.hosts.cli.exits import Exit, code_of
-from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.reach import OwnerGone, by_owner, client_of
 from background_agents.views.json import Sheet
 
 

@@ -11,17 +11,17 @@ from queue import SimpleQueue
 
 import msgspec
 
+from background_agents.client.owners import by_owner, client_of
+from background_agents.client.place import Place
 from background_agents.control import protocol
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.text import printable
-from background_agents.hosts.cli.arguments import add_ids
+from background_agents.hosts.cli.arguments import add_ids, add_place, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
-from background_agents.hosts.cli.place import Place, add_place, place_of
-from background_agents.hosts.cli.reach import by_owner, client_of
-from background_agents.hosts.cli.spans import seconds
 from background_agents.hosts.cli.text import status as status_text
+from background_agents.hosts.cli.typed import seconds
 from background_agents.views.json import Sheet, sheet
 
 LONGEST_S = 7 * 24 * 3600.0

@@ -7,9 +7,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from background_agents.domain.errors import InvalidRequest
+from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import hand_over, is_colourful
-from background_agents.hosts.cli.place import add_place, place_of
 
 SIGNALLED = 128
 """Shells count an end by a signal from here."""

@@ -21,8 +21,8 @@ from background_agents.adapters.projects.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
 from background_agents.adapters.system import processes
 from background_agents.adapters.system.processes import has_ended
+from background_agents.client.place import Place
 from background_agents.hosts.cli import plugin_files
-from background_agents.hosts.cli.place import Place
 from background_agents.hosts.cli.plugin_conflicts import Found
 from background_agents.hosts.cli.plugin_files import Places
 from background_agents.ports.processes import Fate

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.system.processes import is_alive, is_running
+from background_agents.client.connection import Client
 from background_agents.control import places
-from background_agents.control.client import Client
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed
 from background_agents.domain.text import one_line

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import assert_never
 
+from background_agents.client.owners import client_of, refuse_ended
+from background_agents.client.place import Place
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.text import printable
-from background_agents.hosts.cli.place import Place
-from background_agents.hosts.cli.reach import client_of, refuse_ended
 from background_agents.hosts.cli.watching.drawing import Note
 from background_agents.hosts.cli.watching.model import Answer, Command, Steer, Stop
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
 from background_agents.adapters.system.processes import has_ended
+from background_agents.client.owners import as_told, client_of
+from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
-from background_agents.hosts.cli.place import Place
-from background_agents.hosts.cli.reach import as_told, client_of
 from background_agents.hosts.cli.watching.drawing import ENDED_SHOWN
 from background_agents.hosts.cli.watching.model import Peeked, Seen
 from background_agents.views import board

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
-from background_agents.hosts.cli.place import Place
+from background_agents.client.place import Place
 from background_agents.hosts.cli.watching import model as board
 from background_agents.hosts.cli.watching.acting import Hands
 from background_agents.hosts.cli.watching.drawing import Note, draw, overflow

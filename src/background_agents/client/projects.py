@@ -1,31 +1,32 @@
 """Projects with their records, opened for reading, and for searching where words are asked for.
 
-What damages one project is told on stderr and does not keep the others from being read.
+What damages one project of several is told and does not keep the others from being read.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from background_agents import config
 from background_agents.adapters.sqlite.records import Found, IndexDamaged, Records
+from background_agents.client.place import Place
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import Query
-from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.place import Place, place_of
 
 T = TypeVar("T")
+
+Progress = Callable[[int, int], None]
+"""Hears how many delegations are indexed, and of how many; twice 0 once none is left."""
 
 
 class Project:
     """One project's folder and its records."""
 
-    def __init__(self, folder: Path, records: Records) -> None:
+    def __init__(self, folder: Path, records: Records, progress: Progress) -> None:
+        self._progress = progress
         self.folder = folder
         self.records = records
 
@@ -43,13 +44,13 @@ class Project:
         if not (self.folder / config.DATABASE).exists():
             return Found((), 0)  # and nothing that could be indexed
         # Indexing is imported only where somebody searches.
-        from background_agents.hosts.cli.indexing import attach, attach_anew
+        from background_agents.client.indexing import attach, attach_anew
 
         try:
-            attach(self.folder, self.records)
+            attach(self.folder, self.records, self._progress)
             return self.records.find(query, limit, by_rank=by_rank)
         except IndexDamaged:
-            attach_anew(self.folder, self.records)
+            attach_anew(self.folder, self.records, self._progress)
         try:
             return self.records.find(query, limit, by_rank=by_rank)
         except IndexDamaged as error:
@@ -60,26 +61,27 @@ class Project:
 
 
 class Projects:
-    """The projects that a command is about; ``code`` tells whether all could be read."""
+    """The project of ``place``, or all of the user's.
 
-    def __init__(self, folders: Sequence[Path], place: Place | None) -> None:
-        self._folders = folders
+    ``unread`` hears why one of several could not be read, ``progress`` how far indexing is.
+    """
+
+    def __init__(
+        self,
+        place: Place | None,
+        *,
+        unread: Callable[[StoreUnavailable], None],
+        progress: Progress,
+    ) -> None:
         self._place = place
-        self.code = Exit.DONE
-
-    @classmethod
-    def of(cls, given: Namespace) -> Projects:
-        """Return what the arguments mean: all projects of the user, or one.
-
-        Raises:
-            InvalidRequest: the folder that is named cannot be meant.
-        """
-        if not given.all_projects:
-            place = place_of(given)
-            return cls([place.folder], place)
+        self._unread = unread
+        self._progress = progress
         root = config.data_root(os.environ)
-        folders = sorted(one.parent for one in root.glob(f"*/{config.DATABASE}"))
-        return cls(folders, None)
+        self._folders = (
+            [place.folder]
+            if place
+            else sorted(one.parent for one in root.glob(f"*/{config.DATABASE}"))
+        )
 
     @property
     def nothing(self) -> str | None:
@@ -101,7 +103,7 @@ class Projects:
         """
         if self._place is not None:
             with self._place.records() as records:
-                return [do(Project(self._place.folder, records))]
+                return [do(Project(self._place.folder, records, self._progress))]
         return [done for folder in self._folders for done in self._excused(folder, do)]
 
     def _excused(self, folder: Path, do: Callable[[Project], T]) -> list[T]:
@@ -111,8 +113,7 @@ class Projects:
             if records is None:
                 return []
             with records:
-                return [do(Project(folder, records))]
+                return [do(Project(folder, records, self._progress))]
         except StoreUnavailable as error:
-            print(error, file=sys.stderr)
-            self.code = Exit.NOT_WELL
+            self._unread(error)
             return []

@@ -6,17 +6,16 @@ and names what helps.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.system.processes import fate_of, has_ended
-from background_agents.control.client import Client
+from background_agents.client.connection import Client
+from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, NotServed
-from background_agents.hosts.cli.place import Place
 from background_agents.ports.processes import Fate
 from background_agents.views.json import ActiveSheet, Sheet, sheet
 
@@ -40,12 +39,6 @@ class OwnerElsewhere(NotServed):
             "there, or open OpenCode here, which takes it over once that one has been silent for "
             "15 seconds."
         )
-
-
-def one_of(given: Namespace, place: Place) -> Delegation:
-    """Return the delegation that the argument ``id`` means. Raises ``InvalidRequest``."""
-    with place.records() as records:
-        return records.resolve(given.id)
 
 
 def client_of(one: Delegation, place: Place) -> Client:

@@ -1,13 +1,20 @@
-"""The query of a command: words, facts and options; what may be asked is ``domain.query``'s."""
+"""The query of a command, and the projects it is about; what may be asked is ``domain.query``'s."""
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
+from background_agents.client.projects import Projects
+from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import STATES, Query, parse
 from background_agents.hosts.cli import complete
-from background_agents.hosts.cli.arguments import completed
-from background_agents.hosts.cli.times import moment
+from background_agents.hosts.cli.arguments import completed, place_of
+from background_agents.hosts.cli.exits import Exit
+from background_agents.hosts.cli.typed import moment
+
+WORTH_TELLING = 2_000
+"""Delegations that take more than a second to index."""
 
 LANGUAGE = """\
 what QUERY may hold:
@@ -61,6 +68,37 @@ def query_of(given: Namespace) -> Query:
         only_unread=given.unread,
         since=given.since,
     )
+
+
+class ToldProjects(Projects):
+    """The projects that the arguments mean; ``code`` tells whether all could be read.
+
+    What could not is said on stderr, and how far indexing is, where somebody looks. Raises
+    ``InvalidRequest`` where the folder that is named cannot be meant.
+    """
+
+    def __init__(self, given: Namespace) -> None:
+        self.code = Exit.DONE
+        self._has_drawn = False
+        place = None if given.all_projects else place_of(given)
+        super().__init__(place, unread=self._say, progress=self._draw)
+
+    def _say(self, error: StoreUnavailable) -> None:
+        print(error, file=sys.stderr)
+        self.code = Exit.NOT_WELL
+
+    def _draw(self, done: int, total: int) -> None:
+        """Write over the line that a terminal shows, past the stream that would keep us from it."""
+        is_over = done == total
+        if not self._has_drawn and (is_over or total - done < WORTH_TELLING):
+            return
+        if not sys.stderr.isatty():
+            return
+        told = f"Indexing for search, once: {done:,} of {total:,} (Ctrl-C loses nothing) "
+        self._has_drawn = not is_over
+        sys.stderr.flush()
+        sys.stderr.buffer.write(b"\r\033[K" if is_over else f"\r{told}".encode("ascii"))
+        sys.stderr.buffer.flush()
 
 
 def count(text: str) -> int:

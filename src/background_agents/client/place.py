@@ -1,4 +1,4 @@
-"""Which project a command is about, and where its records are.
+"""Which project a folder belongs to, and where its records are.
 
 A project is what OpenCode's own plugin side would call so: the repository of a folder, or the
 folder itself. Worktrees of a repository are one project.
@@ -7,7 +7,6 @@ folder itself. Worktrees of a repository are one project.
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,11 @@ from background_agents import config
 from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite.records import Records
 from background_agents.domain.errors import InvalidRequest
-from background_agents.hosts.cli import complete
-from background_agents.hosts.cli.arguments import completed
 
 
 @dataclass(frozen=True)
 class Place:
-    """A project as the command line sees it."""
+    """A project, seen from one of its folders."""
 
     directory: Path
     data_root: Path
@@ -54,22 +51,14 @@ class Place:
         )
 
 
-def add_place(parser: ArgumentParser) -> None:
-    """Let a command be told which project it is about."""
-    action = parser.add_argument(
-        "-C", "--directory", metavar="DIR", type=Path, default=Path(),
-        help="a folder of the project that is meant (default: the current one)",
-    )  # fmt: skip
-    completed(action, complete.folders)
+def place_of(directory: Path, *, keep: bool = True) -> Place:
+    """Return the project of a folder; nothing is written about it if ``keep`` is false.
 
-
-def place_of(given: Namespace, *, keep: bool = True) -> Place:
-    """Return the project that the arguments mean. Raises ``InvalidRequest``.
-
-    Nothing is written about it if ``keep`` is false.
+    Raises:
+        InvalidRequest: it is no folder.
     """
-    directory: Path = given.directory.absolute()
-    if not directory.is_dir():
-        raise InvalidRequest(f"{directory} is not a folder; name one of the project that is meant.")
+    whole = directory.absolute()
+    if not whole.is_dir():
+        raise InvalidRequest(f"{whole} is not a folder; name one of the project that is meant.")
     root = config.data_root(os.environ)
-    return Place(directory, root, project_id(directory, root, keep=keep))
+    return Place(whole, root, project_id(whole, root, keep=keep))

@@ -20,14 +20,14 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.events import InputAnswered, SteerSent, StopRequested
 from background_agents.service.checks import DelegateRequest
-from background_agents.service.user import Desk, for_people
+from background_agents.service.user import UserDelegations, for_people
 from background_agents.testing.scripts import script
 from background_agents.views.live import Tail
 from lab.harness.service import Service
 
 SHORT, LONG = timedelta(seconds=5), timedelta(hours=1)
 
-Found = tuple[Desk, Delegation]
+Found = tuple[UserDelegations, Delegation]
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ async def test_whose_deeds_they_are(world: World, service: Service) -> None:
     asked = (await world.working(asking)).ask("bash", "make")
     await world.working(running)
     await world.waits(asking)
-    answered = await service.desk.answer(asking.id, "once", asked.id)
+    answered = await service.user.answer(asking.id, "once", asked.id)
     assert answered.ask is not None
     assert answered.ask.id == asked.id
     assert await events(world, asking, InputAnswered) == ["command line"]
-    steered = await service.desk.steer(running.id, "Go south.")
+    steered = await service.user.steer(running.id, "Go south.")
     assert [one.by for one in steered.steers] == ["command line"]
-    stopped = await service.desk.stop(running.id)
+    stopped = await service.user.stop(running.id)
     assert stopped.stop_requested_by == "command line"
     for kind in (SteerSent, StopRequested):
         assert await events(world, running, kind) == ["command line"], kind
@@ -74,12 +74,12 @@ async def test_an_answer_reaches_only_the_request_that_it_names(
     second = child.ask("bash", "rm -rf /")
     await world.waits(delegation, 2)
     with pytest.raises(InvalidRequest, match="what was asked has changed meanwhile"):
-        await service.desk.answer(delegation.id, "always", second.id)
+        await service.user.answer(delegation.id, "always", second.id)
     assert await world.replies(delegation) == []
-    await service.desk.answer(delegation.id, "once", first.id)
+    await service.user.answer(delegation.id, "once", first.id)
     with pytest.raises(InvalidRequest, match="what was asked has changed meanwhile"):
-        await service.desk.answer(delegation.id, "once", first.id)
-    await service.desk.answer(delegation.id, "reject: no")
+        await service.user.answer(delegation.id, "once", first.id)
+    await service.user.answer(delegation.id, "reject: no")
     assert await world.replies(delegation) == [("once", "command line"), ("reject", "command line")]
 
 
@@ -92,7 +92,7 @@ async def test_a_wait_ends_with_its_time(
     child = await world.working(one)
     await world.working(other)
     waiting = asyncio.create_task(
-        service.desk.wait([one.id, other.id], SHORT, unasked, for_any=for_any)
+        service.user.wait([one.id, other.id], SHORT, unasked, for_any=for_any)
     )
     await world.settle()
     child.finish()
@@ -103,7 +103,7 @@ async def test_a_wait_ends_with_its_time(
     found = await waiting
     assert [now.is_terminal for now in found] == [True, False]
     # What has ended already is not waited for.
-    assert await service.desk.wait([one.id], LONG, unasked, for_any=False) == [world.now(one)]
+    assert await service.user.wait([one.id], LONG, unasked, for_any=False) == [world.now(one)]
 
 
 async def test_a_wait_for_what_ends_while_it_begins(
@@ -125,7 +125,7 @@ async def test_a_wait_for_what_ends_while_it_begins(
 
     monkeypatch.setattr(world.store, "get", slow_get)
     waiting = asyncio.create_task(
-        service.desk.wait([one.id, other.id], LONG, unasked, for_any=True)
+        service.user.wait([one.id, other.id], LONG, unasked, for_any=True)
     )
     found = await waiting
     assert [now.is_terminal for now in found] == [True, False]
@@ -137,7 +137,7 @@ async def test_a_wait_tells_of_each_request_once(world: World, service: Service)
     child = await world.working(delegation)
     told: list[int] = []
     waiting = asyncio.create_task(
-        service.desk.wait(
+        service.user.wait(
             [delegation.id], SHORT, lambda one: told.append(len(one.requests)), for_any=False
         )
     )
@@ -155,7 +155,7 @@ async def test_delegating_makes_a_root_session_and_wakes_nobody(
     world: World, service: Service
 ) -> None:
     request = DelegateRequest(f"Say hello.\n{script({'say': 'Hello.'})}", "build")
-    delegation = await service.desk.delegate(DIRECTORY, request)
+    delegation = await service.user.delegate(DIRECTORY, request)
     parent = delegation.parent_session
     assert parent != world.supervisor
     assert await world.runtime.lineage(parent) == (parent,)
@@ -179,7 +179,7 @@ async def test_what_is_refused_leaves_no_session(
 ) -> None:
     before = set(world.runtime.sessions)
     with pytest.raises(InvalidRequest) as refused:
-        await service.desk.delegate(DIRECTORY, request_)
+        await service.user.delegate(DIRECTORY, request_)
     assert sentence in for_people(refused.value)
     assert set(world.runtime.sessions) == before
     assert world.journal.of("register") == []
@@ -189,7 +189,7 @@ async def test_in_strict_mode_who_may_change_things_is_refused(world: World) -> 
     service = await world.service(Settings(strict_readonly=True))
     before = set(world.runtime.sessions)
     with pytest.raises(InvalidRequest, match="may edit files or run commands"):
-        await service.desk.delegate(DIRECTORY, DelegateRequest("x", "build"))
+        await service.user.delegate(DIRECTORY, DelegateRequest("x", "build"))
     assert set(world.runtime.sessions) == before
 
 
@@ -199,7 +199,7 @@ async def test_going_on_with_one_that_runs_is_refused_in_words_for_people(
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     with pytest.raises(InvalidRequest, match=f"`background-agents steer {delegation.id}`"):
-        await service.desk.delegate(
+        await service.user.delegate(
             DIRECTORY, DelegateRequest("x", "build", continue_id=delegation.id)
         )
 
@@ -210,12 +210,12 @@ async def test_what_has_ended_is_neither_looked_at_nor_followed(
     delegation = await world.delegate(service, {"say": "Done."})
     await world.ended(delegation)
     await world.settle()
-    for operation in (service.desk.look(delegation.id), service.desk.follow(delegation.id, print)):
+    for operation in (service.user.look(delegation.id), service.user.follow(delegation.id, print)):
         with pytest.raises(InvalidRequest, match=r"has ended \(completed\); `background-agents re"):
             await operation
-    assert await service.desk.stop(delegation.id) == world.now(delegation)
+    assert await service.user.stop(delegation.id) == world.now(delegation)
     with pytest.raises(NotSteerable):
-        await service.desk.steer(delegation.id, "More.")
+        await service.user.steer(delegation.id, "More.")
 
 
 async def test_following_begins_with_the_first_word_and_ends_with_the_last(
@@ -224,13 +224,13 @@ async def test_following_begins_with_the_first_word_and_ends_with_the_last(
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     heard: list[Tail] = []
-    early = asyncio.create_task(service.desk.follow(delegation.id, heard.append))
+    early = asyncio.create_task(service.user.follow(delegation.id, heard.append))
     await world.settle()
     for word in ("One. ", "Two. ", "Three."):
         child.write(word)
         await world.settle()
     late: list[Tail] = []
-    following = asyncio.create_task(service.desk.follow(delegation.id, late.append))
+    following = asyncio.create_task(service.user.follow(delegation.id, late.append))
     await world.settle()
     child.finish()
     assert (await early).is_terminal

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from background_agents.client.connection import Client, all_of
+from background_agents.client.opencode_server import load_instance, same_server
+from background_agents.client.place import Place
 from background_agents.control import protocol
-from background_agents.control.client import Client, all_of
 from background_agents.domain.errors import NotServed
-from background_agents.hosts.cli.opencode_server import load_instance, same_server
-from background_agents.hosts.cli.place import Place
 
 START_LIMIT_S = 90.0
 """OpenCode's very first start installs a package of its own, which was seen to take half a minute;

@@ -11,8 +11,8 @@ from world import LIVING, World
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.service.running.beginning import LIMIT
 from background_agents.service.running.launch import GO_ON
+from background_agents.service.running.timers import TURN_LIMIT
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service
 
@@ -55,11 +55,11 @@ async def test_a_prompt_that_begins_nothing_is_sent_again_after_a_while(
     await world.until(lambda: world.now(after).session is not None)
     for _ in range(2):
         await world.settle()
-        world.clock.advance(LIMIT)
+        world.clock.advance(TURN_LIMIT)
     await world.settle()
     assert not child.busy
     child.wound_up.set()
-    world.clock.advance(LIMIT)
+    world.clock.advance(TURN_LIMIT)
     assert (await world.ended(after)).status is Status.COMPLETED
     assert len(prompts(child)) == 2
 
@@ -96,7 +96,7 @@ async def test_what_was_told_to_go_on_and_did_not_hear_it_is_told_again_and_coun
     await world.settle()
     assert not child.busy
     child.wound_up.set()
-    world.clock.advance(LIMIT)
+    world.clock.advance(TURN_LIMIT)
     ended = await world.ended(delegation)
     assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
     assert len(prompts(child)) == 2
