@@ -21,8 +21,8 @@ from background_agents.adapters.system.clock import SystemClock
 from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.ids import SortableIds
+from background_agents.domain.order import Order
 from background_agents.ports.storage import ArtifactStore, DelegationStore
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -111,7 +111,7 @@ async def life_rate(store: DelegationStore, artifacts: ArtifactStore, count: int
     await service.start()
     try:
         started = time.perf_counter()
-        request = DelegateRequest(PROMPT, "build")
+        request = Order(PROMPT, "build")
         await asyncio.gather(*(service.delegate(supervisor, request) for _ in range(count)))
         await channel.changes.until(lambda: told() >= count, limit_s=LIMIT_S)
         while last := [task for task in asyncio.all_tasks() if LAST.match(task.get_name())]:

@@ -19,7 +19,7 @@ from background_agents.domain.errors import (
     UnknownDelegation,
 )
 from background_agents.domain.events import InputAnswered, SteerSent, StopRequested
-from background_agents.service.checks import DelegateRequest
+from background_agents.domain.order import Order
 from background_agents.service.user import UserDelegations, for_people
 from background_agents.testing.scripts import script
 from background_agents.views.live import Tail
@@ -154,7 +154,7 @@ async def test_a_wait_tells_of_each_request_once(world: World, service: Service)
 async def test_delegating_makes_a_root_session_and_wakes_nobody(
     world: World, service: Service
 ) -> None:
-    request = DelegateRequest(f"Say hello.\n{script({'say': 'Hello.'})}", "build")
+    request = Order(f"Say hello.\n{script({'say': 'Hello.'})}", "build")
     delegation = await service.user.delegate(DIRECTORY, request)
     parent = delegation.parent_session
     assert parent != world.supervisor
@@ -166,16 +166,16 @@ async def test_delegating_makes_a_root_session_and_wakes_nobody(
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [
-        (DelegateRequest(" ", "build"), "The prompt is empty"),
-        (DelegateRequest("x", "nobody"), "No agent is called 'nobody'"),
-        (DelegateRequest("x", "title"), "No agent is called 'title'"),
-        (DelegateRequest("x", "build", model="one"), "'one' does not name a model"),
-        (DelegateRequest("x", "build", timeout_minutes=-1), "timeout"),
-        (DelegateRequest("x", "build", continue_id="no-such-one"), "No delegation"),
+        (Order(" ", "build"), "The prompt is empty"),
+        (Order("x", "nobody"), "No agent is called 'nobody'"),
+        (Order("x", "title"), "No agent is called 'title'"),
+        (Order("x", "build", model="one"), "'one' does not name a model"),
+        (Order("x", "build", timeout_minutes=-1), "timeout"),
+        (Order("x", "build", continue_id="no-such-one"), "No delegation"),
     ],
 )
 async def test_what_is_refused_leaves_no_session(
-    world: World, service: Service, request_: DelegateRequest, sentence: str
+    world: World, service: Service, request_: Order, sentence: str
 ) -> None:
     before = set(world.runtime.sessions)
     with pytest.raises(InvalidRequest) as refused:
@@ -189,7 +189,7 @@ async def test_in_strict_mode_who_may_change_things_is_refused(world: World) -> 
     service = await world.service(Settings(strict_readonly=True))
     before = set(world.runtime.sessions)
     with pytest.raises(InvalidRequest, match="may edit files or run commands"):
-        await service.user.delegate(DIRECTORY, DelegateRequest("x", "build"))
+        await service.user.delegate(DIRECTORY, Order("x", "build"))
     assert set(world.runtime.sessions) == before
 
 
@@ -199,9 +199,7 @@ async def test_going_on_with_one_that_runs_is_refused_in_words_for_people(
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
     with pytest.raises(InvalidRequest, match=f"`background-agents steer {delegation.id}`"):
-        await service.user.delegate(
-            DIRECTORY, DelegateRequest("x", "build", continue_id=delegation.id)
-        )
+        await service.user.delegate(DIRECTORY, Order("x", "build", continue_id=delegation.id))
 
 
 async def test_what_has_ended_is_neither_looked_at_nor_followed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,9 +18,9 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
     UnknownAgent,
 )
+from background_agents.domain.order import Order
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import Agent, Leave, SessionOrder
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.running.launch import DENIED_TOOLS
 from lab.harness.service import Service
 
@@ -70,24 +69,24 @@ async def test_time_windows(
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (DelegateRequest("", "build"), "prompt is empty"),
-        (DelegateRequest(" \n\t ", "build"), "prompt is empty"),
-        (DelegateRequest("x" * 1_000_001, "build"), "1,000,001 characters"),
-        (DelegateRequest("Do it.", "nobody"), "build, explore, plan"),
-        (DelegateRequest("Do it.", ""), "build, explore, plan"),
-        (DelegateRequest("Do it.", "title"), "'title'"),
-        (DelegateRequest("Do it.", "build", -1), "timeout_minutes is -1"),
-        (DelegateRequest("Do it.", "build", math.nan), "timeout_minutes is nan"),
-        (DelegateRequest("Do it.", "build", math.inf), "timeout_minutes is inf"),
-        (DelegateRequest("Do it.", "build", 10_080.1), "10,080"),
+        (Order("", "build"), "prompt is empty"),
+        (Order(" \n\t ", "build"), "prompt is empty"),
+        (Order("x" * 1_000_001, "build"), "1,000,001 characters"),
+        (Order("Do it.", "nobody"), "build, explore, plan"),
+        (Order("Do it.", ""), "build, explore, plan"),
+        (Order("Do it.", "title"), "'title'"),
+        (Order("Do it.", "build", -1), "timeout_minutes is -1"),
+        (Order("Do it.", "build", math.nan), "timeout_minutes is nan"),
+        (Order("Do it.", "build", math.inf), "timeout_minutes is inf"),
+        (Order("Do it.", "build", 10_080.1), "10,080"),
         *(
-            (DelegateRequest("Do it.", "build", model=model), "provider/model-id")
+            (Order("Do it.", "build", model=model), "provider/model-id")
             for model in ("gpt", "a/", "/b", "a b/c", "a/b c", "a/b\n")
         ),
     ],
 )
 async def test_what_cannot_be_meant_is_refused_in_a_sentence(
-    world: World, service: Service, request_: DelegateRequest, words: str
+    world: World, service: Service, request_: Order, words: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=words) as refused:
         await service.delegate(world.supervisor, request_)
@@ -162,9 +161,9 @@ async def test_the_hosts_rules_bind_models_and_not_people(world: World, service:
     """What they deny is refused to an agent's model, without a trace; a person may."""
     world.runtime.leaves["build"] = Leave(denied_by="task")
     with pytest.raises(NotPermitted, match=r"permission\.task"):
-        await service.delegate(world.supervisor, DelegateRequest("Look.", "build", by="boss"))
+        await service.delegate(world.supervisor, Order("Look.", "build"), by="boss")
     assert world.journal.of("register") == []
-    await service.delegate(world.supervisor, DelegateRequest("Look.", "build"))
+    await service.delegate(world.supervisor, Order("Look.", "build"))
     assert len(world.journal.of("register")) == 1
 
 
@@ -173,8 +172,8 @@ async def test_in_plan_mode_only_who_cannot_edit_is_delegated_to(
 ) -> None:
     world.runtime.leaves = dict.fromkeys(("build", "explore"), Leave(planning=True))
     with pytest.raises(OnlyPlanning, match="choose one of: explore, plan"):
-        await service.delegate(world.supervisor, DelegateRequest("Look.", "build", by="plan"))
-    await service.delegate(world.supervisor, DelegateRequest("Look.", "explore", by="plan"))
+        await service.delegate(world.supervisor, Order("Look.", "build"), by="plan")
+    await service.delegate(world.supervisor, Order("Look.", "explore"), by="plan")
 
 
 async def test_what_is_to_be_asked_is_registered_once_it_is_granted(
@@ -182,11 +181,11 @@ async def test_what_is_to_be_asked_is_registered_once_it_is_granted(
 ) -> None:
     """Only what was granted counts: by then the rules may ask for something else."""
     world.runtime.leaves["build"] = Leave(ask="task")
-    asked = DelegateRequest("Look.", "build", by="boss")
+    asked = Order("Look.", "build")
     for granted in ("", "delegate"):
         with pytest.raises(LeaveNeeded) as needed:
-            await service.delegate(world.supervisor, replace(asked, granted=granted))
+            await service.delegate(world.supervisor, asked, by="boss", granted=granted)
         assert (needed.value.agent, needed.value.permission) == ("build", "task")
     assert world.journal.of("register") == []
-    await service.delegate(world.supervisor, replace(asked, granted="task"))
+    await service.delegate(world.supervisor, asked, by="boss", granted="task")
     assert len(world.journal.of("register")) == 1

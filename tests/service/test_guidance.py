@@ -9,8 +9,8 @@ from world import DEAD, DIRECTORY, World
 from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.errors import NotReadOnly, RuntimeUnreachable, UnknownAgent
+from background_agents.domain.order import Order
 from background_agents.ports.runtime import Agent
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
 from background_agents.testing.contracts.samples import finished, registered
 from background_agents.testing.scripts import script
@@ -229,8 +229,8 @@ async def test_a_runtime_that_is_silent_is_an_error_for_the_host(
 # --- strict read-only mode -----------------------------------------------------------
 
 
-def request(agent: str) -> DelegateRequest:
-    return DelegateRequest(f"Look into it.\n{script(HANG)}", agent)
+def request(agent: str) -> Order:
+    return Order(f"Look into it.\n{script(HANG)}", agent)
 
 
 async def test_strict_mode_refuses_an_agent_that_may_change_things(world: World) -> None:

@@ -10,8 +10,8 @@ import pytest
 from world import World
 
 from background_agents.domain.errors import UnknownDelegation
+from background_agents.domain.order import Order
 from background_agents.domain.status import Status
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.delivery.outbox import RETRY_FIRST, RETRY_MOST
 from background_agents.service.delivery.titles import GIVE_WAY
 from background_agents.testing.scripted_session import ScriptedSession
@@ -255,8 +255,8 @@ async def test_going_on_wakes_a_supervisor_whose_model_has_asked_for_it(
     first = await world.delegate(service, {"say": "One."})
     await world.notified()
     by = "" if by_person else "build"
-    request = DelegateRequest("Go on.", "build", continue_id=first.id, by=by)
-    after = await service.delegate(world.supervisor, request)
+    request = Order("Go on.", "build", continue_id=first.id)
+    after = await service.delegate(world.supervisor, request, by=by)
     await world.ended(after)
     await world.notified(2)
     assert [one.wakes for one in world.channel.attempts] == [True, not by_person]

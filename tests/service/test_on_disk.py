@@ -18,8 +18,8 @@ from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
+from background_agents.domain.order import Order
 from background_agents.domain.status import Status
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -67,7 +67,7 @@ class Disk:
             await store.close()
 
     async def delegate(self, service: Service, *steps: dict[str, object]) -> Delegation:
-        request = DelegateRequest(f"Look into it.\n{script(*steps)}", "build")
+        request = Order(f"Look into it.\n{script(*steps)}", "build")
         return await service.delegate(self.supervisor, request)
 
 

@@ -17,9 +17,9 @@ from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.events import Ended, Event, InputAnswered, Registered
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
+from background_agents.domain.order import Order
 from background_agents.ports.storage import Change
 from background_agents.ports.supervisor import OutgoingMessage
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.contracts.stage import Heard
@@ -203,7 +203,7 @@ class World:
     ) -> Delegation:
         """Delegate a scripted task."""
         prompt = f"Look into it.\n{script(*steps)}"
-        request = DelegateRequest(prompt, agent, minutes, model, continue_id)
+        request = Order(prompt, agent, minutes, model, continue_id)
         return await service.delegate(supervisor or self.supervisor, request)
 
     async def working(self, delegation: Delegation) -> ScriptedSession:

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from background_agents.control import places, protocol
 from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed
+from background_agents.domain.order import Order
 from background_agents.rpc.blocking import Caller, NoAnswer, Note
 from background_agents.rpc.messages import CLOSED, RpcError
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
@@ -110,8 +111,9 @@ class Client:
         limit = awaited.limit_s + LOOK_LIMIT_S
         return self._call(protocol.WAIT, awaited, list[Sheet], limit, note)
 
-    def delegate(self, ordered: protocol.Ordered) -> Sheet:
+    def delegate(self, directory: str, order: Order) -> Sheet:
         """Make a delegation in a directory that the process has open."""
+        ordered = protocol.Ordered(directory=directory, order=order)
         return self._call(protocol.DELEGATE, ordered, Sheet, ACT_LIMIT_S)
 
     def _call(

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from background_agents.domain.order import Order
 from background_agents.views.json import RequestSheet, Sheet
 
 ABOUT, LIVE, PEEK, FOLLOW = "about", "live", "peek", "follow"
@@ -111,11 +112,7 @@ class Ordered(msgspec.Struct, frozen=True, kw_only=True):
     """A delegation that is to be made in a directory that the service has open."""
 
     directory: str
-    prompt: str
-    agent: str
-    model: str | None = None
-    timeout_minutes: float | None = None
-    continue_id: str | None = None
+    order: Order
 
 
 class Wrote(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,6 @@ from background_agents.domain.errors import (
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.user import UserDelegations, for_people
 from background_agents.views.json import (
     ActiveSheet,
@@ -253,14 +252,7 @@ class _Client:
         user = next((one for one in self._users() if ordered.directory in one.directories), None)
         if user is None:
             raise NotServed(f"This OpenCode does not have {ordered.directory} open.")
-        request = DelegateRequest(
-            ordered.prompt,
-            ordered.agent,
-            ordered.timeout_minutes,
-            ordered.model,
-            ordered.continue_id,
-        )
-        return user.sheet(await user.delegate(ordered.directory, request))
+        return user.sheet(await user.delegate(ordered.directory, ordered.order))
 
     def _of_project(self, project: str, *ids: str) -> UserDelegations:
         """Return what may be done in a project. Raises ``InvalidRequest``."""

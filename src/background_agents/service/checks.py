@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from background_agents.config import MAX_TIMEOUT_MINUTES
@@ -23,6 +22,7 @@ from background_agents.domain.errors import (
     quote,
 )
 from background_agents.domain.ids import is_readable_id
+from background_agents.domain.order import Order
 from background_agents.ports.runtime import Agent, Leave
 
 MAX_PROMPT_CHARS = 1_000_000
@@ -50,19 +50,10 @@ MODES = ("any", "all")
 _MODEL = re.compile(r"[^\s/]+/\S+")
 
 
-@dataclass(frozen=True)
-class DelegateRequest:
-    """The arguments of ``delegate``, as they were given."""
-
-    prompt: str
-    agent: str
-    timeout_minutes: float | None = None
-    model: str | None = None
-    continue_id: str | None = None
-    by: str = ""
-    """The agent whose model asks; empty for a person, whom no rule for agents binds."""
-    granted: str = ""
-    """The permission that the host's user was asked for, and gave."""
+def check_order(order: Order, default: timedelta | None) -> tuple[str | None, timedelta | None]:
+    """Return the model and the time window of an order, as far as it tells them by itself."""
+    check_text(PROMPT, order.prompt)
+    return check_model(order.model), check_timeout(order.timeout_minutes, default)
 
 
 def check_text(what: str, text: str) -> None:
@@ -159,16 +150,19 @@ def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> 
     raise UnknownAgent(name, names)
 
 
-def check_leave(request: DelegateRequest, leave: Leave, agents: Sequence[Agent]) -> None:
-    """Refuse what the host's own rules deny, or want its user to be asked for before."""
+def check_leave(agent: str, granted: str, leave: Leave, agents: Sequence[Agent]) -> None:
+    """Refuse what the host's own rules deny, or want its user to be asked for before.
+
+    ``granted`` is the permission that the user was asked for meanwhile, and gave.
+    """
     if leave.denied_by:
-        raise NotPermitted(request.agent, leave.denied_by)
+        raise NotPermitted(agent, leave.denied_by)
     if leave.planning:
-        names = [agent.name for agent in agents if agent.delegable and not agent.may_edit]
-        if request.agent not in names:
-            raise OnlyPlanning(request.agent, names)
-    if leave.ask and leave.ask != request.granted:
-        raise LeaveNeeded(request.agent, leave.ask)
+        names = [one.name for one in agents if one.delegable and not one.may_edit]
+        if agent not in names:
+            raise OnlyPlanning(agent, names)
+    if leave.ask and leave.ask != granted:
+        raise LeaveNeeded(agent, leave.ask)
 
 
 def check_id(given: str) -> str:

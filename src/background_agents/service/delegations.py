@@ -25,10 +25,10 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.ids import readable_ids
 from background_agents.domain.notice import NoticeKind
+from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.ports.storage import IdTaken, Line
 from background_agents.service import checks
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.guidance import Guidance
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, NotifyAsked, SteerAsked
@@ -60,22 +60,26 @@ class Delegations:
 
     # --- operations --------------------------------------------------------
 
-    async def delegate(self, supervisor: str, request: DelegateRequest) -> Delegation:
+    async def delegate(
+        self, supervisor: str, order: Order, *, by: str = "", granted: str = ""
+    ) -> Delegation:
         """Register a delegation for the session ``supervisor`` and return it; it runs behind.
+
+        ``by`` is the agent whose model asks; empty for a person, whom no rule for agents binds.
+        ``granted`` is the permission that the host's user was asked for before, and gave.
 
         Raises:
             InvalidRequest: an argument cannot be meant, or the session may not delegate.
             LeaveNeeded: the host's user is to be asked before.
             RuntimeRefused, RuntimeUnreachable: what the host's rules say is not known.
         """
-        checks.check_text(checks.PROMPT, request.prompt)
-        model = checks.check_model(request.model)
-        timeout = checks.check_timeout(request.timeout_minutes, self._settings.default_timeout)
+        model, timeout = checks.check_order(order, self._settings.default_timeout)
         root = await self._sessions.supervisors_root(supervisor)
-        await self._check_agent(request.agent)
-        if request.by:
-            leave = await self._context.runtime.leave(supervisor, request.by, request.agent)
-            checks.check_leave(request, leave, await self._context.runtime.agents())
+        await self._check_agent(order.agent)
+        if by:
+            leave = await self._context.runtime.leave(supervisor, by, order.agent)
+            agents = await self._context.runtime.agents()
+            checks.check_leave(order.agent, granted, leave, agents)
 
         def registered(name: str, before: str | None = None) -> ev.Registered:
             return ev.Registered(
@@ -85,19 +89,19 @@ class Delegations:
                 directory=self._context.directory,
                 root_session=root,
                 parent_session=supervisor,
-                prompt=request.prompt,
-                agent=request.agent,
-                title=title_of(request.prompt),
+                prompt=order.prompt,
+                agent=order.agent,
+                title=title_of(order.prompt),
                 owner=self._project.lease.owner,
                 model=model,
                 timeout=timeout,
                 continued_from=before,
-                supervisor_agent=request.by,
+                supervisor_agent=by,
             )
 
-        if request.continue_id:
+        if order.continue_id:
             async with self._project.continuing:
-                before = await self._continuable(supervisor, request.continue_id)
+                before = await self._continuable(supervisor, order.continue_id)
                 delegation = await self._register(lambda name: registered(name, before.id))
         else:
             delegation = await self._register(registered)

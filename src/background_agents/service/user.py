@@ -24,10 +24,10 @@ from background_agents.domain.errors import (
     UnknownDelegation,
     quote,
 )
+from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.ports.runtime import SessionOrder
 from background_agents.service import checks
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.delegations import Delegations
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, SteerAsked
@@ -132,7 +132,7 @@ class UserDelegations:
         }
         return [await stops[one.id] if isinstance(one, Delegation) else one for one in found]
 
-    async def delegate(self, directory: str, request: DelegateRequest) -> Delegation:
+    async def delegate(self, directory: str, order: Order) -> Delegation:
         """Register a delegation in a directory that no conversation asked for; it runs behind.
 
         It gets a root session of its own as its supervisor, in which nobody's turn runs, so that
@@ -145,15 +145,14 @@ class UserDelegations:
         """
         workspace = self._project.workspace(directory)
         runtime = workspace.context.runtime
-        checks.check_text(checks.PROMPT, request.prompt)
-        checks.check_model(request.model)
-        checks.check_timeout(request.timeout_minutes, self._settings.default_timeout)
+        checks.check_order(order, self._settings.default_timeout)
         agents = await runtime.agents(refresh=True)
         # Before there is a session that nobody would need.
-        checks.check_agent(request.agent, agents, strict=self._settings.strict_readonly)
-        order = SessionOrder(parent=None, title=title_of(request.prompt))
-        supervisor = await self._continued(request) or await runtime.open_session(order)
-        return await Delegations(workspace).delegate(supervisor, request)
+        checks.check_agent(order.agent, agents, strict=self._settings.strict_readonly)
+        supervisor = await self._continued(order) or await runtime.open_session(
+            SessionOrder(parent=None, title=title_of(order.prompt))
+        )
+        return await Delegations(workspace).delegate(supervisor, order)
 
     async def follow(self, delegation: str, write: Callable[[Tail], None]) -> Delegation:
         """Hand everything that a run writes to ``write``, until it has ended; return it then.
@@ -215,11 +214,11 @@ class UserDelegations:
                 found[name] = (await run.look()).delegation
         return list(found.values())
 
-    async def _continued(self, request: DelegateRequest) -> str | None:
+    async def _continued(self, order: Order) -> str | None:
         """Return the supervisor of the delegation that this one goes on with, if it does."""
-        if not request.continue_id:
+        if not order.continue_id:
             return None
-        before = await self._get(request.continue_id)
+        before = await self._get(order.continue_id)
         if not before.is_terminal:
             steer = f"`background-agents steer {before.id}` reaches it now"
             raise NotContinuable(before.id, f"it is {before.status}; {steer}")

@@ -17,9 +17,9 @@ import msgspec
 import msgspec.inspect as mi
 
 from background_agents.domain.errors import InvalidRequest, LeaveNeeded, quote
+from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.service import checks
-from background_agents.service.checks import DelegateRequest
 from background_agents.service.delegations import Delegations
 from background_agents.views import live
 from background_agents.views import model as for_model
@@ -31,29 +31,6 @@ TOOLS_FILE = Path(__file__).with_name("tools.json")
 ANSWER_LIMIT = timedelta(seconds=60)
 """A service that answers takes milliseconds, and a stop some seconds; beyond this it hangs, and
 the model should hear so rather than wait."""
-
-
-class DelegateArgs(msgspec.Struct):
-    prompt: Annotated[
-        str,
-        msgspec.Meta(
-            description="The whole task. The agent sees nothing of this conversation: name "
-            "files, constraints and what to report."
-        ),
-    ]
-    agent: Annotated[str, msgspec.Meta(description="Name of the agent that does it.")]
-    timeout_minutes: Annotated[
-        float | None,
-        msgspec.Meta(description="Time limit, fractions allowed; 0 = none. Default 15."),
-    ] = None
-    model: Annotated[
-        str | None,
-        msgspec.Meta(description="provider/model-id for this task alone; rarely needed."),
-    ] = None
-    continue_id: Annotated[
-        str | None,
-        msgspec.Meta(description="Id of an ended delegation to go on from, with all it knows."),
-    ] = None
 
 
 class ReadArgs(msgspec.Struct):
@@ -132,20 +109,13 @@ class Caller:
 
 
 async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegate", raw, DelegateArgs)
-    request = DelegateRequest(
-        args.prompt,
-        args.agent,
-        args.timeout_minutes,
-        args.model,
-        args.continue_id,
-        by=caller.agent,
-        granted=caller.granted,
-    )
+    order = _arguments("delegate", raw, Order)
     try:
-        delegation = await service.delegate(caller.session, request)
+        delegation = await service.delegate(
+            caller.session, order, by=caller.agent, granted=caller.granted
+        )
     except LeaveNeeded as needed:
-        return Answer("", str(needed), ask=_permission(needed, args.prompt))
+        return Answer("", str(needed), ask=_permission(needed, order.prompt))
     about: dict[str, object] = {"id": delegation.id}
     answer = for_model.delegated(delegation, ends_with_turn=service.ends_with_turn)
     return Answer(for_model.session_title(delegation), answer, about)
@@ -238,7 +208,7 @@ TOOLS: Mapping[str, Tool] = {
         "Hand a self-contained task to a background agent and go on working at once. Returns "
         "an id. You are notified when the task has ended; then call delegation_read(id). "
         "Several may run at the same time.",
-        DelegateArgs,
+        Order,
         _delegate,
     ),
     "delegation_read": Tool(

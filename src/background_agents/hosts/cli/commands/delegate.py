@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
 from background_agents.client.on_demand import service_for
 from background_agents.client.place import Place
-from background_agents.control import protocol
+from background_agents.domain.order import Order
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import complete
 from background_agents.hosts.cli.arguments import add_place, completed, place_of
@@ -56,14 +56,14 @@ def run(given: Namespace) -> int:
     client, directory = service_for(place, given.url)
     with client:
         made = client.delegate(
-            protocol.Ordered(
-                directory=directory,
+            directory,
+            Order(
                 prompt=prompt,
                 agent=given.agent,
                 model=given.model,
                 timeout_minutes=None if given.timeout_s is None else given.timeout_s / 60,
                 continue_id=continue_id,
-            )
+            ),
         )
     if given.wait:
         return _result(made, place, as_json=given.json)
