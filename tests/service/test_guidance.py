@@ -202,6 +202,16 @@ async def test_which_agents_a_task_may_run(
     assert {name for name, refusal in answers.items() if refusal} == refused
 
 
+async def test_who_works_is_asked_only_where_a_task_would_be_refused(world: World) -> None:
+    """OpenCode has to be asked for that: where the tool is left alone, each call would wait."""
+
+    async def at_work() -> str:
+        raise AssertionError("asked for nothing")
+
+    guidance = serving(world, Settings(allow_task=True)).guidance
+    assert await guidance.refused_task(world.supervisor, "build", at_work) is None
+
+
 async def test_a_background_agents_task_is_not_ours_to_refuse(
     world: World, service: Service
 ) -> None:

@@ -55,11 +55,14 @@ class Guidance:
         """Whether a session is a background agent's, or below one."""
         return await self._supervised(session) is None
 
-    async def refused_task(self, session: str, name: str, by: str = "") -> str | None:
+    async def refused_task(
+        self, session: str, name: str, by: Callable[[], Awaitable[str]] | None = None
+    ) -> str | None:
         """Say why a session's model may not run an agent by the native ``task``; None if it may.
 
-        An agent that does not exist, that nobody can delegate to, or that the rules for ``by``, the
-        agent at work in the session, deny to ``delegate``, is the runtime's affair.
+        An agent that does not exist, that nobody can delegate to, or that the rules for the
+        agent at work in the session deny to ``delegate``, is the runtime's affair. ``by`` returns
+        that one; it costs the runtime a request, and is asked only if all else is for a refusal.
         """
         if self._policy.allowed or await self._supervised(session) is None:
             return None
@@ -68,7 +71,8 @@ class Guidance:
             return None
         if self._policy.strict and not agent.read_only:
             return None
-        if by and (await self._context.runtime.leave(session, by, name)).denied_by:
+        worker = await by() if by else ""
+        if worker and (await self._context.runtime.leave(session, worker, name)).denied_by:
             return None
         return rules.refused_task(name, self._policy)
 

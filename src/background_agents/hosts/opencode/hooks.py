@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 import msgspec
 
@@ -90,7 +91,7 @@ class Hooks:
             case "task":
                 if call.call.startswith(BY_COMMAND) or call.session in self._without_delegate:
                     return None
-                by = await self._at_work_in(call.session)
+                by = partial(self._at_work_in, call.session)
                 return await guidance.refused_task(call.session, call.agent, by)
             case _:
                 raise InvalidRequest("there is no such hook; the plugin is of another version.")
