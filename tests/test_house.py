@@ -13,3 +13,12 @@ def test_arrows_go_down() -> None:
     command = [sys.executable, "-c", checking]
     checked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=100)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_room_is_on_the_map() -> None:
+    """The table in docs/architecture.md names each package of the house."""
+    house = CHECKOUT / "src" / "background_agents"
+    table = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
+    rooms = {str(one.parent.relative_to(house)) for one in house.glob("*/**/__init__.py")}
+    told = {room for room in rooms if f"`{room}/" in table or f"`{Path(room).name}/" in table}
+    assert rooms - told == {"testing/contracts"}

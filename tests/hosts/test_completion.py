@@ -50,14 +50,14 @@ printf '%s\\n' "${COMPREPLY[@]}"
 LOOK = """\
 import sys
 from types import SimpleNamespace
-from background_agents.hosts.cli import arguments, complete, main, place, registry
+from background_agents.hosts.cli import arguments, complete, main, registry
 
 def add_arguments(parser):
     arguments.add_ids(parser, "whose")
     arguments.completed(parser.add_argument("--active"), complete.active_ids)
     arguments.completed(parser.add_argument("--state"), complete.states)
     arguments.completed(parser.add_argument("--agent"), complete.agents)
-    place.add_place(parser)
+    arguments.add_place(parser)
 
 def run(given):
     print("looked at", *given.ids)

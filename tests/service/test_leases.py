@@ -15,7 +15,6 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import RunElsewhere
 from background_agents.domain.status import Status
 from background_agents.service.context import Context
-from background_agents.service.ownership import leases
 from background_agents.service.ownership.leases import HEARTBEAT, LEASE
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.runtime import ScriptedRuntime
@@ -63,7 +62,7 @@ class Process:
 @pytest.fixture
 def frozen_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """The OpenCode of whoever is frozen is frozen with it."""
-    monkeypatch.setattr(leases, "is_running", lambda _host: False)
+    monkeypatch.setattr(processes, "is_running", lambda _host: False)
 
 
 async def two(world: World) -> tuple[Process, Process, Delegation]:
@@ -184,7 +183,7 @@ async def test_a_dead_service_is_left_to_its_own_opencode_for_the_time_of_a_leas
 ) -> None:
     """That starts the next one at once, with the agents still at work in it; then others may."""
     with monkeypatch.context() as patched:
-        patched.setattr(leases.os, "getppid", os.getpid)  # an OpenCode that lives, and is not ours
+        patched.setattr(os, "getppid", os.getpid)  # an OpenCode that lives, and is not ours
         dead = Process(world, "4194304:1")  # beyond the highest pid that there can be
         await dead.service.start()
     delegation = await world.delegate(dead.service, HANG)
