@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -71,10 +72,14 @@ async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path) -> 
     """After several deaths the bridge pauses for seconds; a model's call starts the service."""
     async with staged(tmp_path) as stage:
         supervisor = await stage.supervisor()
-        for count in range(1, 7):
+        for count in range(1, 9):
+            asked_s = time.monotonic()
             answer = await answer_of(supervisor, "delegation_list", count)
+            took_s = time.monotonic() - asked_s
             assert answer == "Nothing has been delegated in this session yet."
             os.kill(await service_pid(stage.opencode), signal.SIGKILL)
+        # After seven deaths the pause is 16 s, and a turn with a start takes one or two.
+        assert took_s < 12
 
 
 async def test_a_service_killed_in_mid_run_finishes_the_delegation(tmp_path: Path) -> None:
