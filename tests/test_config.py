@@ -9,12 +9,12 @@ import pytest
 
 from background_agents.config import (
     AnswerRule,
-    BadSetting,
     Settings,
     config_path,
     data_root,
     load,
 )
+from background_agents.domain.errors import BadSetting
 
 
 @pytest.fixture

@@ -15,22 +15,23 @@ from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
     DelegationError,
     MessagesUndone,
+    NotAsked,
     RuntimeRefused,
     RuntimeUnreachable,
+    SupervisorGone,
 )
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports.runtime import (
     Agent,
     Leave,
     Listener,
-    NotAsked,
     Prompt,
     RunState,
     RuntimeEvent,
     SessionDeleted,
     SessionOrder,
 )
-from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
+from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.messages import RpcError
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -44,7 +45,7 @@ ERRORS: Mapping[int, type[DelegationError]] = {
     -32014: SupervisorGone,
     -32015: MessagesUndone,
 }
-"""The errors that the ports may raise, as they travel."""
+"""The errors that the ports may raise, as they travel: with the one thing that each is made of."""
 
 KINDS = {kind.__name__: kind for kind in RuntimeEvent.__subclasses__()}
 
@@ -98,7 +99,15 @@ def happened(event: RuntimeEvent, runtime: ScriptedRuntime) -> Happened:
 def translate(error: Exception) -> RpcError | None:
     """Let the ports' own errors travel."""
     number = next((code for code, kind in ERRORS.items() if type(error) is kind), None)
-    return RpcError(number, str(error)) if number is not None else None
+    if number is None:
+        return None
+    match error:
+        case NotAsked(request=made_of):
+            return RpcError(number, made_of)
+        case SupervisorGone(session=made_of) | MessagesUndone(session=made_of):
+            return RpcError(number, made_of)
+        case _:
+            return RpcError(number, str(error))
 
 
 def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, Answerer]:

@@ -22,6 +22,7 @@ from background_agents import app, config
 from background_agents.adapters.opencode.channel import OpenCodeChannel
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.system.clock import SystemClock
+from background_agents.control import protocol
 from background_agents.hosts.opencode import server
 from background_agents.log import open_log
 from background_agents.rpc.connection import Answerer, Connection
@@ -165,7 +166,7 @@ async def _trouble(raw: msgspec.Raw) -> None:
 
 
 def _translate(error: Exception) -> RpcError | None:
-    return RpcError(server.REFUSED, str(error))
+    return RpcError(protocol.REFUSED, str(error))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from background_agents.adapters.sqlite.pruning import Pruning
 from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.records import IndexDamaged, Records
 from background_agents.adapters.sqlite.schema import connect, open_existing
-from background_agents.adapters.sqlite.search import NoFullText, SearchIndex
+from background_agents.adapters.sqlite.search import SearchIndex
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import parse
 from background_agents.ports.storage import Change
 from background_agents.testing.contracts.samples import at, completed, launched, registered
@@ -327,7 +327,7 @@ def test_an_index_that_was_deleted_under_a_search_voids_what_that_says(database:
 def test_without_fts5_a_sentence_says_so(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tuple(one.replace("fts5", "no_such_thing") for one in search._SCHEMA)
     monkeypatch.setattr(search, "_SCHEMA", other)
-    with pytest.raises(NoFullText, match=r"without full-text search \(FTS5\)"):
+    with pytest.raises(InvalidRequest, match=r"without full-text search \(FTS5\)"):
         found(database, EVERYWHERE)
 
 

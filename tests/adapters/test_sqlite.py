@@ -20,8 +20,8 @@ from background_agents.adapters.sqlite.queries import QUERIES
 from background_agents.adapters.sqlite.schema import migrations
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import apply
-from background_agents.domain.errors import StaleVersion, StoreUnavailable
-from background_agents.ports.storage import Change, DelegationStore, IdTaken
+from background_agents.domain.errors import IdTaken, StaleVersion, StoreUnavailable
+from background_agents.ports.storage import Change, DelegationStore
 from background_agents.testing.contracts import DelegationStoreContract
 from background_agents.testing.contracts.samples import (
     ROOT,

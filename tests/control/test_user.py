@@ -11,17 +11,20 @@ from world import DIRECTORY, HANG, World
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
+    HasEnded,
     InvalidRequest,
     NothingAsked,
     NotSteerable,
     RunElsewhere,
     RuntimeUnreachable,
+    StillActive,
     UnknownDelegation,
 )
 from background_agents.domain.events import InputAnswered, SteerSent, StopRequested
 from background_agents.domain.order import Order
-from background_agents.service.user import UserDelegations, for_people
+from background_agents.service.user import UserDelegations
 from background_agents.testing.scripts import script
+from background_agents.views.errors import for_people
 from background_agents.views.live import Tail
 from lab.harness.service import Service
 
@@ -198,8 +201,9 @@ async def test_going_on_with_one_that_runs_is_refused_in_words_for_people(
 ) -> None:
     delegation = await world.delegate(service, HANG)
     await world.working(delegation)
-    with pytest.raises(InvalidRequest, match=f"`background-agents steer {delegation.id}`"):
+    with pytest.raises(StillActive) as refused:
         await service.user.delegate(DIRECTORY, Order("x", "build", continue_id=delegation.id))
+    assert f"`background-agents steer {delegation.id}`" in for_people(refused.value)
 
 
 async def test_what_has_ended_is_neither_looked_at_nor_followed(
@@ -209,8 +213,9 @@ async def test_what_has_ended_is_neither_looked_at_nor_followed(
     await world.ended(delegation)
     await world.settle()
     for operation in (service.user.look(delegation.id), service.user.follow(delegation.id, print)):
-        with pytest.raises(InvalidRequest, match=r"has ended \(completed\); `background-agents re"):
+        with pytest.raises(HasEnded, match=r"has ended \(completed\)") as refused:
             await operation
+        assert f"`background-agents read {delegation.id}`" in for_people(refused.value)
     assert await service.user.stop(delegation.id) == world.now(delegation)
     with pytest.raises(NotSteerable):
         await service.user.steer(delegation.id, "More.")

@@ -14,10 +14,11 @@ from background_agents.domain.asking import (
     Ask,
     Question,
     Reply,
-    how_to_answer,
-    reply_to,
 )
-from background_agents.domain.errors import InvalidRequest
+from background_agents.domain.errors import InvalidRequest, NotAnAnswer
+from background_agents.domain.replies import reply_to
+from background_agents.views.errors import for_people
+from background_agents.views.model import how_to_answer
 
 PERMISSION = Ask(id="per_1", session="ses_1", permission="bash", patterns=("rm -rf *", "ls"))
 
@@ -93,8 +94,9 @@ def test_an_answer_to_a_permission(given: str, reply: Reply) -> None:
 @pytest.mark.parametrize("given", ["", " \n", "yes", "once more", "once: yes", "rejected", "no"])
 def test_what_is_no_answer_to_a_permission(given: str) -> None:
     """What is no answer is refused, with the answers that there are."""
-    with pytest.raises(InvalidRequest, match='"once", "always"'):
+    with pytest.raises(NotAnAnswer) as refused:
         reply_to(PERMISSION, given)
+    assert '"once", "always"' in for_people(refused.value)
 
 
 @pytest.mark.parametrize(

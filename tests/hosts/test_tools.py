@@ -26,6 +26,7 @@ from background_agents.service.running.launch import ALLOWED_TOOLS, DENIED_TOOLS
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
+from background_agents.views import errors
 from lab.harness.service import Service
 
 
@@ -175,7 +176,7 @@ async def test_bad_input_is_answered_in_one_sentence_and_changes_nothing(
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await tools.call_raw(tool, args)
-    sentence = str(refused.value)
+    sentence = errors.for_model(refused.value)
     assert "\n" not in sentence
     assert 10 < len(sentence) < 300
     assert await tools.store.unfinished() == []

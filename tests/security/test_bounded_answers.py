@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 from toolbox import Toolbox
 
-from background_agents.domain.asking import ASKED_CHARS, Ask, Question, how_to_answer
+from background_agents.domain.asking import ASKED_CHARS, Ask, Question
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.delegation import replay as replayed
 from background_agents.domain.events import SteerSent, Usage
@@ -120,7 +120,7 @@ def test_what_is_asked_is_bounded() -> None:
         Ask(id="q", session="s", questions=(question,) * 5),
     ):
         assert len(ask.text) <= ASKED_CHARS
-        assert len(how_to_answer(ask)) < 200
+        assert len(for_model.how_to_answer(ask)) < 200
         assert len(for_model.answered(for_model.Answered(running(), ask))) < 2 * ASKED_CHARS
 
 

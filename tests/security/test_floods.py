@@ -40,7 +40,7 @@ from background_agents.testing.contracts.samples import (
     notice,
     registered,
 )
-from background_agents.views import live, notices
+from background_agents.views import errors, live, notices
 from background_agents.views import model as for_model
 from background_agents.views.model import Waited
 
@@ -68,7 +68,7 @@ def test_a_wait_for_a_thousand_is_answered_in_bounds() -> None:
 @pytest.mark.parametrize("refusal", [UnknownAgent, NotReadOnly])
 def test_a_choice_of_a_thousand_agents_is_cut(refusal: type[UnknownAgent | NotReadOnly]) -> None:
     """Fifty names are choice enough, and a name is no text."""
-    told = str(refusal("nobody", [f"{LONG}{number}" for number in range(1_000)]))
+    told = errors.for_model(refusal("nobody", [f"{LONG}{number}" for number in range(1_000)]))
     assert len(told) < 4_000
     assert "and 950 more" in told
 
@@ -137,7 +137,7 @@ async def test_very_long_arguments_are_refused_in_a_sentence(
     """Nothing is done with them."""
     with pytest.raises(InvalidRequest, match=why) as refused:
         await tools.call(tools.ours, tool, **args)
-    assert len(str(refused.value)) < 300
+    assert len(errors.for_model(refused.value)) < 300
 
 
 def test_what_is_asked_is_shown_without_reading_all_of_it() -> None:

@@ -17,6 +17,7 @@ from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.ids import READABLE, is_readable_id
 from background_agents.service.checks import check_id
 from background_agents.testing.contracts.samples import finished
+from background_agents.views import errors
 
 SECRET = "the content of somebody else's file"
 
@@ -92,7 +93,7 @@ async def test_what_is_no_name_is_refused_in_one_sentence(
     for tool, args in arguments(given):
         with pytest.raises(InvalidRequest) as refused:
             await tools.call(tools.ours, tool, **args)
-        sentence = str(refused.value)
+        sentence = errors.for_model(refused.value)
         assert 10 < len(sentence) < 1_000
         assert sentence.isprintable()
         assert SECRET not in sentence
@@ -114,7 +115,7 @@ def refusal(check: Callable[[], object]) -> str | None:
     try:
         check()
     except InvalidRequest as refused:
-        return str(refused)
+        return errors.for_model(refused)
     return None
 
 

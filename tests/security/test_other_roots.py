@@ -6,6 +6,7 @@ import pytest
 from toolbox import Toolbox
 
 from background_agents.domain.errors import UnknownDelegation
+from background_agents.views import errors
 
 NOBODY = "brave-amber-otter"
 
@@ -29,7 +30,7 @@ async def refusal(tools: Toolbox, session: str, tool: str, args: dict[str, objec
     """Return what a tool says of a delegation that it does not know."""
     with pytest.raises(UnknownDelegation) as refused:
         await tools.call(session, tool, **args)
-    return str(refused.value)
+    return errors.for_model(refused.value)
 
 
 @pytest.mark.parametrize("is_over", [False, True], ids=["running", "ended"])

@@ -13,6 +13,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     InvalidRequest,
     MayNotGrant,
+    NotAnAnswer,
     NotDelegable,
     NothingAsked,
     RunElsewhere,
@@ -27,7 +28,7 @@ from background_agents.service.delivery.titles import GIVE_WAY
 from background_agents.service.running.asking import MOST_NUDGES, REFUSED
 from background_agents.service.running.stopping import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.views import live
+from background_agents.views import errors, live
 from background_agents.views import model as for_model
 from lab.harness.service import Service
 
@@ -159,7 +160,7 @@ async def test_a_model_grants_nothing(world: World, service: Service, given: str
     before = world.now(delegation)
     with pytest.raises(MayNotGrant) as refused:
         await service.answer(world.supervisor, delegation.id, given)
-    assert str(refused.value) == (
+    assert errors.for_model(refused.value) == (
         "Nothing was granted: only your human may grant it, so ask them; they answer in OpenCode's "
         f"dialogue, with `bga answer {delegation.id} once` in a terminal, or by an answers rule in "
         f'the configuration. You may refuse it: delegation_answer("{delegation.id}", "reject: '
@@ -180,7 +181,7 @@ async def test_a_model_grants_once_where_its_human_lets_it(world: World) -> None
     for given in ("always", "Always ", "yes"):
         with pytest.raises(MayNotGrant) as refused:
             await service.answer(world.supervisor, delegation.id, given)
-        assert str(refused.value) == f"Nothing was granted: {how}."
+        assert errors.for_model(refused.value) == f"Nothing was granted: {how}."
     assert list(child.open) == [ask.id]
     await service.answer(world.supervisor, delegation.id, " ONCE ")
     assert (await world.ended(delegation)).status is Status.COMPLETED
@@ -195,8 +196,9 @@ async def test_the_setting_of_now_counts_not_that_of_when_it_was_asked(world: Wo
     world.runtime.release(child.name)
     other = await world.service(owner=LIVING)
     await world.waits(delegation)
-    with pytest.raises(MayNotGrant, match="only your human"):
+    with pytest.raises(MayNotGrant) as refused:
         await other.answer(world.supervisor, delegation.id, "once")
+    assert "only your human" in errors.for_model(refused.value)
 
 
 async def test_a_background_agent_answers_nothing(world: World, service: Service) -> None:
@@ -263,8 +265,9 @@ async def test_what_is_no_answer_changes_nothing(
     """It is refused with what would be one, and the request stays open."""
     delegation, child, (ask,) = await asking(world, service)
     before = world.now(delegation)
-    with pytest.raises(InvalidRequest, match='reply "once", "always"'):
+    with pytest.raises(NotAnAnswer) as refused:
         await service.user.answer(delegation.id, given)
+    assert 'reply "once", "always"' in errors.for_people(refused.value)
     assert world.now(delegation) == before
     assert list(child.open) == [ask.id]
 

@@ -17,7 +17,7 @@ from world import HANG, World, bash
 from background_agents.config import AnswerRule, Settings
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, RuntimeUnreachable, StoreUnavailable
+from background_agents.domain.errors import AskChanged, RuntimeUnreachable, StoreUnavailable
 from background_agents.domain.events import InputRequested
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import Agent, InputAsked, InputSettled, Prompt
@@ -25,6 +25,7 @@ from background_agents.ports.storage import Change
 from background_agents.service.running.ending import INSIST_FIRST
 from background_agents.service.running.stopping import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.views import errors
 from lab.harness.service import Service
 
 ANOTHER = "0:another"
@@ -207,10 +208,10 @@ async def asking(
 async def refused_as_changed(world: World, service: Service, name: str, since: str) -> str:
     """Prove that an answer that began at a message grants nothing; return what is said."""
     before = [one.id for one in await world.runtime.requests()]
-    with pytest.raises(InvalidRequest, match=CHANGED) as refused:
+    with pytest.raises(AskChanged, match=CHANGED) as refused:
         await service.answer(world.supervisor, name, "once", since=since)
     assert [one.id for one in await world.runtime.requests()] == before
-    return str(refused.value)
+    return errors.for_model(refused.value)
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["later", "none"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from world import DEAD, HANG, LIVING, World
@@ -19,6 +20,7 @@ from background_agents.domain.errors import (
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import Agent, Prompt, RunState
 from background_agents.ports.storage import Change
+from background_agents.views import errors
 from lab.harness.service import Service
 
 OLD, NEW = "The old result.", "The new one."
@@ -42,8 +44,9 @@ async def go_on(
 async def refused(world: World, service: Service, given: str, why: str) -> None:
     """Prove that it cannot be gone on with, and that the attempt left nothing behind."""
     known = len(world.journal.of("register"))
-    with pytest.raises(InvalidRequest, match=why):
+    with pytest.raises(InvalidRequest) as refusal:
         await world.delegate(service, HANG, continue_id=given)
+    assert re.search(why, errors.for_model(refusal.value))
     assert len(world.journal.of("register")) == known
 
 

@@ -14,8 +14,8 @@ from background_agents.ports.runtime import Agent
 from background_agents.service.context import Context
 from background_agents.testing.contracts.samples import finished, registered
 from background_agents.testing.scripts import script
+from background_agents.views import errors, rules
 from background_agents.views import model as for_model
-from background_agents.views import rules
 from background_agents.views.rules import TaskPolicy
 from lab.harness.service import Service
 
@@ -248,7 +248,7 @@ async def test_strict_mode_refuses_an_agent_that_may_change_things(world: World)
     service = serving(world, Settings(strict_readonly=True))
     with pytest.raises(NotReadOnly) as refused:
         await service.delegate(world.supervisor, request("build"))
-    sentence = str(refused.value)
+    sentence = errors.for_model(refused.value)
     assert "\n" not in sentence
     assert sentence.startswith("'build' may edit files or run commands")
     assert "choose one of: explore, plan; or give this work to it with the native task" in sentence
@@ -269,8 +269,9 @@ async def test_strict_mode_without_read_only_agents_points_to_task(world: World)
     """There is always something to do."""
     world.runtime.offered = [Agent("build", "Does everything.")]
     service = serving(world, Settings(strict_readonly=True))
-    with pytest.raises(NotReadOnly, match="STRICT_READONLY\\): give this work to it with"):
+    with pytest.raises(NotReadOnly) as refused:
         await service.delegate(world.supervisor, request("build"))
+    assert "STRICT_READONLY): give this work to it with" in errors.for_model(refused.value)
 
 
 async def test_strict_mode_sees_that_an_agent_has_become_read_only(world: World) -> None:

@@ -13,6 +13,7 @@ from background_agents.domain.asking import Reply
 from background_agents.domain.delegation import Delegation, replay
 from background_agents.domain.errors import (
     DelegationError,
+    LeaseLost,
     RuntimeUnreachable,
     StaleVersion,
     StoreUnavailable,
@@ -25,7 +26,6 @@ from background_agents.domain.events import (
     Registered,
 )
 from background_agents.ports.runtime import Busy, Idle, RunFailed, StreamRestored
-from background_agents.service.ownership.leases import LeaseLost
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.tripwire import Tripwire
 from background_agents.views.model import Answered
@@ -137,7 +137,7 @@ def test_there_is_one_ending(begun: bool, course: list[tuple[str, int]]) -> None
 ERRORS: Mapping[str, Callable[[], Exception]] = {
     "unforeseen": lambda: RuntimeError("Nobody thought of this."),
     "stale": lambda: StaleVersion("it", 1),
-    "lost lease": lambda: LeaseLost("What it owned has been taken over."),
+    "lost lease": lambda: LeaseLost("it"),
     "no storage": lambda: StoreUnavailable("The disk is full."),
     "no runtime": lambda: RuntimeUnreachable("OpenCode did not answer."),
 }

@@ -17,6 +17,7 @@ from background_agents.domain.status import Status
 from background_agents.service.checks import MESSAGE_CHARS
 from background_agents.service.delivery.titles import GIVE_WAY
 from background_agents.service.running.messages import KEPT_CHARS
+from background_agents.views import errors
 from background_agents.views import model as for_model
 from lab.harness.service import Service
 
@@ -277,7 +278,7 @@ async def test_no_more_is_kept_than_a_supervisor_can_read(world: World, service:
     before = world.now(delegation)
     with pytest.raises(TooTalkative) as refused:
         await service.notify(child.name, "One more.")
-    assert str(refused.value) == (
+    assert errors.for_model(refused.value) == (
         f"Nobody was told: {kept} of your messages still wait to be told, and no more are kept; "
         "say it in your result instead."
     )

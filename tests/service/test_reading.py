@@ -9,6 +9,7 @@ from world import World
 
 from background_agents.domain.errors import InvalidRequest, UnknownDelegation
 from background_agents.testing.contracts.samples import registered
+from background_agents.views import errors
 from background_agents.views import model as for_model
 from lab.harness.service import Service
 
@@ -87,8 +88,8 @@ async def test_what_is_no_id_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await service.read(world.supervisor, given)
-    assert len(str(refused.value)) < 300
-    assert "\x00" not in str(refused.value)
+    assert len(errors.for_model(refused.value)) < 300
+    assert "\x00" not in errors.for_model(refused.value)
 
 
 async def test_an_id_in_quotes_is_understood(world: World, service: Service) -> None:

@@ -15,7 +15,7 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
 )
 from background_agents.domain.status import Status
-from background_agents.views import live
+from background_agents.views import errors, live
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -91,8 +91,9 @@ async def test_one_that_has_not_begun_takes_none(world: World) -> None:
     await world.working(await world.delegate(service, HANG))
     second = await world.delegate(service, HANG)
     await world.settle()
-    with pytest.raises(NotSteerable, match="has not begun"):
+    with pytest.raises(NotSteerable) as refused:
         await service.steer(world.supervisor, second.id, "Use S256.")
+    assert "has not begun" in errors.for_model(refused.value)
     await world.close()
 
 

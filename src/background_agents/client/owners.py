@@ -15,30 +15,9 @@ from background_agents.adapters.system.processes import fate_of, has_ended
 from background_agents.client.connection import Client
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, NotServed
+from background_agents.domain.errors import InvalidRequest, NotServed, OwnerElsewhere, OwnerGone
 from background_agents.ports.processes import Fate
 from background_agents.views.json import ActiveSheet, Sheet, sheet
-
-
-class OwnerGone(NotServed):
-    """The process that ran a delegation has ended, and nobody has taken it over yet."""
-
-    def __init__(self, delegation: str) -> None:
-        super().__init__(
-            f"{delegation} was run by a process that has ended; it goes on when OpenCode is "
-            "opened on this project, or with `background-agents recover`."
-        )
-
-
-class OwnerElsewhere(NotServed):
-    """The process that runs a delegation cannot be reached or judged from here."""
-
-    def __init__(self, delegation: str) -> None:
-        super().__init__(
-            f"{delegation} is run in another container, which does not answer from here; act "
-            "there, or open OpenCode here, which takes it over once that one has been silent for "
-            "15 seconds."
-        )
 
 
 def client_of(one: Delegation, place: Place) -> Client:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from background_agents import config
 from background_agents.adapters.sqlite.records import Found, IndexDamaged, Records
+from background_agents.adapters.sqlite.schema import for_doctor
 from background_agents.client.place import Place
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import Query
@@ -54,10 +55,8 @@ class Project:
         try:
             return self.records.find(query, limit, by_rank=by_rank)
         except IndexDamaged as error:
-            raise StoreUnavailable(
-                f"The database in {self.folder} cannot be searched ({error}); "
-                "`background-agents doctor` looks into it."
-            ) from error
+            what = f"The database in {self.folder} cannot be searched"
+            raise for_doctor(what, error) from error
 
 
 class Projects:

@@ -5,7 +5,6 @@ allowed: a supervisor with a wrong limit is worse than one that does not start. 
 to set stands in ``settings``, what each may be in ``kinds``, how they are read in ``sources``.
 """
 
-from background_agents.config.kinds import BadSetting
 from background_agents.config.settings import (
     DATABASE,
     MAX_TIMEOUT_MINUTES,
@@ -27,7 +26,6 @@ __all__ = [
     "DATABASE",
     "MAX_TIMEOUT_MINUTES",
     "AnswerRule",
-    "BadSetting",
     "Origin",
     "Reading",
     "Settings",

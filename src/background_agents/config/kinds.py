@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import NamedTuple
 
 from background_agents.config.settings import MAX_TIMEOUT_MINUTES, AnswerRule
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import BadSetting
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -22,13 +22,6 @@ MODEL_GRANTS = ("none", "once")
 _PROVIDER = re.compile(r"[^\s/]+")
 
 _MODEL = re.compile(r"[^\s/]+/\S+")
-
-
-class BadSetting(DelegationError):
-    """A setting has a value that it cannot have."""
-
-    def __init__(self, name: str, value: object, allowed: str) -> None:
-        super().__init__(f"{name} is {value!r}, but must be {allowed}.")
 
 
 class Kind(NamedTuple):

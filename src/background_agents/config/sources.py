@@ -9,8 +9,9 @@ from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
-from background_agents.config.kinds import FILE_ONLY, KINDS, BadSetting
+from background_agents.config.kinds import FILE_ONLY, KINDS
 from background_agents.config.settings import Settings
+from background_agents.domain.errors import BadSetting
 
 PREFIX = "BACKGROUND_AGENTS_"
 

@@ -30,7 +30,8 @@ from background_agents.domain.errors import (
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
-from background_agents.service.user import UserDelegations, for_people
+from background_agents.service.user import UserDelegations
+from background_agents.views.errors import for_people
 from background_agents.views.json import (
     ActiveSheet,
     PeekSheet,
@@ -264,7 +265,7 @@ class _Client:
 
 def _translate(error: Exception) -> RpcError | None:
     if isinstance(error, NotServed | RuntimeUnreachable):
-        return RpcError(protocol.NOT_HERE, str(error))
+        return RpcError(protocol.NOT_HERE, for_people(error))
     if isinstance(error, DelegationError):
         return RpcError(protocol.REFUSED, for_people(error))
     return None

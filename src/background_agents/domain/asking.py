@@ -1,4 +1,4 @@
-"""What a background agent may ask for while it runs, and what an answer to it means.
+"""What a background agent may ask for while it runs, and the answers that there are.
 
 A permission is granted or refused; a question is answered in words. Nothing here knows who
 asks, whom, or how the answer travels.
@@ -6,11 +6,8 @@ asks, whom, or how the answer travels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from background_agents.domain.errors import InvalidRequest, quote
 from background_agents.domain.text import one_line
 
 ASKED_CHARS = 300
@@ -85,65 +82,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """The answer, on one line."""
         return one_line(self.word or " / ".join(self.answers), ASKED_CHARS)
-
-
-def reply_to(ask: Ask, given: str) -> Reply:
-    """Return what ``given`` means as an answer.
-
-    A rejection may give its reason: ``reject: use the staging server``.
-
-    Raises:
-        InvalidRequest: it does not answer what was asked.
-    """
-    text = given.strip()
-    if not text:
-        raise InvalidRequest(f"The reply is empty; {how_to_answer(ask)}.")
-    word, _, reason = text.partition(":")
-    if word.strip().lower() == REJECT and not _is_offered(ask, text):
-        return Reply(word=REJECT, reason=reason.strip())
-    if ask.questions:
-        return Reply(answers=_answers(ask.questions, text))
-    if text.lower() not in GRANTS:
-        raise InvalidRequest(f"{quote(text)} does not answer a permission; {how_to_answer(ask)}.")
-    return Reply(word=text.lower())
-
-
-def model_may(ask: Ask, given: str) -> bool:
-    """Return whether a model may give this answer: it never decides for its human."""
-    word = given.partition(":")[0].strip().lower()
-    return bool(ask.questions) or word == REJECT or (ask.model_grants_once and word == ONCE)
-
-
-def how_to_answer(ask: Ask) -> str:
-    """Say which replies there are, for people."""
-    if not ask.questions:
-        return 'reply "once", "always" (also for others, until OpenCode restarts) or "reject: why"'
-    if len(ask.questions) == 1:
-        return 'reply with the answer, or "reject"'
-    return f'reply with {len(ask.questions)} lines, one for each question in order, or "reject"'
-
-
-def _answers(questions: Sequence[Question], text: str) -> tuple[str, ...]:
-    if len(questions) == 1:
-        return (_chosen(questions[0], text),)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) != len(questions):
-        raise InvalidRequest(
-            f"{len(questions)} questions are asked and the reply has {len(lines)} lines; "
-            "reply with one line for each, in their order."
-        )
-    return tuple(map(_chosen, questions, lines))
-
-
-def _is_offered(ask: Ask, text: str) -> bool:
-    """Return whether the only question suggests this very answer, ``reject`` too."""
-    options = ask.questions[0].options if len(ask.questions) == 1 else ()
-    return text.lower() in [one.lower() for one in options]
-
-
-def _chosen(question: Question, text: str) -> str:
-    """Return the option that was meant, as it was offered; else the words as they are."""
-    return next((one for one in question.options if one.lower() == text.lower()), text)
 
 
 def _shown(question: Question, limit: int) -> str:

@@ -1,10 +1,13 @@
-"""The errors that callers may meet.
+"""The errors that callers may meet, with what happened as data.
 
 ::
 
     DelegationError
     ├── InvalidRequest        what was asked cannot be done as asked; nothing changed
     │   ├── UnknownDelegation
+    │   ├── NotAnId
+    │   ├── NoSuchRecord
+    │   ├── AmbiguousId
     │   ├── UnknownAgent
     │   ├── NotReadOnly
     │   ├── NotDelegable
@@ -15,30 +18,51 @@
     │   ├── RunElsewhere
     │   ├── NotSteerable
     │   ├── NothingAsked
+    │   ├── AskChanged
+    │   ├── NotAnAnswer
     │   ├── MayNotGrant
     │   ├── NotContinuable
+    │   │   └── StillActive
+    │   ├── HasEnded
+    │   ├── NoResult
     │   ├── NoSupervisor
     │   └── TooTalkative
     ├── LeaveNeeded           the user is to be asked before
+    ├── BadSetting            a setting has a value that it cannot have
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
+    ├── IdTaken               somebody else has registered a delegation under the id
+    ├── LeaseLost             another process has taken over what this one owned
     ├── RunLetGo              an error of ours ended the run's conduct, not the run
+    ├── NotAsked              the request is open no longer
+    ├── SupervisorGone        the supervisor's session exists no longer
     ├── RuntimeRefused        the runtime answered, and said no
+    │   ├── NotFound
     │   └── MessagesUndone
     ├── RuntimeUnreachable    the runtime did not answer
     ├── NotServed             no living service can do it
+    │   ├── OwnerGone
+    │   └── OwnerElsewhere
     └── StoreUnavailable      the database or the artifact folder cannot be used
 
-Each message is one sentence for the person or model that reads it: what happened,
-with which value, and what to do.
+What an error says of itself is one sentence that is right for anybody: what happened, with which
+value. What a model or a person had better do then is said by ``views.errors``, for each of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # It brings msgspec along, which a command does without until it reads a record.
+    from background_agents.domain.asking import Ask
 
 NAMES_SHOWN = 50
 """Of agents to choose from; nobody has so many, but a list must end somewhere."""
+
+IDS_SHOWN = 8
+"""Of ids that begin alike; more are no help."""
 
 
 class DelegationError(Exception):
@@ -50,14 +74,36 @@ class InvalidRequest(DelegationError):
 
 
 class UnknownDelegation(InvalidRequest):
-    """No delegation of this root session has that id."""
+    """No delegation of this root session, or of this project, has that id."""
 
     def __init__(self, given: str) -> None:
-        super().__init__(
-            f"No delegation is called {quote(given)} in this session; "
-            "delegation_list() shows the ids."
-        )
+        super().__init__(f"No delegation is called {quote(given)}.")
         self.given = given
+
+
+class NotAnId(InvalidRequest):
+    """What was given can be no delegation's id."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f"{quote(given)} is not the id of a delegation.")
+        self.given = given
+
+
+class NoSuchRecord(InvalidRequest):
+    """No delegation of the project has an id that begins so."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(f"No delegation here has an id that begins with {quote(given)}.")
+        self.given = given
+
+
+class AmbiguousId(InvalidRequest):
+    """Several delegations have an id that begins so."""
+
+    def __init__(self, given: str, ids: Sequence[str]) -> None:
+        shown = ", ".join(ids[:IDS_SHOWN]) + (" and more" if len(ids) > IDS_SHOWN else "")
+        super().__init__(f"{quote(given)} could be {shown}; type more of the id.")
+        self.given, self.ids = given, tuple(ids)
 
 
 class UnknownAgent(InvalidRequest):
@@ -66,31 +112,29 @@ class UnknownAgent(InvalidRequest):
     def __init__(self, given: str, agents: Sequence[str]) -> None:
         known = listed(agents) or "none"
         super().__init__(f"No agent is called {quote(given)}; choose one of: {known}.")
-        self.agents = tuple(agents)
+        self.given, self.agents = given, tuple(agents)
 
 
 class NotReadOnly(InvalidRequest):
     """An agent that may change things, where only read-only ones may be delegated to."""
 
-    def __init__(self, given: str, agents: Sequence[str], tools: Sequence[str] = ()) -> None:
-        instead = f"choose one of: {listed(agents)}; or " if agents else ""
+    def __init__(self, agent: str, agents: Sequence[str], tools: Sequence[str] = ()) -> None:
         what = (
             f"call tools that may write unless safe_tools names them ({listed(tools)})"
             if tools
             else "edit files or run commands"
         )
         super().__init__(
-            f"{quote(given)} may {what}, and only read-only agents may be delegated to here "
-            f"(BACKGROUND_AGENTS_STRICT_READONLY): {instead}give this work to it with the native "
-            "task tool."
+            f"{quote(agent)} may {what}, and only read-only agents may be delegated to here."
         )
+        self.agent, self.agents, self.tools = agent, tuple(agents), tuple(tools)
 
 
 class NotDelegable(InvalidRequest):
     """The session that asks may not delegate."""
 
     def __init__(self) -> None:
-        super().__init__("A background agent cannot delegate; do this part of the work yourself.")
+        super().__init__("A background agent cannot delegate.")
 
 
 class NotPermitted(InvalidRequest):
@@ -99,39 +143,133 @@ class NotPermitted(InvalidRequest):
     def __init__(self, agent: str, permission: str) -> None:
         super().__init__(
             f"{quote(agent)} was not delegated to: the user's rules deny it "
-            f"(permission.{permission}); choose another agent, or do it yourself."
+            f"(permission.{permission})."
         )
+        self.agent, self.permission = agent, permission
 
 
 class OnlyReads(InvalidRequest):
     """A program that a background agent has started wants to act."""
 
     def __init__(self, act: str) -> None:
-        super().__init__(
-            f"{act} was refused: what a background agent starts may read, not act; tell your "
-            "supervisor with notify_parent what is needed."
-        )
+        super().__init__(f"{act} was refused: what a background agent starts may read, not act.")
+        self.act = act
 
 
 class OnlyByTool(InvalidRequest):
     """A program that a supervisor's model has started wants what there is a tool for."""
 
     def __init__(self, act: str) -> None:
-        super().__init__(
-            f"{act} was refused: a model in OpenCode calls the tool {act}, which obeys the rules "
-            "of its user; a command is for people."
-        )
+        super().__init__(f"{act} was refused: a command is for people.")
+        self.act = act
 
 
 class OnlyPlanning(InvalidRequest):
     """A session in plan mode wants to delegate to an agent that may edit."""
 
     def __init__(self, agent: str, agents: Sequence[str]) -> None:
-        instead = f"choose one of: {listed(agents)}; or " if agents else ""
+        super().__init__(f"{quote(agent)} may edit files, and in plan mode nobody does.")
+        self.agent, self.agents = agent, tuple(agents)
+
+
+class RunElsewhere(InvalidRequest):
+    """Another process supervises the delegation."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(f"{delegation} is run by another OpenCode process on this project.")
+        self.delegation = delegation
+
+
+class NotSteerable(InvalidRequest):
+    """There is no run that could take an instruction."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(f"{delegation} is {status} and takes no instruction.")
+        self.delegation, self.status = delegation, status
+
+
+class NothingAsked(InvalidRequest):
+    """There is no open request that could be answered."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(f"{delegation} is {status} and waits for no answer.")
+        self.delegation, self.status = delegation, status
+
+
+class AskChanged(InvalidRequest):
+    """An answer was begun when something else was asked than ``ask``, or nothing."""
+
+    def __init__(self, delegation: str, ask: Ask) -> None:
+        super().__init__("Nothing was answered: what was asked has changed meanwhile.")
+        self.delegation, self.ask = delegation, ask
+
+
+class NotAnAnswer(InvalidRequest):
+    """A reply that does not answer what is asked."""
+
+    def __init__(self, given: str, ask: Ask) -> None:
+        what = f"{quote(given)} does not answer a {ask.kind}" if given else "The reply is empty"
+        super().__init__(f"{what}.")
+        self.given, self.ask = given, ask
+
+
+class MayNotGrant(InvalidRequest):
+    """A model would grant a permission that is for people to grant."""
+
+    def __init__(self, delegation: str, ask: Ask) -> None:
+        super().__init__(f"Nothing was granted: no model may give {delegation} this answer.")
+        self.delegation, self.ask = delegation, ask
+
+
+class NotContinuable(InvalidRequest):
+    """A delegation cannot be gone on with."""
+
+    def __init__(self, delegation: str, why: str) -> None:
+        super().__init__(f"{delegation} cannot be continued: {why}.")
+        self.delegation, self.why = delegation, why
+
+
+class StillActive(NotContinuable):
+    """The same, since it has not ended."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(delegation, f"it is {status}")
+        self.status = status
+
+
+class HasEnded(InvalidRequest):
+    """A delegation whose run was to be looked at has ended."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(f"{delegation} has ended ({status}).")
+        self.delegation, self.status = delegation, status
+
+
+class NoResult(InvalidRequest):
+    """A delegation that was to be read has not ended."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(f"{delegation} is {status} and has no result yet.")
+        self.delegation, self.status = delegation, status
+
+
+class NoSupervisor(InvalidRequest):
+    """The session that wants to tell its supervisor something has none that listens."""
+
+    def __init__(self) -> None:
         super().__init__(
-            f"{quote(agent)} may edit files, and in plan mode nobody does: {instead}make it part "
-            "of the plan."
+            "Nobody was told: only a background agent that still runs has a supervisor."
         )
+
+
+class TooTalkative(InvalidRequest):
+    """A background agent says more than its supervisor can be told; ``kept`` messages wait."""
+
+    def __init__(self, kept: int) -> None:
+        super().__init__(
+            f"Nobody was told: {kept} of your messages still wait to be told, and no more are kept."
+        )
+        self.kept = kept
 
 
 class LeaveNeeded(DelegationError):
@@ -140,83 +278,17 @@ class LeaveNeeded(DelegationError):
     def __init__(self, agent: str, permission: str) -> None:
         super().__init__(
             f"{quote(agent)} was not delegated to: the user's rules want to be asked before "
-            f"(permission.{permission}), and this OpenCode cannot ask for a plugin's tool; ask the "
-            "user to allow it in their rules."
+            f"(permission.{permission})."
         )
         self.agent, self.permission = agent, permission
 
 
-class RunElsewhere(InvalidRequest):
-    """Another process supervises the delegation."""
+class BadSetting(DelegationError):
+    """A setting has a value that it cannot have."""
 
-    def __init__(self, delegation: str) -> None:
-        super().__init__(
-            f"{delegation} is run by another OpenCode process on this project; ask there."
-        )
-        self.delegation = delegation
-
-
-class NotSteerable(InvalidRequest):
-    """There is no run that could take an instruction."""
-
-    def __init__(self, delegation: str, status: str) -> None:
-        instead = {
-            "registered": "it has not begun; stop it and delegate anew with the instruction in "
-            "its prompt",
-            "ending": "it is ending just now; wait for its notice",
-        }.get(
-            status, f'go on in its session with delegate(prompt, agent, continue_id="{delegation}")'
-        )
-        super().__init__(f"{delegation} is {status} and takes no instruction: {instead}.")
-        self.delegation, self.status = delegation, status
-
-
-class NothingAsked(InvalidRequest):
-    """There is no open request that could be answered."""
-
-    def __init__(self, delegation: str, status: str) -> None:
-        super().__init__(
-            f"{delegation} is {status} and waits for no answer; delegation_status() shows which do."
-        )
-        self.delegation, self.status = delegation, status
-
-
-class MayNotGrant(InvalidRequest):
-    """A model would grant a permission that is for people to grant."""
-
-    def __init__(self, how: str) -> None:
-        super().__init__(f"Nothing was granted: {how}.")
-
-
-class NotContinuable(InvalidRequest):
-    """A delegation cannot be gone on with."""
-
-    def __init__(self, delegation: str, why: str) -> None:
-        super().__init__(f"{delegation} cannot be continued: {why}.")
-
-
-class NoSupervisor(InvalidRequest):
-    """The session that wants to tell its supervisor something has none that listens."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Nobody was told: only a background agent that still runs has a supervisor; say it "
-            "in your answer instead."
-        )
-
-
-class TooTalkative(InvalidRequest):
-    """A background agent says more than its supervisor can be told."""
-
-    def __init__(self, kept: int) -> None:
-        super().__init__(
-            f"Nobody was told: {kept} of your messages still wait to be told, and no more are "
-            "kept; say it in your result instead."
-        )
-
-
-class NotServed(DelegationError):
-    """No living service can do what was asked: the program that hosts it is closed."""
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"{name} is {value!r}, but must be {allowed}.")
+        self.name, self.value, self.allowed = name, value, allowed
 
 
 class IllegalTransition(DelegationError):
@@ -224,6 +296,7 @@ class IllegalTransition(DelegationError):
 
     def __init__(self, delegation: str, status: str, event: str) -> None:
         super().__init__(f"{event} cannot happen to {delegation}, which is {status}.")
+        self.delegation, self.status, self.event = delegation, status, event
 
 
 class StaleVersion(DelegationError):
@@ -233,6 +306,23 @@ class StaleVersion(DelegationError):
         super().__init__(
             f"{delegation} is no longer at version {expected}; read it again before changing it."
         )
+        self.delegation, self.expected = delegation, expected
+
+
+class IdTaken(DelegationError):
+    """Another delegation of the project has this id already."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(f"Another delegation is already called {delegation}; take another id.")
+        self.delegation = delegation
+
+
+class LeaseLost(DelegationError):
+    """Another process has taken over what this one owned."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"What {owner} owned has been taken over.")
+        self.owner = owner
 
 
 class RunLetGo(DelegationError):
@@ -243,26 +333,68 @@ class RunLetGo(DelegationError):
             f"{delegation} met an internal error, which the log tells, and is taken up again in a "
             "few seconds; whether this took effect is unknown, so look before you repeat it."
         )
+        self.delegation = delegation
+
+
+class NotAsked(DelegationError):
+    """The request is open no longer: it was answered already, or whoever asked is gone."""
+
+    def __init__(self, request: str) -> None:
+        super().__init__(f"{request} is open no longer.")
+        self.request = request
+
+
+class SupervisorGone(DelegationError):
+    """The supervisor's session no longer exists."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"The session {session} no longer exists.")
+        self.session = session
 
 
 class RuntimeRefused(DelegationError):
     """The runtime answered a request with an error."""
 
 
+class NotFound(RuntimeRefused):
+    """The runtime has no such session or message."""
+
+
 class MessagesUndone(RuntimeRefused):
     """The session's user has undone messages there, which any message would make final."""
 
-    @classmethod
-    def of(cls, session: str) -> MessagesUndone:
-        """Return the error for a session."""
-        return cls(
+    def __init__(self, session: str) -> None:
+        super().__init__(
             f"Nothing was sent to the session {session}: its user has undone messages there, which "
-            "a message would delete for good; let them redo these or go on there first."
+            "a message would delete for good."
         )
+        self.session = session
 
 
 class RuntimeUnreachable(DelegationError):
     """The runtime gave no answer; the request may or may not have been taken."""
+
+
+class NotServed(DelegationError):
+    """No living service can do what was asked: the program that hosts it is closed."""
+
+
+class OwnerGone(NotServed):
+    """The process that ran a delegation has ended, and nobody has taken it over yet."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(f"{delegation} was run by a process that has ended.")
+        self.delegation = delegation
+
+
+class OwnerElsewhere(NotServed):
+    """The process that runs a delegation cannot be reached or judged from here."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(
+            f"{delegation} is run in another container, which does not answer from here."
+        )
+        self.delegation = delegation
 
 
 class StoreUnavailable(DelegationError):

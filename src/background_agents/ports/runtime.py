@@ -9,7 +9,6 @@ from typing import Protocol
 import msgspec
 
 from background_agents.domain.asking import Ask, Reply
-from background_agents.domain.errors import DelegationError
 from background_agents.domain.transcript import Message, Transcript
 
 
@@ -145,10 +144,6 @@ class StreamRestored(RuntimeEvent, frozen=True):
 
 
 Listener = Callable[[RuntimeEvent], None]
-
-
-class NotAsked(DelegationError):
-    """The request is open no longer: it was answered already, or whoever asked is gone."""
 
 
 class RunState(msgspec.Struct, frozen=True):

@@ -10,14 +10,9 @@ from typing import Protocol
 import msgspec
 
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
-
-
-class IdTaken(DelegationError):
-    """Another delegation already has this id."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,6 @@ from typing import Protocol
 
 import msgspec
 
-from background_agents.domain.errors import DelegationError
-
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message to a supervisor that carries one or more notices."""
@@ -18,10 +16,6 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs of part id and text."""
     wakes: bool = True
     """Whether a supervisor that rests is to take it up at once."""
-
-
-class SupervisorGone(DelegationError):
-    """The supervisor's session no longer exists."""
 
 
 class SupervisorChannel(Protocol):

@@ -15,6 +15,7 @@ from background_agents.domain.delegation import MESSAGE_CHARS
 from background_agents.domain.errors import (
     InvalidRequest,
     LeaveNeeded,
+    NotAnId,
     NotPermitted,
     NotReadOnly,
     OnlyPlanning,
@@ -169,10 +170,7 @@ def check_id(given: str) -> str:
     """Return the id without surrounding space or quotes, if it can be one at all."""
     name = given.strip().strip("`'\"")
     if not is_readable_id(name):
-        raise InvalidRequest(
-            f"{quote(given)} is not the id of a delegation; ids look like brave-amber-otter "
-            "and delegation_list() shows them."
-        )
+        raise NotAnId(given)
     return name
 
 

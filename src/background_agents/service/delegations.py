@@ -18,8 +18,10 @@ from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
+    IdTaken,
     NoSupervisor,
     NotContinuable,
+    StillActive,
     UnknownAgent,
     UnknownDelegation,
 )
@@ -27,7 +29,7 @@ from background_agents.domain.ids import readable_ids
 from background_agents.domain.notice import NoticeKind
 from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
-from background_agents.ports.storage import IdTaken, Line
+from background_agents.ports.storage import Line
 from background_agents.service import checks
 from background_agents.service.guidance import Guidance
 from background_agents.service.running.run import Run
@@ -311,8 +313,7 @@ class Delegations:
         """Return the delegation in whose session another one may go on."""
         before = await self._find(supervisor, given)
         if not before.is_terminal:
-            steer = f'delegation_steer("{before.id}", message) reaches it now'
-            raise NotContinuable(before.id, f"it is {before.status}; {steer}")
+            raise StillActive(before.id, before.status)
         if not before.session:
             raise NotContinuable(before.id, "it has ended before it began; delegate anew")
         for other in await self._context.store.unfinished():

@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import (
-    DelegationError,
-    InvalidRequest,
-    NotContinuable,
-    NothingAsked,
-    NotSteerable,
-    RunElsewhere,
-    UnknownDelegation,
-    quote,
-)
+from background_agents.domain.errors import DelegationError, HasEnded, UnknownDelegation
 from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.ports.runtime import SessionOrder
@@ -218,19 +209,12 @@ class UserDelegations:
         """Return the supervisor of the delegation that this one goes on with, if it does."""
         if not order.continue_id:
             return None
-        before = await self._get(order.continue_id)
-        if not before.is_terminal:
-            steer = f"`background-agents steer {before.id}` reaches it now"
-            raise NotContinuable(before.id, f"it is {before.status}; {steer}")
-        return before.parent_session
+        return (await self._get(order.continue_id)).parent_session
 
     async def _run(self, delegation: str) -> Run:
         found = await self._get(delegation)
         if found.is_terminal:
-            raise InvalidRequest(
-                f"{found.id} has ended ({found.status}); `background-agents read {found.id}` shows "
-                "what it left."
-            )
+            raise HasEnded(found.id, found.status)
         return self._runs.of(found)
 
     async def _get(self, delegation: str) -> Delegation:
@@ -245,36 +229,3 @@ async def _or_error(asked: Awaitable[Delegation]) -> Delegation | DelegationErro
         return await asked
     except DelegationError as error:
         return error
-
-
-def for_people(error: Exception) -> str:
-    """Return what an error says to whoever types commands; others name the tools of models."""
-    match error:
-        case UnknownDelegation():
-            return (
-                f"No delegation of this project is called {quote(error.given)}; "
-                "`background-agents list` shows the ids."
-            )
-        case NothingAsked():
-            return (
-                f"{error.delegation} is {error.status} and waits for no answer; "
-                "`background-agents status` shows which do."
-            )
-        case NotSteerable():
-            whose = f"{error.delegation} is {error.status}"
-            return f"{whose} and takes no instruction: {_instead(error)}."
-        case RunElsewhere():
-            return (
-                f"{error.delegation} has just ended or was taken over; look with "
-                "`background-agents status`, and try again."
-            )
-        case _:
-            return str(error)
-
-
-def _instead(error: NotSteerable) -> str:
-    if error.status == "registered":
-        return "it has not begun; stop it and delegate anew with the instruction in its prompt"
-    if error.status == "ending":
-        return "it is ending just now"
-    return f"go on in its session with `background-agents delegate --continue {error.delegation}`"

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
 from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import StaleVersion, StoreUnavailable
+from background_agents.domain.errors import IdTaken, StaleVersion, StoreUnavailable
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
-from background_agents.ports.storage import Change, IdTaken, Lease, Line, Piece
+from background_agents.ports.storage import Change, Lease, Line, Piece
 from background_agents.testing.tripwire import Tripwire
 
 _SETTLED = (NoticeState.CONFIRMED, NoticeState.DROPPED)
@@ -39,7 +39,7 @@ class MemoryStore:
     async def register(self, event: Registered) -> Delegation:
         self._check()
         if event.id in self._delegations:
-            raise IdTaken(f"Another delegation is already called {event.id}; take another id.")
+            raise IdTaken(event.id)
         delegation = domain.register(event)
         self._delegations[event.id] = delegation
         self._events[event.id] = [event]

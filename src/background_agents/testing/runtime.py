@@ -17,15 +17,16 @@ from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
     DelegationError,
     MessagesUndone,
+    NotAsked,
     RuntimeRefused,
     RuntimeUnreachable,
+    SupervisorGone,
 )
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports.runtime import (
     Agent,
     Leave,
     Listener,
-    NotAsked,
     Prompt,
     RunFailed,
     RunState,
@@ -33,7 +34,7 @@ from background_agents.ports.runtime import (
     SessionOrder,
     StreamRestored,
 )
-from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
+from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.testing.scripted_session import Entry, Rules, ScriptedSession
 from background_agents.testing.tripwire import Tripwire
 from background_agents.testing.waiting import Changes, Gate
@@ -149,7 +150,7 @@ class ScriptedRuntime:
         self._check()
         found = self._kept[session] = self._session(session)
         if found.undone:
-            raise MessagesUndone.of(session)
+            raise MessagesUndone(session)
         if prompt.agent not in {agent.name for agent in self.offered}:
             # As in OpenCode: accepted, never begun, and told by this event alone.
             words = f'Agent not found: "{prompt.agent}".'
@@ -169,7 +170,7 @@ class ScriptedRuntime:
         self._check()
         session = self.sessions.get(ask.session)
         if session is None or ask.id not in session.open:
-            raise NotAsked(f"{ask.id} is open no longer.")
+            raise NotAsked(ask.id)
         session.settle(ask.id, reply)
 
     async def abort(self, session: str) -> None:
@@ -337,7 +338,7 @@ class ScriptedChannel:
     async def make_sure_nothing_is_undone(self, session: str) -> None:
         """See ``SupervisorChannel``."""
         if (found := self._runtime.sessions.get(session)) is not None and found.undone:
-            raise MessagesUndone.of(session)
+            raise MessagesUndone(session)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         """See ``SupervisorChannel``."""
@@ -371,7 +372,7 @@ class ScriptedChannel:
     def _store(self, message: OutgoingMessage) -> None:
         session = self._runtime.sessions.get(message.session)
         if session is None:
-            raise SupervisorGone(f"The session {message.session} no longer exists.")
+            raise SupervisorGone(message.session)
         newest = session.newest_of_user()
         entry = Entry(
             message.message,

@@ -124,7 +124,7 @@ def _live_line(live: Live) -> str:
     on = f" on {one_line(model, TITLE_CHARS)}" if model else ""
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
     told = f"{head} ({agent}{on}): {', '.join(facts)}. {_last(live)}".rstrip()
-    asks = [f"  {request(delegation, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
+    asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
 

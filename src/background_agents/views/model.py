@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from background_agents.domain.actor import Actor
-from background_agents.domain.asking import Ask, how_to_answer
+from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.domain.text import (
@@ -185,9 +185,9 @@ def stopped(delegation: Delegation) -> str:
     return f'{delegation.id} is stopped; {written}: delegation_read("{delegation.id}").'
 
 
-def request(delegation: Delegation, ask: Ask) -> str:
+def request(delegation: str, ask: Ask) -> str:
     """Tell the supervisor's model what a delegation waits for, and who answers how."""
-    return f"waits for a {ask.kind}, {ask.text}; {to_answer(delegation.id, ask)}"
+    return f"waits for a {ask.kind}, {ask.text}; {to_answer(delegation, ask)}"
 
 
 def to_answer(delegation: str, ask: Ask) -> str:
@@ -205,13 +205,22 @@ def to_answer(delegation: str, ask: Ask) -> str:
     )
 
 
+def how_to_answer(ask: Ask) -> str:
+    """Say which replies there are, for people."""
+    if not ask.questions:
+        return 'reply "once", "always" (also for others, until OpenCode restarts) or "reject: why"'
+    if len(ask.questions) == 1:
+        return 'reply with the answer, or "reject"'
+    return f'reply with {len(ask.questions)} lines, one for each question in order, or "reject"'
+
+
 def answered(found: Answered) -> str:
     """Tell the supervisor's model which request its answer went to, and what is left."""
     delegation = found.delegation
     done = f"Answered: {found.ask.text if found.ask else ''}"
     if not delegation.requests:
         return f"{done}. {delegation.id} goes on."
-    left = request(delegation, delegation.requests[0].ask)
+    left = request(delegation.id, delegation.requests[0].ask)
     return f"{done}. {delegation.id} still {left}"
 
 
@@ -238,7 +247,7 @@ def _after_waiting(delegation: Delegation, found: Waited) -> str:
     if delegation.is_terminal:
         return f"- {ended(delegation)}"
     if delegation.requests:
-        return f"- {delegation.id} {request(delegation, delegation.requests[0].ask)}"
+        return f"- {delegation.id} {request(delegation.id, delegation.requests[0].ask)}"
     said = " and has a message for you, which follows" if delegation.id in found.spoke else ""
     return f"- {delegation.id} is {delegation.status} ({elapsed(delegation, found.now)}){said}"
 

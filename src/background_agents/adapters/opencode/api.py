@@ -15,14 +15,10 @@ import msgspec
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.transport import Transport, read_answer
 from background_agents.domain.asking import Ask
-from background_agents.domain.errors import RuntimeRefused
+from background_agents.domain.errors import NotFound, RuntimeRefused
 from background_agents.domain.text import one_line
 
 T = TypeVar("T")
-
-
-class NotFound(RuntimeRefused):
-    """OpenCode has no such session or message."""
 
 
 class Api:

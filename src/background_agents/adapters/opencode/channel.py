@@ -11,10 +11,10 @@ import logging
 from contextlib import suppress
 
 from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.api import Api, NotFound
+from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.events import remember
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
-from background_agents.domain.errors import DelegationError, RuntimeUnreachable
+from background_agents.domain.errors import NotFound, RuntimeUnreachable, SupervisorGone
 from background_agents.ports.runtime import (
     Busy,
     MessageChanged,
@@ -22,7 +22,7 @@ from background_agents.ports.runtime import (
     RuntimeEvent,
     SessionDeleted,
 )
-from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
+from background_agents.ports.supervisor import OutgoingMessage
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class OpenCodeChannel:
         except TimeoutError:
             await self._look_up(message)
         except NotFound as error:
-            raise _gone(message) from error
+            raise SupervisorGone(message.session) from error
         finally:
             del self._awaited[message.message]
 
@@ -126,7 +126,7 @@ class OpenCodeChannel:
             try:
                 await self._api.session(message.session)
             except NotFound:
-                raise _gone(message) from error
+                raise SupervisorGone(message.session) from error
             raise RuntimeUnreachable(
                 f"OpenCode took the message {message.message} but does not show it."
             ) from error
@@ -183,7 +183,3 @@ def _as_user_chose(newest: wire.MessageInfo | None) -> dict[str, object]:
         if variant := model.variant or newest.variant:
             chosen["variant"] = variant
     return chosen
-
-
-def _gone(message: OutgoingMessage) -> DelegationError:
-    return SupervisorGone(f"The session {message.session} no longer exists.")

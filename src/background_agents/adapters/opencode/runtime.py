@@ -8,21 +8,20 @@ from contextlib import suppress
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
-from background_agents.adapters.opencode.api import Api, NotFound
+from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.events import EventReader, permission, questions
 from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.permissions import handed_on
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.asking import Ask, Reply
-from background_agents.domain.errors import MessagesUndone
+from background_agents.domain.errors import MessagesUndone, NotAsked, NotFound
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports.runtime import (
     Agent,
     Leave,
     Listener,
-    NotAsked,
     Prompt,
     RunState,
     RuntimeEvent,
@@ -171,7 +170,7 @@ class OpenCodeRuntime:
             with suppress(NotFound):  # which is told to whoever sends something there
                 await self.api.session(session)
         if self.reader.is_undone(session):
-            raise MessagesUndone.of(session)
+            raise MessagesUndone(session)
 
     async def requests(self) -> Sequence[Ask]:
         """See ``AgentRuntime``."""
@@ -196,7 +195,7 @@ class OpenCodeRuntime:
             else:
                 await self.api.reply_questions(ask, [[one] for one in reply.answers])
         except NotFound as error:
-            raise NotAsked(f"{ask.id} is open no longer.") from error
+            raise NotAsked(ask.id) from error
 
     async def abort(self, session: str) -> None:
         """See ``AgentRuntime``."""

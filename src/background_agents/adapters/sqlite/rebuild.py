@@ -32,9 +32,10 @@ from background_agents.adapters.sqlite.schema import (
 from background_agents.adapters.sqlite.wreck import Row, read_rows
 from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import IdTaken
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice
-from background_agents.ports.storage import Change, IdTaken
+from background_agents.ports.storage import Change
 
 _delegation = msgspec.json.Decoder(Delegation).decode
 _notice = msgspec.json.Decoder(Notice).decode

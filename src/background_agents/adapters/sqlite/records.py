@@ -18,9 +18,9 @@ import msgspec
 
 from background_agents.adapters.sqlite import finding, rows
 from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import empty, is_damage, open_for_reading
+from background_agents.adapters.sqlite.schema import empty, for_doctor, is_damage, open_for_reading
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, StoreUnavailable, quote
+from background_agents.domain.errors import IDS_SHOWN, AmbiguousId, NoSuchRecord
 from background_agents.domain.events import Event
 from background_agents.domain.notice import Notice
 from background_agents.domain.query import Query
@@ -31,27 +31,6 @@ T = TypeVar("T")
 
 _delegation = msgspec.json.Decoder(Delegation).decode
 _fact = msgspec.json.Decoder(Fact).decode
-
-NAMES_SHOWN = 8
-"""Of ids that begin alike; more are no help."""
-
-
-class NoSuchRecord(InvalidRequest):
-    """No delegation of the project has an id that begins so."""
-
-    def __init__(self, given: str) -> None:
-        super().__init__(
-            f"No delegation here has an id that begins with {quote(given)}; "
-            "`background-agents list` shows the ids."
-        )
-
-
-class AmbiguousId(InvalidRequest):
-    """Several delegations have an id that begins so."""
-
-    def __init__(self, given: str, ids: list[str]) -> None:
-        shown = ", ".join(ids[:NAMES_SHOWN]) + (" and more" if len(ids) > NAMES_SHOWN else "")
-        super().__init__(f"{quote(given)} could be {shown}; type more of the id.")
 
 
 class IndexDamaged(Exception):
@@ -114,7 +93,7 @@ class Records:
                 return _delegation(exact[0])
             # Ids are of a-z, 0-9 and "-"; "~" comes after all of these.
             rows = self._connection.execute(
-                QUERIES["ids_from"], (given, f"{given}~", NAMES_SHOWN + 1)
+                QUERIES["ids_from"], (given, f"{given}~", IDS_SHOWN + 1)
             ).fetchall()
         ids = [name for (name,) in rows] if given else []
         if len(ids) == 1:
@@ -233,7 +212,4 @@ class Records:
         try:
             yield
         except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreUnavailable(
-                f"The database {self._path} cannot be read ({error}); "
-                "`background-agents doctor` looks into it."
-            ) from error
+            raise for_doctor(f"The database {self._path} cannot be read", error) from error

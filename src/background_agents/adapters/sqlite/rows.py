@@ -16,11 +16,11 @@ from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.queries import QUERIES
 from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import StaleVersion
+from background_agents.domain.errors import IdTaken, StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports.storage import Change, IdTaken, Lease, Line, Piece
+from background_agents.ports.storage import Change, Lease, Line, Piece
 
 _encode = msgspec.json.Encoder().encode
 _delegation = msgspec.json.Decoder(Delegation).decode
@@ -37,7 +37,7 @@ def register(connection: sqlite3.Connection, event: Registered) -> Delegation:
     delegation = domain.register(event)
     row = columns(delegation)
     if connection.execute(QUERIES["insert_delegation"], row).rowcount == 0:
-        raise IdTaken(f"Another delegation is already called {delegation.id}; take another id.")
+        raise IdTaken(delegation.id)
     _insert_events(connection, delegation.id, 1, (event,))
     return delegation
 

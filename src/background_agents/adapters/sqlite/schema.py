@@ -120,11 +120,13 @@ def open_existing(path: Path) -> sqlite3.Connection | None:
             connection.close()
             raise
     except (sqlite3.Error, DatabaseDamaged, OSError) as error:
-        raise StoreUnavailable(
-            f"The database {path} cannot be read ({error}); "
-            "`background-agents doctor` looks into it."
-        ) from error
+        raise for_doctor(f"The database {path} cannot be read", error) from error
     return connection
+
+
+def for_doctor(what: str, error: Exception) -> StoreUnavailable:
+    """Return the error that says what is not possible, and who looks into it."""
+    return StoreUnavailable(f"{what} ({error}); `background-agents doctor` looks into it.")
 
 
 def empty() -> sqlite3.Connection:

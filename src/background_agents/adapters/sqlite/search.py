@@ -20,9 +20,9 @@ import msgspec
 
 from background_agents.adapters.files.private import private_file, refuse_link
 from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import is_damage, open_existing
+from background_agents.adapters.sqlite.schema import for_doctor, is_damage, open_existing
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, StoreUnavailable
+from background_agents.domain.errors import InvalidRequest
 
 NAME = "search.db"
 
@@ -58,18 +58,13 @@ _delegation = msgspec.json.Decoder(Delegation).decode
 ResultOf = Callable[[Delegation], str]
 """Returns what a delegation left; empty where that cannot be read."""
 
+NO_FULL_TEXT = (
+    "The SQLite of this Python was built without full-text search (FTS5): search by id:, @agent, "
+    "model: or state: alone, or use another Python."
+)
+
 Tell = Callable[[int, int], None]
 """Hears how many delegations were indexed, and how many there are to index, before each batch."""
-
-
-class NoFullText(InvalidRequest):
-    """The SQLite of this Python cannot search texts."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The SQLite of this Python was built without full-text search (FTS5): search by id:, "
-            "@agent, model: or state: alone, or use another Python."
-        )
 
 
 class _Row(NamedTuple):
@@ -93,7 +88,7 @@ class SearchIndex:
         What was committed stays, however this ends.
 
         Raises:
-            NoFullText: this SQLite has no FTS5.
+            InvalidRequest: this SQLite has no FTS5.
             StoreUnavailable: one of the two files cannot be used.
         """
         with self._explained():
@@ -206,11 +201,9 @@ class SearchIndex:
             yield
         except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
             if _is_missing_module(error):
-                raise NoFullText from error
-            raise StoreUnavailable(
-                f"The search index {self.path} cannot be brought up to date ({error}); "
-                "`background-agents doctor` looks into it."
-            ) from error
+                raise InvalidRequest(NO_FULL_TEXT) from error
+            what = f"The search index {self.path} cannot be brought up to date"
+            raise for_doctor(what, error) from error
 
 
 def _agrees(main: sqlite3.Connection, cache: sqlite3.Connection) -> bool:

@@ -47,7 +47,9 @@ def _code_of(words: Sequence[str]) -> int:
     try:
         return _run(words)
     except DelegationError as error:
-        print(error, file=sys.stderr)
+        from background_agents.views.errors import for_people
+
+        print(for_people(error), file=sys.stderr)
         return code_of(error)
 
 

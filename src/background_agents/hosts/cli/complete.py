@@ -151,6 +151,8 @@ def _records(parsed_args: Namespace) -> Records | None:
     try:
         return place_of(parsed_args).records()
     except DelegationError as error:
+        from background_agents.views.errors import for_people
+
         # Shells throw this away, unless _ARC_DEBUG is set to find out why nothing is offered.
-        print(error, file=sys.stderr)
+        print(for_people(error), file=sys.stderr)
         return None

@@ -12,6 +12,7 @@ from background_agents.hosts.cli import complete
 from background_agents.hosts.cli.arguments import completed, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.typed import moment
+from background_agents.views.errors import for_people
 
 WORTH_TELLING = 2_000
 """Delegations that take more than a second to index."""
@@ -84,7 +85,7 @@ class ToldProjects(Projects):
         super().__init__(place, unread=self._say, progress=self._draw)
 
     def _say(self, error: StoreUnavailable) -> None:
-        print(error, file=sys.stderr)
+        print(for_people(error), file=sys.stderr)
         self.code = Exit.NOT_WELL
 
     def _draw(self, done: int, total: int) -> None:

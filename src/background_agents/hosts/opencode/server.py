@@ -23,7 +23,7 @@ from background_agents.app import App
 from background_agents.control import places, protocol, shells
 from background_agents.control.server import ControlServer
 from background_agents.control.shells import Starter
-from background_agents.domain.errors import DelegationError, OnlyReads
+from background_agents.domain.errors import BadSetting, DelegationError, OnlyReads
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
 from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
 from background_agents.log import open_log
@@ -32,11 +32,9 @@ from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
 from background_agents.rpc.messages import RpcError
 from background_agents.service.delegations import Delegations
 from background_agents.service.tasks import Tasks
+from background_agents.views.errors import for_model
 
 log = logging.getLogger(__name__)
-
-REFUSED = protocol.REFUSED
-"""Bad input, nothing was changed; its message is for the model."""
 
 BRIDGE_FD = 3
 """Where the bridge puts its socket; stdin and stdout stay out of the way of frames."""
@@ -167,7 +165,7 @@ class Host:
             raise OnlyReads(call.tool)
         found = self._instances.get(call.instance)
         if found is None:
-            raise RpcError(REFUSED, "This project was closed; try again.")
+            raise RpcError(protocol.REFUSED, "This project was closed; try again.")
         caller = Caller(call.session, call.message, call.agent, call.granted)
         return await run_tool(await found.delegations(), caller, call.tool, call.args)
 
@@ -236,7 +234,7 @@ async def serve(env: Mapping[str, str]) -> None:
     data_root = config.data_root(env)
     try:
         settings = config.load(env)
-    except config.BadSetting as error:
+    except BadSetting as error:
         await _explain(error, reader, write)
         return
     open_log(data_root, settings.log)
@@ -268,7 +266,7 @@ async def _pump_until_term(reader: asyncio.StreamReader, connection: Connection)
 
 
 async def _explain(
-    error: config.BadSetting, reader: asyncio.StreamReader, write: Callable[[bytes], None]
+    error: BadSetting, reader: asyncio.StreamReader, write: Callable[[bytes], None]
 ) -> None:
     """Answer every tool with what is wrong with the settings, until OpenCode ends."""
 
@@ -284,7 +282,8 @@ async def _explain(
 
 
 def _translate(error: Exception) -> RpcError | None:
-    return RpcError(REFUSED, str(error)) if isinstance(error, DelegationError) else None
+    is_told = isinstance(error, DelegationError)
+    return RpcError(protocol.REFUSED, for_model(error)) if is_told else None
 
 
 def ends_with_turn(argv: Sequence[str]) -> bool:

@@ -21,7 +21,7 @@ from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.service import checks
 from background_agents.service.delegations import Delegations
-from background_agents.views import live
+from background_agents.views import errors, live
 from background_agents.views import model as for_model
 
 A = TypeVar("A", bound=msgspec.Struct)
@@ -115,7 +115,7 @@ async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> A
             caller.session, order, by=caller.agent, granted=caller.granted
         )
     except LeaveNeeded as needed:
-        return Answer("", str(needed), ask=_permission(needed, order.prompt))
+        return Answer("", errors.for_model(needed), ask=_permission(needed, order.prompt))
     about: dict[str, object] = {"id": delegation.id}
     answer = for_model.delegated(delegation, ends_with_turn=service.ends_with_turn)
     return Answer(for_model.session_title(delegation), answer, about)

@@ -19,10 +19,11 @@ from background_agents.domain import events as ev
 from background_agents.domain.errors import (
     DelegationError,
     MessagesUndone,
+    SupervisorGone,
     UnknownDelegation,
 )
 from background_agents.domain.notice import Notice, NoticeKind, NoticeState
-from background_agents.ports.supervisor import OutgoingMessage, SupervisorChannel, SupervisorGone
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorChannel
 from background_agents.service.context import ProjectContext
 from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.ownership.recovery import is_orphan

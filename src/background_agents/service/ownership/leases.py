@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from background_agents.domain.errors import DelegationError
+from background_agents.domain.errors import LeaseLost
 from background_agents.ports.processes import Fate, Processes
 from background_agents.ports.storage import Lease
 from background_agents.service.context import ProjectContext
@@ -32,10 +32,6 @@ frozen process owned goes on within 30 s."""
 
 TRUSTED = LEASE - HEARTBEAT
 """How long its owner trusts it without looking: less, so that no two trust theirs at once."""
-
-
-class LeaseLost(DelegationError):
-    """Another process has taken over what this one owned."""
 
 
 class Leaseholder:
@@ -114,7 +110,7 @@ class Leaseholder:
         if self._renewed_s is None or self._age_s(self._renewed_s) > TRUSTED.total_seconds():
             await self.renew()
         if owner != self.owner:
-            raise LeaseLost(f"What {owner} owned has been taken over.")
+            raise LeaseLost(owner)
 
     async def has_expired(self, lease: Lease) -> bool:
         """Return whether whoever holds a claim does nothing any more.

@@ -16,25 +16,27 @@ import msgspec
 from background_agents.config import Settings
 from background_agents.domain import events as ev
 from background_agents.domain.actor import Actor
-from background_agents.domain.asking import REJECT, Ask, Reply, model_may, reply_to
+from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.domain.delegation import Delegation, OpenRequest
 from background_agents.domain.errors import (
+    AskChanged,
     InvalidRequest,
     MayNotGrant,
+    NotAsked,
     NothingAsked,
     RuntimeRefused,
     RuntimeUnreachable,
 )
 from background_agents.domain.ids import is_later, moment
 from background_agents.domain.notice import Notice, NoticeKind
+from background_agents.domain.replies import model_may, reply_to
 from background_agents.domain.transcript import Message
 from background_agents.ports.clock import Timer
-from background_agents.ports.runtime import NotAsked, Prompt
+from background_agents.ports.runtime import Prompt
 from background_agents.service.context import Context, Record
 from background_agents.service.running.answer_rules import decide
 from background_agents.service.running.signals import AnswerAsked, AnswerDue
 from background_agents.service.running.timers import Deadline
-from background_agents.views import model as for_model
 from background_agents.views import notices
 
 log = logging.getLogger(__name__)
@@ -248,10 +250,7 @@ class Asking:
         changed = max(self._asked_as.get(ask.id, ""), self._taken, key=moment)
         is_unseen = bool(asked.since and changed) and is_later(changed, asked.since)
         if is_unseen or asked.request not in ("", ask.id):
-            raise InvalidRequest(
-                "Nothing was answered: what was asked has changed meanwhile. "
-                f"{delegation.id} {for_model.request(delegation, ask)}"
-            )
+            raise AskChanged(delegation.id, ask)
 
     def _is_right_below(self, delegation: Delegation, session: str) -> bool:
         """Return whether the supervisor's view shows what a session asks, as OpenCode's does."""
@@ -262,7 +261,7 @@ class Asking:
         """Refuse a grant by a model, as far as the settings of now do."""
         now = msgspec.structs.replace(ask, model_grants_once=self._settings.model_grants_once)
         if asked.by == Actor.SUPERVISOR and not model_may(now, asked.text):
-            raise MayNotGrant(for_model.to_answer(delegation.id, now))
+            raise MayNotGrant(delegation.id, now)
 
     async def _answered_by_rule(self, ask: Ask, reply: Reply) -> bool:
         """Return whether the rules' answer left nothing to ask."""

@@ -21,6 +21,7 @@ from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import (
     DelegationError,
+    LeaseLost,
     NotPermitted,
     RunElsewhere,
     RunLetGo,
@@ -47,7 +48,7 @@ from background_agents.ports.runtime import (
 )
 from background_agents.ports.storage import Change, Piece
 from background_agents.service.context import Context
-from background_agents.service.ownership.leases import Leaseholder, LeaseLost
+from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.running.asking import Asking
 from background_agents.service.running.completion import Evidence, Undecided, judge
 from background_agents.service.running.ending import Outcome, insist, store_ending
@@ -81,6 +82,7 @@ from background_agents.service.running.steering import Steering
 from background_agents.service.running.stopping import Stopping
 from background_agents.service.running.streamed import Streamed
 from background_agents.service.running.timers import AwaitedTurn, Deadline, Stopwatch
+from background_agents.views import errors
 from background_agents.views.live import Live
 from background_agents.views.model import why_stopped
 
@@ -282,12 +284,12 @@ class Run:
             if self.session:
                 # An error of a server does not say that nothing was begun.
                 await self._stopping.abort(self.session)
-            return await self._cut_short(Status.FAILED, str(error))
+            return await self._cut_short(Status.FAILED, errors.for_model(error))
         except RuntimeUnreachable as error:
             if self.session:
                 # The prompt may have been taken all the same.
                 await self._stopping.quieten(self.session)
-            return await self._cut_short(Status.FAILED, str(error))
+            return await self._cut_short(Status.FAILED, errors.for_model(error))
         except Exception as error:
             # A fault of ours must not leave a delegation running for ever.
             log.exception("%s: conducting it failed", self.delegation.id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from background_agents.domain.asking import REJECT, Ask, Reply
+from background_agents.domain.errors import NotAsked
 from background_agents.domain.transcript import Verdict
-from background_agents.ports.runtime import Idle, InputAsked, InputSettled, NotAsked, SessionOrder
+from background_agents.ports.runtime import Idle, InputAsked, InputSettled, SessionOrder
 from background_agents.testing.contracts.stage import Heard, Stage, listening, prompt
 from background_agents.testing.scripts import script
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from background_agents.domain.errors import MessagesUndone
+from background_agents.domain.errors import MessagesUndone, SupervisorGone
 from background_agents.ports.runtime import RunFailed, StreamRestored, TextStreamed, UndoChanged
-from background_agents.ports.supervisor import OutgoingMessage, SupervisorGone
+from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.testing.contracts.stage import (
     AGENT,
     MODEL,

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply, replay
-from background_agents.domain.errors import StaleVersion
+from background_agents.domain.errors import IdTaken, StaleVersion
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.domain.status import Status
-from background_agents.ports.storage import Change, DelegationStore, IdTaken, Lease, Line, Piece
+from background_agents.ports.storage import Change, DelegationStore, Lease, Line, Piece
 from background_agents.testing.contracts.samples import (
     PERMISSION,
     ROOT,

@@ -11,11 +11,12 @@ from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.client.indexing import body
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, StoreUnavailable
+from background_agents.domain.errors import NoResult, StoreUnavailable
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id, add_place, place_of
 from background_agents.views import model as for_model
+from background_agents.views.errors import for_people
 
 MOST_RENDERED = 500_000
 """Characters: rendering them takes seconds, and nobody reads so much in a terminal."""
@@ -40,7 +41,7 @@ def run(given: Namespace) -> None:
     with place.records() as records:
         one = records.resolve(given.id)
     if not one.is_terminal:
-        raise NoResult(one)
+        raise NoResult(one.id, one.status)
     artifacts = MarkdownArtifacts(place.folder)
     content = artifacts.raw(one)
     text = content.decode(errors="replace").replace("\r\n", "\n")
@@ -70,17 +71,7 @@ def note_read(one: Delegation, place: Place) -> None:
     try:
         mark_read(place.folder / config.DATABASE, one.id, datetime.now(UTC))
     except StoreUnavailable as error:
-        print(f"That you have read it was not noted: {error}", file=sys.stderr)
-
-
-class NoResult(InvalidRequest):
-    """It has not ended."""
-
-    def __init__(self, one: Delegation) -> None:
-        super().__init__(
-            f"{one.id} is {one.status} and has no result yet; "
-            f"`background-agents peek {one.id}` shows what it is doing."
-        )
+        print(f"That you have read it was not noted: {for_people(error)}", file=sys.stderr)
 
 
 def _render(one: Delegation, result: str) -> None:

@@ -6,12 +6,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from background_agents.client.owners import OwnerGone, by_owner, client_of
+from background_agents.client.owners import by_owner, client_of
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError, InvalidRequest
+from background_agents.domain.errors import DelegationError, InvalidRequest, OwnerGone
 from background_agents.hosts.cli.arguments import add_ids, add_place, place_of
 from background_agents.hosts.cli.exits import Exit, code_of
+from background_agents.views.errors import for_people
 from background_agents.views.json import Sheet
 
 
@@ -37,7 +38,7 @@ def run(given: Namespace) -> int:
                 print(_told(after), flush=True)
             else:
                 # The others are stopped all the same.
-                print(after, file=sys.stderr)
+                print(for_people(after), file=sys.stderr)
                 worst = max(worst, code_of(after))
     return worst
 

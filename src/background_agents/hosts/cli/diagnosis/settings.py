@@ -17,10 +17,9 @@ def check_settings(scene: Scene) -> Iterator[Finding]:
     """Say what is refused; while there is any of it, no tool works."""
     reading = config.read(scene.env)
     for error in reading.errors:
-        said = str(error)
-        of_environment = said.startswith(PREFIX)
-        mend = f"unset {said.partition(' ')[0]}" if of_environment else edit(reading.path)
-        yield problem("settings.refused", f"{said} Until then no tool works.", mend)
+        of_environment = error.name.startswith(PREFIX)
+        mend = f"unset {error.name}" if of_environment else edit(reading.path)
+        yield problem("settings.refused", f"{error} Until then no tool works.", mend)
     if not reading.errors:
         is_there = reading.path.exists()
         said = f"The settings are valid: {reading.path}" if is_there else "The settings are valid"

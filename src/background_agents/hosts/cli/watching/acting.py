@@ -13,6 +13,7 @@ from background_agents.domain.errors import DelegationError
 from background_agents.domain.text import printable
 from background_agents.hosts.cli.watching.drawing import Note
 from background_agents.hosts.cli.watching.model import Answer, Command, Steer, Stop
+from background_agents.views.errors import for_people
 
 
 def carry_out(command: Command, place: Place) -> str:
@@ -61,7 +62,7 @@ class Hands:
         try:
             self._done.put(Note(carry_out(command, self._place)))
         except DelegationError as error:
-            self._done.put(Note(str(error), is_error=True))
+            self._done.put(Note(for_people(error), is_error=True))
         except Exception as fault:
             self._done.put(fault)  # a bug: the loop raises it, once the terminal is restored
         self._wake()

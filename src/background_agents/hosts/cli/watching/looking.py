@@ -19,6 +19,7 @@ from background_agents.domain.errors import DelegationError
 from background_agents.hosts.cli.watching.drawing import ENDED_SHOWN
 from background_agents.hosts.cli.watching.model import Peeked, Seen
 from background_agents.views import board
+from background_agents.views.errors import for_people
 
 PACE_S = 1.0
 """Between two looks at the board; elapsed times count seconds."""
@@ -38,7 +39,7 @@ def look(place: Place, peeked: str, before: Seen | None = None) -> Seen:
             ended = tuple(records.newest_ended(ENDED_SHOWN))
     except DelegationError as error:
         last = before or Seen(at=now)
-        return Seen(now, last.active, last.gone, last.ended, str(error), last.peeked)
+        return Seen(now, last.active, last.gone, last.ended, for_people(error), last.peeked)
     return Seen(
         at=now,
         active=board.urgent_first(as_told(place.folder, stored)),
@@ -57,7 +58,7 @@ def _peek(place: Place, delegation: str) -> Peeked:
         with client_of(one, place) as client:
             return Peeked(one.id, client.peek(place.project, one.id))
     except DelegationError as error:
-        return Peeked(delegation, said=str(error))
+        return Peeked(delegation, said=for_people(error))
 
 
 def _left_by(one: Delegation, place: Place) -> str:
