@@ -19,6 +19,7 @@ import msgspec
 from background_agents.adapters.files.private import FILE_MODE, private_folder
 from background_agents.control import places, protocol, shells
 from background_agents.control.shells import Starter
+from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
@@ -174,13 +175,13 @@ class _Client:
             protocol.DELEGATE: self.delegate,
         }
 
-    async def _check(self, act: str) -> Starter:
-        """Return who started the client, if that one may do what it asks for."""
+    async def _check(self, act: str) -> Actor:
+        """Return who acts by the client, if whoever started it may do what it asks for."""
         # Whatever the client says of itself: it is looked up.
         if self._starter is None:
             self._starter = await asyncio.to_thread(shells.starter_of, self._pid)
         shells.check(act, self._starter)
-        return self._starter
+        return Actor.COMMAND_LINE if self._starter is Starter.PERSON else Actor.SUPERVISOR
 
     async def about(self, _raw: msgspec.Raw) -> protocol.About:
         return self._about()
@@ -208,31 +209,28 @@ class _Client:
         return user.sheet(await user.steer(said.id, said.text))
 
     async def answer(self, raw: msgspec.Raw) -> protocol.Answered:
-        starter = await self._check(protocol.ANSWER)
+        by = await self._check(protocol.ANSWER)
         said = msgspec.json.decode(raw, type=protocol.Said)
         user = self._of_project(said.project, said.id)
-        by_model = starter is not Starter.PERSON
-        found = await user.answer(said.id, said.text, said.request, by_model=by_model)
+        found = await user.answer(said.id, said.text, said.request, by=by)
         asked = found.ask.text if found.ask else ""
         return protocol.Answered(asked=asked, delegation=user.sheet(found.delegation))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
-        starter = await self._check(protocol.STOP)
+        by = await self._check(protocol.STOP)
         which = msgspec.json.decode(raw, type=protocol.Which)
         user = self._of_project(which.project, which.id)
-        by_model = starter is not Starter.PERSON
-        return user.sheet(await user.stop(which.id, by_model=by_model))
+        return user.sheet(await user.stop(which.id, by=by))
 
     async def stop_all(self, raw: msgspec.Raw) -> list[protocol.Stopped]:
-        starter = await self._check(protocol.STOP)
+        by = await self._check(protocol.STOP)
         several = msgspec.json.decode(raw, type=protocol.Several)
         user = self._of_project(several.project, *several.ids)
-        by_model = starter is not Starter.PERSON
         return [
             protocol.Stopped(delegation=user.sheet(one))
             if isinstance(one, Delegation)
             else protocol.Stopped(refused=for_people(one))
-            for one in await user.stop_all(several.ids, by_model=by_model)
+            for one in await user.stop_all(several.ids, by=by)
         ]
 
     async def wait(self, raw: msgspec.Raw) -> list[Sheet]:

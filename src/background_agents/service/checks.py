@@ -61,16 +61,10 @@ def check_text(what: str, text: str) -> None:
     """Refuse a prompt or a message that says nothing, or too much."""
     if not text.strip():
         raise InvalidRequest(f"The {what} is empty; {_MEANT[what]}.")
-    if what == MESSAGE and len(text) > MESSAGE_CHARS:
-        raise InvalidRequest(
-            f"The message has {len(text):,} characters, and {MESSAGE_CHARS:,} is the most; say "
-            "what matters, and put the material into a file or your result."
-        )
-    if len(text) > MAX_PROMPT_CHARS:
-        raise InvalidRequest(
-            f"The {what} has {len(text):,} characters, and {MAX_PROMPT_CHARS:,} is the most; "
-            "put the material into a file and name its path."
-        )
+    if what == MESSAGE:
+        instead = "say what matters, and put the material into a file or your result"
+        _check_length(what, text, MESSAGE_CHARS, instead)
+    _check_length(what, text, MAX_PROMPT_CHARS)
 
 
 _MEANT = {
@@ -120,11 +114,15 @@ def check_wait(seconds: float | None, mode: str | None) -> tuple[timedelta, str]
 
 def check_reply(reply: str) -> None:
     """Refuse an answer that is too long; whether it answers anything is seen later."""
-    if len(reply) > MAX_REPLY_CHARS:
-        raise InvalidRequest(
-            f"The reply has {len(reply):,} characters, and {MAX_REPLY_CHARS:,} is the most; put "
-            "the material into a file and name its path."
-        )
+    _check_length("reply", reply, MAX_REPLY_CHARS)
+
+
+def _check_length(
+    what: str, text: str, most: int, instead: str = "put the material into a file and name its path"
+) -> None:
+    if len(text) > most:
+        has = f"The {what} has {len(text):,} characters, and {most:,} is the most"
+        raise InvalidRequest(f"{has}; {instead}.")
 
 
 def check_ids(ids: Sequence[str] | None) -> None:

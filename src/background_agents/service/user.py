@@ -81,40 +81,37 @@ class UserDelegations:
         return await self._runs.ask(await self._get(delegation), asked)
 
     async def answer(
-        self, delegation: str, reply: str, request: str = "", *, by_model: bool = False
+        self, delegation: str, reply: str, request: str = "", *, by: str = Actor.COMMAND_LINE
     ) -> Answered:
         """Answer the oldest request that a delegation waits for; return what that was.
 
         ``request`` is the id of the one that the user has seen, and no other is answered then.
-        ``by_model`` says that a supervisor's model has run the program that answers.
+        ``by`` is the supervisor where its model has run the program that answers.
 
         Raises:
             InvalidRequest: nothing is asked, or the reply is no answer to it.
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
         checks.check_reply(reply)
-        by = Actor.SUPERVISOR if by_model else Actor.COMMAND_LINE
         asked = AnswerAsked(reply, by=by, request=request)
         after = await self._runs.ask(await self._get(delegation), asked)
         return Answered(after, asked.answered)
 
-    async def stop(self, delegation: str, *, by_model: bool = False) -> Delegation:
+    async def stop(self, delegation: str, *, by: str = Actor.COMMAND_LINE) -> Delegation:
         """Stop a delegation and return it as it is once its session is quiet.
 
         Raises:
             InvalidRequest: another process runs it.
         """
-        by = Actor.SUPERVISOR if by_model else Actor.COMMAND_LINE
         return await self._runs.stop(await self._get(delegation), by)
 
     async def stop_all(
-        self, ids: Sequence[str], *, by_model: bool = False
+        self, ids: Sequence[str], *, by: str = Actor.COMMAND_LINE
     ) -> list[Delegation | DelegationError]:
         """Stop several delegations in one act; return each, or why it was not stopped.
 
         All are asked before one has ended, so that their supervisor is told of them together.
         """
-        by = Actor.SUPERVISOR if by_model else Actor.COMMAND_LINE
         found = [await _or_error(self._get(one)) for one in ids]
         stops = {
             one.id: asyncio.ensure_future(_or_error(self._runs.stop(one, by)))
