@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
@@ -43,18 +43,6 @@ SWITCH = "1 or 0"
 
 SWITCHES = f"{SWITCH}, or in the file true or false"
 
-LEVEL = "one of " + ", ".join(LOG_LEVELS)
-
-REPLY = "one of " + ", ".join(REPLIES)
-
-GRANTS = "one of " + ", ".join(MODEL_GRANTS)
-
-_COUNTS = "whole numbers from 1 to 1000"
-
-PROVIDERS = f"a table of providers and {_COUNTS}"
-
-MODELS = f"a table of provider/model-id and {_COUNTS}"
-
 RULES = "a list of tables"
 
 NAMES = "a list of names"
@@ -77,12 +65,6 @@ def _count(name: str, value: object) -> int:
     return int(text)
 
 
-def _level(name: str, value: object) -> str:
-    if str(value).lower() not in LOG_LEVELS:
-        raise BadSetting(name, value, LEVEL)
-    return str(value).lower()
-
-
 def _switch(name: str, value: object) -> bool:
     text = str(value).strip().lower()
     if text in ("1", "true"):
@@ -92,31 +74,28 @@ def _switch(name: str, value: object) -> bool:
     raise BadSetting(name, value, SWITCH)
 
 
-def _reply(name: str, value: object) -> str:
-    if value not in REPLIES:
-        raise BadSetting(name, value, REPLY)
-    return str(value)
+def _one_of(words: Sequence[str], *, any_case: bool = False) -> Kind:
+    allowed = f"one of {', '.join(words)}"
+
+    def parse(name: str, value: object) -> str:
+        word = str(value).lower() if any_case else value
+        if word not in words:
+            raise BadSetting(name, value, allowed)
+        return str(word)
+
+    return Kind(parse, allowed)
 
 
-def _grants(name: str, value: object) -> str:
-    if value not in MODEL_GRANTS:
-        raise BadSetting(name, value, GRANTS)
-    return str(value)
+def _limits(of: str, key: re.Pattern[str], example: Mapping[str, int]) -> Kind:
+    allowed = f"a table of {of} and whole numbers from 1 to 1000"
 
+    def parse(name: str, value: object) -> Mapping[str, int]:
+        # A key that nothing can ever have would be no limit at all.
+        if not isinstance(value, dict) or not all(key.fullmatch(one) for one in value):
+            raise BadSetting(name, value, allowed)
+        return {one: _count(f"{name}.{one}", limit) for one, limit in value.items()}
 
-def _per_provider(name: str, value: object) -> Mapping[str, int]:
-    return _limits(name, value, _PROVIDER, PROVIDERS)
-
-
-def _per_model(name: str, value: object) -> Mapping[str, int]:
-    return _limits(name, value, _MODEL, MODELS)
-
-
-def _limits(name: str, value: object, key: re.Pattern[str], allowed: str) -> Mapping[str, int]:
-    # A key that nothing can ever have would be no limit at all.
-    if not isinstance(value, dict) or not all(key.fullmatch(one) for one in value):
-        raise BadSetting(name, value, allowed)
-    return {one: _count(f"{name}.{one}", limit) for one, limit in value.items()}
+    return Kind(parse, allowed, example)
 
 
 def _names(name: str, value: object) -> tuple[str, ...]:
@@ -144,8 +123,10 @@ def _rule(name: str, value: object) -> AnswerRule:
 KINDS: Mapping[str, Kind] = {
     "timeout_minutes": Kind(_minutes, MINUTES),
     "max_concurrent": Kind(_count, COUNT),
-    "max_concurrent_per_provider": Kind(_per_provider, PROVIDERS, {"anthropic": 4}),
-    "max_concurrent_per_model": Kind(_per_model, MODELS, {"anthropic/claude-opus-4": 2}),
+    "max_concurrent_per_provider": _limits("providers", _PROVIDER, {"anthropic": 4}),
+    "max_concurrent_per_model": _limits(
+        "provider/model-id", _MODEL, {"anthropic/claude-opus-4": 2}
+    ),
     "strict_readonly": Kind(_switch, SWITCHES),
     "safe_tools": Kind(_names, NAMES, ("context7_*",)),
     "allow_task": Kind(_switch, SWITCHES),
@@ -155,12 +136,12 @@ KINDS: Mapping[str, Kind] = {
         "`pattern` and `agent`",
         (AnswerRule("allow", permission="bash", pattern="git status"),),
     ),
-    "model_grants": Kind(_grants, GRANTS),
+    "model_grants": _one_of(MODEL_GRANTS),
     "ask_in_chat": Kind(_switch, SWITCHES),
     "answer_minutes": Kind(_minutes, MINUTES),
-    "answer_default": Kind(_reply, REPLY),
+    "answer_default": _one_of(REPLIES),
     "resume": Kind(_switch, SWITCHES),
-    "log": Kind(_level, LEVEL),
+    "log": _one_of(LOG_LEVELS, any_case=True),
 }
 """By the names of ``Settings``' fields."""
 

@@ -262,8 +262,7 @@ class _Client:
 
 
 def _translate(error: Exception) -> RpcError | None:
-    if isinstance(error, NotServed | RuntimeUnreachable):
-        return RpcError(protocol.NOT_HERE, for_people(error))
-    if isinstance(error, DelegationError):
-        return RpcError(protocol.REFUSED, for_people(error))
-    return None
+    if not isinstance(error, DelegationError):
+        return None
+    is_elsewhere = isinstance(error, NotServed | RuntimeUnreachable)
+    return RpcError(protocol.NOT_HERE if is_elsewhere else protocol.REFUSED, for_people(error))
