@@ -7,7 +7,7 @@ from world import QUIET, World
 
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.status import Status
-from background_agents.ports.runtime import Idle, SessionOrder
+from background_agents.ports.runtime import Idle, RunFailed, SessionOrder
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
@@ -169,6 +169,23 @@ async def test_an_agent_that_vanished_fails_the_run_which_never_began(
     delegation = await world.delegate(service, HANG, agent="plan")
     ended = await world.ended(delegation)
     assert (ended.status, ended.error) == (Status.FAILED, 'Agent not found: "plan".')
+
+
+async def test_an_error_after_an_abort_ends_the_run_although_no_idle_follows(
+    world: World, service: Service
+) -> None:
+    """Of what comes after an abort nothing is waited for any more, and nothing else would come."""
+    delegation = await world.delegate(service, HANG, minutes=0)
+    child = await world.working(delegation)
+    child.cut_off()
+    world.runtime.emit(RunFailed(child.name, "Aborted", aborted=True))
+    world.runtime.emit(Idle(child.name))
+    await world.settle()
+    assert not world.now(delegation).is_terminal
+    world.runtime.emit(RunFailed(child.name, "Lost.", aborted=False))
+    await world.settle()
+    ended = world.now(delegation)
+    assert (ended.status, ended.error) == (Status.FAILED, "Lost.")
 
 
 async def test_refusals_for_now_do_not_end_the_run(world: World, service: Service) -> None:

@@ -230,6 +230,7 @@ async def prove(world: World, delegation: Delegation) -> None:
     assert world.journal.of("artifact") == [delegation.id]
     assert world.journal.of("end") == [delegation.id]
     assert f"<status>{ended.status}</status>" in notice
+    assert "Internal error" not in (ended.error or "")
     at_once = [one for one in later if isinstance(one, ParentNotified) and not one.kept]
     said = len(at_once) + sum(isinstance(event, KeptTold) for event in later)
     assert len(await world.told("child-notification", said)) == said

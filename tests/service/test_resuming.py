@@ -13,8 +13,8 @@ from background_agents.domain.status import Status
 from background_agents.ports.runtime import Idle, MessageChanged, RunFailed
 from background_agents.ports.storage import Piece
 from background_agents.service.running.launch import GO_ON, MOST_RELAUNCHES, UNDONE
-from background_agents.service.running.run import ABORT_LIMIT
 from background_agents.service.running.streamed import PACE, Streamed
+from background_agents.service.running.timers import ABORT_LIMIT
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.views import live
 

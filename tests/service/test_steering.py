@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 import pytest
 from world import World
@@ -15,10 +16,14 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
 )
 from background_agents.domain.status import Status
+from background_agents.ports.runtime import Prompt
 from background_agents.views import errors, live
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}
+
+LIMIT_S = 2
+"""What would wait for ever without this takes milliseconds."""
 
 
 async def confirmed(world: World, delegation: Delegation) -> None:
@@ -50,6 +55,59 @@ async def test_one_that_races_with_the_end_reopens_the_run(world: World, service
     ended = await world.ended(delegation)
     assert ended.open_steers == ()
     assert len(await world.notified()) == 1
+
+
+async def sent_meanwhile(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch, question: str, name: str
+) -> list[asyncio.Task[Delegation]]:
+    """Have one instruction sent while the runtime is asked a question; return the sending."""
+    asked, sending = getattr(world.runtime, question), list[asyncio.Task[Delegation]]()
+
+    async def answered(*args: object, **kwargs: object) -> object:
+        if not sending:
+            sending.append(asyncio.create_task(service.steer(world.supervisor, name, "And then?")))
+            await world.settle()
+        return await asked(*args, **kwargs)
+
+    monkeypatch.setattr(world.runtime, question, answered)
+    return sending
+
+
+async def test_one_that_is_not_taken_as_the_run_ends_keeps_it_from_nothing(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told so, and the run that had finished is completed without any more time."""
+    delegation = await world.delegate(service, HANG, minutes=0)
+    child = await world.working(delegation)
+    child.write("Whole.")
+    sending = await sent_meanwhile(world, service, monkeypatch, "transcript", delegation.id)
+
+    async def not_taken(session: str, _prompt: Prompt) -> NoReturn:
+        raise MessagesUndone(session)
+
+    monkeypatch.setattr(world.runtime, "prompt", not_taken)
+    child.finish()
+    async with asyncio.timeout(LIMIT_S):
+        assert (await world.ended(delegation)).status is Status.COMPLETED
+    with pytest.raises(MessagesUndone):
+        await sending[0]
+
+
+async def test_one_that_comes_while_a_finished_run_is_stopped_does_not_let_it_go_on(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop is not forgotten over it: it returns, and the instruction came too late."""
+    delegation = await world.delegate(service, HANG, HANG)
+    child = await world.working(delegation)
+    child.write("Whole.")
+    child.finish()
+    sending = await sent_meanwhile(world, service, monkeypatch, "below", delegation.id)
+    async with asyncio.timeout(LIMIT_S):
+        stopped = await service.stop(world.supervisor, delegation.id)
+    assert stopped.status is Status.COMPLETED
+    with pytest.raises(NotSteerable, match="is ending"):
+        await sending[0]
+    assert not child.busy
 
 
 async def test_it_opens_a_fresh_time_window(world: World, service: Service) -> None:

@@ -5,12 +5,15 @@ OpenCode does so with what reaches a session while a failed run of it is wound u
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from world import LIVING, World
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, Transcript
+from background_agents.ports.runtime import Idle, RunFailed, StreamRestored
 from background_agents.service.running.launch import GO_ON
 from background_agents.service.running.timers import TURN_LIMIT
 from background_agents.testing.scripted_session import ScriptedSession
@@ -18,6 +21,9 @@ from lab.harness.service import Service
 
 FAIL: dict[str, object] = {"fail": 400, "message": "Refused."}
 HANG: dict[str, object] = {"hang": True}
+
+LIMIT_S = 2
+"""What would wait for ever without this takes milliseconds."""
 
 
 def prompts(child: ScriptedSession) -> list[str]:
@@ -99,6 +105,43 @@ async def test_what_was_told_to_go_on_and_did_not_hear_it_is_told_again_and_coun
     world.clock.advance(TURN_LIMIT)
     ended = await world.ended(delegation)
     assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
+    assert len(prompts(child)) == 2
+
+
+async def test_a_turn_that_begins_as_it_is_overdue_is_not_overdue(
+    world: World, service: Service
+) -> None:
+    """What it fails of at once ends it, and it is not told to go on."""
+    delegation = await world.delegate(service, HANG)
+    await world.until(lambda: world.now(delegation).session is not None)
+    child = world.runtime.sessions[world.now(delegation).session or ""]
+    await asyncio.sleep(0)
+    assert child.is_writing
+    world.clock.advance(TURN_LIMIT)
+    child.fail("Refused.")
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.error, ended.relaunches) == (Status.FAILED, "Refused.", 0)
+    assert len(prompts(child)) == 1
+
+
+async def test_what_a_runtime_aborted_as_it_ended_before_it_began_is_sent_again(
+    world: World, service: Service
+) -> None:
+    """As soon as the runtime is back, under the same ids, and it counts as no relaunch."""
+    before = await world.delegate(service, {"say": "Old."})
+    child = world.runtime.sessions[(await world.ended(before)).session or ""]
+    child.wound_up.clear()
+    after = await world.delegate(service, {"say": "New."}, continue_id=before.id)
+    await world.until(lambda: world.now(after).session is not None)
+    await world.settle()
+    world.runtime.emit(RunFailed(child.name, "Aborted", aborted=True))
+    world.runtime.emit(Idle(child.name))
+    await world.settle()
+    child.wound_up.set()
+    world.runtime.emit(StreamRestored(""))
+    async with asyncio.timeout(LIMIT_S):
+        ended = await world.ended(after)
+    assert (ended.status, ended.relaunches) == (Status.COMPLETED, 0)
     assert len(prompts(child)) == 2
 
 

@@ -32,10 +32,11 @@ from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.replies import model_may, reply_to
 from background_agents.domain.transcript import Message
 from background_agents.ports.clock import Timer
-from background_agents.ports.runtime import Prompt
+from background_agents.ports.runtime import Idle, InputSettled, SessionDeleted
 from background_agents.service.context import Context, Record
 from background_agents.service.running.answer_rules import decide
-from background_agents.service.running.signals import AnswerAsked, AnswerDue
+from background_agents.service.running.signals import AnswerAsked, AnswerDue, Signal
+from background_agents.service.running.steering import say
 from background_agents.service.running.timers import Deadline
 from background_agents.views import notices
 
@@ -129,7 +130,24 @@ class Asking:
         self._arm(ask.id, now)
         self._tell(notice)
 
-    async def answer(self, delegation: Delegation, asked: AnswerAsked) -> None:
+    async def settle(self, delegation: Delegation, signal: Signal) -> None:
+        """Take whatever answers what is asked, or says that nothing is."""
+        match signal:
+            case AnswerAsked():
+                await self._answer(delegation, signal)
+            case InputSettled():
+                ask = _find(delegation, signal.request)
+                if ask is not None:
+                    await self._settle(ask, signal.reply, Actor.DIALOGUE)
+            case AnswerDue():
+                await self._overdue(delegation, signal.request)
+            case Idle() | SessionDeleted():
+                # A session that rests waits for nothing.
+                await self.forget(delegation, signal.session)
+            case _:
+                pass
+
+    async def _answer(self, delegation: Delegation, asked: AnswerAsked) -> None:
         """Give somebody's answer to the oldest open request."""
         if not delegation.requests:
             asked.refuse(NothingAsked(delegation.id, delegation.status))
@@ -138,39 +156,36 @@ class Asking:
         try:
             self._check_seen(delegation, ask, asked)
             self._check_may(delegation, ask, asked)
-            reply = reply_to(ask, asked.text)
-            await self._context.runtime.answer(ask, _as_sent(ask, reply))
-        except NotAsked:
-            await self._settle(ask, Reply(), Actor.DIALOGUE)
-            asked.refuse(NothingAsked(delegation.id, "answered already"))
+            after = await self._give(ask, reply_to(ask, asked.text), asked.by)
         except (InvalidRequest, RuntimeRefused, RuntimeUnreachable) as error:
             asked.refuse(error)
+            return
+        if after is None:
+            asked.refuse(NothingAsked(delegation.id, "answered already"))
         else:
             asked.answered = ask
-            asked.accept(await self._settle(ask, reply, asked.by))
+            asked.accept(after)
 
-    async def settled(self, delegation: Delegation, request: str, reply: Reply) -> None:
-        """Note that a request was answered by somebody else."""
-        ask = _find(delegation, request)
-        if ask is not None:
-            await self._settle(ask, reply, Actor.DIALOGUE)
-
-    async def overdue(self, delegation: Delegation, request: str) -> None:
+    async def _overdue(self, delegation: Delegation, request: str) -> None:
         """Give the default answer to a request that has waited too long."""
         ask = _find(delegation, request)
         if ask is None:
             return
         reply = Reply(word=REJECT if ask.questions else self._settings.answer_default)
         try:
-            await self._context.runtime.answer(ask, _as_sent(ask, reply))
-        except NotAsked:
-            await self._settle(ask, Reply(), Actor.DIALOGUE)
-            return
+            await self._give(ask, reply, Actor.DEADLINE)
         except (RuntimeRefused, RuntimeUnreachable) as error:
             log.warning("%s: the default answer was not taken: %s", delegation.id, error)
             self._arm(request, self._context.clock.now())
-            return
-        await self._settle(ask, reply, Actor.DEADLINE)
+
+    async def _give(self, ask: Ask, reply: Reply, by: str) -> Delegation | None:
+        """Give an answer; return None if somebody else has given one before."""
+        try:
+            await self._context.runtime.answer(ask, _as_sent(ask, reply))
+        except NotAsked:
+            await self._settle(ask, Reply(), Actor.DIALOGUE)
+            return None
+        return await self._settle(ask, reply, by)
 
     async def reconcile(self, delegation: Delegation, session: str) -> None:
         """Ask the runtime what is open, since events may have been lost."""
@@ -208,13 +223,7 @@ class Asking:
         refused, self.refusal = self.refusal, None
         self._nudges += 1
         text = f"This was refused: {refused.text if refused else ''}. {REFUSED}"
-        prompt = Prompt(
-            message=self._context.mint("msg"),
-            text=text,
-            agent=delegation.agent,
-            model=delegation.model,
-        )
-        await self._context.runtime.prompt(delegation.session or "", prompt)
+        await say(self._context, delegation, self._context.mint("msg"), text)
 
     async def dismiss_unheard(self, session: str) -> None:
         """Take back what was asked in or below a session while it was stopped."""

@@ -57,6 +57,11 @@ class Outcome:
         """Return that of a run that did not complete, with all that was written."""
         return cls(status, seen.everything, error, seen.usage, seen.models)
 
+    @classmethod
+    def of_fault(cls, error: Exception) -> Outcome:
+        """Return that of a run that met a fault of ours."""
+        return cls(Status.FAILED, error=f"Internal error: {type(error).__name__}.")
+
 
 async def store_ending(
     context: Context, delegation: Delegation, outcome: Outcome, ran_for: timedelta

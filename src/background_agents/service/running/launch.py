@@ -10,9 +10,10 @@ from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotPermitted, RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Transcript
-from background_agents.ports.runtime import Prompt, SessionOrder
+from background_agents.ports.runtime import SessionOrder
 from background_agents.service.context import Context
 from background_agents.service.running.ending import insist
+from background_agents.service.running.steering import say
 from background_agents.views import model as for_model
 
 log = logging.getLogger(__name__)
@@ -91,19 +92,13 @@ async def _make_sure_it_may(context: Context, delegation: Delegation) -> None:
 
 async def hand_over(context: Context, delegation: Delegation) -> None:
     """Give a launched delegation's prompt to its session; doing so again changes nothing."""
-    if delegation.session is None or delegation.prompt_message is None:
+    message = delegation.prompt_message
+    if delegation.session is None or message is None:
         raise AssertionError(f"{delegation.id} was not launched")
-    model = delegation.model
     if delegation.continued_from is not None:
         # The session's last model would come first, which was another delegation's alone.
-        model = await model_of(context, delegation)
-    prompt = Prompt(
-        message=delegation.prompt_message,
-        text=delegation.prompt,
-        agent=delegation.agent,
-        model=model,
-    )
-    await context.runtime.prompt(delegation.session, prompt)
+        delegation = replace(delegation, model=await model_of(context, delegation))
+    await say(context, delegation, message, delegation.prompt)
 
 
 def why_not_again(delegation: Delegation, settings: Settings) -> str | None:
@@ -121,13 +116,7 @@ async def tell_to_go_on(
     """Tell a run that was cut off to go on; doing so again changes nothing."""
     lost = transcript.answers[-1].text[-LOST_CHARS:] if transcript.answers else ""
     reminder = f"\n\nYou were just writing this:\n\n{lost}" if lost.strip() else ""
-    prompt = Prompt(
-        message=message,
-        text=GO_ON + reminder,
-        agent=delegation.agent,
-        model=delegation.model,
-    )
-    await context.runtime.prompt(delegation.session or "", prompt)
+    await say(context, delegation, message, GO_ON + reminder)
 
 
 async def model_of(context: Context, delegation: Delegation) -> str | None:

@@ -12,9 +12,9 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import TooTalkative
 from background_agents.domain.notice import Notice, NoticeKind
-from background_agents.ports.clock import Timer
 from background_agents.service.context import Context, Record
 from background_agents.service.running.signals import KeptDue, NotifyAsked
+from background_agents.service.running.timers import Alarm
 from background_agents.views import notices
 
 KEPT_CHARS = 20_000
@@ -34,21 +34,16 @@ class Messages:
         self._context = context
         self._record = record
         self._tell = tell
-        self._due = due
-        self._timer: Timer | None = None
+        self._alarm = Alarm(context.clock, lambda: due(KeptDue()))
 
     def resume(self, delegation: Delegation) -> None:
         """Go on waiting with what is kept."""
-        if not delegation.kept or self._timer is not None:
-            return
-        wait = delegation.silent_for(self._context.clock.now())
-        self._timer = self._context.clock.call_later(wait, lambda: self._due(KeptDue()))
+        if delegation.kept and not self._alarm.is_set:
+            self._alarm.set(delegation.silent_for(self._context.clock.now()))
 
     def close(self) -> None:
         """Nothing will be due."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.clear()
 
     async def say(self, delegation: Delegation, asked: NotifyAsked) -> None:
         """Tell the supervisor, or keep it in the order in which it was said."""

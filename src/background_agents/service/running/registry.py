@@ -62,10 +62,6 @@ class Runs:
         """Return all runs, oldest first."""
         return list(self._runs.values())
 
-    def of_root(self, root: str) -> list[Run]:
-        """Return what runs for a root session, oldest first."""
-        return [run for run in self._runs.values() if run.delegation.root_session == root]
-
     def within(self, directory: str) -> list[Run]:
         """Return what runs in a directory, oldest first."""
         return [run for run in self._runs.values() if run.delegation.directory == directory]
@@ -80,8 +76,7 @@ class Runs:
 
     def about_to_end(self, supervisor: str) -> Sequence[asyncio.Event]:
         """Return what tells the end of each run of a supervisor that is about to end."""
-        ending = (run for run in self.below(supervisor) if run.is_ending or run.is_stopping)
-        return [run.over for run in ending]
+        return [run.over for run in self.below(supervisor) if run.is_about_to_end]
 
     def unsaved(self) -> list[Piece]:
         """Return what runs have streamed since this was asked last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +17,18 @@ from background_agents.domain.errors import (
     NothingAsked,
     NotSteerable,
 )
-from background_agents.ports.runtime import RunFailed, RuntimeEvent
+from background_agents.ports.runtime import (
+    Busy,
+    Idle,
+    InputAsked,
+    InputSettled,
+    MessageChanged,
+    RunFailed,
+    RuntimeEvent,
+    SessionDeleted,
+    StreamRestored,
+)
+from background_agents.service.running.phase import Sign
 
 
 class SlotGranted:
@@ -38,13 +49,6 @@ class QuietLimit:
 
 class LookDue:
     """The runtime is to be asked how the session is."""
-
-
-@dataclass(frozen=True)
-class AbortOverdue:
-    """An abort was told of, and nothing of what comes after one."""
-
-    failure: RunFailed
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,6 @@ Signal = (
     | TurnOverdue
     | QuietLimit
     | LookDue
-    | AbortOverdue
     | AnswerDue
     | KeptDue
     | StopAsked
@@ -136,6 +139,34 @@ Signal = (
 )
 
 S = TypeVar("S", bound=Signal)
+
+_SIGNS: Mapping[type[Signal], Sign] = {
+    SlotGranted: Sign.SLOT,
+    Busy: Sign.BUSY,
+    Idle: Sign.IDLE,
+    RunFailed: Sign.FAILED,
+    SessionDeleted: Sign.DELETED,
+    StreamRestored: Sign.RESTORED,
+    StopAsked: Sign.STOP,
+    DeadlinePassed: Sign.STOP,
+    TurnOverdue: Sign.TURN_OVERDUE,
+    LookDue: Sign.LOOK_DUE,
+    **dict.fromkeys((SteerAsked, AnswerAsked, NotifyAsked, AnswerDue, KeptDue), Sign.TALK),
+    **dict.fromkeys((InputAsked, InputSettled, MessageChanged), Sign.TALK),
+}
+
+
+FROM_BELOW = InputAsked | InputSettled | Idle | SessionDeleted
+"""What matters of the sessions below: what they wait for, and that they do so no longer."""
+
+
+def sign_of(signal: Signal, session: str) -> Sign:
+    """Return what a signal says of the run in ``session``."""
+    if isinstance(signal, Idle | SessionDeleted) and signal.session != session:
+        return Sign.TALK  # a session below, which asks for nothing any more
+    if isinstance(signal, RunFailed) and signal.aborted:
+        return Sign.ABORTED
+    return _SIGNS[type(signal)]
 
 
 class Inbox:
@@ -151,7 +182,7 @@ class Inbox:
         self._waiting: deque[Signal] = deque()
         self._came = asyncio.Event()
         self._taken: Asked | None = None
-        self._refuse = refuse
+        self.refuse = refuse
 
     def put(self, signal: Signal) -> None:
         """Add a signal."""
@@ -159,7 +190,7 @@ class Inbox:
             self._waiting.append(signal)
             self._came.set()
         elif isinstance(signal, Asked):
-            self._refuse(signal)
+            self.refuse(signal)
 
     async def get(self) -> Signal:
         """Return the next signal, when there is one."""
@@ -196,4 +227,4 @@ class Inbox:
         # One that was dealt with has its answer already.
         taken, self._taken = self._taken, None
         if taken is not None:
-            self._refuse(taken)
+            self.refuse(taken)

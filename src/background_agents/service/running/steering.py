@@ -17,6 +17,13 @@ from background_agents.service.context import Context, Record
 from background_agents.service.running.signals import SteerAsked
 
 
+async def say(context: Context, delegation: Delegation, message: str, text: str) -> None:
+    """Say something to a running agent; doing so again under the same id changes nothing."""
+    agent, model = delegation.agent, delegation.model
+    prompt = Prompt(message=message, text=text, agent=agent, model=model)
+    await context.runtime.prompt(delegation.session or "", prompt)
+
+
 class Steering:
     """Steers one run. ``record`` stores an event of it; ``renew`` opens a fresh time window."""
 
@@ -32,19 +39,14 @@ class Steering:
 
     async def send(self, delegation: Delegation, asked: SteerAsked) -> None:
         """Put an instruction into the session, and tell whoever asked what came of it."""
-        prompt = Prompt(
-            message=self._context.mint("msg"),
-            text=asked.text,
-            agent=delegation.agent,
-            model=delegation.model,
-        )
+        message = self._context.mint("msg")
         try:
-            await self._context.runtime.prompt(delegation.session or "", prompt)
+            await say(self._context, delegation, message, asked.text)
         except (RuntimeRefused, RuntimeUnreachable) as error:
             asked.refuse(error)
             return
         now = self._context.clock.now()
-        sent = ev.SteerSent(at=now, steer=prompt.message, text=asked.text, by=asked.by)
+        sent = ev.SteerSent(at=now, steer=message, text=asked.text, by=asked.by)
         steered = await self._record(sent)
         self._renew()
         asked.accept(steered)

@@ -7,14 +7,30 @@ session has started itself is stopped after it, when nothing starts anything new
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
+from background_agents.domain import events as ev
+from background_agents.domain.actor import Actor
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import (
+    LeaseLost,
+    NotPermitted,
+    RuntimeRefused,
+    RuntimeUnreachable,
+    StaleVersion,
+)
+from background_agents.domain.status import Status
+from background_agents.domain.text import span
 from background_agents.domain.transcript import Transcript, Verdict
 from background_agents.ports.runtime import Idle, MessageChanged, RuntimeEvent, SessionDeleted
-from background_agents.service.context import Context
-from background_agents.service.running.signals import Asked, Inbox, QuietLimit
+from background_agents.service.context import Context, Record
+from background_agents.service.running.asking import Asking
+from background_agents.service.running.completion import Findings
+from background_agents.service.running.ending import Outcome
+from background_agents.service.running.signals import Asked, Inbox, QuietLimit, Signal, StopAsked
+from background_agents.service.running.steering import Steering
+from background_agents.views import errors
+from background_agents.views.model import why_stopped
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +49,80 @@ class Stopping:
     def __init__(
         self,
         context: Context,
+        record: Record,
         inbox: Inbox,
-        transcript: Callable[[], Awaitable[Transcript]],
-        refuse: Callable[[Asked], None],
+        asking: Asking,
+        steering: Steering,
+        findings: Findings,
     ) -> None:
         self._context = context
+        self._record = record
         self._inbox = inbox
-        self._transcript = transcript
-        self._refuse = refuse
+        self._asking = asking
+        self._steering = steering
+        self._findings = findings
+
+    async def end(self, delegation: Delegation, wish: Signal) -> Outcome:
+        """Stop the session; a run that had finished by then is completed all the same."""
+        by = wish.by if isinstance(wish, StopAsked) else Actor.DEADLINE
+        if delegation.stop_requested_by is None:
+            # First, should this process die meanwhile.
+            now = self._context.clock.now()
+            delegation = await self._record(ev.StopRequested(at=now, by=by))
+        if delegation.session is not None:
+            await self.quieten(delegation.session)
+            try:
+                transcript = await self._findings.transcript()
+            except (RuntimeRefused, RuntimeUnreachable):
+                transcript = Transcript()
+            if transcript.verdict is Verdict.FINISHED:
+                # What is still asked, below it or settled unheard while it was stopped.
+                await self._asking.forget(delegation)
+                await self._asking.dismiss_unheard(delegation.session)
+                return Outcome.completed(transcript)
+        if by != Actor.DEADLINE:
+            return await self.cut_short(delegation, Status.STOPPED, why_stopped(by))
+        limit = span(delegation.timeout or timedelta(0))
+        error = f"Not finished within {limit}."
+        return await self.cut_short(delegation, Status.TIMED_OUT, error)
+
+    async def write_off(self, delegation: Delegation, signal: Signal) -> Outcome:
+        """End a run whose session was deleted, as a signal has told, or a look after it."""
+        if isinstance(signal, SessionDeleted):
+            # OpenCode lets a deleted session run on until it is told to stop.
+            await self.abort(delegation.session or "")
+        return await self.cut_short(delegation, Status.STOPPED, "Its session was deleted.")
+
+    async def give_up(self, delegation: Delegation, session: str, error: Exception) -> Outcome:
+        """End a run that an error keeps from going on; what it began does not go on either.
+
+        Whatever comes of that, it has an ending: without one it would be active for ever.
+        """
+        try:
+            if session and isinstance(error, RuntimeUnreachable):
+                # The prompt may have been taken all the same.
+                await self.quieten(session)
+            elif session:
+                # An error of a server does not say that nothing was begun.
+                await self.abort(session)
+            if isinstance(error, RuntimeRefused | RuntimeUnreachable | NotPermitted):
+                return await self.cut_short(delegation, Status.FAILED, errors.for_model(error))
+        except (LeaseLost, StaleVersion):
+            raise
+        except Exception as worse:
+            error = worse
+        log.error("%s: conducting it failed", delegation.id, exc_info=error)
+        return Outcome.of_fault(error)
+
+    async def cut_short(self, delegation: Delegation, status: Status, error: str) -> Outcome:
+        """Return the outcome of a run that did not complete, with all that was written."""
+        try:
+            transcript = await self._findings.transcript()
+        except (RuntimeRefused, RuntimeUnreachable) as failure:
+            log.warning("%s: its partial output is lost: %s", delegation.id, failure)
+            return Outcome(status, error=error)
+        await self._steering.confirm(delegation, transcript.answers)
+        return Outcome.cut_short(status, error, transcript)
 
     async def quieten(self, session: str) -> None:
         """Abort, and wait until the last text was flushed; the second abort is the last."""
@@ -82,14 +164,14 @@ class Stopping:
         try:
             while (signal := await self._inbox.get()) is not limit:
                 if isinstance(signal, Asked):
-                    self._refuse(signal)
+                    self._inbox.refuse(signal)
                 if not isinstance(signal, RuntimeEvent) or signal.session != session:
                     continue
                 if isinstance(signal, SessionDeleted):
                     return True
                 idle = idle or isinstance(signal, Idle)
                 if idle and isinstance(signal, Idle | MessageChanged):
-                    transcript = await self._transcript()
+                    transcript = await self._findings.transcript()
                     if not transcript.answers or transcript.verdict is not Verdict.GOING_ON:
                         return True
             return False

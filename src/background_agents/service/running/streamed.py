@@ -24,6 +24,8 @@ class Streamed:
     """What one delegation has streamed and how much of it is kept."""
 
     def __init__(self, delegation: str) -> None:
+        self.has_grown = False
+        """There may be something new to keep."""
         self._delegation = delegation
         self._message = ""
         self._kept_chars = 0

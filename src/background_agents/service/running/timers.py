@@ -7,6 +7,53 @@ from datetime import timedelta
 
 from background_agents.ports.clock import Clock, Timer
 
+TURN_LIMIT = timedelta(seconds=5)
+"""How long a turn may take to begin: 30 ms, on a cold OpenCode more than a second.
+
+OpenCode stores a prompt that reaches a session between the end of a failed run and the storing
+of its error (50 ms, seconds on a busy machine) without beginning a turn. Sent again under the
+same ids, the prompt begins one; it leaves no second message, and no second turn if it was
+taken up after all.
+"""
+
+ABORT_LIMIT = timedelta(seconds=2)
+"""After an abort by a user OpenCode tells of the aborted message within 0.25 s, and of nothing
+where none was being written. When its own end was the cause, it is gone after 0.01 s, or 0.1 s on
+a machine that is overloaded."""
+
+
+class Alarm:
+    """Calls ``rings`` once, when something that was expected has not come in time."""
+
+    def __init__(self, clock: Clock, rings: Callable[[], None]) -> None:
+        self._clock = clock
+        self._rings = rings
+        self._timer: Timer | None = None
+        self.is_over = False
+        """It has rung, and was neither set anew nor cleared since."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it is still to ring."""
+        return self._timer is not None
+
+    def set(self, limit: timedelta) -> None:
+        """Expect it from now on, for so long."""
+        self.clear()
+        self._timer = self._clock.call_later(limit, self._ring)
+
+    def clear(self) -> None:
+        """Expect it no more; twice is once."""
+        self.is_over = False
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.is_over = True
+        self._rings()
+
 
 class Deadline:
     """Calls ``passed`` once, when the window is over; a window of None never ends."""
@@ -14,15 +61,17 @@ class Deadline:
     def __init__(self, clock: Clock, window: timedelta | None, passed: Callable[[], None]) -> None:
         self._clock = clock
         self._window = window
-        self._passed = passed
-        self._timer: Timer | None = None
+        self._alarm = Alarm(clock, passed)
         self._ends_at_s: float | None = None
         """As ``Clock.monotonic_s`` says."""
         self._paused = False
-        self.is_over = False
-        """The window has ended, and was neither opened anew nor made to stand still since."""
         self._left: timedelta | None = None
         """What is left of an open window while it stands still."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and was neither opened anew nor made to stand still since."""
+        return self._alarm.is_over
 
     @property
     def left(self) -> timedelta | None:
@@ -59,19 +108,13 @@ class Deadline:
     def _run(self) -> None:
         if self._left is None:
             return
-        self._timer = self._clock.call_later(self._left, self._end)
+        self._alarm.set(self._left)
         self._ends_at_s = self._clock.monotonic_s() + self._left.total_seconds()
         self._left = None
 
-    def _end(self) -> None:
-        self.is_over = True
-        self._passed()
-
     def _stop(self) -> None:
-        self.is_over = False
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._ends_at_s = None
+        self._alarm.clear()
+        self._ends_at_s = None
 
 
 class Stopwatch:
@@ -89,50 +132,3 @@ class Stopwatch:
     def start_anew(self) -> None:
         """Begin from nothing."""
         self._so_far, self._begun_s = timedelta(0), self._clock.monotonic_s()
-
-
-TURN_LIMIT = timedelta(seconds=5)
-"""How long a turn may take to begin: 30 ms, on a cold OpenCode more than a second."""
-
-
-class AwaitedTurn:
-    """The turn that a prompt begins; ``overdue`` is called when it does not come.
-
-    OpenCode stores a prompt that reaches a session between the end of a failed run and the storing
-    of its error (50 ms, seconds on a busy machine) without beginning a turn. Sent again under the
-    same ids, the prompt begins one; it leaves no second message, and no second turn if it was
-    taken up after all.
-    """
-
-    def __init__(self, clock: Clock, overdue: Callable[[], None]) -> None:
-        self.is_overdue = False
-        """No turn has begun in time, since the last prompt."""
-        self._clock = clock
-        self._overdue = overdue
-        self._timer: Timer | None = None
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether a prompt was sent whose turn has not begun."""
-        return self._timer is not None
-
-    def expect(self) -> None:
-        """Wait from now on: a prompt was sent."""
-        self.close()
-        self._timer = self._clock.call_later(TURN_LIMIT, self._pass)
-
-    def close(self) -> None:
-        """Wait no more: a turn has begun, or none is wanted."""
-        self.is_overdue = False
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-
-    def give_up(self) -> None:
-        """Take the prompt for one that is not taken up."""
-        self.close()
-        self.is_overdue = True
-
-    def _pass(self) -> None:
-        self.give_up()
-        self._overdue()
