@@ -12,16 +12,19 @@ from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation, OpenRequest, Steer
 from background_agents.domain.status import Status
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports.runtime import RunFailed
+from background_agents.ports.runtime import RunFailed, RunState
 from background_agents.service.running.asking import Refusal
 from background_agents.service.running.completion import (
     ABORTED,
     UNFINISHED,
     Evidence,
     Undecided,
+    found,
     judge,
 )
 from background_agents.service.running.ending import Outcome
+from background_agents.service.running.launch import UNDONE
+from background_agents.service.running.phase import Sign
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -136,3 +139,38 @@ def test_an_ending_that_is_certain(
 def test_what_does_not_end_a_run_yet(evidence: Evidence, undecided: Undecided) -> None:
     """Something open, or a transcript that may lack something, decides nothing."""
     assert judge(evidence) is undecided
+
+
+RESTS = RunState(exists=True, busy=False)
+WORKS = RunState(exists=True, busy=True)
+UNDONE_THERE = RunState(exists=True, busy=False, undone=True)
+
+RESUMED = msgspec.structs.replace(PLAIN, resumes=1)
+RELAUNCHED = msgspec.structs.replace(PLAIN, relaunches=1)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state", "sign"),
+    [
+        (seen(PLAIN, DONE), WORKS, Sign.BUSY),
+        (seen(PLAIN, DONE), RESTS, Sign.AT_REST),
+        (seen(PLAIN, said(error="Overloaded.")), RESTS, Sign.AT_REST),
+        (seen(PLAIN, UNBEGUN, failure=BAD_MODEL), RESTS, Sign.AT_REST),
+        (seen(RESUMED, HALF, refused="bash: x"), UNDONE_THERE, Sign.AT_REST),
+        (seen(PLAIN, GIVEN_UP), RESTS, Sign.CUT_OFF),
+        (seen(RESUMED, HALF), RESTS, Sign.CUT_OFF),
+        (seen(RELAUNCHED, HALF), RESTS, Sign.CUT_OFF),
+        (seen(PLAIN, HALF), RESTS, Sign.UNBEGUN),
+        (seen(PLAIN, UNBEGUN), RESTS, Sign.UNBEGUN),
+        (seen(RESUMED, Transcript()), RESTS, Sign.UNBEGUN),
+    ],
+)
+def test_what_a_look_finds(evidence: Evidence, state: RunState, sign: Sign) -> None:
+    assert found(evidence, state) is sign
+
+
+def test_a_look_ends_what_it_would_have_to_tell_to_go_on_where_messages_were_undone() -> None:
+    outcome = found(seen(RESUMED, HALF), UNDONE_THERE)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.error) == (Status.INTERRUPTED, UNDONE)
+    assert outcome.text == "First.\n\nHalf."

@@ -44,8 +44,8 @@ from background_agents.ports.storage import Change, Piece
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.running.asking import Asking
-from background_agents.service.running.completion import Findings
 from background_agents.service.running.ending import Outcome, insist, store_ending
+from background_agents.service.running.findings import Findings
 from background_agents.service.running.launch import (
     hand_over,
     model_of,

@@ -25,8 +25,8 @@ from background_agents.domain.transcript import Transcript, Verdict
 from background_agents.ports.runtime import Idle, MessageChanged, RuntimeEvent, SessionDeleted
 from background_agents.service.context import Context, Record
 from background_agents.service.running.asking import Asking
-from background_agents.service.running.completion import Findings
 from background_agents.service.running.ending import Outcome
+from background_agents.service.running.findings import Findings
 from background_agents.service.running.signals import Asked, Inbox, QuietLimit, Signal, StopAsked
 from background_agents.service.running.steering import Steering
 from background_agents.views import errors
