@@ -14,7 +14,13 @@ from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.events import Ended, Event, InputAnswered, Registered
+from background_agents.domain.events import (
+    Ended,
+    Event,
+    InputAnswered,
+    NoticeConfirmed,
+    Registered,
+)
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
 from background_agents.domain.order import Order
@@ -85,6 +91,9 @@ class NotedStore(MemoryStore):
 
     def now(self, delegation: str) -> Delegation:
         return self._delegations[delegation]
+
+    def has_receipt(self, delegation: str) -> bool:
+        return any(isinstance(one, NoticeConfirmed) for one in self._events[delegation])
 
     async def register(self, event: Registered) -> Delegation:
         registered = await super().register(event)
@@ -217,6 +226,10 @@ class World:
         """Return a delegation once it is terminal in the store."""
         await self.until(lambda: self.now(delegation).is_terminal)
         return self.now(delegation)
+
+    async def received(self, delegation: Delegation) -> None:
+        """Return once the receipt of its notice is in a delegation's history."""
+        await self.until(lambda: self.store.has_receipt(delegation.id))
 
     async def waits(self, delegation: Delegation, count: int = 1) -> tuple[Ask, ...]:
         """Return what a delegation waits for, once it is so much."""

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -21,15 +22,8 @@ from background_agents.adapters.sqlite.rebuild import Known, Told
 from background_agents.domain import events as ev
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.ids import is_readable_id
-from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.status import CUT_SHORT, TERMINAL, Status
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line, title_of
-
-_ENDINGS: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {
-    Status.FAILED: ev.Failed,
-    Status.TIMED_OUT: ev.TimedOut,
-    Status.STOPPED: ev.Stopped,
-    Status.INTERRUPTED: ev.Interrupted,
-}
 
 MOST_S = 100 * 365 * 86_400.0
 """Of a run: a century, beyond which times cannot be reckoned with."""
@@ -151,33 +145,20 @@ def _later(facts: _Front, body: str) -> Iterator[ev.Event]:
     ended = max(started, _utc(facts.ended))
     if facts.session or facts.state is Status.COMPLETED:
         yield ev.Launched(at=started, session=facts.session or "", message="")
-    usage = ev.Usage(
-        input_tokens=facts.tokens, cost_usd=facts.cost_usd, tool_calls=facts.tool_calls
-    )
-    summary = one_line(facts.summary, SUMMARY_CHARS)
-    models = tuple(facts.ran_on.split(", then ")) if facts.ran_on else ()
     is_told = facts.elapsed_s is not None and 0 <= facts.elapsed_s <= MOST_S
-    took = timedelta(seconds=facts.elapsed_s or 0) if is_told else None
+    common: dict[str, Any] = {
+        "at": ended,
+        "summary": one_line(facts.summary, SUMMARY_CHARS),
+        "usage": ev.Usage(facts.tokens, cost_usd=facts.cost_usd, tool_calls=facts.tool_calls),
+        "result_chars": len(body),
+        "models": tuple(facts.ran_on.split(", then ")) if facts.ran_on else (),
+        "ran_for": timedelta(seconds=facts.elapsed_s or 0) if is_told else None,
+    }
     if facts.state is Status.COMPLETED:
-        yield ev.Completed(
-            at=ended,
-            summary=summary,
-            usage=usage,
-            result_chars=len(body),
-            models=models,
-            ran_for=took,
-            cut=facts.cut or None,
-        )
+        yield ev.Completed(**common, cut=facts.cut or None)
     else:
-        yield _ENDINGS[facts.state](
-            at=ended,
-            summary=summary,
-            usage=usage,
-            result_chars=len(body),
-            models=models,
-            ran_for=took,
-            error=facts.error or "Its artifact does not say why.",
-        )
+        error = facts.error or "Its artifact does not say why."
+        yield CUT_SHORT[facts.state](**common, error=error)
     yield ev.Read(at=ended)
 
 
