@@ -21,19 +21,23 @@ import msgspec
 from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.rebuild import check_records
 from background_agents.adapters.sqlite.schema import (
-    BUSY_TIMEOUT_S,
     CHECKED_BYTES,
     DatabaseDamaged,
     check,
     is_damage,
     look_into,
     migrations,
+    open_as,
     refuse_newer,
+    scalar,
     version_of,
 )
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.ports.storage import Lease
+
+_LEASES_SINCE = 3
+"""The migration that made their table."""
 
 
 class Condition(StrEnum):
@@ -112,15 +116,11 @@ def _damaged(path: Path, why: str) -> Inspection:
 def _read(connection: sqlite3.Connection, found: Inspection) -> Inspection:
     if version_of(connection) == 0:
         return found  # created, and nothing more
-    (count,) = connection.execute("SELECT count(*) FROM delegations").fetchone()
+    count = scalar(connection, "SELECT count(*) FROM delegations")
     active = tuple(rows.unfinished(connection))
     has_leases = version_of(connection) >= _LEASES_SINCE
     leases = tuple(rows.leases(connection)) if has_leases else ()
     return Inspection(found.condition, found.why, count, active, leases, found.mends_itself)
-
-
-_LEASES_SINCE = 3
-"""The migration that made their table."""
 
 
 @contextmanager
@@ -129,23 +129,15 @@ def untouched(path: Path) -> Iterator[sqlite3.Connection]:
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     if not log.exists() or (log.stat().st_size == 0 and not index.exists()):
         # All that there is stands in the file, and nobody has it open.
-        with _opened(path, "immutable=1") as connection:
+        with closing(open_as(path, "mode=ro&immutable=1")) as connection:
             yield connection
     elif index.exists():
-        with _opened(path, "readonly_shm=1") as connection:
+        with closing(open_as(path, "mode=ro&readonly_shm=1")) as connection:
             yield connection
     else:
         # SQLite would have to make the log's index anew; so it does that with a copy.
         with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
             for one in (path, log):
                 shutil.copy(one, folder)
-            with _opened(Path(folder) / path.name, "") as connection:
+            with closing(open_as(Path(folder) / path.name, "mode=ro")) as connection:
                 yield connection
-
-
-@contextmanager
-def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
-    uri = f"{path.absolute().as_uri()}?mode=ro&{how}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    with closing(connection):
-        yield connection

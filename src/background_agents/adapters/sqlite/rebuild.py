@@ -25,27 +25,21 @@ from background_agents.adapters.sqlite import rows
 from background_agents.adapters.sqlite.folder_lock import SHARED, SOLE, held
 from background_agents.adapters.sqlite.schema import (
     CHECKED_BYTES,
+    SIDES,
     DatabaseDamaged,
     connect,
+    insert,
     is_damage,
+    transaction,
 )
 from background_agents.adapters.sqlite.wreck import Row, read_rows
 from background_agents.domain import delegation as domain
-from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import IdTaken
-from background_agents.domain.events import AnyEvent, Event, Registered
-from background_agents.domain.notice import Notice
+from background_agents.domain.events import Event, Registered
 from background_agents.ports.storage import Change
-
-_delegation = msgspec.json.Decoder(Delegation).decode
-_notice = msgspec.json.Decoder(Notice).decode
-_event = msgspec.json.Decoder[Event](AnyEvent).decode
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What decoding raises when a byte of a text has changed."""
-
-_SIDES = ("-wal", "-shm")
-"""What SQLite keeps beside a database, by the end of its name."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +122,7 @@ def check_records(connection: sqlite3.Connection) -> None:
             if _mended(row) != row:
                 raise DatabaseDamaged(f"the row of {row['id']!r:.80} is not what it was")
         for (record,) in connection.execute("SELECT record FROM notices WHERE due = 1"):
-            if not _decodes(_notice, "record", {"record": record}):
+            if not _decodes(rows.read_notice, "record", {"record": record}):
                 raise DatabaseDamaged("a notice cannot be read")
     except (sqlite3.Error, UnicodeDecodeError) as error:
         if is_damage(error):
@@ -142,14 +136,12 @@ def _rebuild(path: Path, files: Files, reason: str) -> None:
     A crash before that leaves all as it was.
     """
     fresh = path.with_name(f"{path.name}.rebuilding")
-    for leftover in (fresh, *(Path(f"{fresh}{side}") for side in _SIDES)):
+    for leftover in (fresh, *(Path(f"{fresh}{side}") for side in SIDES)):
         leftover.unlink(missing_ok=True)
-    with closing(connect(fresh)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with closing(connect(fresh)) as connection, transaction(connection):
         kept = _salvage(connection, path)
         told = _take_in(connection, path, files(_known(connection)))
         _salvage_rest(connection, path, kept)
-        connection.execute("COMMIT")
     aside = _move_aside(path)
     os.replace(fresh, path)
     _log.warning(
@@ -164,7 +156,7 @@ def _move_aside(path: Path) -> Path:
     """Give the damaged database another name, under which SQLite still finds its log."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for side in (*_SIDES, ""):
+    for side in (*SIDES, ""):
         with suppress(FileNotFoundError):
             os.rename(f"{path}{side}", f"{aside}{side}")
     return aside
@@ -214,11 +206,8 @@ def _copy(connection: sqlite3.Connection, table: str, found: Iterable[Row]) -> N
     known = [one[1] for one in connection.execute(f"PRAGMA table_info({table})")]
     is_sound = _SOUND.get(table, bool)
     for row in filter(is_sound, found):
-        columns = [name for name in known if name in row]
-        holders = ", ".join("?" * len(columns))
-        insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holders})"
         try:
-            connection.execute(insert, [row[name] for name in columns])
+            insert(connection, table, {name: row[name] for name in known if name in row})
         except sqlite3.IntegrityError as error:
             _log.info("A row of %s was left out: %s", table, error)
 
@@ -230,7 +219,7 @@ def _mended(row: Row) -> Row | None:
     """
     record = _bytes(row.get("record"))
     try:
-        delegation = _delegation(record)
+        delegation = rows.read_delegation(record)
     except _UNREADABLE:
         return None
     right = {**row, **rows.columns(delegation), "record": record}
@@ -251,8 +240,8 @@ def _bytes(value: object) -> bytes:
 
 
 _SOUND: Mapping[str, Callable[[Row], bool]] = {
-    "events": partial(_decodes, _event, "body"),
-    "notices": partial(_decodes, _notice, "record"),
+    "events": partial(_decodes, rows.read_event, "body"),
+    "notices": partial(_decodes, rows.read_notice, "record"),
 }
 """Which rows of the other tables can be used."""
 
@@ -271,12 +260,9 @@ def _take_in_late(connection: sqlite3.Connection, path: Path, files: Files) -> N
     if not told:
         return
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        count = _take_in(connection, path, told)
-        connection.execute("COMMIT")
+        with transaction(connection):
+            count = _take_in(connection, path, told)
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
         _log.warning("Files beside %s were not taken in yet: %s", path, error)
         return
     ours = sum(not one.foreign for one in told)
@@ -293,12 +279,14 @@ def _take_in_late(connection: sqlite3.Connection, path: Path, files: Files) -> N
 def _take_in(connection: sqlite3.Connection, path: Path, told: Iterable[Told]) -> int:
     """Insert what is told; return how much of it was new."""
     count = 0
-    for one in sorted(told, key=_began):
+    for one in sorted(told, key=lambda one: one.first.at):
         try:
-            _insert(connection, one)
+            delegation = rows.register(connection, one.first)
         except IdTaken:
             _report_taken(connection, path, one.first)
         else:
+            after = reduce(domain.apply, one.later, delegation)
+            rows.commit(connection, Change(after=after, events=one.later))
             count += 1
     if count:
         renumber(connection)
@@ -315,16 +303,6 @@ def renumber(connection: sqlite3.Connection) -> None:
     # By way of negative numbers, so that none is taken meanwhile.
     connection.executemany(update, [(-new, old) for new, old in enumerate(order, 1)])
     connection.execute("UPDATE delegations SET number = -number WHERE number < 0")
-
-
-def _began(told: Told) -> datetime:
-    return told.first.at
-
-
-def _insert(connection: sqlite3.Connection, told: Told) -> None:
-    delegation = rows.register(connection, told.first)
-    after = reduce(domain.apply, told.later, delegation)
-    rows.commit(connection, Change(after=after, events=told.later))
 
 
 def _report_taken(connection: sqlite3.Connection, path: Path, first: Registered) -> None:
