@@ -15,7 +15,7 @@ from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
-from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
+from background_agents.hosts.opencode.tools import NAMES, Answer, Caller, run_tool
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryStore
@@ -49,6 +49,7 @@ class Toolbox:
             project="p1",
             directory="/src/project",
             owner="me",
+            tools=NAMES,
         )
         self.service = Service(context, Settings(max_concurrent=1000))
 

@@ -24,6 +24,7 @@ from background_agents.domain.events import (
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
 from background_agents.domain.order import Order
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.storage import Change
 from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.service.context import Context
@@ -177,6 +178,7 @@ class World:
             project="p1",
             directory=DIRECTORY,
             owner=owner,
+            tools=NAMES,
         )
 
     def ask(self, operation: Callable[[Service, str], Coroutine[None, None, object]]) -> None:

@@ -25,7 +25,7 @@ from background_agents.control.server import ControlServer
 from background_agents.control.shells import Starter
 from background_agents.domain.errors import BadSetting, DelegationError, OnlyReads
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
-from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
+from background_agents.hosts.opencode.tools import NAMES, Answer, Caller, run_tool
 from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
@@ -238,7 +238,7 @@ async def serve(env: Mapping[str, str]) -> None:
         await _explain(error, reader, write)
         return
     open_log(data_root, settings.log)
-    app = App(settings, data_root)
+    app = App(settings, data_root, NAMES)
     host = Host(app, env)
     path = places.path_of(data_root, process_name())
     control = ControlServer(path, lambda: [one.user for one in app.projects], host.about)
