@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from tripwire import Tripwire, step_over
+
 from background_agents.adapters.system import processes
 from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
@@ -86,9 +88,18 @@ class Journal:
 
 
 class NotedStore(MemoryStore):
+    tripwire: Tripwire | None = None
+    """Stepped over before and after each commit."""
+
     def __init__(self, journal: Journal) -> None:
         super().__init__()
         self.journal = journal
+
+    def prune(self, delegation: str) -> None:
+        """Delete a delegation that has ended, as its human may do from elsewhere."""
+        del self._delegations[delegation], self._events[delegation]
+        notices = self._notices.items()
+        self._notices = {name: one for name, one in notices if one.delegation != delegation}
 
     def now(self, delegation: str) -> Delegation:
         return self._delegations[delegation]
@@ -103,7 +114,9 @@ class NotedStore(MemoryStore):
 
     async def commit(self, change: Change) -> None:
         try:
+            step_over(self.tripwire)
             await super().commit(change)
+            step_over(self.tripwire)
         finally:
             self.journal.note("try to commit", change.after.id)
         ending = any(isinstance(event, Ended) for event in change.events)
@@ -116,17 +129,30 @@ class NotedStore(MemoryStore):
 
 
 class NotedArtifacts(MemoryArtifacts):
+    tripwire: Tripwire | None = None
+    """Stepped over before each artifact is written."""
+
     def __init__(self, journal: Journal) -> None:
         super().__init__()
         self.journal = journal
 
     async def write(self, delegation: Delegation, result: str) -> Path:
         try:
+            step_over(self.tripwire)
             path = await super().write(delegation, result)
         finally:
             self.journal.note("try to write", delegation.id)
         self.journal.note("artifact", delegation.id)
         return path
+
+
+class TrippingRuntime(ScriptedRuntime):
+    tripwire: Tripwire | None = None
+    """Stepped over by every coroutine that would ask the runtime."""
+
+    def _check(self) -> None:
+        super()._check()
+        step_over(self.tripwire)
 
 
 class NotedChannel(ScriptedChannel):
@@ -144,7 +170,7 @@ class World:
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.runtime = ScriptedRuntime()
+        self.runtime = TrippingRuntime()
         self.channel = NotedChannel(self.runtime, self.journal)
         self.store = NotedStore(self.journal)
         self.artifacts = NotedArtifacts(self.journal)

@@ -144,17 +144,6 @@ def _as_object(value: object) -> object:
     return {"steps": value} if isinstance(value, list) else value
 
 
-def fill(value: object, newest_id: str) -> object:
-    """Return ``value`` with ``{id}`` replaced in every text inside it."""
-    if isinstance(value, str):
-        return value.replace("{id}", newest_id)
-    if isinstance(value, dict):
-        return {key: fill(item, newest_id) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill(item, newest_id) for item in value]
-    return value
-
-
 def newest_id(messages: Sequence[Said]) -> str:
     """Return the newest delegation id that tools or notices showed."""
     for message in reversed(messages):
