@@ -27,6 +27,7 @@ from background_agents.testing.contracts.stage import (
     listening,
     new_child,
     prompt,
+    running,
 )
 from background_agents.testing.scripts import script
 
@@ -97,9 +98,7 @@ class AgentRuntimeContract(AskingContract):
 
     async def run(self, stage: Stage, *steps: dict[str, object]) -> tuple[str, Heard]:
         """Run a script in a new child to its end."""
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(*steps)))
+        async with running(stage, *steps) as (child, heard):
             await heard.answered(child)
         return child, heard
 
@@ -147,10 +146,7 @@ class AgentRuntimeContract(AskingContract):
     async def test_a_prompt_to_a_busy_session_is_taken_up_in_the_same_run(
         self, stage: Stage
     ) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            first = prompt(script({"say": WORD, "repeat": 40, "every_ms": 5}))
-            await stage.runtime.prompt(child, first)
+        async with running(stage, {"say": WORD, "repeat": 40, "every_ms": 5}) as (child, heard):
             await heard.until(lambda: bool(heard.of(child, TextStreamed)))
             second = prompt(script({"say": "Steered."}))
             await stage.runtime.prompt(child, second)
@@ -207,10 +203,7 @@ class AgentRuntimeContract(AskingContract):
     # --- errors ------------------------------------------------------------------
 
     async def test_an_error_of_the_provider_is_told_and_stored(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        refusing = script({"fail": 400, "message": "No such option."})
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(refusing))
+        async with running(stage, {"fail": 400, "message": "No such option."}) as (child, heard):
             await heard.until(lambda: any(m.message.error for m in heard.of(child, MessageChanged)))
             await heard.idle(child)
         failed = heard.of(child, RunFailed)[0]
@@ -222,10 +215,8 @@ class AgentRuntimeContract(AskingContract):
         self, stage: Stage
     ) -> None:
         """While a failed run is wound up a prompt is stored, and begins nothing."""
-        child = await new_child(stage)
         after = prompt(script({"say": "Here I am."}))
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script({"fail": 400})))
+        async with running(stage, {"fail": 400}) as (child, heard):
             await heard.idle(child)
             await stage.runtime.prompt(child, after)
             await heard.until(lambda: any(m.message.error for m in heard.of(child, MessageChanged)))
@@ -272,9 +263,7 @@ class AgentRuntimeContract(AskingContract):
     # --- endings from outside ----------------------------------------------------
 
     async def test_an_aborted_run_keeps_what_was_streamed(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
+        async with running(stage, ENDLESS) as (child, heard):
             await heard.until(lambda: len(heard.of(child, TextStreamed)) > 20)
             before = (await stage.runtime.transcript(child)).everything
             await stage.runtime.abort(child)
@@ -289,11 +278,8 @@ class AgentRuntimeContract(AskingContract):
         assert not (await stage.runtime.state(child)).busy
 
     async def test_what_is_being_written_is_known_until_it_is_finished(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        assert stage.runtime.being_written(child) is None
-        with listening(stage.runtime) as heard:
-            slowly = script({"say": WORD, "repeat": 40, "every_ms": 5})
-            await stage.runtime.prompt(child, prompt(slowly))
+        assert stage.runtime.being_written(await new_child(stage)) is None
+        async with running(stage, {"say": WORD, "repeat": 40, "every_ms": 5}) as (child, heard):
             await heard.until(lambda: len(heard.of(child, TextStreamed)) > 5)
             writing = stage.runtime.being_written(child)
             assert writing is not None
@@ -303,9 +289,7 @@ class AgentRuntimeContract(AskingContract):
         assert stage.runtime.being_written(child) is None
 
     async def test_what_was_streamed_is_there_at_once_after_an_abort(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
+        async with running(stage, ENDLESS) as (child, heard):
             await heard.until(lambda: len(heard.of(child, TextStreamed)) > 20)
             await stage.runtime.abort(child)
             await heard.idle(child)
@@ -314,12 +298,8 @@ class AgentRuntimeContract(AskingContract):
         assert at_once == (await stage.runtime.transcript(child)).everything
 
     async def test_a_hanging_run_is_busy_until_it_is_aborted(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script({"hang": True})))
-            await heard.until(
-                lambda: any(m.message.answers for m in heard.of(child, MessageChanged))
-            )
+        async with running(stage, {"hang": True}) as (child, heard):
+            await heard.until(lambda: heard.works(child))
             assert (await stage.runtime.state(child)).busy
             await stage.runtime.abort(child)
             await heard.aborted(child)
@@ -332,9 +312,7 @@ class AgentRuntimeContract(AskingContract):
         assert (await stage.runtime.transcript(child)).verdict is Verdict.FINISHED
 
     async def test_a_deleted_session_is_told_and_gone(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
+        async with running(stage, ENDLESS) as (child, heard):
             await heard.until(lambda: len(heard.of(child, TextStreamed)) > 5)
             await stage.delete_session(child)
             await heard.until(lambda: bool(heard.of(child, SessionDeleted)))
@@ -346,10 +324,7 @@ class AgentRuntimeContract(AskingContract):
     # --- the connection ----------------------------------------------------------
 
     async def test_what_was_missed_is_found_after_a_break(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            slowly = script({"say": WORD, "repeat": 60, "every_ms": 5})
-            await stage.runtime.prompt(child, prompt(slowly))
+        async with running(stage, {"say": WORD, "repeat": 60, "every_ms": 5}) as (child, heard):
             await heard.until(lambda: len(heard.of(child, TextStreamed)) > 2)
             async with stage.broken():
                 pass
@@ -363,12 +338,8 @@ class AgentRuntimeContract(AskingContract):
     async def test_a_runtime_that_begins_anew_tells_so_and_has_ended_what_ran(
         self, stage: Stage
     ) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script({"hang": True})))
-            await heard.until(
-                lambda: any(m.message.answers for m in heard.of(child, MessageChanged))
-            )
+        async with running(stage, {"hang": True}) as (child, heard):
+            await heard.until(lambda: heard.works(child))
             await stage.begin_anew()
             await heard.until(lambda: bool(heard.of("", StreamRestored)))
             assert not (await stage.runtime.state(child)).busy

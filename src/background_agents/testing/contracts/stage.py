@@ -5,8 +5,8 @@ Whoever proves an adapter writes a ``Stage`` for it; ``Heard`` keeps what the ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from random import Random
 from typing import Protocol, TypeVar
@@ -23,6 +23,7 @@ from background_agents.ports.runtime import (
     SessionOrder,
 )
 from background_agents.ports.supervisor import SupervisorChannel
+from background_agents.testing.scripts import script
 from background_agents.testing.waiting import Changes
 
 E = TypeVar("E", bound=RuntimeEvent)
@@ -199,6 +200,15 @@ async def new_child(stage: Stage, *, denied: tuple[str, ...] = ()) -> str:
     root = await stage.new_session()
     order = SessionOrder(parent=root, title="A child", denied_tools=denied)
     return await stage.runtime.open_session(order)
+
+
+@asynccontextmanager
+async def running(stage: Stage, *steps: Mapping[str, object]) -> AsyncIterator[tuple[str, Heard]]:
+    """Begin a script in a new child session, and listen within the block."""
+    child = await new_child(stage)
+    with listening(stage.runtime) as heard:
+        await stage.runtime.prompt(child, prompt(script(*steps)))
+        yield child, heard
 
 
 def prompt(
