@@ -22,26 +22,16 @@ from background_agents.domain.errors import (
     SupervisorGone,
 )
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports.runtime import (
-    Agent,
-    Leave,
-    Listener,
-    Prompt,
-    RunFailed,
-    RunState,
-    RuntimeEvent,
-    SessionOrder,
-    StreamRestored,
-)
+from background_agents.ports import runtime as port
 from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.testing.scripted_session import Entry, Rules, ScriptedSession
 from background_agents.testing.waiting import Changes, Gate
 
 AGENTS = (
-    Agent("build", "Does everything."),
-    Agent("explore", "Reads.", read_only=True, may_edit=False),
-    Agent("plan", "Reads and plans.", read_only=True, may_edit=False),
-    Agent("title", "Writes titles.", delegable=False),
+    port.Agent("build", "Does everything."),
+    port.Agent("explore", "Reads.", read_only=True, may_edit=False),
+    port.Agent("plan", "Reads and plans.", read_only=True, may_edit=False),
+    port.Agent("title", "Writes titles.", delegable=False),
 )
 
 MODELS = ("scripted/one", "scripted/two", "scripted/small")
@@ -50,21 +40,21 @@ MODELS = ("scripted/one", "scripted/two", "scripted/small")
 class ScriptedRuntime:
     """``AgentRuntime``, which says what each method does, with agents that are timers."""
 
-    def __init__(self, agents: Sequence[Agent] = AGENTS, models: Sequence[str] = MODELS) -> None:
-        self.offered = list(agents)
+    def __init__(self) -> None:
+        self.offered = list(AGENTS)
         """The agents that a refresh finds."""
         self.ends_with_turn = False
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
         self.asking: set[str] = set()
         """Tools for which new sessions ask a permission."""
-        self.leaves: dict[str, Leave] = {}
+        self.leaves: dict[str, port.Leave] = {}
         """What the rules say of each agent; without an entry it may be run."""
         self.description: tuple[str, str] | None = None
         """What the small model says; None while none is configured."""
         self.sessions: dict[str, ScriptedSession] = {}
-        self._known: list[Agent] = []
-        self._listeners: list[Listener] = []
+        self._known: list[port.Agent] = []
+        self._listeners: list[port.Listener] = []
         self._kept: dict[str, ScriptedSession] = {}
         self._losing = False
         self._missed: dict[str, Transcript] = {}
@@ -73,26 +63,26 @@ class ScriptedRuntime:
         self._rules = Rules(
             emit=self.emit,
             mint=lambda prefix: f"{prefix}{next(self._numbers):06}",
-            knows_model=lambda model: model is None or model in models,
+            knows_model=lambda model: model is None or model in MODELS,
             hold=lambda name, passed: self._gate(name).hold(passed),
         )
 
     # --- the port --------------------------------------------------------------
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
+    def subscribe(self, listener: port.Listener) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
+    async def agents(self, *, refresh: bool = False) -> Sequence[port.Agent]:
         if refresh or not self._known:
             self._check()
             self._known = list(self.offered)
         return self._known
 
-    async def leave(self, session: str, by: str, agent: str) -> Leave:
+    async def leave(self, session: str, by: str, agent: str) -> port.Leave:
         self._check()
         self._session(session)
-        return self.leaves.get(agent, Leave())
+        return self.leaves.get(agent, port.Leave())
 
     async def lineage(self, session: str) -> tuple[str, ...]:
         self._check()
@@ -112,7 +102,7 @@ class ScriptedRuntime:
         self._session(session)
         return [name for name in self.sessions if session in self.ancestors(name)[1:]]
 
-    async def open_session(self, order: SessionOrder) -> str:
+    async def open_session(self, order: port.SessionOrder) -> str:
         self._check()
         parent = None if order.parent is None else self._session(order.parent).name
         name = self.add_session(parent)
@@ -122,18 +112,18 @@ class ScriptedRuntime:
         self.sessions[name].asking.update(self.asking)
         return name
 
-    async def reopen_session(self, session: str, order: SessionOrder) -> None:
+    async def reopen_session(self, session: str, order: port.SessionOrder) -> None:
         self._check()
         if order.parent is not None:
             self._session(session).denied.update(self._session(order.parent).denied)
         self._obey(session, order)
 
-    def _obey(self, session: str, order: SessionOrder) -> None:
+    def _obey(self, session: str, order: port.SessionOrder) -> None:
         denied = self._session(session).denied
         denied.update(order.denied_tools)
         denied.difference_update(order.allowed_tools)
 
-    async def prompt(self, session: str, prompt: Prompt) -> None:
+    async def prompt(self, session: str, prompt: port.Prompt) -> None:
         self._check()
         found = self._kept[session] = self._session(session)
         if found.undone:
@@ -141,7 +131,7 @@ class ScriptedRuntime:
         if prompt.agent not in {agent.name for agent in self.offered}:
             # As in OpenCode: accepted, never begun, and told by this event alone.
             words = f'Agent not found: "{prompt.agent}".'
-            refused = RunFailed(session, words, aborted=False)
+            refused = port.RunFailed(session, words, aborted=False)
             asyncio.get_running_loop().call_soon(self.emit, refused)
             return
         parts = {f"prt_{prompt.message}": prompt.text}
@@ -163,12 +153,12 @@ class ScriptedRuntime:
         if session in self.sessions:
             self.sessions[session].abort()
 
-    async def state(self, session: str) -> RunState:
+    async def state(self, session: str) -> port.RunState:
         self._check()
         found = self.sessions.get(session)
         if found is None:
-            return RunState(exists=False, busy=False)
-        return RunState(exists=True, busy=found.busy, undone=bool(found.undone))
+            return port.RunState(exists=False, busy=False)
+        return port.RunState(exists=True, busy=found.busy, undone=bool(found.undone))
 
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
         if refresh or session not in self._kept:
@@ -221,7 +211,7 @@ class ScriptedRuntime:
         """Let everything pass that waits at ``gate``, or will come to it."""
         self._gate(gate).open()
 
-    def emit(self, event: RuntimeEvent) -> None:
+    def emit(self, event: port.RuntimeEvent) -> None:
         """Tell every listener of an event, unless events are being lost."""
         if self._losing:
             return
@@ -238,7 +228,7 @@ class ScriptedRuntime:
             yield
         finally:
             self._losing = False
-        self.emit(StreamRestored(""))
+        self.emit(port.StreamRestored(""))
 
     @contextmanager
     def ended(self) -> Iterator[None]:
@@ -250,7 +240,7 @@ class ScriptedRuntime:
             yield
         finally:
             self.failure = None
-        self.emit(StreamRestored(""))
+        self.emit(port.StreamRestored(""))
 
     def _check(self) -> None:
         if self.failure is not None:

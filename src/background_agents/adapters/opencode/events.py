@@ -16,19 +16,7 @@ import msgspec
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.live import LiveSession
 from background_agents.domain.asking import REJECT, Ask, Question, Reply
-from background_agents.ports.runtime import (
-    Busy,
-    Idle,
-    InputAsked,
-    InputSettled,
-    MessageChanged,
-    Retrying,
-    RunFailed,
-    RuntimeEvent,
-    SessionDeleted,
-    TextStreamed,
-    UndoChanged,
-)
+from background_agents.ports import runtime as port
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +32,7 @@ Those of sessions that live on are learned anew with each event that tells of th
 class EventReader:
     """Reads events into the live sessions it was told to follow, and passes them on."""
 
-    def __init__(self, emit: Callable[[RuntimeEvent], None]) -> None:
+    def __init__(self, emit: Callable[[port.RuntimeEvent], None]) -> None:
         self.live: dict[str, LiveSession] = {}
         self.parents: dict[str, str | None] = {}
         self.directories: dict[str, str] = {}
@@ -98,7 +86,7 @@ class EventReader:
         was_undone = self.is_undone(info.id)
         remember(self.current, info.id, info)
         if self.is_undone(info.id) is not was_undone:
-            self._emit(UndoChanged(info.id, not was_undone))
+            self._emit(port.UndoChanged(info.id, not was_undone))
 
     def _session_changed(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
@@ -108,7 +96,7 @@ class EventReader:
     def _session_deleted(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.SessionProperties).info
         # Told first: whose session it was is still to be known then.
-        self._emit(SessionDeleted(info.id))
+        self._emit(port.SessionDeleted(info.id))
         self.parents.pop(info.id, None)
         self.directories.pop(info.id, None)
         self.newest_user.pop(info.id, None)
@@ -118,21 +106,21 @@ class EventReader:
         seen = _decode(raw, wire.StatusProperties)
         status = seen.status
         if status.type == "busy":
-            self._emit(Busy(seen.session_id))
+            self._emit(port.Busy(seen.session_id))
         elif status.type == "retry":
             at = EPOCH + timedelta(milliseconds=status.next) if status.next else None
-            self._emit(Retrying(seen.session_id, status.attempt, status.message, at))
+            self._emit(port.Retrying(seen.session_id, status.attempt, status.message, at))
 
     def _idle(self, raw: msgspec.Raw) -> None:
         # "session.status idle" says the same a moment earlier; one of the two is enough.
-        self._emit(Idle(_decode(raw, wire.IdleProperties).session_id))
+        self._emit(port.Idle(_decode(raw, wire.IdleProperties).session_id))
 
     def _error(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.ErrorProperties)
         if seen.session_id is None:
             return
         error = seen.error or wire.Error()
-        self._emit(RunFailed(seen.session_id, error.text, error.aborted))
+        self._emit(port.RunFailed(seen.session_id, error.text, error.aborted))
 
     def _message(self, raw: msgspec.Raw) -> None:
         info = _decode(raw, wire.MessageProperties).info
@@ -148,7 +136,7 @@ class EventReader:
         live.message(info)
         message = live.one(info.id)
         if message is not None:
-            self._emit(MessageChanged(info.session_id, message))
+            self._emit(port.MessageChanged(info.session_id, message))
 
     def _message_removed(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.MessageRemovedProperties)
@@ -166,7 +154,7 @@ class EventReader:
         if live := self.live.get(part.session_id):
             live.part(part)
             if live.is_answer(part.message_id) and not part.bookkeeping:
-                self._emit(TextStreamed(part.session_id, part.whole))
+                self._emit(port.TextStreamed(part.session_id, part.whole))
 
     def _part_removed(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.PartRemovedProperties)
@@ -177,25 +165,25 @@ class EventReader:
         seen = _decode(raw, wire.DeltaProperties)
         if seen.field == "text" and (live := self.live.get(seen.session_id)):
             live.delta(seen.message_id, seen.part_id, seen.delta)
-            self._emit(TextStreamed(seen.session_id))
+            self._emit(port.TextStreamed(seen.session_id))
 
     def _permission(self, raw: msgspec.Raw) -> None:
         asked = permission(_decode(raw, wire.Permission))
-        self._emit(InputAsked(asked.session, asked))
+        self._emit(port.InputAsked(asked.session, asked))
 
     def _questions(self, raw: msgspec.Raw) -> None:
         asked = questions(_decode(raw, wire.Questions))
-        self._emit(InputAsked(asked.session, asked))
+        self._emit(port.InputAsked(asked.session, asked))
 
     def _settled(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.SettledProperties)
         answers = tuple(", ".join(one) for one in seen.answers)
         reply = Reply(word=seen.reply, answers=answers)
-        self._emit(InputSettled(seen.session_id, seen.request_id, reply))
+        self._emit(port.InputSettled(seen.session_id, seen.request_id, reply))
 
     def _rejected(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.SettledProperties)
-        self._emit(InputSettled(seen.session_id, seen.request_id, Reply(word=REJECT)))
+        self._emit(port.InputSettled(seen.session_id, seen.request_id, Reply(word=REJECT)))
 
 
 def permission(asked: wire.Permission) -> Ask:

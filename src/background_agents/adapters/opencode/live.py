@@ -11,15 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from background_agents.adapters.opencode.wire import (
-    Error,
-    ErrorData,
-    MessageInfo,
-    Part,
-    StoredMessage,
-    Tokens,
-    ToolState,
-)
+from background_agents.adapters.opencode import wire
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 
@@ -116,11 +108,11 @@ class LiveText:
 class LivePart:
     """A part and, for text that is said, what was streamed of it."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: wire.Part) -> None:
         self._part = _without_text(part)
         self._text = LiveText(_said(part))
 
-    def replace(self, part: Part) -> None:
+    def replace(self, part: wire.Part) -> None:
         """Take a newer version; text that is a mere beginning of what was streamed stays."""
         self._part = _without_text(part)
         if not self._text.begins_with(text := _said(part)):
@@ -155,15 +147,15 @@ class LivePart:
         )
 
 
-def _said(part: Part) -> str:
+def _said(part: wire.Part) -> str:
     # What a model thinks is shown to nobody and not worth its memory.
     return part.text if part.type == SAID else ""
 
 
-def _without_text(part: Part) -> Part:
+def _without_text(part: wire.Part) -> wire.Part:
     """Return what is to be held of a part besides its text."""
     seen = part.state
-    state = ToolState(
+    state = wire.ToolState(
         seen.status,
         seen.subject[:NAME_CHARS],
         error=seen.failure[:NAME_CHARS],
@@ -176,14 +168,14 @@ class LiveSession:
     """The messages of one session, oldest first, in bounded memory."""
 
     def __init__(self) -> None:
-        self._infos: dict[str, MessageInfo] = {}
+        self._infos: dict[str, wire.MessageInfo] = {}
         self._parts: dict[str, dict[str, LivePart]] = {}
         self._kept_chars = 0
         self._made: dict[str, Message] = {}
         """What was made of messages and has not changed since: a look at a long session, one for
         each token while somebody follows it, makes the newest message anew and no other."""
 
-    def message(self, info: MessageInfo) -> None:
+    def message(self, info: wire.MessageInfo) -> None:
         self._infos[info.id] = _with_short_error(info)
         self._made.pop(info.id, None)
 
@@ -194,7 +186,7 @@ class LiveSession:
             self.remove_part(message, part)
         self._parts.pop(message, None)
 
-    def part(self, part: Part) -> None:
+    def part(self, part: wire.Part) -> None:
         parts = self._parts.setdefault(part.message_id, {})
         if live := parts.get(part.id):
             before = live.kept
@@ -230,7 +222,7 @@ class LiveSession:
                     self._kept_chars -= old.kept
                     old.forget()
 
-    def merge(self, stored: Iterable[StoredMessage]) -> None:
+    def merge(self, stored: Iterable[wire.StoredMessage]) -> None:
         """Take what OpenCode has stored; what was only streamed stays."""
         for message in stored:
             self.message(message.info)
@@ -257,13 +249,13 @@ class LiveSession:
         # Ids sort by time, and a merge may bring older messages after newer ones.
         return Transcript(tuple(self._message(self._infos[key]) for key in sorted(self._infos)))
 
-    def _message(self, info: MessageInfo) -> Message:
+    def _message(self, info: wire.MessageInfo) -> Message:
         """Return a message as it now is."""
         if (made := self._made.get(info.id)) is None:
             made = self._made[info.id] = self._make(info)
         return made
 
-    def _make(self, info: MessageInfo) -> Message:
+    def _make(self, info: wire.MessageInfo) -> Message:
         parts = list(self._parts.get(info.id, {}).values())
         done = info.time.completed is not None and info.finish is not None
         return Message(
@@ -281,14 +273,14 @@ class LiveSession:
         )
 
 
-def _with_short_error(info: MessageInfo) -> MessageInfo:
+def _with_short_error(info: wire.MessageInfo) -> wire.MessageInfo:
     if info.error is None or len(info.error.data.message) <= ERROR_CHARS:
         return info
-    data = ErrorData(info.error.data.message[:ERROR_CHARS])
-    return msgspec.structs.replace(info, error=Error(info.error.name, data))
+    data = wire.ErrorData(info.error.data.message[:ERROR_CHARS])
+    return msgspec.structs.replace(info, error=wire.Error(info.error.name, data))
 
 
-def _usage(tokens: Tokens, cost_usd: float) -> Usage:
+def _usage(tokens: wire.Tokens, cost_usd: float) -> Usage:
     return Usage(
         input_tokens=_count(tokens.input),
         output_tokens=_count(tokens.output),

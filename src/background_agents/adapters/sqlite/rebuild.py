@@ -21,17 +21,8 @@ from typing import NamedTuple
 import msgspec
 
 from background_agents.adapters.files.private import private_folder
-from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite import rows, schema
 from background_agents.adapters.sqlite.folder_lock import SHARED, SOLE, held
-from background_agents.adapters.sqlite.schema import (
-    CHECKED_BYTES,
-    SIDES,
-    DatabaseDamaged,
-    connect,
-    insert,
-    is_damage,
-    transaction,
-)
 from background_agents.adapters.sqlite.wreck import Row, read_rows
 from background_agents.domain import delegation as domain
 from background_agents.domain.errors import IdTaken
@@ -78,7 +69,7 @@ def open_database(path: Path, files: Files = no_files) -> sqlite3.Connection:
     try:
         with held(path.parent, SHARED):
             connection = _sound(path)
-    except DatabaseDamaged:
+    except schema.DatabaseDamaged:
         connection = _repaired(path, files)
     try:
         _take_in_late(connection, path, files)
@@ -92,19 +83,19 @@ def _repaired(path: Path, files: Files) -> sqlite3.Connection:
     with held(path.parent, SOLE):
         try:
             return _sound(path)  # somebody else was faster
-        except DatabaseDamaged as damage:
+        except schema.DatabaseDamaged as damage:
             _rebuild(path, files, str(damage))
-            return connect(path)
+            return schema.connect(path)
 
 
 def _sound(path: Path) -> sqlite3.Connection:
     """Open the database. Raises ``DatabaseDamaged`` if it is not sound."""
     if not path.exists() and Path(f"{path}-wal").exists():
         # SQLite would delete the log together with all that is only in there.
-        raise DatabaseDamaged("the file is gone, and its log is not")
-    connection = connect(path)
+        raise schema.DatabaseDamaged("the file is gone, and its log is not")
+    connection = schema.connect(path)
     try:
-        if path.stat().st_size <= CHECKED_BYTES:
+        if path.stat().st_size <= schema.CHECKED_BYTES:
             check_records(connection)
     except BaseException:
         connection.close()
@@ -120,13 +111,13 @@ def check_records(connection: sqlite3.Connection) -> None:
         for found in cursor:
             row = dict(zip(names, found, strict=True))
             if _mended(row) != row:
-                raise DatabaseDamaged(f"the row of {row['id']!r:.80} is not what it was")
+                raise schema.DatabaseDamaged(f"the row of {row['id']!r:.80} is not what it was")
         for (record,) in connection.execute("SELECT record FROM notices WHERE due = 1"):
             if not _decodes(rows.read_notice, "record", {"record": record}):
-                raise DatabaseDamaged("a notice cannot be read")
+                raise schema.DatabaseDamaged("a notice cannot be read")
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        if is_damage(error):
-            raise DatabaseDamaged(str(error)) from error
+        if schema.is_damage(error):
+            raise schema.DatabaseDamaged(str(error)) from error
         raise
 
 
@@ -136,9 +127,9 @@ def _rebuild(path: Path, files: Files, reason: str) -> None:
     A crash before that leaves all as it was.
     """
     fresh = path.with_name(f"{path.name}.rebuilding")
-    for leftover in (fresh, *(Path(f"{fresh}{side}") for side in SIDES)):
+    for leftover in (fresh, *(Path(f"{fresh}{side}") for side in schema.SIDES)):
         leftover.unlink(missing_ok=True)
-    with closing(connect(fresh)) as connection, transaction(connection):
+    with closing(schema.connect(fresh)) as connection, schema.transaction(connection):
         kept = _salvage(connection, path)
         told = _take_in(connection, path, files(_known(connection)))
         _salvage_rest(connection, path, kept)
@@ -156,7 +147,7 @@ def _move_aside(path: Path) -> Path:
     """Give the damaged database another name, under which SQLite still finds its log."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for side in (*SIDES, ""):
+    for side in (*schema.SIDES, ""):
         with suppress(FileNotFoundError):
             os.rename(f"{path}{side}", f"{aside}{side}")
     return aside
@@ -207,7 +198,7 @@ def _copy(connection: sqlite3.Connection, table: str, found: Iterable[Row]) -> N
     is_sound = _SOUND.get(table, bool)
     for row in filter(is_sound, found):
         try:
-            insert(connection, table, {name: row[name] for name in known if name in row})
+            schema.insert(connection, table, {name: row[name] for name in known if name in row})
         except sqlite3.IntegrityError as error:
             _log.info("A row of %s was left out: %s", table, error)
 
@@ -260,7 +251,7 @@ def _take_in_late(connection: sqlite3.Connection, path: Path, files: Files) -> N
     if not told:
         return
     try:
-        with transaction(connection):
+        with schema.transaction(connection):
             count = _take_in(connection, path, told)
     except sqlite3.Error as error:
         _log.warning("Files beside %s were not taken in yet: %s", path, error)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from background_agents.domain.errors import MessagesUndone, SupervisorGone
-from background_agents.ports.runtime import RunFailed, StreamRestored, TextStreamed, UndoChanged
+from background_agents.ports import runtime as port
 from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.testing.contracts.stage import (
     AGENT,
@@ -68,12 +68,12 @@ class SupervisorChannelContract:
     async def abort(self, stage: Stage, heard: Heard, session: str, *, early: bool) -> None:
         """Let the user begin something endless, and abort it, maybe before it says a word."""
         await stage.runtime.transcript(session, refresh=True)  # followed from here on
-        spoken = len(heard.of(session, TextStreamed))
+        spoken = len(heard.of(session, port.TextStreamed))
         endless = script({"say": "and ", "repeat": 10_000, "every_ms": 5})
         await stage.user_says(session, endless, agent=AGENT, model=MODEL)
         await heard.until(lambda: heard.works(session))
         if not early:
-            await heard.until(lambda: len(heard.of(session, TextStreamed)) > spoken + 5)
+            await heard.until(lambda: len(heard.of(session, port.TextStreamed)) > spoken + 5)
         await stage.runtime.abort(session)
         await heard.aborted(session)
         stage.runtime.release(session)
@@ -113,7 +113,7 @@ class SupervisorChannelContract:
     async def test_a_supervisor_whose_turn_has_just_failed_wakes(self, stage: Stage) -> None:
         async with self.supervisor(stage) as (session, heard):
             await stage.user_says(session, script({"fail": 400}), agent=AGENT, model=MODEL)
-            await heard.until(lambda: bool(heard.of(session, RunFailed)))
+            await heard.first(session, port.RunFailed)
             message = await self.delivered(stage, session)
             await heard.until(lambda: heard.has_answer_to(message.message))
 
@@ -177,7 +177,7 @@ class SupervisorChannelContract:
         """Let a session's user undo all; return the messages that it had until then."""
         before = [one.id for one in await stage.stored(session)]
         await stage.user_undoes(session, before[0])
-        await heard.until(lambda: bool(heard.of(session, UndoChanged)))
+        await heard.first(session, port.UndoChanged)
         return before
 
     async def test_undone_messages_are_made_final_by_no_delivery(self, stage: Stage) -> None:
@@ -189,7 +189,7 @@ class SupervisorChannelContract:
             with pytest.raises(MessagesUndone, match=session):
                 await stage.channel.deliver(message)
             await stage.user_redoes(session)
-            await heard.until(lambda: not heard.of(session, UndoChanged)[-1].undone)
+            await heard.until(lambda: not heard.of(session, port.UndoChanged)[-1].undone)
             assert [one.id for one in await stage.stored(session)] == before
             await stage.channel.deliver(message)
             await heard.until(lambda: heard.has_answer_to(message.message, finished=True))
@@ -210,12 +210,12 @@ class SupervisorChannelContract:
             (first, *_) = await stage.stored(session)
             async with stage.broken():
                 await stage.user_undoes(session, first.id)
-            await heard.until(lambda: len(heard.of("", StreamRestored)) == 1)
+            await heard.until(lambda: len(heard.of("", port.StreamRestored)) == 1)
             with pytest.raises(MessagesUndone):
                 await stage.channel.make_sure_nothing_is_undone(session)
             async with stage.broken():
                 await stage.user_redoes(session)
-            await heard.until(lambda: len(heard.of("", StreamRestored)) == 2)
+            await heard.until(lambda: len(heard.of("", port.StreamRestored)) == 2)
             await stage.channel.make_sure_nothing_is_undone(session)
 
     async def test_a_supervisor_that_is_gone_is_said_to_be(self, stage: Stage) -> None:
