@@ -28,15 +28,15 @@ WORTH_REMEMBERING = 1_000
 what was remembered of each of them would never end."""
 
 
-def _does(
+def operation(
     job: Callable[Concatenate[sqlite3.Connection, P], T], *, writes: bool
 ) -> Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]:
-    """Return the operation that has the writer's thread do ``job``."""
+    """Return the method that has the writer's thread do ``job``, with what it is called with."""
 
-    async def operation(self: SqliteStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def run(self: SqliteStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._writer.run(lambda of: job(of, *args, **kwargs), writes=writes)
 
-    return operation
+    return run
 
 
 class SqliteStore:
@@ -63,23 +63,23 @@ class SqliteStore:
         await writer.start()
         return cls(writer)
 
-    register = _does(rows.register, writes=True)
-    commit = _does(rows.commit, writes=True)
-    keep = _does(rows.keep, writes=True)
-    kept = _does(rows.kept, writes=False)
-    find = _does(rows.find, writes=False)
-    get = _does(rows.get, writes=False)
-    with_session = _does(rows.with_session, writes=False)
-    unfinished = _does(rows.unfinished, writes=False)
-    remaining = _does(rows.remaining, writes=False)
-    history = _does(rows.history, writes=False)
-    due = _does(rows.due, writes=False)
-    assign = _does(rows.assign, writes=True)
-    settle = _does(rows.settle, writes=True)
-    claim = _does(rows.claim, writes=True)
-    renew = _does(rows.renew, writes=True)
-    leases = _does(rows.leases, writes=False)
-    revoke = _does(rows.revoke, writes=True)
+    register = operation(rows.register, writes=True)
+    commit = operation(rows.commit, writes=True)
+    keep = operation(rows.keep, writes=True)
+    kept = operation(rows.kept, writes=False)
+    find = operation(rows.find, writes=False)
+    get = operation(rows.get, writes=False)
+    with_session = operation(rows.with_session, writes=False)
+    unfinished = operation(rows.unfinished, writes=False)
+    remaining = operation(rows.remaining, writes=False)
+    history = operation(rows.history, writes=False)
+    due = operation(rows.due, writes=False)
+    assign = operation(rows.assign, writes=True)
+    settle = operation(rows.settle, writes=True)
+    claim = operation(rows.claim, writes=True)
+    renew = operation(rows.renew, writes=True)
+    leases = operation(rows.leases, writes=False)
+    revoke = operation(rows.revoke, writes=True)
 
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
         def read(connection: sqlite3.Connection) -> tuple[list[Line], int]:
