@@ -113,7 +113,7 @@ class EventReader:
 
     def _idle(self, raw: msgspec.Raw) -> None:
         # "session.status idle" says the same a moment earlier; one of the two is enough.
-        self._emit(port.Idle(_decode(raw, wire.IdleProperties).session_id))
+        self._emit(port.Idle(_decode(raw, wire.OfSession).session_id))
 
     def _error(self, raw: msgspec.Raw) -> None:
         seen = _decode(raw, wire.ErrorProperties)
@@ -139,7 +139,7 @@ class EventReader:
             self._emit(port.MessageChanged(info.session_id, message))
 
     def _message_removed(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.MessageRemovedProperties)
+        seen = _decode(raw, wire.OfMessage)
         newest = self.newest_user.get(seen.session_id)
         if newest is not None and newest.id == seen.message_id:
             del self.newest_user[seen.session_id]
@@ -157,7 +157,7 @@ class EventReader:
                 self._emit(port.TextStreamed(part.session_id, part.whole))
 
     def _part_removed(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.PartRemovedProperties)
+        seen = _decode(raw, wire.OfPart)
         if live := self.live.get(seen.session_id):
             live.remove_part(seen.message_id, seen.part_id)
 

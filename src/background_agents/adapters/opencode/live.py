@@ -36,9 +36,6 @@ JOIN_AT = 4096
 NAME_CHARS = 1_000
 """Of a tool's name or title; far less is ever shown."""
 
-ERROR_CHARS = 20_000
-"""Of an error; some providers answer with whole pages."""
-
 MOST = 10**12
 """Tokens or dollars of one message; more is no number that could be added up and stored."""
 
@@ -47,6 +44,10 @@ class LiveText:
     """A text that grows at its end. Far beyond anything useful, its middle is given up."""
 
     def __init__(self, text: str = "") -> None:
+        self.begin(text)
+
+    def begin(self, text: str) -> None:
+        """Take a text in place of the one that there is."""
         self.kept = 0
         """How many characters are held."""
         self._left_out = 0
@@ -105,36 +106,22 @@ class LiveText:
         return given_up
 
 
-class LivePart:
+class LivePart(LiveText):
     """A part and, for text that is said, what was streamed of it."""
 
     def __init__(self, part: wire.Part) -> None:
+        super().__init__(_said(part))
         self._part = _without_text(part)
-        self._text = LiveText(_said(part))
 
     def replace(self, part: wire.Part) -> None:
         """Take a newer version; text that is a mere beginning of what was streamed stays."""
         self._part = _without_text(part)
-        if not self._text.begins_with(text := _said(part)):
-            self._text = LiveText(text)
+        if not self.begins_with(text := _said(part)):
+            self.begin(text)
 
-    def append(self, delta: str) -> int:
+    def stream(self, delta: str) -> int:
         """Take what was streamed; return how many more characters are held than before."""
-        return self._text.append(delta) if self._part.type == SAID else 0
-
-    def forget(self) -> None:
-        """Give up the text, but not that there was one."""
-        self._text.forget()
-
-    @property
-    def kept(self) -> int:
-        """How many characters of text are held."""
-        return self._text.kept
-
-    @property
-    def spoken(self) -> str:
-        """The text, if this is text that the model said; else nothing."""
-        return str(self._text)
+        return self.append(delta) if self._part.type == SAID else 0
 
     @property
     def tool_call(self) -> ToolCall | None:
@@ -176,7 +163,7 @@ class LiveSession:
         each token while somebody follows it, makes the newest message anew and no other."""
 
     def message(self, info: wire.MessageInfo) -> None:
-        self._infos[info.id] = _with_short_error(info)
+        self._infos[info.id] = info
         self._made.pop(info.id, None)
 
     def remove_message(self, message: str) -> None:
@@ -206,7 +193,7 @@ class LiveSession:
         # A delta whose part was never announced belongs to nothing that can be shown.
         if live := self._parts.get(message, {}).get(part):
             self._made.pop(message, None)
-            self._grow(live.append(text), live)
+            self._grow(live.stream(text), live)
 
     def _grow(self, chars: int, newest: LivePart) -> None:
         """Count what is held; when it is too much, forget the oldest texts, but not the newest."""
@@ -261,7 +248,7 @@ class LiveSession:
         return Message(
             id=info.id,
             role=info.role,
-            text="".join(part.spoken for part in parts),
+            text="".join(map(str, parts)),
             answers=info.parent_id,
             tools=tuple(call for part in parts if (call := part.tool_call)),
             finished=done and info.finish not in STILL_CALLING,
@@ -271,13 +258,6 @@ class LiveSession:
             aborted=info.error is not None and info.error.aborted,
             usage=_usage(info.tokens, info.cost),
         )
-
-
-def _with_short_error(info: wire.MessageInfo) -> wire.MessageInfo:
-    if info.error is None or len(info.error.data.message) <= ERROR_CHARS:
-        return info
-    data = wire.ErrorData(info.error.data.message[:ERROR_CHARS])
-    return msgspec.structs.replace(info, error=wire.Error(info.error.name, data))
 
 
 def _usage(tokens: wire.Tokens, cost_usd: float) -> Usage:
