@@ -41,15 +41,18 @@ class App:
         self._opening = asyncio.Lock()
         self._tasks = Tasks()
 
-    async def open_directory(self, directory: Path, transport: Transport) -> Delegations:
-        """Serve ``directory``, whose agents ``transport`` reaches.
+    def runtime(self, transport: Transport) -> OpenCodeRuntime:
+        """Return what runs the agents that ``transport`` reaches."""
+        # Background agents get none of ours, or are meant to have it.
+        safe = (*self._settings.safe_tools, *self._tools.denied, *self._tools.children)
+        return OpenCodeRuntime(transport, safe if self._settings.strict_readonly else None)
+
+    async def open_directory(self, directory: Path, runtime: OpenCodeRuntime) -> Delegations:
+        """Serve ``directory``, whose agents ``runtime`` runs.
 
         Raises:
             StoreUnavailable: the data folder or the database cannot be used.
         """
-        # Background agents get none of ours, or are meant to have it.
-        safe = (*self._settings.safe_tools, *self._tools.denied, *self._tools.children)
-        runtime = OpenCodeRuntime(transport, safe if self._settings.strict_readonly else None)
         folder = self._data_root / await asyncio.to_thread(project_id, directory, self._data_root)
         async with self._opening:
             if folder not in self._projects:

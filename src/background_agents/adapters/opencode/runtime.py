@@ -48,6 +48,7 @@ class OpenCodeRuntime:
         self._listeners: list[port.Listener] = []
         self._agents: list[port.Agent] = []
         self._infos: list[wire.AgentInfo] = []
+        self._asking = asyncio.Lock()
         transport.on_event = self.reader.read
         transport.on_restored = self._restored
 
@@ -57,11 +58,18 @@ class OpenCodeRuntime:
 
     async def agents(self, *, refresh: bool = False) -> Sequence[port.Agent]:
         if refresh or not self._agents:
-            self._infos, config, unknown = await asyncio.gather(
-                self.api.agents(), self.api.config(), self._unknown_tools()
+            infos, config, unknown = await asyncio.gather(
+                self.infos(refresh=refresh), self.api.config(), self._unknown_tools()
             )
-            self._agents = agents_of(self._infos, config, unknown)
+            self._agents = agents_of(infos, config, unknown)
         return self._agents
+
+    async def infos(self, *, refresh: bool = False) -> Sequence[wire.AgentInfo]:
+        """Return all that OpenCode tells of its agents; ``refresh`` is as of ``agents``."""
+        async with self._asking:
+            if refresh or not self._infos:
+                self._infos = await self.api.agents()
+        return self._infos
 
     async def _unknown_tools(self) -> UnknownTools:
         if self._safe_tools is None:
@@ -74,18 +82,13 @@ class OpenCodeRuntime:
         return leave_of(self._infos, info.permission or [], by, agent)
 
     async def lineage(self, session: str) -> tuple[str, ...]:
-        chain = [session]
-        while len(chain) < MAX_DEPTH:
-            parent = await self._parent(chain[-1])
-            if parent is None or parent in chain:
+        chain = self.ancestors(session)
+        for _ in range(MAX_DEPTH):
+            if chain[-1] in self.reader.parents:
                 break
-            chain.append(parent)
-        return tuple(chain)
-
-    async def _parent(self, session: str) -> str | None:
-        if session not in self.reader.parents:
-            return (await self.api.session(session)).parent_id
-        return self.reader.parents[session]
+            await self.api.session(chain[-1])  # which tells its parent
+            chain = self.ancestors(session)
+        return chain
 
     def _directory_of(self, session: str) -> str:
         return self.reader.directories.get(session, "")
@@ -147,9 +150,8 @@ class OpenCodeRuntime:
         await self.api.prompt(session, body)
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
-        if session not in self.reader.current:
-            with suppress(NotFound):  # which is told to whoever sends something there
-                await self.api.session(session)
+        with suppress(NotFound):  # which is told to whoever sends something there
+            await self._now(session)
         if self.reader.is_undone(session):
             raise MessagesUndone(session)
 
@@ -231,7 +233,7 @@ class OpenCodeRuntime:
         return _described(answer)
 
     def _restored(self) -> None:
-        self._agents = []  # what broke the stream may have been a reload that changed them
+        self._agents, self._infos = [], []  # the break may have been a reload that changed them
         self.reader.current.clear()  # and what was undone or redone meanwhile nobody told
         self._emit(port.StreamRestored(""))
 

@@ -52,7 +52,6 @@ class Attach(msgspec.Struct):
     instance: int
     directory: str
     base_url: str
-    worktree: str = ""
     argv: list[str] = []
     """The beginning of each word that OpenCode was started with."""
 
@@ -85,7 +84,8 @@ class Directory:
 
     def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
         self.transport = transport
-        self.hooks = Hooks(transport)
+        self._runtime = app.runtime(transport)
+        self.hooks = Hooks(self._runtime)
         self._app = app
         self._directory = directory
         self._opening = self._open()
@@ -102,7 +102,7 @@ class Directory:
         self.hooks.close()
 
     def _open(self) -> asyncio.Task[Delegations]:
-        opening = asyncio.create_task(self._app.open_directory(self._directory, self.transport))
+        opening = asyncio.create_task(self._app.open_directory(self._directory, self._runtime))
         opening.add_done_callback(_log_failure)
         return opening
 
