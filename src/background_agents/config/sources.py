@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -88,10 +88,7 @@ def data_root(env: Mapping[str, str]) -> Path:
 
 def defaults() -> Mapping[str, object]:
     """Return what holds where nothing is set."""
-    return {
-        one.name: one.default if one.default_factory is MISSING else one.default_factory()
-        for one in fields(Settings)
-    }
+    return vars(Settings())
 
 
 def _source(name: str, stated: Mapping[str, object], stored: Mapping[str, object]) -> Source:
