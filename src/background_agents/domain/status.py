@@ -93,14 +93,3 @@ ACTIVE: frozenset[Status] = frozenset(Status) - TERMINAL
 def target(status: Status, kind: type[ev.Event]) -> Status | None:
     """Return where ``kind`` leads from ``status``, or None when it may not happen there."""
     return TRANSITIONS[status].get(kind)
-
-
-def mermaid() -> str:
-    """Draw the lifecycle as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", f"    [*] --> {Status.REGISTERED}: Registered"]
-    for status, moves in TRANSITIONS.items():
-        for kind, to in moves.items():
-            if to is not status:
-                lines.append(f"    {status} --> {to}: {kind.__name__}")
-    lines += [f"    {status} --> [*]" for status in Status if status in TERMINAL]
-    return "\n".join(lines)
