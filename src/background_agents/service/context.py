@@ -30,7 +30,6 @@ class Record(Protocol):
 
     async def __call__(self, *events: Event, notices: tuple[Notice, ...] = ()) -> Delegation:
         """Return the delegation as it then is."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,10 @@ class Said(Protocol):
     @property
     def role(self) -> str:
         """Who said it: ``user``, ``assistant``, ``tool`` or ``system``."""
-        ...
 
     @property
     def text(self) -> str:
         """What was said."""
-        ...
 
 
 def plan(messages: Sequence[Said]) -> Iterator[Step]:

@@ -64,55 +64,43 @@ class Stage(Protocol):
     @property
     def runtime(self) -> port.AgentRuntime:
         """The runtime to prove."""
-        ...
 
     @property
     def channel(self) -> SupervisorChannel:
         """The channel to prove."""
-        ...
 
     async def new_session(self) -> str:
         """Create a root session."""
-        ...
 
     async def new_asking_child(self) -> str:
         """Open a session below a new root in which ``bash`` needs a permission.
 
         The tool ``question`` is offered there.
         """
-        ...
 
     async def user_says(self, session: str, text: str, *, agent: str, model: str) -> str:
         """Send a message as the session's user, and return its id."""
-        ...
 
     async def stored(self, session: str) -> list[StoredMessage]:
         """Return the session's messages, looked up without the adapter."""
-        ...
 
     async def user_undoes(self, session: str, message: str) -> None:
         """Take back a message of a session, and all after it, as its user does."""
-        ...
 
     async def user_redoes(self, session: str) -> None:
         """Bring back what was undone, as the session's user does."""
-        ...
 
     async def delete_session(self, session: str) -> None:
         """Delete a session as its user does."""
-        ...
 
     def broken(self) -> AbstractAsyncContextManager[None]:
         """Lose events within the block; the stream is restored at its end."""
-        ...
 
     async def begin_anew(self) -> None:
         """Let the runtime end, with what runs in it, and begin anew; its sessions stay."""
-        ...
 
     def unreachable(self) -> AbstractAsyncContextManager[port.AgentRuntime]:
         """Give a runtime that answers no longer."""
-        ...
 
 
 class Heard:
