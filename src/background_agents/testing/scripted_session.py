@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from background_agents.domain.asking import REJECT, Ask, Question, Reply
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.events import questions
+from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports import runtime as port
@@ -74,17 +76,6 @@ class Rules:
     knows_model: Callable[[str | None], bool]
     hold: Callable[[str, Callable[[], None]], None]
     """Call back once a gate is open."""
-
-
-class _Option(msgspec.Struct):
-    label: str
-
-
-class _Question(msgspec.Struct):
-    """A question in the arguments of the ``question`` tool."""
-
-    question: str
-    options: list[_Option] = []
 
 
 class ScriptedSession:
@@ -335,11 +326,8 @@ class ScriptedSession:
     def _ask_before(self, tool: str, call: Call) -> Ask | None:
         """Return what is asked before a tool runs."""
         if tool == "question":
-            asked = msgspec.convert(call.args["questions"], list[_Question])
-            questions = tuple(
-                Question(o.question, tuple(x.label for x in o.options)) for o in asked
-            )
-            return Ask(id=self._rules.mint("que"), session=self.name, questions=questions)
+            asked = msgspec.convert(call.args["questions"], list[wire.QuestionInfo])
+            return questions(wire.Questions(self.name, self._rules.mint("que"), asked))
         if tool not in self.asking:
             return None
         pattern = str(call.args.get("command", "*"))

@@ -130,7 +130,9 @@ def _rebuild(path: Path, files: Files, reason: str) -> None:
     for leftover in (fresh, *(Path(f"{fresh}{side}") for side in schema.SIDES)):
         leftover.unlink(missing_ok=True)
     with closing(schema.connect(fresh)) as connection, schema.transaction(connection):
-        kept = _salvage(connection, path)
+        sound = filter(None, map(_mended, read_rows(path, "delegations")))
+        _copy(connection, "delegations", sound)
+        kept = _names(connection)
         told = _take_in(connection, path, files(_known(connection)))
         _salvage_rest(connection, path, kept)
     aside = _move_aside(path)
@@ -156,22 +158,17 @@ def _move_aside(path: Path) -> Path:
 # --- what can still be read ----------------------------------------------------------
 
 
-def _salvage(connection: sqlite3.Connection, damaged: Path) -> frozenset[str]:
-    """Copy the sound records of delegations; return whose they are."""
-    _copy(connection, "delegations", filter(None, map(_mended, read_rows(damaged, "delegations"))))
-    return frozenset(name for name, _ in _known(connection))
-
-
 def _salvage_rest(connection: sqlite3.Connection, damaged: Path, kept: frozenset[str]) -> None:
     """Copy the other tables, but nothing of delegations that were not ``kept``.
 
     A notice that had not arrived is sent even if its delegation is known from a file alone.
     """
-    there = frozenset(name for name, _ in _known(connection))
+    there = _names(connection)
     for table, key in _other_tables(connection):
         owners = there if table == "notices" else kept
-        belongs = partial(_belongs, owners)
-        _copy(connection, table, filter(belongs, read_rows(damaged, table, key)))
+        found = read_rows(damaged, table, key)
+        belong = (one for one in found if "delegation" not in one or one["delegation"] in owners)
+        _copy(connection, table, belong)
 
 
 def _other_tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -181,10 +178,6 @@ def _other_tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         "WHERE schema = 'main' AND type = 'table' AND name NOT IN ('sqlite_schema', 'delegations')"
     )
     return [(name, _key(connection, name) if wr else "rowid") for name, wr in tables.fetchall()]
-
-
-def _belongs(owners: frozenset[str], row: Row) -> bool:
-    return row.get("delegation") in owners or "delegation" not in row
 
 
 def _key(connection: sqlite3.Connection, table: str) -> str:
@@ -307,3 +300,7 @@ def _report_taken(connection: sqlite3.Connection, path: Path, first: Registered)
 
 def _known(connection: sqlite3.Connection) -> Known:
     return frozenset(connection.execute("SELECT id, root_session FROM delegations"))
+
+
+def _names(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(name for (name,) in connection.execute("SELECT id FROM delegations"))

@@ -18,7 +18,6 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import IdTaken, StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
-from background_agents.domain.status import Status
 from background_agents.ports.storage import Change, Lease, Line, Piece
 
 _encode = msgspec.json.Encoder().encode
@@ -26,6 +25,12 @@ read_delegation = msgspec.json.Decoder(Delegation).decode
 read_notice = msgspec.json.Decoder(Notice).decode
 read_event = msgspec.json.Decoder[Event](AnyEvent).decode
 """What a column holds, decoded."""
+
+_REPEATED = (
+    *("id", "version", "owner", "root_session", "parent_session", "session"),
+    *("agent", "title", "summary"),
+)
+"""What stands in a delegation's row as it does in its record."""
 
 _OPEN = (NoticeState.QUEUED, NoticeState.ASSIGNED)
 
@@ -163,18 +168,10 @@ def _stored_notice(row: tuple[bytes, str, str | None, str | None]) -> Notice:
 
 def columns(delegation: Delegation) -> dict[str, Value]:
     """Return the row of a delegation."""
-    return {
-        "id": delegation.id,
-        "version": delegation.version,
-        "owner": delegation.owner,
+    repeated = {name: getattr(delegation, name) for name in _REPEATED}
+    return repeated | {
         "active": not delegation.is_terminal,
         "status": delegation.status.value,
-        "root_session": delegation.root_session,
-        "parent_session": delegation.parent_session,
-        "session": delegation.session,
-        "agent": delegation.agent,
-        "title": delegation.title,
-        "summary": delegation.summary,
         "registered_at": delegation.registered_at.isoformat(),
         "ended_at": _text(delegation.ended_at),
         "read_at": _text(delegation.read_at),
@@ -205,20 +202,10 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
     )
 
 
-def line(row: tuple[str, str, str, str, str, str, str | None, str | None, int]) -> Line:
-    """Return what a list shows, of the columns of a row."""
-    name, title, agent, status, summary, registered_at, ended_at, read_at, is_cut = row
-    return Line(
-        id=name,
-        title=title,
-        agent=agent,
-        status=Status(status),
-        summary=summary,
-        registered_at=datetime.fromisoformat(registered_at),
-        ended_at=_time(ended_at),
-        read_at=_time(read_at),
-        is_cut=bool(is_cut),
-    )
+def line(row: Sequence[Value]) -> Line:
+    """Return what a list shows, of a row's columns in the order of its fields."""
+    shown = dict(zip(Line.__struct_fields__, row, strict=True))
+    return msgspec.convert(shown, Line, strict=False)
 
 
 def _one(connection: sqlite3.Connection, query: str, *values: str) -> Delegation | None:
@@ -228,7 +215,3 @@ def _one(connection: sqlite3.Connection, query: str, *values: str) -> Delegation
 
 def _text(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
