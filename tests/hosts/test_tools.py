@@ -18,7 +18,7 @@ from background_agents.hosts.opencode.tools import (
     TOOLS,
     TOOLS_FILE,
     Answer,
-    Caller,
+    Call,
     definitions,
     run_tool,
 )
@@ -56,7 +56,8 @@ class Tools:
         return await self.call_raw(tool, json.dumps(args).encode())
 
     async def call_raw(self, tool: str, args: bytes) -> Answer:
-        return await run_tool(self.service, Caller(self.supervisor), tool, msgspec.Raw(args))
+        call = Call(1, tool, self.supervisor, args=msgspec.Raw(args))
+        return await run_tool(self.service, call)
 
 
 @pytest.fixture

@@ -63,9 +63,14 @@ def read(env: Mapping[str, str] = os.environ) -> Reading:
     """Read the settings, and go on after an error: for whoever shows or mends them."""
     path = config_path(env)
     errors: list[BadSetting] = []
-    stated = _from_environment(env, path, errors)
-    stored = _from_file(path, errors)
-    return Reading(path, tuple(_source(name, stated, stored) for name in KINDS), tuple(errors))
+    said = {
+        Origin.ENVIRONMENT: _from_environment(env, path, errors),
+        Origin.FILE: _from_file(path, errors),
+        Origin.DEFAULT: defaults(),
+    }
+    found = {name: next(one for one in said if name in said[one]) for name in KINDS}
+    settings = (Source(name, origin, said[origin][name]) for name, origin in found.items())
+    return Reading(path, tuple(settings), tuple(errors))
 
 
 def variable(name: str) -> str:
@@ -89,14 +94,6 @@ def data_root(env: Mapping[str, str]) -> Path:
 def defaults() -> Mapping[str, object]:
     """Return what holds where nothing is set."""
     return vars(Settings())
-
-
-def _source(name: str, stated: Mapping[str, object], stored: Mapping[str, object]) -> Source:
-    if name in stated:
-        return Source(name, Origin.ENVIRONMENT, stated[name])
-    if name in stored:
-        return Source(name, Origin.FILE, stored[name])
-    return Source(name, Origin.DEFAULT, defaults()[name])
 
 
 def _from_environment(

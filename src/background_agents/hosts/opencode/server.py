@@ -25,7 +25,7 @@ from background_agents.control.server import ControlServer
 from background_agents.control.shells import Starter
 from background_agents.domain.errors import BadSetting, DelegationError, OnlyReads
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
-from background_agents.hosts.opencode.tools import NAMES, Answer, Caller, run_tool
+from background_agents.hosts.opencode.tools import NAMES, Answer, Call, run_tool
 from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
@@ -64,19 +64,6 @@ class Event(msgspec.Struct):
     instance: int
     type: str
     properties: msgspec.Raw
-
-
-class Call(msgspec.Struct):
-    """A tool call as the bridge hands it over."""
-
-    instance: int
-    tool: str
-    session: str
-    message: str = ""
-    agent: str = ""
-    granted: str = ""
-    """The permission that OpenCode's user was asked for because of an earlier ``Answer.ask``."""
-    args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class Directory:
@@ -166,8 +153,7 @@ class Host:
         found = self._instances.get(call.instance)
         if found is None:
             raise RpcError(protocol.REFUSED, "This project was closed; try again.")
-        caller = Caller(call.session, call.message, call.agent, call.granted)
-        return await run_tool(await found.delegations(), caller, call.tool, call.args)
+        return await run_tool(await found.delegations(), call)
 
     async def hook(self, raw: msgspec.Raw) -> str | None:
         """OpenCode is about to do something that we may have a word to say about."""

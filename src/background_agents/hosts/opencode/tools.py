@@ -92,16 +92,18 @@ class Answer(msgspec.Struct):
     OpenCode that cannot ask."""
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Whose model calls a tool."""
+class Call(msgspec.Struct):
+    """A model's call of a tool, as the bridge hands it over."""
 
+    instance: int
+    tool: str
     session: str
     message: str = ""
     """The message of which the call is a part; what came later the model has not seen."""
     agent: str = ""
     granted: str = ""
-    """The permission that the human was asked for meanwhile, and gave."""
+    """The permission that OpenCode's user was asked for because of an earlier ``Answer.ask``."""
+    args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Tool:
 
     description: str
     args: type[msgspec.Struct]
-    run: Callable[[Delegations, Caller, Any], Awaitable[Answer]]
+    run: Callable[[Delegations, Call, Any], Awaitable[Answer]]
     children_only: bool
     """Only background agents get it."""
     limit: timedelta
@@ -138,11 +140,9 @@ def _tool(
     "You are notified when the task has ended; then call delegation_read(id). Several may run at "
     "the same time."
 )
-async def delegate(service: Delegations, caller: Caller, args: Order) -> Answer:
+async def delegate(service: Delegations, call: Call, args: Order) -> Answer:
     try:
-        delegation = await service.delegate(
-            caller.session, args, by=caller.agent, granted=caller.granted
-        )
+        delegation = await service.delegate(call.session, args, by=call.agent, granted=call.granted)
     except LeaveNeeded as needed:
         return Answer("", errors.for_model(needed), ask=_permission(needed, args.prompt))
     about: dict[str, object] = {"id": delegation.id}
@@ -160,8 +160,8 @@ def _permission(needed: LeaveNeeded, prompt: str) -> Permission:
     "Read the whole result of a delegation that has ended. Works also after compaction and "
     "restarts."
 )
-async def delegation_read(service: Delegations, caller: Caller, args: ReadArgs) -> Answer:
-    reading = await service.read(caller.session, args.id, args.offset)
+async def delegation_read(service: Delegations, call: Call, args: ReadArgs) -> Answer:
+    reading = await service.read(call.session, args.id, args.offset)
     return Answer(reading.delegation.title, for_model.reading(reading))
 
 
@@ -169,8 +169,8 @@ async def delegation_read(service: Delegations, caller: Caller, args: ReadArgs) 
     "List the delegations of this session, newest first, with their state. Not for waiting: you "
     "are notified."
 )
-async def delegation_list(service: Delegations, caller: Caller, args: NoArgs) -> Answer:
-    listing = await service.list(caller.session)
+async def delegation_list(service: Delegations, call: Call, args: NoArgs) -> Answer:
+    listing = await service.list(call.session)
     return Answer(f"{listing.total} delegations", for_model.listing(listing))
 
 
@@ -178,14 +178,14 @@ async def delegation_list(service: Delegations, caller: Caller, args: NoArgs) ->
     "See how the running delegations are doing: time, tool calls, tokens, last activity. For a "
     "look now and then; you are notified of the end."
 )
-async def delegation_status(service: Delegations, caller: Caller, args: NoArgs) -> Answer:
-    report = await service.status(caller.session)
+async def delegation_status(service: Delegations, call: Call, args: NoArgs) -> Answer:
+    report = await service.status(call.session)
     return Answer(f"{len(report.live)} active", live.status(report))
 
 
 @_tool("Look at what a running delegation has written and done so far, the newest part of it.")
-async def delegation_peek(service: Delegations, caller: Caller, args: IdArgs) -> Answer:
-    found = await service.peek(caller.session, args.id)
+async def delegation_peek(service: Delegations, call: Call, args: IdArgs) -> Answer:
+    found = await service.peek(call.session, args.id)
     if isinstance(found, live.Live):
         return Answer(found.delegation.title, live.peek(found))
     return Answer(found.title, for_model.ended(found))
@@ -195,14 +195,14 @@ async def delegation_peek(service: Delegations, caller: Caller, args: IdArgs) ->
     "Give a running delegation an instruction. It is sent at once and taken up at the agent's "
     "next step; delegation_status shows when."
 )
-async def delegation_steer(service: Delegations, caller: Caller, args: SteerArgs) -> Answer:
-    delegation = await service.steer(caller.session, args.id, args.message)
+async def delegation_steer(service: Delegations, call: Call, args: SteerArgs) -> Answer:
+    delegation = await service.steer(call.session, args.id, args.message)
     return Answer(delegation.title, for_model.steered(delegation))
 
 
 @_tool("Stop a running delegation. What it has written so far is kept.")
-async def delegation_stop(service: Delegations, caller: Caller, args: IdArgs) -> Answer:
-    delegation = await service.stop(caller.session, args.id)
+async def delegation_stop(service: Delegations, call: Call, args: IdArgs) -> Answer:
+    delegation = await service.stop(call.session, args.id)
     return Answer(delegation.title, for_model.stopped(delegation))
 
 
@@ -210,9 +210,9 @@ async def delegation_stop(service: Delegations, caller: Caller, args: IdArgs) ->
     "Answer the question that a delegation waits for, or refuse its permission; the oldest first. "
     "Granting one is for your human, unless the request says that you may."
 )
-async def delegation_answer(service: Delegations, caller: Caller, args: AnswerArgs) -> Answer:
-    since = caller.message or None
-    answered = await service.answer(caller.session, args.id, args.reply, since=since)
+async def delegation_answer(service: Delegations, call: Call, args: AnswerArgs) -> Answer:
+    since = call.message or None
+    answered = await service.answer(call.session, args.id, args.reply, since=since)
     return Answer(answered.delegation.title, for_model.answered(answered))
 
 
@@ -220,10 +220,10 @@ async def delegation_answer(service: Delegations, caller: Caller, args: AnswerAr
     "Wait for delegations, only if nothing else can be done. Better end your turn: you are woken.",
     limit=timedelta(seconds=checks.MAX_WAIT_S) + ANSWER_LIMIT,
 )
-async def delegation_wait(service: Delegations, caller: Caller, args: WaitArgs) -> Answer:
-    since = caller.message or None
+async def delegation_wait(service: Delegations, call: Call, args: WaitArgs) -> Answer:
+    since = call.message or None
     waited = await service.wait(
-        caller.session, args.ids or None, args.timeout_seconds, args.mode, since=since
+        call.session, args.ids or None, args.timeout_seconds, args.mode, since=since
     )
     return Answer(f"{len(waited.ended)} ended", for_model.waited(waited))
 
@@ -234,8 +234,8 @@ async def delegation_wait(service: Delegations, caller: Caller, args: WaitArgs) 
     "later, as one.",
     children_only=True,
 )
-async def notify_parent(service: Delegations, caller: Caller, args: NotifyArgs) -> Answer:
-    delegation = await service.notify(caller.session, args.message)
+async def notify_parent(service: Delegations, call: Call, args: NotifyArgs) -> Answer:
+    delegation = await service.notify(call.session, args.message)
     title = "Kept for the supervisor" if delegation.kept else "Told the supervisor"
     return Answer(title, for_model.notified(delegation))
 
@@ -247,24 +247,22 @@ NAMES = Tools(
 """Whoever lets agents have tools, or keeps them from it, is told these."""
 
 
-async def run_tool(
-    service: Delegations, caller: Caller, name: str, arguments: msgspec.Raw
-) -> Answer:
+async def run_tool(service: Delegations, call: Call) -> Answer:
     """Run a tool for a model.
 
     Raises:
         InvalidRequest: there is no such tool, or it cannot do what was asked.
     """
-    if (tool := TOOLS.get(name)) is None:
+    if (tool := TOOLS.get(call.tool)) is None:
         raise InvalidRequest(
-            f"There is no tool {quote(name)}; the plugin file is of another version."
+            f"There is no tool {quote(call.tool)}; the plugin file is of another version."
         )
     try:
         # Models write numbers as strings now and then, and mean the number.
-        args = msgspec.json.decode(arguments, type=tool.args, strict=False)
+        args = msgspec.json.decode(call.args, type=tool.args, strict=False)
     except msgspec.DecodeError as error:
-        raise InvalidRequest(f"{name} was called with wrong arguments: {error}.") from error
-    return await tool.run(service, caller, args)
+        raise InvalidRequest(f"{call.tool} was called with wrong arguments: {error}.") from error
+    return await tool.run(service, call, args)
 
 
 def definitions() -> dict[str, dict[str, object]]:
