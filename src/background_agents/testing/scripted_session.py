@@ -157,10 +157,9 @@ class ScriptedSession:
         self._halt()
         self.stopped_by_user = True
         answer, self._answer = self._answer, None
-        self._emit(port.RunFailed(self.name, ABORTED, aborted=True))
-        self._emit(port.Idle(self.name))
+        self._tell_end(ABORTED, aborted=True)
         if answer is not None:
-            self._flushes.append(self._loop.call_later(FLUSH_S, self._flush_aborted, answer))
+            self._flush_later(answer, ABORTED, aborted=True)
 
     def delete(self) -> None:
         """Forget everything, in whatever state."""
@@ -183,8 +182,7 @@ class ScriptedSession:
         if answer is not None:
             answer.aborted, answer.error = True, ABORTED
         if was_busy:
-            self._emit(port.RunFailed(self.name, ABORTED, aborted=True))
-            self._emit(port.Idle(self.name))
+            self._tell_end(ABORTED, aborted=True)
 
     # --- the answer, by script or by hand --------------------------------------
 
@@ -203,12 +201,7 @@ class ScriptedSession:
     def ask(self, permission: str, pattern: str) -> Ask:
         """Let the answer that is being written wait for a permission."""
         answer = self._current
-        ask = Ask(
-            id=self._rules.mint("per"),
-            session=self.name,
-            permission=permission,
-            patterns=(pattern,),
-        )
+        ask = self._permission(permission, pattern)
         self.open[ask.id] = (ask, len(answer.tools))
         answer.tools.append(ToolCall(permission, "running", permission))
         self._changed(answer)
@@ -220,10 +213,8 @@ class ScriptedSession:
         answer, self._answer = self._current, None
         self._halt()
         self.wound_up.clear()
-        self._emit(port.RunFailed(self.name, message, aborted=False))
-        self._emit(port.Idle(self.name))
-        flush = self._loop.call_later(FLUSH_S, self._flush_failed, answer, message)
-        self._flushes.append(flush)
+        self._tell_end(message, aborted=False)
+        self._flush_later(answer, message, aborted=False)
 
     @property
     def is_writing(self) -> bool:
@@ -244,8 +235,7 @@ class ScriptedSession:
         model = newest.model if newest else None
         if not self._rules.knows_model(model):
             self._halt()
-            self._emit(port.RunFailed(self.name, f"Model not found: {model}.", aborted=False))
-            self._emit(port.Idle(self.name))
+            self._tell_end(f"Model not found: {model}.", aborted=False)
         else:
             self._go_on()
 
@@ -330,7 +320,9 @@ class ScriptedSession:
             return questions(wire.Questions(self.name, self._rules.mint("que"), asked))
         if tool not in self.asking:
             return None
-        pattern = str(call.args.get("command", "*"))
+        return self._permission(tool, str(call.args.get("command", "*")))
+
+    def _permission(self, tool: str, pattern: str) -> Ask:
         request = self._rules.mint("per")
         return Ask(id=request, session=self.name, permission=tool, patterns=(pattern,))
 
@@ -373,16 +365,19 @@ class ScriptedSession:
             self._next.cancel()
             self._next = None
 
-    def _flush_failed(self, answer: Entry, message: str) -> None:
-        self.wound_up.set()
-        answer.error = message
-        self._changed(answer)
+    def _tell_end(self, why: str, *, aborted: bool) -> None:
+        self._emit(port.RunFailed(self.name, why, aborted))
         self._emit(port.Idle(self.name))
 
-    def _flush_aborted(self, answer: Entry) -> None:
-        answer.aborted, answer.error = True, ABORTED
-        self._changed(answer)
-        self._emit(port.Idle(self.name))
+    def _flush_later(self, answer: Entry, error: str, *, aborted: bool) -> None:
+        def flush() -> None:
+            if not aborted:
+                self.wound_up.set()
+            answer.error, answer.aborted = error, aborted
+            self._changed(answer)
+            self._emit(port.Idle(self.name))
+
+        self._flushes.append(self._loop.call_later(FLUSH_S, flush))
 
     def _later(self, step: Callable[[], None]) -> None:
         self._next = self._loop.call_soon(step)

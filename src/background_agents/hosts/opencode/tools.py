@@ -7,14 +7,13 @@ writes them to ``tools.json``, which the bridge reads, and a test holds the two 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
-import msgspec.inspect as mi
 from msgspec import Meta
 
 from background_agents.domain.errors import InvalidRequest, LeaveNeeded, quote
@@ -280,37 +279,20 @@ def definitions() -> dict[str, dict[str, object]]:
 
 def _schema(args: type[msgspec.Struct]) -> dict[str, object]:
     """Return a plain JSON Schema; optional arguments are left out of ``required``."""
-    properties: dict[str, object] = {}
-    required = []
-    for field in msgspec.structs.fields(args):
-        properties[field.name] = _property(mi.type_info(field.type))
-        if field.required:
-            required.append(field.name)
+    told = msgspec.json.schema(args)["$defs"][args.__name__]
     return {
         "type": "object",
-        "properties": properties,
-        "required": required,
+        "properties": {name: _plain(about) for name, about in told["properties"].items()},
+        "required": told["required"],
         "additionalProperties": False,
     }
 
 
-_JSON_TYPES: Mapping[type[mi.Type], str] = {
-    mi.StrType: "string",
-    mi.FloatType: "number",
-    mi.IntType: "integer",
-}
-
-
-def _property(kind: mi.Type) -> dict[str, object]:
+def _plain(about: dict[str, Any]) -> dict[str, object]:
     """Return the schema of one argument; that it may be null is said by leaving it out."""
-    if isinstance(kind, mi.Metadata):
-        described = dict(kind.extra_json_schema or {})
-        return {**_property(kind.type), **described}
-    if isinstance(kind, mi.UnionType):
-        (kind,) = (one for one in kind.types if not isinstance(one, mi.NoneType))
-    if isinstance(kind, mi.ListType):
-        return {"type": "array", "items": _property(kind.item_type)}
-    return {"type": _JSON_TYPES[type(kind)]}
+    (kind,) = (one for one in about.get("anyOf", [about]) if one["type"] != "null")
+    said = {**kind, **about}
+    return {key: said[key] for key in ("type", "items", "description") if key in said}
 
 
 if __name__ == "__main__":
