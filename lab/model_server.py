@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import web
 
-from background_agents.testing.scripts import Call, Step, fill, newest_id, plan, script
+from background_agents.testing.scripts import Call, Step, newest_id, plan, script
 
 __all__ = ["Message", "ModelRequest", "ModelServer", "Step", "Tool", "script"]
 
@@ -251,7 +251,7 @@ class _Stream:
 
     async def calls(self, calls: list[tuple[str, Call]], newest_id: str) -> None:
         for index, (call_id, call) in enumerate(calls):
-            arguments = msgspec.json.encode(fill(call.args, newest_id)).decode()
+            arguments = msgspec.json.encode(_fill(call.args, newest_id)).decode()
             function = {"name": call.call, "arguments": arguments}
             entry = {"index": index, "id": call_id, "type": "function", "function": function}
             await self._delta({"tool_calls": [entry]})
@@ -279,3 +279,14 @@ class _Stream:
             chunk["usage"] = {**usage, "total_tokens": sum(usage.values())}
         response = await self.start()
         await response.write(b"data: " + msgspec.json.encode(chunk) + b"\n\n")
+
+
+def _fill(value: object, newest_id: str) -> object:
+    """Return ``value`` with ``{id}`` replaced in every text inside it."""
+    if isinstance(value, str):
+        return value.replace("{id}", newest_id)
+    if isinstance(value, dict):
+        return {key: _fill(item, newest_id) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, newest_id) for item in value]
+    return value

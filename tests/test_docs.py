@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from background_agents.domain.status import mermaid
 from background_agents.hosts.opencode.tools import TOOLS
+from lab.reference.lifecycle import mermaid
 
 ROOT = Path(__file__).resolve().parent.parent
 

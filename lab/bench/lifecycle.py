@@ -22,6 +22,7 @@ from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.order import Order
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.storage import ArtifactStore, DelegationStore
 from background_agents.service.context import Context
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
@@ -101,6 +102,7 @@ async def life_rate(store: DelegationStore, artifacts: ArtifactStore, count: int
         project="bench",
         directory="/bench",
         owner=process_name(),
+        tools=NAMES,
     )
     service = Service(context, Settings(max_concurrent=count))
     supervisor = runtime.add_session()

@@ -19,7 +19,7 @@ from pathlib import Path
 from background_agents.adapters.files import artifacts
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite import rows
-from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.adapters.sqlite.store import SqliteStore, operation
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice
 from background_agents.ports.runtime import AgentRuntime
@@ -72,7 +72,10 @@ class Failpoints:
         for name, job in inspect.getmembers(rows, inspect.isfunction):
             is_ours = job.__module__ == rows.__name__ and not name.startswith("_")
             if is_ours and name not in LOOKS:
-                setattr(rows, name, self._in_transaction(name, job))
+                armed = self._in_transaction(name, job)
+                setattr(rows, name, armed)
+                if hasattr(SqliteStore, name):
+                    setattr(SqliteStore, name, operation(armed, writes=True))
         steps = ((os, "replace", "rename"), (artifacts, "sync_folder", "folder fsync"))
         for module, name, told in steps:
             setattr(module, name, self._between(told, getattr(module, name)))
@@ -118,11 +121,11 @@ def arm(plan: Path, runtime: type[AgentRuntime], channel: type[SupervisorChannel
     lines = plan.read_text("utf-8").splitlines()
     plan.write_text("\n".join(lines[1:]), "utf-8")
     points = Failpoints(trace_of(plan), lines[0] if lines else "")
+    points.inside_storage()
     points.around("store", DelegationStore, SqliteStore)
     points.around("artifacts", ArtifactStore, MarkdownArtifacts)
     points.around("runtime", AgentRuntime, runtime)
     points.around("channel", SupervisorChannel, channel)
-    points.inside_storage()
 
 
 def trace_of(plan: Path) -> Path:

@@ -203,6 +203,10 @@ class RemoteRuntime:
         self._chains: dict[str, tuple[str, ...]] = {}
         self._writing: dict[str, Message] = {}
 
+    async def infos(self) -> Sequence[object]:
+        """Tell nothing of the agents' prompts, which hooks alone would want."""
+        return ()
+
     def hear(self, raw: msgspec.Raw) -> None:
         """Pass on an event."""
         told = _read(raw, Happened)

@@ -24,6 +24,7 @@ from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.control import protocol
 from background_agents.hosts.opencode import server
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.log import open_log
 from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.descriptor import open_descriptor, pump
@@ -91,7 +92,7 @@ async def _serve(descriptor: int) -> None:
     data_root = config.data_root(os.environ)
     settings = config.load(os.environ)
     open_log(data_root, settings.log)
-    host = server.Host(app.App(settings, data_root), os.environ)
+    host = server.Host(app.App(settings, data_root, NAMES), os.environ)
     runtime: list[RemoteRuntime] = []
     connection = Connection(
         write,

@@ -21,7 +21,7 @@ from background_agents.adapters.system import processes
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.config import DATABASE, Settings
 from background_agents.domain.ids import SortableIds
-from background_agents.service.context import ProjectContext
+from background_agents.service.context import ProjectContext, Tools
 from background_agents.service.delegations import Delegations
 from background_agents.service.project import Project
 from background_agents.service.tasks import Tasks
@@ -33,21 +33,26 @@ log = logging.getLogger(__name__)
 class App:
     """The projects that one process serves, each with the directories that are open."""
 
-    def __init__(self, settings: Settings, data_root: Path) -> None:
+    def __init__(self, settings: Settings, data_root: Path, tools: Tools) -> None:
         self._settings = settings
         self._data_root = data_root
+        self._tools = tools
         self._projects: dict[Path, Project] = {}
         self._opening = asyncio.Lock()
         self._tasks = Tasks()
 
-    async def open_directory(self, directory: Path, transport: Transport) -> Delegations:
-        """Serve ``directory``, whose agents ``transport`` reaches.
+    def runtime(self, transport: Transport) -> OpenCodeRuntime:
+        """Return what runs the agents that ``transport`` reaches."""
+        # Background agents get none of ours, or are meant to have it.
+        safe = (*self._settings.safe_tools, *self._tools.denied, *self._tools.children)
+        return OpenCodeRuntime(transport, safe if self._settings.strict_readonly else None)
+
+    async def open_directory(self, directory: Path, runtime: OpenCodeRuntime) -> Delegations:
+        """Serve ``directory``, whose agents ``runtime`` runs.
 
         Raises:
             StoreUnavailable: the data folder or the database cannot be used.
         """
-        strict = self._settings.strict_readonly
-        runtime = OpenCodeRuntime(transport, self._settings.safe_tools if strict else None)
         folder = self._data_root / await asyncio.to_thread(project_id, directory, self._data_root)
         async with self._opening:
             if folder not in self._projects:
@@ -82,6 +87,7 @@ class App:
             ids=SortableIds(random.SystemRandom()),
             project=folder.name,
             owner=processes.process_name(),
+            tools=self._tools,
         )
         project = Project(context, self._settings)
         try:

@@ -15,6 +15,7 @@ from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of, leave_of, whose_prompt
 from background_agents.adapters.opencode.permissions import is_denied
 from background_agents.adapters.opencode.tools import UnknownTools
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.runtime import Agent, Leave
 
 DATA = Path(__file__).parents[1] / "data" / "agents"
@@ -137,6 +138,8 @@ def test_plan_mode_is_plan_as_long_as_it_may_not_edit(version: str) -> None:
     assert not leave_of(infos, free, "plan", "explore").planning
 
 
+OURS = (*NAMES.denied, *NAMES.children)
+
 LISTED = ("read", "edit", "bash", "delegate", "notify_parent", "task", "deploy", "docs_find")
 
 
@@ -166,19 +169,19 @@ def test_unknown_tools_are_given_unless_they_are_denied_or_safe(
     rules: list[Rule], safe: list[str], given: list[str]
 ) -> None:
     """None of OpenCode's own, and none of ours; what it lists by name, and servers by prefix."""
-    unknown = UnknownTools.among(LISTED, ["a shelf"], safe)
+    unknown = UnknownTools.among(LISTED, ["a shelf"], [*safe, *OURS])
     assert list(unknown.given([wire.PermissionRule(*rule) for rule in rules])) == given
 
 
 def test_a_tool_of_opencodes_own_that_was_replaced_is_unknown() -> None:
     """A custom tool may have the name of one of OpenCode's, which then stands there twice."""
-    unknown = UnknownTools.among([*LISTED, "read", "delegate"], [], [])
+    unknown = UnknownTools.among([*LISTED, "read", "delegate"], [], OURS)
     assert unknown.names == ("read", "deploy", "docs_find")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_unknown_tools_alone_keep_an_agent_from_being_read_only(version: str) -> None:
-    unknown = UnknownTools.among(LISTED, [], ["docs_*"])
+    unknown = UnknownTools.among(LISTED, [], ["docs_*", *OURS])
     found = {one.name: one for one in agents_of(answer(version), wire.Config(), unknown)}
     assert not found["by-permission"].read_only
     assert found["by-permission"].unknown_tools == ("deploy",)

@@ -29,10 +29,9 @@ from background_agents.adapters.files import sessions
 from background_agents.adapters.files.artifacts import render
 from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.sqlite import rows
-from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.schema import is_damage, migrations
-from background_agents.adapters.sqlite.store import SqliteStore
+from background_agents.adapters.sqlite.store import Counts, SqliteStore
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StoreUnavailable
@@ -138,8 +137,8 @@ def everything_ended_is_there(
         if with_history:
             assert replay(*_history(connection, name)) == after
     for root in (ROOT, OTHER):
-        lines, total = rows.page(connection, root, 99, Counts())
-        assert len(lines) == total
+        lines = rows.page(connection, root, 99)
+        assert len(lines) == Counts().count(connection, root)
         listed = [one.id for one in lines if one.id in project.ended]
         expected = [one.id for one in project.ended.values() if one.root_session == root]
         assert listed == expected[::-1]
@@ -207,11 +206,7 @@ def test_a_database_that_knows_all_its_files_reads_none_of_them(
     monkeypatch.setattr(sessions, "read_file", read)
     for _ in range(2):
         with closing(project.open()) as connection:
-            assert (
-                rows.page(connection, ROOT, 1, Counts())[1]
-                + rows.page(connection, OTHER, 1, Counts())[1]
-                == 25
-            )
+            assert sum(Counts().count(connection, root) for root in (ROOT, OTHER)) == 25
     assert opened_files == []
     assert caplog.messages == []
     assert project.damaged() == []
@@ -362,7 +357,7 @@ def everything_that_has_markdown_is_there(connection: sqlite3.Connection, projec
         assert after is not None, name
         assert after.is_terminal
     for root in (ROOT, OTHER):
-        listed = {one.id for one in rows.page(connection, root, 99, Counts())[0]}
+        listed = {one.id for one in rows.page(connection, root, 99)}
         assert listed >= {one.id for one in project.ended.values() if one.root_session == root}
 
 

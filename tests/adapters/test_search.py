@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from background_agents.adapters.sqlite import rows, search
-from background_agents.adapters.sqlite.pruning import Pruning
+from background_agents.adapters.sqlite.amending import Pruning
 from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.records import IndexDamaged, Records
 from background_agents.adapters.sqlite.schema import connect, open_existing

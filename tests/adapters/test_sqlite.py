@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from background_agents.adapters import sqlite
-from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import migrations
+from background_agents.adapters.sqlite.schema import QUERIES, migrations
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import apply
 from background_agents.domain.errors import IdTaken, StaleVersion, StoreUnavailable

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.adapters.sqlite import counts, rows
-from background_agents.adapters.sqlite.counts import Counts
+from background_agents.adapters.sqlite import rows, store
 from background_agents.adapters.sqlite.schema import connect
+from background_agents.adapters.sqlite.store import Counts
 from background_agents.domain.events import Registered
 
 ROOT, OTHER = "ses_root", "ses_other"
@@ -27,8 +27,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def connection(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     """A database in which little is settled soon."""
-    monkeypatch.setattr(counts, "UNSETTLED", 3)
-    monkeypatch.setattr(counts, "WORTH_REMEMBERING", 1)
+    monkeypatch.setattr(store, "UNSETTLED", 3)
+    monkeypatch.setattr(store, "WORTH_REMEMBERING", 1)
     with closing(connect(path)) as opened:
         yield opened
 
@@ -64,7 +64,7 @@ def test_nothing_is_remembered_of_sessions_with_few(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sessions come and go as long as a service lives; each would stay in its memory."""
-    monkeypatch.setattr(counts, "WORTH_REMEMBERING", 10)
+    monkeypatch.setattr(store, "WORTH_REMEMBERING", 10)
     remembered = Counts()
     register(connection, ROOT, 0, 20)
     for number in range(20, 520):
@@ -73,9 +73,7 @@ def test_nothing_is_remembered_of_sessions_with_few(
     try:
         for number in range(20, 520):
             assert remembered.count(connection, f"ses_{number}") == 1
-        held = tracemalloc.take_snapshot().filter_traces(
-            [tracemalloc.Filter(True, counts.__file__)]
-        )
+        held = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, store.__file__)])
     finally:
         tracemalloc.stop()
     assert sum(trace.size for trace in held.traces) < 1_000

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, OpenRequest, apply, register
 from background_agents.domain.errors import IllegalTransition
-from background_agents.domain.status import ACTIVE, TERMINAL, TRANSITIONS, Status, mermaid, target
+from background_agents.domain.status import ACTIVE, TERMINAL, TRANSITIONS, Status, target
 from background_agents.testing.contracts.samples import NOON, PERMISSION, QUESTION, at, registered
+from lab.reference.lifecycle import mermaid
 
 KINDS: tuple[type[ev.Event], ...] = get_args(ev.AnyEvent)
 

@@ -199,23 +199,23 @@ def test_a_service_that_writes_for_long_makes_it_wait_and_then_say_so(reader: Re
 
 KILLED = """
 import os, sys
-from background_agents.adapters.sqlite import pruning
+from background_agents.adapters.sqlite import amending, schema
 from background_agents.hosts.cli import main
 from background_agents.hosts.cli.commands import prune
 
 moment = sys.argv.pop(1)
 die = lambda *_: os._exit(9)
 if moment == "before the rows":
-    pruning.Pruning.delete = die
+    amending.Pruning.delete = die
 elif moment == "within the rows":
-    real = pruning.QUERIES
-    pruning.QUERIES = {**real, "prune_notices": "SELECT die(?)"}
-    opened = pruning.open_existing
+    real = amending.QUERIES
+    amending.QUERIES = {**real, "prune_notices": "SELECT die(?)"}
+    opened = schema.open_existing
     def deadly(path):
         connection = opened(path)
         connection.create_function("die", 1, die)
         return connection
-    pruning.open_existing = deadly
+    schema.open_existing = deadly
 elif moment == "after the rows":
     settle = prune.settle
     prune.settle = lambda asides, is_there: die() if isinstance(asides, list) else settle(

@@ -14,15 +14,15 @@ from background_agents.config import Settings
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.ids import SortableIds
 from background_agents.hosts.opencode.tools import (
+    NAMES,
     TOOLS,
     TOOLS_FILE,
     Answer,
-    Caller,
+    Call,
     definitions,
     run_tool,
 )
 from background_agents.service.context import Context
-from background_agents.service.running.launch import ALLOWED_TOOLS, DENIED_TOOLS
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -48,6 +48,7 @@ class Tools:
             project="p1",
             directory="/src/project",
             owner="me",
+            tools=NAMES,
         )
         self.service = Service(context, Settings())
 
@@ -55,7 +56,8 @@ class Tools:
         return await self.call_raw(tool, json.dumps(args).encode())
 
     async def call_raw(self, tool: str, args: bytes) -> Answer:
-        return await run_tool(self.service, Caller(self.supervisor), tool, msgspec.Raw(args))
+        call = Call(1, tool, self.supervisor, args=msgspec.Raw(args))
+        return await run_tool(self.service, call)
 
 
 @pytest.fixture
@@ -98,7 +100,8 @@ def test_optional_arguments_are_not_required(
 
 
 def test_a_background_agent_gets_none_of_them() -> None:
-    assert set(TOOLS) == set(DENIED_TOOLS) - {"task"} | set(ALLOWED_TOOLS)
+    assert {*NAMES.supervisors, *NAMES.children} == set(TOOLS)
+    assert NAMES.children == ("notify_parent",)
 
 
 def test_every_tool_and_argument_is_described_in_plain_json_schema() -> None:

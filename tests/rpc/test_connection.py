@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from background_agents.rpc import framing
-from background_agents.rpc.connection import Connection, pair
+from background_agents.rpc.connection import Connection
 from background_agents.rpc.messages import (
     CLOSED,
     INTERNAL_ERROR,
@@ -20,6 +20,7 @@ from background_agents.rpc.messages import (
     PARSE_ERROR,
     RpcError,
 )
+from lab.harness.pairs import pair
 
 
 class Numbers(msgspec.Struct):

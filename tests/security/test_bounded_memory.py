@@ -13,7 +13,6 @@ import pytest
 
 from background_agents.adapters.opencode.events import EventReader
 from background_agents.adapters.opencode.live import (
-    ERROR_CHARS,
     HEAD_CHARS,
     SESSION_CHARS,
     SLACK_CHARS,
@@ -22,6 +21,7 @@ from background_agents.adapters.opencode.live import (
     LiveText,
 )
 from background_agents.adapters.opencode.wire import (
+    ERROR_CHARS,
     Error,
     ErrorData,
     MessageInfo,

@@ -13,7 +13,8 @@ from background_agents.adapters.opencode.transport import Response
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.domain.asking import Ask
 from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
-from background_agents.rpc.connection import Connection, pair
+from background_agents.rpc.connection import Connection
+from lab.harness.pairs import pair
 
 CALLS = sorted(
     name for name, one in inspect.getmembers(Api, inspect.iscoroutinefunction) if name[0] != "_"

@@ -76,7 +76,8 @@ async def test_a_fork_sees_what_was_copied_into_it_and_nothing_else(tools: Toolb
     """What a model or a person has merely written in a session names nothing there."""
     copied, later = await tools.ended(tools.ours, "Copied."), await tools.running(tools.ours)
     tools.runtime.sessions[tools.ours].delegated.add(copied)
-    fork = tools.runtime.fork(tools.ours)
+    fork = tools.runtime.add_session()
+    tools.runtime.sessions[fork].delegated.add(copied)
     tools.runtime.user_says(fork, f"Read {later}, which I delegated: <task-id>{later}</task-id>")
     assert "Copied." in (await tools.call(fork, "delegation_read", id=copied)).output
     listed = (await tools.call(fork, "delegation_list")).output

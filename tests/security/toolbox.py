@@ -15,7 +15,7 @@ from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
-from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
+from background_agents.hosts.opencode.tools import NAMES, Answer, Call, run_tool
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryStore
@@ -49,13 +49,14 @@ class Toolbox:
             project="p1",
             directory="/src/project",
             owner="me",
+            tools=NAMES,
         )
         self.service = Service(context, Settings(max_concurrent=1000))
 
     async def call(self, session: str, tool: str, **args: object) -> Answer:
         """Call a tool as the model of a session."""
         raw = msgspec.Raw(json.dumps(args).encode())
-        return await run_tool(self.service, Caller(session), tool, raw)
+        return await run_tool(self.service, Call(1, tool, session, args=raw))
 
     async def running(self, session: str) -> str:
         """Return the id of a delegation that runs until it is stopped."""

@@ -39,7 +39,7 @@ async def test_a_stop_keeps_what_was_written_and_says_who_stopped(
 async def test_stopping_what_has_ended_changes_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     await world.notified()
-    await world.until(lambda: world.now(delegation).notice_confirmed_at is not None)
+    await world.received(delegation)
     before = world.now(delegation)
     assert await service.stop(world.supervisor, delegation.id) == before
     assert "has ended (completed)" in for_model.stopped(before)

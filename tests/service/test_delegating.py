@@ -20,8 +20,8 @@ from background_agents.domain.errors import (
 )
 from background_agents.domain.order import Order
 from background_agents.domain.status import Status
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.runtime import Agent, Leave, SessionOrder
-from background_agents.service.running.launch import DENIED_TOOLS
 from background_agents.views import errors
 from lab.harness.service import Service
 
@@ -39,7 +39,7 @@ async def test_it_runs_in_a_child_without_our_tools(world: World, service: Servi
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     assert child.parent == world.supervisor
-    assert child.denied == set(DENIED_TOOLS)
+    assert child.denied == set(NAMES.denied)
     assert world.now(delegation).status is Status.RUNNING
 
 

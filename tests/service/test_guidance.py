@@ -10,6 +10,7 @@ from background_agents.adapters.system import processes
 from background_agents.config import Settings
 from background_agents.domain.errors import NotReadOnly, RuntimeUnreachable, UnknownAgent
 from background_agents.domain.order import Order
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.runtime import Agent
 from background_agents.service.context import Context
 from background_agents.testing.contracts.samples import finished, registered
@@ -39,6 +40,7 @@ def serving(world: World, settings: Settings) -> Service:
         project="p1",
         directory=DIRECTORY,
         owner=DEAD,
+        tools=NAMES,
     )
     return Service(context, settings)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tripwire import Tripwire
 from world import HANG, LIVING, QUIET, World
 
 from background_agents.domain.asking import Reply
@@ -27,7 +28,6 @@ from background_agents.domain.events import (
 )
 from background_agents.ports.runtime import Busy, Idle, RunFailed, StreamRestored
 from background_agents.testing.scripted_session import ScriptedSession
-from background_agents.testing.tripwire import Tripwire
 from background_agents.views.model import Answered
 
 Happening = Callable[[World, str], None]

@@ -14,6 +14,7 @@ from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import RunElsewhere
 from background_agents.domain.status import Status
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import HEARTBEAT, LEASE
 from background_agents.testing.clock import ManualClock
@@ -55,6 +56,7 @@ class Process:
             project="p1",
             directory=DIRECTORY,
             owner=owner,
+            tools=NAMES,
         )
         self.service = Service(context, Settings())
 

@@ -106,7 +106,7 @@ async def test_each_supervisor_hears_of_its_own(world: World, service: Service) 
 async def test_the_receipt_is_in_the_record(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "Done."})
     await world.notified()
-    await world.until(lambda: world.now(delegation).notice_confirmed_at is not None)
+    await world.received(delegation)
     assert await world.store.due() == []
 
 

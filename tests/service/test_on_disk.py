@@ -20,6 +20,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.order import Order
 from background_agents.domain.status import Status
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.service.context import Context
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -57,6 +58,7 @@ class Disk:
             project="p1",
             directory="/src/project",
             owner=owner,
+            tools=NAMES,
         )
         service = Service(context, Settings())
         await service.start()

@@ -29,7 +29,7 @@ async def test_a_result_is_read_and_marked_read(world: World, service: Service) 
 async def test_reading_again_changes_nothing(world: World, service: Service) -> None:
     delegation = await world.delegate(service, {"say": "It is PKCE."})
     await world.notified()
-    await world.until(lambda: world.now(delegation).notice_confirmed_at is not None)
+    await world.received(delegation)
     await service.read(world.supervisor, delegation.id)
     first = world.now(delegation)
     await service.read(world.supervisor, delegation.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tripwire import Tripwire
 from world import World
 
 from background_agents.domain.errors import (
@@ -14,7 +15,6 @@ from background_agents.domain.errors import (
 from background_agents.domain.status import Status
 from background_agents.service.project import ORPHAN_SEARCH
 from background_agents.service.running.ending import INSIST_FIRST
-from background_agents.testing.tripwire import Tripwire
 from lab.harness.service import Service
 
 HANG: dict[str, object] = {"hang": True}

@@ -9,15 +9,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from tripwire import Tripwire, step_over
+
 from background_agents.adapters.system import processes
 from background_agents.adapters.system.processes import process_name
 from background_agents.config import Settings
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation, apply
-from background_agents.domain.events import Ended, Event, InputAnswered, Registered
+from background_agents.domain.events import (
+    Ended,
+    Event,
+    InputAnswered,
+    NoticeConfirmed,
+    Registered,
+)
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
 from background_agents.domain.order import Order
+from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.storage import Change
 from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.service.context import Context
@@ -79,12 +88,24 @@ class Journal:
 
 
 class NotedStore(MemoryStore):
+    tripwire: Tripwire | None = None
+    """Stepped over before and after each commit."""
+
     def __init__(self, journal: Journal) -> None:
         super().__init__()
         self.journal = journal
 
+    def prune(self, delegation: str) -> None:
+        """Delete a delegation that has ended, as its human may do from elsewhere."""
+        del self._delegations[delegation], self._events[delegation]
+        notices = self._notices.items()
+        self._notices = {name: one for name, one in notices if one.delegation != delegation}
+
     def now(self, delegation: str) -> Delegation:
         return self._delegations[delegation]
+
+    def has_receipt(self, delegation: str) -> bool:
+        return any(isinstance(one, NoticeConfirmed) for one in self._events[delegation])
 
     async def register(self, event: Registered) -> Delegation:
         registered = await super().register(event)
@@ -93,7 +114,9 @@ class NotedStore(MemoryStore):
 
     async def commit(self, change: Change) -> None:
         try:
+            step_over(self.tripwire)
             await super().commit(change)
+            step_over(self.tripwire)
         finally:
             self.journal.note("try to commit", change.after.id)
         ending = any(isinstance(event, Ended) for event in change.events)
@@ -106,17 +129,30 @@ class NotedStore(MemoryStore):
 
 
 class NotedArtifacts(MemoryArtifacts):
+    tripwire: Tripwire | None = None
+    """Stepped over before each artifact is written."""
+
     def __init__(self, journal: Journal) -> None:
         super().__init__()
         self.journal = journal
 
     async def write(self, delegation: Delegation, result: str) -> Path:
         try:
+            step_over(self.tripwire)
             path = await super().write(delegation, result)
         finally:
             self.journal.note("try to write", delegation.id)
         self.journal.note("artifact", delegation.id)
         return path
+
+
+class TrippingRuntime(ScriptedRuntime):
+    tripwire: Tripwire | None = None
+    """Stepped over by every coroutine that would ask the runtime."""
+
+    def _check(self) -> None:
+        super()._check()
+        step_over(self.tripwire)
 
 
 class NotedChannel(ScriptedChannel):
@@ -134,7 +170,7 @@ class World:
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.runtime = ScriptedRuntime()
+        self.runtime = TrippingRuntime()
         self.channel = NotedChannel(self.runtime, self.journal)
         self.store = NotedStore(self.journal)
         self.artifacts = NotedArtifacts(self.journal)
@@ -168,6 +204,7 @@ class World:
             project="p1",
             directory=DIRECTORY,
             owner=owner,
+            tools=NAMES,
         )
 
     def ask(self, operation: Callable[[Service, str], Coroutine[None, None, object]]) -> None:
@@ -217,6 +254,10 @@ class World:
         """Return a delegation once it is terminal in the store."""
         await self.until(lambda: self.now(delegation).is_terminal)
         return self.now(delegation)
+
+    async def received(self, delegation: Delegation) -> None:
+        """Return once the receipt of its notice is in a delegation's history."""
+        await self.until(lambda: self.store.has_receipt(delegation.id))
 
     async def waits(self, delegation: Delegation, count: int = 1) -> tuple[Ask, ...]:
         """Return what a delegation waits for, once it is so much."""

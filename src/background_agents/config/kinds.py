@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import NamedTuple
 
-from background_agents.config.settings import MAX_TIMEOUT_MINUTES, AnswerRule
+from background_agents.config.settings import MAX_TIMEOUT_MINUTES, AnswerRule, Settings
 from background_agents.domain.errors import BadSetting
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
-
 ACTIONS = ("allow", "deny", "ask")
-
-REPLIES = ("once", "always", "reject")
-
-MODEL_GRANTS = ("none", "once")
-
-_PROVIDER = re.compile(r"[^\s/]+")
-
-_MODEL = re.compile(r"[^\s/]+/\S+")
 
 
 class Kind(NamedTuple):
@@ -74,7 +64,7 @@ def _switch(name: str, value: object) -> bool:
     raise BadSetting(name, value, SWITCH)
 
 
-def _one_of(words: Sequence[str], *, any_case: bool = False) -> Kind:
+def _one_of(*words: str, any_case: bool = False) -> Kind:
     allowed = f"one of {', '.join(words)}"
 
     def parse(name: str, value: object) -> str:
@@ -86,12 +76,12 @@ def _one_of(words: Sequence[str], *, any_case: bool = False) -> Kind:
     return Kind(parse, allowed)
 
 
-def _limits(of: str, key: re.Pattern[str], example: Mapping[str, int]) -> Kind:
+def _limits(of: str, key: str, example: Mapping[str, int]) -> Kind:
     allowed = f"a table of {of} and whole numbers from 1 to 1000"
 
     def parse(name: str, value: object) -> Mapping[str, int]:
         # A key that nothing can ever have would be no limit at all.
-        if not isinstance(value, dict) or not all(key.fullmatch(one) for one in value):
+        if not isinstance(value, dict) or not all(re.fullmatch(key, one) for one in value):
             raise BadSetting(name, value, allowed)
         return {one: _count(f"{name}.{one}", limit) for one, limit in value.items()}
 
@@ -123,9 +113,9 @@ def _rule(name: str, value: object) -> AnswerRule:
 KINDS: Mapping[str, Kind] = {
     "timeout_minutes": Kind(_minutes, MINUTES),
     "max_concurrent": Kind(_count, COUNT),
-    "max_concurrent_per_provider": _limits("providers", _PROVIDER, {"anthropic": 4}),
+    "max_concurrent_per_provider": _limits("providers", r"[^\s/]+", {"anthropic": 4}),
     "max_concurrent_per_model": _limits(
-        "provider/model-id", _MODEL, {"anthropic/claude-opus-4": 2}
+        "provider/model-id", r"[^\s/]+/\S+", {"anthropic/claude-opus-4": 2}
     ),
     "strict_readonly": Kind(_switch, SWITCHES),
     "safe_tools": Kind(_names, NAMES, ("context7_*",)),
@@ -136,16 +126,16 @@ KINDS: Mapping[str, Kind] = {
         "`pattern` and `agent`",
         (AnswerRule("allow", permission="bash", pattern="git status"),),
     ),
-    "model_grants": _one_of(MODEL_GRANTS),
+    "model_grants": _one_of("none", "once"),
     "ask_in_chat": Kind(_switch, SWITCHES),
     "answer_minutes": Kind(_minutes, MINUTES),
-    "answer_default": _one_of(REPLIES),
+    "answer_default": _one_of("once", "always", "reject"),
     "resume": Kind(_switch, SWITCHES),
-    "log": _one_of(LOG_LEVELS, any_case=True),
+    "log": _one_of("debug", "info", "warning", "error", any_case=True),
 }
 """By the names of ``Settings``' fields."""
 
 FILE_ONLY = frozenset(
-    {"max_concurrent_per_provider", "max_concurrent_per_model", "safe_tools", "answers"}
+    name for name, usual in vars(Settings()).items() if isinstance(usual, Mapping | tuple)
 )
-"""What no environment variable can say."""
+"""What no environment variable can say: tables and lists."""

@@ -1,4 +1,8 @@
-"""What a user can set, and what each setting means; nothing of how it is read or checked."""
+"""What a user can set, and what each setting means; nothing of how it is read or checked.
+
+To add one, give ``Settings`` a field with its default and its meaning, and name in ``KINDS`` what
+it may be. The variable, the file's key, ``config``, the example and the page follow from these.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -63,9 +63,14 @@ def read(env: Mapping[str, str] = os.environ) -> Reading:
     """Read the settings, and go on after an error: for whoever shows or mends them."""
     path = config_path(env)
     errors: list[BadSetting] = []
-    stated = _from_environment(env, path, errors)
-    stored = _from_file(path, errors)
-    return Reading(path, tuple(_source(name, stated, stored) for name in KINDS), tuple(errors))
+    said = {
+        Origin.ENVIRONMENT: _from_environment(env, path, errors),
+        Origin.FILE: _from_file(path, errors),
+        Origin.DEFAULT: defaults(),
+    }
+    found = {name: next(one for one in said if name in said[one]) for name in KINDS}
+    settings = (Source(name, origin, said[origin][name]) for name, origin in found.items())
+    return Reading(path, tuple(settings), tuple(errors))
 
 
 def variable(name: str) -> str:
@@ -88,18 +93,7 @@ def data_root(env: Mapping[str, str]) -> Path:
 
 def defaults() -> Mapping[str, object]:
     """Return what holds where nothing is set."""
-    return {
-        one.name: one.default if one.default_factory is MISSING else one.default_factory()
-        for one in fields(Settings)
-    }
-
-
-def _source(name: str, stated: Mapping[str, object], stored: Mapping[str, object]) -> Source:
-    if name in stated:
-        return Source(name, Origin.ENVIRONMENT, stated[name])
-    if name in stored:
-        return Source(name, Origin.FILE, stored[name])
-    return Source(name, Origin.DEFAULT, defaults()[name])
+    return vars(Settings())
 
 
 def _from_environment(

@@ -100,8 +100,6 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """How often it was cut off and told to go on."""
     relaunch_message: str | None = None
     """The newest message that told it so."""
-    notice_queued_at: datetime | None = None
-    notice_confirmed_at: datetime | None = None
     supervisor_agent: str = ""
     """The agent whose model asked for it; empty where a person did."""
 
@@ -146,22 +144,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
 
 def register(event: ev.Registered) -> Delegation:
     """Return the delegation that ``event`` brings into being."""
-    return Delegation(
-        id=event.id,
-        project=event.project,
-        directory=event.directory,
-        root_session=event.root_session,
-        parent_session=event.parent_session,
-        prompt=event.prompt,
-        agent=event.agent,
-        title=event.title,
-        owner=event.owner,
-        registered_at=event.at,
-        model=event.model,
-        timeout=event.timeout,
-        continued_from=event.continued_from,
-        supervisor_agent=event.supervisor_agent,
-    )
+    facts = msgspec.structs.asdict(event)
+    return Delegation(registered_at=facts.pop("at"), **facts)
 
 
 def apply(delegation: Delegation, event: ev.Event) -> Delegation:
@@ -233,10 +217,6 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             return replace(now, title=event.title, summary=event.summary)
         case ev.Read():
             return replace(now, read_at=now.read_at or event.at)
-        case ev.NoticeQueued():
-            return replace(now, notice_queued_at=event.at)
-        case ev.NoticeConfirmed():
-            return replace(now, notice_confirmed_at=event.at)
         case ev.Ended():
             return _ended(now, event)
         case _:

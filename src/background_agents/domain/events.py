@@ -67,13 +67,13 @@ class Launched(Event, frozen=True, kw_only=True, tag=True):
 
 
 class Progressed(Event, frozen=True, kw_only=True, tag=True):
-    """Live numbers, flushed at a low rate."""
+    """Live numbers. Nobody writes it any more; old databases hold it."""
 
     usage: Usage
 
 
 class ToolCalled(Event, frozen=True, kw_only=True, tag=True):
-    """The child called a tool."""
+    """The child called a tool. Nobody writes it any more; old databases hold it."""
 
     tool: str
     title: str = ""
@@ -148,28 +148,26 @@ class Completed(Ended, frozen=True, kw_only=True, tag=True):
     """Why the result may not be whole, as ``Transcript.cut``."""
 
 
-class Failed(Ended, frozen=True, kw_only=True, tag=True):
+class CutShort(Ended, frozen=True, kw_only=True):
+    """What the endings share that give no whole result."""
+
+    error: str
+
+
+class Failed(CutShort, frozen=True, kw_only=True, tag=True):
     """The run ended by an error."""
 
-    error: str
 
-
-class TimedOut(Ended, frozen=True, kw_only=True, tag=True):
+class TimedOut(CutShort, frozen=True, kw_only=True, tag=True):
     """The time window ran out."""
 
-    error: str
 
-
-class Stopped(Ended, frozen=True, kw_only=True, tag=True):
+class Stopped(CutShort, frozen=True, kw_only=True, tag=True):
     """The run was ended on request, or from outside."""
 
-    error: str
 
-
-class Interrupted(Ended, frozen=True, kw_only=True, tag=True):
+class Interrupted(CutShort, frozen=True, kw_only=True, tag=True):
     """The process that ran it died, and it was not resumed."""
-
-    error: str
 
 
 class Resumed(Event, frozen=True, kw_only=True, tag=True):

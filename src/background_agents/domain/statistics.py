@@ -112,7 +112,7 @@ def summarize(facts: Iterable[Fact], by: By) -> tuple[Summary, list[Summary]]:
 
     Days in their order, states in that of a life, all else by how many there are.
     """
-    key_of = _KEYS[by]
+    key_of, order = _GROUPS[by]
     whole, groups = Summary(key="all"), dict[str, Summary]()
     for fact in facts:
         key = key_of(fact)
@@ -121,7 +121,7 @@ def summarize(facts: Iterable[Fact], by: By) -> tuple[Summary, list[Summary]]:
             group = groups[key] = Summary(key=key)
         whole.add(fact)
         group.add(fact)
-    return whole, sorted(groups.values(), key=_ORDERS[by])
+    return whole, sorted(groups.values(), key=order)
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -135,21 +135,17 @@ def _day(fact: Fact) -> str:
     return fact.registered_at.astimezone().date().isoformat()
 
 
-_KEYS: dict[By, Callable[[Fact], str]] = {
-    By.AGENT: lambda fact: fact.agent,
-    By.MODEL: lambda fact: fact.ran_on,
-    By.DAY: _day,
-    By.STATE: lambda fact: fact.status.value,
-}
-
-
 def _by_count(group: Summary) -> tuple[int, str]:
     return -group.count, group.key
 
 
-_ORDERS: dict[By, Callable[[Summary], tuple[int, str]]] = {
-    By.AGENT: _by_count,
-    By.MODEL: _by_count,
-    By.DAY: lambda group: (0, group.key),
-    By.STATE: lambda group: (list(Status).index(Status(group.key)), ""),
+_GROUPS: dict[By, tuple[Callable[[Fact], str], Callable[[Summary], tuple[int, str]]]] = {
+    By.AGENT: (lambda fact: fact.agent, _by_count),
+    By.MODEL: (lambda fact: fact.ran_on, _by_count),
+    By.DAY: (_day, lambda group: (0, group.key)),
+    By.STATE: (
+        lambda fact: fact.status.value,
+        lambda group: (list(Status).index(Status(group.key)), ""),
+    ),
 }
+"""What those of a group have in common, and where it stands among the groups."""

@@ -28,12 +28,15 @@ class Status(StrEnum):
 
 _R, _RUN, _WAIT = Status.REGISTERED, Status.RUNNING, Status.WAITING
 
-_ENDINGS: Mapping[type[ev.Event], Status] = {
-    ev.Failed: Status.FAILED,
-    ev.TimedOut: Status.TIMED_OUT,
-    ev.Stopped: Status.STOPPED,
-    ev.Interrupted: Status.INTERRUPTED,
+CUT_SHORT: Mapping[Status, type[ev.CutShort]] = {
+    Status.FAILED: ev.Failed,
+    Status.TIMED_OUT: ev.TimedOut,
+    Status.STOPPED: ev.Stopped,
+    Status.INTERRUPTED: ev.Interrupted,
 }
+"""The endings without a whole result, and the event that leads to each."""
+
+_ENDINGS: Mapping[type[ev.Event], Status] = {kind: status for status, kind in CUT_SHORT.items()}
 
 _NOTICES: tuple[type[ev.Event], ...] = (ev.NoticeQueued, ev.NoticeConfirmed)
 
@@ -49,22 +52,18 @@ _IN_A_RUN: tuple[type[ev.Event], ...] = (
 )
 
 
-def _stays(status: Status, kinds: tuple[type[ev.Event], ...]) -> dict[type[ev.Event], Status]:
-    return dict.fromkeys(kinds, status)
-
-
 TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
     _R: {
         ev.Launched: _RUN,
         ev.Resumed: _R,
-        **_stays(_R, (ev.StopRequested, *_NOTICES)),
+        **dict.fromkeys((ev.StopRequested, *_NOTICES), _R),
         **_ENDINGS,
     },
     _RUN: {
         ev.InputRequested: _WAIT,
         ev.Resumed: _RUN,
         ev.Relaunched: _RUN,
-        **_stays(_RUN, _IN_A_RUN),
+        **dict.fromkeys(_IN_A_RUN, _RUN),
         **_ENDINGS,
         ev.Completed: Status.COMPLETED,
     },
@@ -74,11 +73,11 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
         # move whose target depends on data, settled in Delegation.
         ev.InputAnswered: _RUN,
         ev.Resumed: _WAIT,
-        **_stays(_WAIT, _IN_A_RUN),
+        **dict.fromkeys(_IN_A_RUN, _WAIT),
         **_ENDINGS,
     },
     **{
-        ended: _stays(ended, (ev.Described, ev.Read, *_NOTICES))
+        ended: dict.fromkeys((ev.Described, ev.Read, *_NOTICES), ended)
         for ended in (Status.COMPLETED, *_ENDINGS.values())
     },
 }
@@ -94,14 +93,3 @@ ACTIVE: frozenset[Status] = frozenset(Status) - TERMINAL
 def target(status: Status, kind: type[ev.Event]) -> Status | None:
     """Return where ``kind`` leads from ``status``, or None when it may not happen there."""
     return TRANSITIONS[status].get(kind)
-
-
-def mermaid() -> str:
-    """Draw the lifecycle as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", f"    [*] --> {Status.REGISTERED}: Registered"]
-    for status, moves in TRANSITIONS.items():
-        for kind, to in moves.items():
-            if to is not status:
-                lines.append(f"    {status} --> {to}: {kind.__name__}")
-    lines += [f"    {status} --> [*]" for status in Status if status in TERMINAL]
-    return "\n".join(lines)

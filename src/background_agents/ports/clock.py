@@ -12,7 +12,6 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Do not make it."""
-        ...
 
 
 class Clock(Protocol):
@@ -20,7 +19,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present, in UTC."""
-        ...
 
     def monotonic_s(self) -> float:
         """Return seconds since some moment, the same for all processes of the machine.
@@ -28,12 +26,9 @@ class Clock(Protocol):
         A stepped wall clock does not change it, and the time that the machine sleeps does
         not count.
         """
-        ...
 
     def call_later(self, delay: timedelta, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` on the event loop after ``delay``, whatever the wall clock does."""
-        ...
 
     async def sleep(self, delay: timedelta) -> None:
         """Return after ``delay``."""
-        ...

@@ -20,16 +20,12 @@ class Processes(Protocol):
 
     def boot_id(self) -> str:
         """Return what tells this run of the machine from others; empty where it is not told."""
-        ...
 
     def host_name(self) -> str:
         """Return the name of the process that started this one, whose agents it supervises."""
-        ...
 
     def fate_of(self, name: str) -> Fate:
         """Return whether the process of that name has ended."""
-        ...
 
     def is_running(self, name: str) -> bool:
         """Return whether the process of that name is alive and not frozen."""
-        ...

@@ -168,48 +168,39 @@ class AgentRuntime(Protocol):
 
         What was delegated by then is cut off, and goes on when it is started again.
         """
-        ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event, in order, on the event loop; return the undo."""
-        ...
 
     async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
         """Return the agents; from memory unless ``refresh`` or nothing is known yet."""
-        ...
 
     async def leave(self, session: str, by: str, agent: str) -> Leave:
         """Return whether the rules let ``session``, where ``by`` is at work, run ``agent``.
 
         The session's rules are asked for each time: its user may change them at any moment.
         """
-        ...
 
     async def lineage(self, session: str) -> tuple[str, ...]:
         """Return ``session``, its parent, and so on up to its root session."""
-        ...
 
     def ancestors(self, session: str) -> tuple[str, ...]:
         """Return ``session`` and those above it as far as they are known; nobody is asked."""
-        ...
 
     async def below(self, session: str) -> Sequence[str]:
         """Return the sessions below ``session``, all the way down."""
-        ...
 
     async def open_session(self, order: SessionOrder) -> str:
         """Create a session and return its id. Nothing runs in it yet.
 
         What its parent's own rules deny, it is denied too.
         """
-        ...
 
     async def reopen_session(self, session: str, order: SessionOrder) -> None:
         """Make a session that was opened earlier as one that is opened now by ``order``.
 
         Its title stays, and what it was denied it is still denied.
         """
-        ...
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """Hand a prompt to a session; return once it is accepted.
@@ -218,11 +209,9 @@ class AgentRuntime(Protocol):
         session the running loop takes the prompt up at its next step. Raises
         ``MessagesUndone`` as ``SupervisorChannel.deliver`` does.
         """
-        ...
 
     async def requests(self) -> Sequence[Ask]:
         """Return what sessions wait for now. Not used in the normal path."""
-        ...
 
     async def answer(self, ask: Ask, reply: Reply) -> None:
         """Answer what a session waits for; return once that is accepted. Raises ``NotAsked``.
@@ -230,15 +219,12 @@ class AgentRuntime(Protocol):
         A permission that is granted ``always`` holds for all sessions. A rejection without
         a reason ends the run; one with a reason may let it go on.
         """
-        ...
 
     async def abort(self, session: str) -> None:
         """Ask the session to stop what it is doing; return once that is accepted."""
-        ...
 
     async def state(self, session: str) -> RunState:
         """Ask whether the session exists and works. Not used in the normal path."""
-        ...
 
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
         """Return what is known of the session's messages, to the last streamed token.
@@ -246,7 +232,6 @@ class AgentRuntime(Protocol):
         From memory for a session that was prompted and not released; with ``refresh``
         it is asked for first. What was streamed but never stored is kept.
         """
-        ...
 
     async def delegated_in(self, session: str) -> frozenset[str]:
         """Return the ids that ``delegate`` has answered in the session's transcript.
@@ -254,16 +239,12 @@ class AgentRuntime(Protocol):
         Also where that was copied, with a session, from the one that delegated. Only what tools
         have stored counts; what a model or a person has written names nothing.
         """
-        ...
 
     def being_written(self, session: str) -> Message | None:
         """Return the newest answer, if it is not finished, as far as it is known."""
-        ...
 
     def release(self, session: str) -> None:
         """Forget the session's transcript; the session itself stays."""
-        ...
 
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
         """Let a small model write a title and a summary; None where none is configured."""
-        ...

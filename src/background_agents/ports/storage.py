@@ -88,51 +88,39 @@ class DelegationStore(Protocol):
 
     async def register(self, event: Registered) -> Delegation:
         """Store a new delegation. Raises ``IdTaken``."""
-        ...
 
     async def commit(self, change: Change) -> None:
         """Store a change. Raises ``StaleVersion`` when the stored version is another."""
-        ...
 
     async def keep(self, pieces: Sequence[Piece]) -> None:
         """Store what running agents have streamed; it goes when their delegation ends."""
-        ...
 
     async def kept(self, delegation: str) -> Mapping[str, str]:
         """Return the text that was kept of each message of a running delegation."""
-        ...
 
     async def find(self, delegation: str, root_session: str) -> Delegation | None:
         """Return the delegation if it belongs to ``root_session``."""
-        ...
 
     async def get(self, delegation: str) -> Delegation | None:
         """Return the delegation, whosever it is. Not for what a model asks."""
-        ...
 
     async def with_session(self, session: str) -> Delegation | None:
         """Return the newest delegation that ran in this child session."""
-        ...
 
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
         """Return the newest ``limit`` lines of a root session, and how many it has in all."""
-        ...
 
     async def unfinished(self) -> list[Delegation]:
         """Return every delegation that is not terminal, oldest first."""
-        ...
 
     async def remaining(self, supervisor: str) -> int:
         """Count the delegations of this supervisor session that are not terminal."""
-        ...
 
     async def history(self, delegation: str) -> list[Event]:
         """Return all events of a delegation, oldest first."""
-        ...
 
     async def due(self, supervisor: str | None = None) -> list[Notice]:
         """Return the notices that are neither confirmed nor dropped, oldest first."""
-        ...
 
     async def assign(self, notices: Sequence[Notice]) -> list[Notice]:
         """Store message id and text of notices that are about to be sent.
@@ -140,31 +128,24 @@ class DelegationStore(Protocol):
         The first assignment of a notice counts. Returns the notices as they now are, so
         that whoever comes second sends the same.
         """
-        ...
 
     async def settle(self, notices: Sequence[Notice]) -> None:
         """Store that notices were confirmed or dropped, by their ``state``."""
-        ...
 
     async def claim(self, lease: Lease) -> None:
         """Store the claim of a process that has begun."""
-        ...
 
     async def renew(self, lease: Lease) -> bool:
         """Store that a process renews its claim; return False if it has none any more."""
-        ...
 
     async def leases(self) -> list[Lease]:
         """Return all claims, those of processes that have ended included."""
-        ...
 
     async def revoke(self, lease: Lease) -> bool:
         """Take a claim away; return False if it was renewed since it was read."""
-        ...
 
     async def close(self) -> None:
         """Finish what was begun and let go of the storage."""
-        ...
 
 
 class ArtifactStore(Protocol):
@@ -172,16 +153,12 @@ class ArtifactStore(Protocol):
 
     async def write(self, delegation: Delegation, result: str) -> Path:
         """Write the artifact durably and atomically; return where it is."""
-        ...
 
     async def read(self, delegation: Delegation) -> str:
         """Return the whole artifact. Raises ``StoreUnavailable`` when there is none."""
-        ...
 
     def path(self, delegation: Delegation) -> Path:
         """Return where the artifact is, or will be."""
-        ...
 
     def folder(self, root_session: str) -> Path:
         """Return the folder that holds a root session's artifacts."""
-        ...

@@ -31,12 +31,9 @@ class SupervisorChannel(Protocol):
         has undone messages, which the message would make final: not now, but once they are
         back, or the user went on without them.
         """
-        ...
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
         """Raise ``MessagesUndone`` if ``deliver`` would; asks only where events have not told."""
-        ...
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         """Show the human a short message; ``variant`` is info, success, warning or error."""
-        ...

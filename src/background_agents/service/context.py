@@ -6,7 +6,7 @@ whose runtime and channel come in addition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 from background_agents.domain.delegation import Delegation, apply
@@ -30,12 +30,25 @@ class Record(Protocol):
 
     async def __call__(self, *events: Event, notices: tuple[Notice, ...] = ()) -> Delegation:
         """Return the delegation as it then is."""
-        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The names of the tools that a host gives to models."""
+
+    supervisors: tuple[str, ...]
+    children: tuple[str, ...]
+    """What background agents get, and nobody else."""
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """What background agents do not get: delegations do not spawn delegations."""
+        return (*self.supervisors, "task")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectContext:
-    """Where one project is stored, and this process's name there."""
+    """Where one project is stored, this process's name there, and what it gives to models."""
 
     store: DelegationStore
     artifacts: ArtifactStore
@@ -44,6 +57,7 @@ class ProjectContext:
     ids: SortableIds
     project: str
     owner: str
+    tools: Tools
 
     def mint(self, prefix: str) -> str:
         """Return a new id that sorts by time."""
@@ -65,18 +79,8 @@ class ProjectContext:
 
     def within(self, directory: str, runtime: AgentRuntime, channel: SupervisorChannel) -> Context:
         """Return the same for one directory of the project, with what reaches its agents."""
-        return Context(
-            store=self.store,
-            artifacts=self.artifacts,
-            clock=self.clock,
-            processes=self.processes,
-            ids=self.ids,
-            project=self.project,
-            owner=self.owner,
-            directory=directory,
-            runtime=runtime,
-            channel=channel,
-        )
+        shared = {one.name: getattr(self, one.name) for one in fields(ProjectContext)}
+        return Context(**shared, directory=directory, runtime=runtime, channel=channel)
 
 
 @dataclass(frozen=True, kw_only=True)

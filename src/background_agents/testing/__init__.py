@@ -1,5 +1,6 @@
-"""What tests of this package, and of adapters written elsewhere, need.
+"""For authors of adapters: suites for the ports, and fakes that pass them.
 
-Fakes that pass the same contract suites as the real adapters, and those suites.
-Nothing outside of tests imports this.
+``contracts`` has the suites. ``memory`` keeps what a store keeps, ``runtime`` plays the scripts
+that prompts carry (``scripts``), and ``clock`` stands still until it is moved: with these a service
+runs without a process, a disk or a second that passes. Nothing outside of tests imports this.
 """

@@ -18,7 +18,6 @@ from background_agents.domain.errors import IdTaken, StaleVersion, StoreUnavaila
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.ports.storage import Change, Lease, Line, Piece
-from background_agents.testing.tripwire import Tripwire
 
 _SETTLED = (NoticeState.CONFIRMED, NoticeState.DROPPED)
 
@@ -28,8 +27,6 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.failure: StoreUnavailable | None = None
-        self.tripwire: Tripwire | None = None
-        """Stepped over before and after each commit."""
         self._delegations: dict[str, Delegation] = {}
         self._events: dict[str, list[Event]] = {}
         self._notices: dict[str, Notice] = {}
@@ -47,7 +44,6 @@ class MemoryStore:
 
     async def commit(self, change: Change) -> None:
         self._check()
-        self._step()
         stored = self._delegations.get(change.after.id)
         if stored is None or stored.version != change.expected_version:
             raise StaleVersion(change.after.id, change.expected_version)
@@ -56,7 +52,6 @@ class MemoryStore:
             self._pieces.pop(stored.id, None)
         self._events[stored.id].extend(change.events)
         self._notices.update((notice.id, notice) for notice in change.notices)
-        self._step()
 
     async def keep(self, pieces: Sequence[Piece]) -> None:
         self._check()
@@ -97,12 +92,6 @@ class MemoryStore:
     async def history(self, delegation: str) -> list[Event]:
         self._check()
         return list(self._events.get(delegation, ()))
-
-    def prune(self, delegation: str) -> None:
-        """Delete a delegation that has ended, as its human may do from elsewhere."""
-        del self._delegations[delegation], self._events[delegation]
-        notices = self._notices.items()
-        self._notices = {name: one for name, one in notices if one.delegation != delegation}
 
     async def due(self, supervisor: str | None = None) -> list[Notice]:
         self._check()
@@ -150,10 +139,6 @@ class MemoryStore:
         if self.failure is not None:
             raise self.failure
 
-    def _step(self) -> None:
-        if self.tripwire is not None:
-            self.tripwire.step()
-
     def _newest_first(self) -> list[Delegation]:
         self._check()
         return list(reversed(self._delegations.values()))
@@ -170,16 +155,12 @@ class MemoryArtifacts:
 
     def __init__(self, root: Path = Path("/artifacts")) -> None:
         self.failure: StoreUnavailable | None = None
-        self.tripwire: Tripwire | None = None
-        """Stepped over before each artifact is written."""
         self._names = MarkdownArtifacts(root)
         self._texts: dict[Path, str] = {}
 
     async def write(self, delegation: Delegation, result: str) -> Path:
         path = self.path(delegation)
         self._check()
-        if self.tripwire is not None:
-            self.tripwire.step()
         self._texts[path] = render(delegation, result)
         return path
 

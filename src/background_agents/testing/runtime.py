@@ -11,7 +11,6 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
@@ -23,52 +22,39 @@ from background_agents.domain.errors import (
     SupervisorGone,
 )
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports.runtime import (
-    Agent,
-    Leave,
-    Listener,
-    Prompt,
-    RunFailed,
-    RunState,
-    RuntimeEvent,
-    SessionOrder,
-    StreamRestored,
-)
+from background_agents.ports import runtime as port
 from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.testing.scripted_session import Entry, Rules, ScriptedSession
-from background_agents.testing.tripwire import Tripwire
 from background_agents.testing.waiting import Changes, Gate
 
 AGENTS = (
-    Agent("build", "Does everything."),
-    Agent("explore", "Reads.", read_only=True, may_edit=False),
-    Agent("plan", "Reads and plans.", read_only=True, may_edit=False),
-    Agent("title", "Writes titles.", delegable=False),
+    port.Agent("build", "Does everything."),
+    port.Agent("explore", "Reads.", read_only=True, may_edit=False),
+    port.Agent("plan", "Reads and plans.", read_only=True, may_edit=False),
+    port.Agent("title", "Writes titles.", delegable=False),
 )
 
 MODELS = ("scripted/one", "scripted/two", "scripted/small")
 
 
 class ScriptedRuntime:
-    """``AgentRuntime`` whose agents are timers."""
+    """``AgentRuntime``, which says what each method does, with agents that are timers."""
 
-    def __init__(self, agents: Sequence[Agent] = AGENTS, models: Sequence[str] = MODELS) -> None:
-        self.offered = list(agents)
+    def __init__(self) -> None:
+        self.offered = list(AGENTS)
         """The agents that a refresh finds."""
         self.ends_with_turn = False
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
-        self.tripwire: Tripwire | None = None
-        """Stepped over by every coroutine that would ask the runtime."""
         self.asking: set[str] = set()
         """Tools for which new sessions ask a permission."""
-        self.leaves: dict[str, Leave] = {}
+        self.leaves: dict[str, port.Leave] = {}
         """What the rules say of each agent; without an entry it may be run."""
         self.description: tuple[str, str] | None = None
         """What the small model says; None while none is configured."""
         self.sessions: dict[str, ScriptedSession] = {}
-        self._known: list[Agent] = []
-        self._listeners: list[Listener] = []
+        self._known: list[port.Agent] = []
+        self._listeners: list[port.Listener] = []
         self._kept: dict[str, ScriptedSession] = {}
         self._losing = False
         self._missed: dict[str, Transcript] = {}
@@ -77,32 +63,28 @@ class ScriptedRuntime:
         self._rules = Rules(
             emit=self.emit,
             mint=lambda prefix: f"{prefix}{next(self._numbers):06}",
-            knows_model=lambda model: model is None or model in models,
+            knows_model=lambda model: model is None or model in MODELS,
             hold=lambda name, passed: self._gate(name).hold(passed),
         )
 
     # --- the port --------------------------------------------------------------
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """See ``AgentRuntime``."""
+    def subscribe(self, listener: port.Listener) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
-        """See ``AgentRuntime``."""
+    async def agents(self, *, refresh: bool = False) -> Sequence[port.Agent]:
         if refresh or not self._known:
             self._check()
             self._known = list(self.offered)
         return self._known
 
-    async def leave(self, session: str, by: str, agent: str) -> Leave:
-        """See ``AgentRuntime``."""
+    async def leave(self, session: str, by: str, agent: str) -> port.Leave:
         self._check()
         self._session(session)
-        return self.leaves.get(agent, Leave())
+        return self.leaves.get(agent, port.Leave())
 
     async def lineage(self, session: str) -> tuple[str, ...]:
-        """See ``AgentRuntime``."""
         self._check()
         chain = [self._session(session)]
         while (parent := chain[-1].parent) is not None:
@@ -110,20 +92,17 @@ class ScriptedRuntime:
         return tuple(one.name for one in chain)
 
     def ancestors(self, session: str) -> tuple[str, ...]:
-        """See ``AgentRuntime``."""
         chain = [session]
         while (found := self.sessions.get(chain[-1])) is not None and found.parent is not None:
             chain.append(found.parent)
         return tuple(chain)
 
     async def below(self, session: str) -> Sequence[str]:
-        """See ``AgentRuntime``."""
         self._check()
         self._session(session)
         return [name for name in self.sessions if session in self.ancestors(name)[1:]]
 
-    async def open_session(self, order: SessionOrder) -> str:
-        """See ``AgentRuntime``."""
+    async def open_session(self, order: port.SessionOrder) -> str:
         self._check()
         parent = None if order.parent is None else self._session(order.parent).name
         name = self.add_session(parent)
@@ -133,20 +112,18 @@ class ScriptedRuntime:
         self.sessions[name].asking.update(self.asking)
         return name
 
-    async def reopen_session(self, session: str, order: SessionOrder) -> None:
-        """See ``AgentRuntime``."""
+    async def reopen_session(self, session: str, order: port.SessionOrder) -> None:
         self._check()
         if order.parent is not None:
             self._session(session).denied.update(self._session(order.parent).denied)
         self._obey(session, order)
 
-    def _obey(self, session: str, order: SessionOrder) -> None:
+    def _obey(self, session: str, order: port.SessionOrder) -> None:
         denied = self._session(session).denied
         denied.update(order.denied_tools)
         denied.difference_update(order.allowed_tools)
 
-    async def prompt(self, session: str, prompt: Prompt) -> None:
-        """See ``AgentRuntime``."""
+    async def prompt(self, session: str, prompt: port.Prompt) -> None:
         self._check()
         found = self._kept[session] = self._session(session)
         if found.undone:
@@ -154,19 +131,17 @@ class ScriptedRuntime:
         if prompt.agent not in {agent.name for agent in self.offered}:
             # As in OpenCode: accepted, never begun, and told by this event alone.
             words = f'Agent not found: "{prompt.agent}".'
-            refused = RunFailed(session, words, aborted=False)
+            refused = port.RunFailed(session, words, aborted=False)
             asyncio.get_running_loop().call_soon(self.emit, refused)
             return
         parts = {f"prt_{prompt.message}": prompt.text}
         found.take(Entry(prompt.message, "user", parts, agent=prompt.agent, model=prompt.model))
 
     async def requests(self) -> Sequence[Ask]:
-        """See ``AgentRuntime``."""
         self._check()
         return [ask for one in self.sessions.values() for ask, _ in one.open.values()]
 
     async def answer(self, ask: Ask, reply: Reply) -> None:
-        """See ``AgentRuntime``."""
         self._check()
         session = self.sessions.get(ask.session)
         if session is None or ask.id not in session.open:
@@ -174,21 +149,18 @@ class ScriptedRuntime:
         session.settle(ask.id, reply)
 
     async def abort(self, session: str) -> None:
-        """See ``AgentRuntime``."""
         self._check()
         if session in self.sessions:
             self.sessions[session].abort()
 
-    async def state(self, session: str) -> RunState:
-        """See ``AgentRuntime``."""
+    async def state(self, session: str) -> port.RunState:
         self._check()
         found = self.sessions.get(session)
         if found is None:
-            return RunState(exists=False, busy=False)
-        return RunState(exists=True, busy=found.busy, undone=bool(found.undone))
+            return port.RunState(exists=False, busy=False)
+        return port.RunState(exists=True, busy=found.busy, undone=bool(found.undone))
 
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
-        """See ``AgentRuntime``."""
         if refresh or session not in self._kept:
             self._check()
             self._kept[session] = self._session(session)
@@ -196,22 +168,18 @@ class ScriptedRuntime:
         return self._missed.get(session) or self._kept[session].transcript()
 
     async def delegated_in(self, session: str) -> frozenset[str]:
-        """See ``AgentRuntime``."""
         self._check()
         return frozenset(self._session(session).delegated)
 
     def being_written(self, session: str) -> Message | None:
-        """See ``AgentRuntime``."""
         found = self._kept.get(session)
         return found.being_written() if found else None
 
     def release(self, session: str) -> None:
-        """See ``AgentRuntime``."""
         self._kept.pop(session, None)
         self._missed.pop(session, None)
 
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
-        """See ``AgentRuntime``."""
         self._check()
         return self.description
 
@@ -232,12 +200,6 @@ class ScriptedRuntime:
         self._session(session).take(entry)
         return message
 
-    def fork(self, session: str) -> str:
-        """Copy a session as its user does, with what it has delegated, and return the copy's id."""
-        copy = self.add_session()
-        self.sessions[copy].delegated = set(self._session(session).delegated)
-        return copy
-
     def delete_session(self, session: str) -> None:
         """Delete a session; those below it go first."""
         for below in [one.name for one in self.sessions.values() if one.parent == session]:
@@ -249,7 +211,7 @@ class ScriptedRuntime:
         """Let everything pass that waits at ``gate``, or will come to it."""
         self._gate(gate).open()
 
-    def emit(self, event: RuntimeEvent) -> None:
+    def emit(self, event: port.RuntimeEvent) -> None:
         """Tell every listener of an event, unless events are being lost."""
         if self._losing:
             return
@@ -266,7 +228,7 @@ class ScriptedRuntime:
             yield
         finally:
             self._losing = False
-        self.emit(StreamRestored(""))
+        self.emit(port.StreamRestored(""))
 
     @contextmanager
     def ended(self) -> Iterator[None]:
@@ -278,13 +240,11 @@ class ScriptedRuntime:
             yield
         finally:
             self.failure = None
-        self.emit(StreamRestored(""))
+        self.emit(port.StreamRestored(""))
 
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
-        if self.tripwire is not None:
-            self.tripwire.step()
 
     def _session(self, name: str) -> ScriptedSession:
         if name not in self.sessions:
@@ -293,15 +253,6 @@ class ScriptedRuntime:
 
     def _gate(self, name: str) -> Gate:
         return self._gates.setdefault(name, Gate())
-
-
-@dataclass(frozen=True)
-class Mishap:
-    """How a delivery goes wrong."""
-
-    error: DelegationError
-    arrives: bool
-    """The message is stored all the same, and only the receipt is missing."""
 
 
 class ScriptedChannel:
@@ -314,12 +265,12 @@ class ScriptedChannel:
         self.changes = Changes()
         """Tells of each attempt, delivery and toast."""
         self._runtime = runtime
-        self._mishaps: list[Mishap] = []
+        self._mishaps: list[bool] = []
+        """Of the next deliveries that fail, whether they arrive all the same."""
         self._held = Gate()
         self._held.open()
 
     async def deliver(self, message: OutgoingMessage) -> None:
-        """See ``SupervisorChannel``."""
         self.attempts.append(message)
         self.changes.tell()
         passed = asyncio.Event()
@@ -328,27 +279,24 @@ class ScriptedChannel:
         if session := self._runtime.sessions.get(message.session):
             await session.wound_up.wait()
         await self.make_sure_nothing_is_undone(message.session)
-        mishap = self._mishaps.pop(0) if self._mishaps else None
-        if mishap is None or mishap.arrives:
+        fails = bool(self._mishaps)
+        if not fails or self._mishaps.pop(0):
             self._store(message)
-        if mishap is not None:
-            raise mishap.error
+        if fails:
+            raise RuntimeUnreachable("The supervisor's OpenCode does not answer.")
         self.changes.tell()
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
-        """See ``SupervisorChannel``."""
         if (found := self._runtime.sessions.get(session)) is not None and found.undone:
             raise MessagesUndone(session)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
-        """See ``SupervisorChannel``."""
         self.toasts.append((title, message, variant))
         self.changes.tell()
 
     def fail(self, times: int = 1, *, arrives: bool = False) -> None:
-        """Let the next deliveries end as if OpenCode did not answer."""
-        error = RuntimeUnreachable("The supervisor's OpenCode does not answer.")
-        self._mishaps += [Mishap(error, arrives)] * times
+        """Let the next deliveries end as if OpenCode did not answer, be they stored or not."""
+        self._mishaps += [arrives] * times
 
     def hold(self) -> None:
         """Let deliveries hang from now on."""

@@ -12,22 +12,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from background_agents.domain.asking import REJECT, Ask, Question, Reply
+from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.events import questions
+from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
-from background_agents.ports.runtime import (
-    Busy,
-    Idle,
-    InputAsked,
-    InputSettled,
-    MessageChanged,
-    Retrying,
-    RunFailed,
-    RuntimeEvent,
-    SessionDeleted,
-    TextStreamed,
-    UndoChanged,
-)
+from background_agents.ports import runtime as port
 from background_agents.testing.scripts import Call, Step, newest_id, plan
 
 FLUSH_S = 0.02
@@ -80,23 +70,12 @@ class Entry:
 class Rules:
     """What a session asks of its runtime."""
 
-    emit: Callable[[RuntimeEvent], None]
+    emit: Callable[[port.RuntimeEvent], None]
     mint: Callable[[str], str]
     """Make an id with a prefix; later ones sort after earlier ones."""
     knows_model: Callable[[str | None], bool]
     hold: Callable[[str, Callable[[], None]], None]
     """Call back once a gate is open."""
-
-
-class _Option(msgspec.Struct):
-    label: str
-
-
-class _Question(msgspec.Struct):
-    """A question in the arguments of the ``question`` tool."""
-
-    question: str
-    options: list[_Option] = []
 
 
 class ScriptedSession:
@@ -162,26 +141,25 @@ class ScriptedSession:
         """Take back a message and all after it."""
         named = list(self.entries)
         self.undone = set(named[named.index(message) :])
-        self._emit(UndoChanged(self.name, undone=True))
+        self._emit(port.UndoChanged(self.name, undone=True))
 
     def redo(self) -> None:
         """Bring back what was undone."""
         if self.undone:
             self.undone = set()
-            self._emit(UndoChanged(self.name, undone=False))
+            self._emit(port.UndoChanged(self.name, undone=False))
 
     def abort(self) -> None:
         """End the run; the aborted message is flushed a little later."""
         if not self.busy:
-            self._emit(Idle(self.name))
+            self._emit(port.Idle(self.name))
             return
         self._halt()
         self.stopped_by_user = True
         answer, self._answer = self._answer, None
-        self._emit(RunFailed(self.name, ABORTED, aborted=True))
-        self._emit(Idle(self.name))
+        self._tell_end(ABORTED, aborted=True)
         if answer is not None:
-            self._flushes.append(self._loop.call_later(FLUSH_S, self._flush_aborted, answer))
+            self._flush_later(answer, ABORTED, aborted=True)
 
     def delete(self) -> None:
         """Forget everything, in whatever state."""
@@ -189,7 +167,7 @@ class ScriptedSession:
         for flush in self._flushes:
             flush.cancel()
         self.wound_up.set()
-        self._emit(SessionDeleted(self.name))
+        self._emit(port.SessionDeleted(self.name))
 
     def cut_off(self) -> None:
         """End the run without a word or an event, as when the runtime's process dies."""
@@ -204,15 +182,14 @@ class ScriptedSession:
         if answer is not None:
             answer.aborted, answer.error = True, ABORTED
         if was_busy:
-            self._emit(RunFailed(self.name, ABORTED, aborted=True))
-            self._emit(Idle(self.name))
+            self._tell_end(ABORTED, aborted=True)
 
     # --- the answer, by script or by hand --------------------------------------
 
     def write(self, text: str) -> None:
         """Stream a piece of the answer that is being written."""
         self._current.pieces.append(text)
-        self._emit(TextStreamed(self.name))
+        self._emit(port.TextStreamed(self.name))
 
     def finish(self) -> None:
         """End the answer: the model is done."""
@@ -224,16 +201,11 @@ class ScriptedSession:
     def ask(self, permission: str, pattern: str) -> Ask:
         """Let the answer that is being written wait for a permission."""
         answer = self._current
-        ask = Ask(
-            id=self._rules.mint("per"),
-            session=self.name,
-            permission=permission,
-            patterns=(pattern,),
-        )
+        ask = self._permission(permission, pattern)
         self.open[ask.id] = (ask, len(answer.tools))
         answer.tools.append(ToolCall(permission, "running", permission))
         self._changed(answer)
-        self._emit(InputAsked(self.name, ask))
+        self._emit(port.InputAsked(self.name, ask))
         return ask
 
     def fail(self, message: str) -> None:
@@ -241,10 +213,8 @@ class ScriptedSession:
         answer, self._answer = self._current, None
         self._halt()
         self.wound_up.clear()
-        self._emit(RunFailed(self.name, message, aborted=False))
-        self._emit(Idle(self.name))
-        flush = self._loop.call_later(FLUSH_S, self._flush_failed, answer, message)
-        self._flushes.append(flush)
+        self._tell_end(message, aborted=False)
+        self._flush_later(answer, message, aborted=False)
 
     @property
     def is_writing(self) -> bool:
@@ -260,13 +230,12 @@ class ScriptedSession:
     # --- the loop --------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._emit(Busy(self.name))
+        self._emit(port.Busy(self.name))
         newest = self.newest_of_user()
         model = newest.model if newest else None
         if not self._rules.knows_model(model):
             self._halt()
-            self._emit(RunFailed(self.name, f"Model not found: {model}.", aborted=False))
-            self._emit(Idle(self.name))
+            self._tell_end(f"Model not found: {model}.", aborted=False)
         else:
             self._go_on()
 
@@ -275,7 +244,7 @@ class ScriptedSession:
         newest = self.newest_of_user()
         if any(newest and entry.answers == newest.id for entry in self.entries.values()):
             self.busy = False
-            self._emit(Idle(self.name))
+            self._emit(port.Idle(self.name))
         else:
             self._step()
 
@@ -301,7 +270,7 @@ class ScriptedSession:
     def _after_refusals(self, step: Step, steps: Iterator[Step]) -> Step:
         """Tell of the retries, which take no time here, and return what follows them."""
         for attempt in range(1, (step.times or 0) + 1):
-            self._emit(Retrying(self.name, attempt, step.message, None))
+            self._emit(port.Retrying(self.name, attempt, step.message, None))
         return next(steps, Step(say="Done."))
 
     def _stream(self, step: Step, text: str, left: int) -> None:
@@ -333,7 +302,7 @@ class ScriptedSession:
             self._call(answer, call)
         self._changed(answer)
         for ask, _ in tuple(self.open.values()):
-            self._emit(InputAsked(self.name, ask))
+            self._emit(port.InputAsked(self.name, ask))
         self._after_calls()
 
     def _call(self, answer: Entry, call: Call) -> None:
@@ -347,14 +316,13 @@ class ScriptedSession:
     def _ask_before(self, tool: str, call: Call) -> Ask | None:
         """Return what is asked before a tool runs."""
         if tool == "question":
-            asked = msgspec.convert(call.args["questions"], list[_Question])
-            questions = tuple(
-                Question(o.question, tuple(x.label for x in o.options)) for o in asked
-            )
-            return Ask(id=self._rules.mint("que"), session=self.name, questions=questions)
+            asked = msgspec.convert(call.args["questions"], list[wire.QuestionInfo])
+            return questions(wire.Questions(self.name, self._rules.mint("que"), asked))
         if tool not in self.asking:
             return None
-        pattern = str(call.args.get("command", "*"))
+        return self._permission(tool, str(call.args.get("command", "*")))
+
+    def _permission(self, tool: str, pattern: str) -> Ask:
         request = self._rules.mint("per")
         return Ask(id=request, session=self.name, permission=tool, patterns=(pattern,))
 
@@ -366,7 +334,7 @@ class ScriptedSession:
             state = "error" if reply.is_rejection else "completed"
             self._answer.tools[place] = ToolCall(call.tool, state, call.title)
             self._changed(self._answer)
-        self._emit(InputSettled(self.name, request, reply))
+        self._emit(port.InputSettled(self.name, request, reply))
         if reply.word == "always":
             self.asking.discard(ask.permission)
         if reply.is_rejection:
@@ -387,7 +355,7 @@ class ScriptedSession:
         refused, self._refused = self._refused, False
         if refused:
             self._halt()
-            self._emit(Idle(self.name))
+            self._emit(port.Idle(self.name))
         else:
             self._later(self._step)
 
@@ -397,22 +365,25 @@ class ScriptedSession:
             self._next.cancel()
             self._next = None
 
-    def _flush_failed(self, answer: Entry, message: str) -> None:
-        self.wound_up.set()
-        answer.error = message
-        self._changed(answer)
-        self._emit(Idle(self.name))
+    def _tell_end(self, why: str, *, aborted: bool) -> None:
+        self._emit(port.RunFailed(self.name, why, aborted))
+        self._emit(port.Idle(self.name))
 
-    def _flush_aborted(self, answer: Entry) -> None:
-        answer.aborted, answer.error = True, ABORTED
-        self._changed(answer)
-        self._emit(Idle(self.name))
+    def _flush_later(self, answer: Entry, error: str, *, aborted: bool) -> None:
+        def flush() -> None:
+            if not aborted:
+                self.wound_up.set()
+            answer.error, answer.aborted = error, aborted
+            self._changed(answer)
+            self._emit(port.Idle(self.name))
+
+        self._flushes.append(self._loop.call_later(FLUSH_S, flush))
 
     def _later(self, step: Callable[[], None]) -> None:
         self._next = self._loop.call_soon(step)
 
     def _changed(self, entry: Entry) -> None:
-        self._emit(MessageChanged(self.name, entry.message()))
+        self._emit(port.MessageChanged(self.name, entry.message()))
 
-    def _emit(self, event: RuntimeEvent) -> None:
+    def _emit(self, event: port.RuntimeEvent) -> None:
         self._rules.emit(event)

@@ -93,12 +93,10 @@ class Said(Protocol):
     @property
     def role(self) -> str:
         """Who said it: ``user``, ``assistant``, ``tool`` or ``system``."""
-        ...
 
     @property
     def text(self) -> str:
         """What was said."""
-        ...
 
 
 def plan(messages: Sequence[Said]) -> Iterator[Step]:
@@ -142,17 +140,6 @@ def _script_in(text: str) -> Script | None:
 
 def _as_object(value: object) -> object:
     return {"steps": value} if isinstance(value, list) else value
-
-
-def fill(value: object, newest_id: str) -> object:
-    """Return ``value`` with ``{id}`` replaced in every text inside it."""
-    if isinstance(value, str):
-        return value.replace("{id}", newest_id)
-    if isinstance(value, dict):
-        return {key: fill(item, newest_id) for key, item in value.items()}
-    if isinstance(value, list):
-        return [fill(item, newest_id) for item in value]
-    return value
 
 
 def newest_id(messages: Sequence[Said]) -> str:

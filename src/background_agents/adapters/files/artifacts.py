@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 from background_agents.adapters.files.private import (
     FILE_MODE,
@@ -37,15 +37,13 @@ MAX_BYTES = 64 * 1024 * 1024
 """More than the longest result has in UTF-8 (8 million characters are kept of a session); bounds
 what a file that somebody else put there can make us hold."""
 
-T = TypeVar("T")
-
 Scalar = str | int | float | bool | None
 
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,80}")
 """The names of session folders."""
 
 TEMPORARY = re.compile(rf"\.(?:{READABLE.pattern})\.[a-z0-9_]{{8}}\.tmp")
-"""The names of files that are not whole yet, as ``_replace`` makes them."""
+"""The names of files that are not whole yet, as ``_Writing`` makes them."""
 
 _FENCE = "---\n"
 
@@ -58,20 +56,17 @@ class MarkdownArtifacts:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._writing: Together[_Write] | None = None
+        self._together: Together[_Writing] | None = None
 
-    def _together(self) -> Together[_Write]:
+    async def write(self, delegation: Delegation, result: str) -> Path:
         # Here, since programs that only read have no loop, and need no asyncio.
         from background_agents.adapters.files.together import Together
 
-        if self._writing is None:
-            self._writing = Together(_replace_all)
-        return self._writing
-
-    async def write(self, delegation: Delegation, result: str) -> Path:
         path = self.path(delegation)
+        if self._together is None:
+            self._together = Together(_write_all)
         try:
-            await self._together().do(_Write(path, delegation, result))
+            await self._together.do(_Writing(path, delegation, result))
         except OSError as error:
             raise StoreUnavailable(
                 f"The artifact {path} cannot be written ({_reason(error)}); "
@@ -180,73 +175,56 @@ def _value(key: str, raw: str) -> Scalar:
     return scalar
 
 
-class _Write(NamedTuple):
-    """What is to be put where."""
-
-    path: Path
-    delegation: Delegation
-    result: str
-
-
-def _replace_all(writes: Sequence[_Write]) -> list[Exception | None]:
+def _write_all(writings: Sequence[_Writing]) -> list[Exception | None]:
     """Put each artifact at its path, all or nothing, and past any power cut.
 
-    Returns what went wrong with each. Those of one folder share its fsync.
+    Returns what went wrong with each. All are written before the first fsync, and those of one
+    folder share its fsync.
     """
-    errors: list[Exception | None] = [None] * len(writes)
-    for folder in dict.fromkeys(write.path.parent for write in writes):
-        numbers = [n for n, write in enumerate(writes) if write.path.parent == folder]
-        error = _error_of(_make_folder, folder)
-        found = [error] * len(numbers) if error else _replace([writes[n] for n in numbers])
-        if None in found and (error := _error_of(sync_folder, folder)) is not None:
-            found = [one or error for one in found]
-        for number, one in zip(numbers, found, strict=True):
-            errors[number] = one
-    return errors
-
-
-def _make_folder(folder: Path) -> None:
-    private_folder(folder.parent)
-    private_folder(folder)
-
-
-def _replace(writes: Sequence[_Write]) -> list[Exception | None]:
-    """Write each beside the file whose place it takes, then fsync all, then rename."""
-    replacements = [_Replacement(write) for write in writes]
-    steps = (_Replacement.write, _Replacement.sync, _Replacement.rename)
-    errors: list[Exception | None] = [None] * len(writes)
-    for step in steps:
-        errors = [
-            error or _error_of(step, one) for error, one in zip(errors, replacements, strict=True)
-        ]
-    for one in replacements:
+    for step in (_Writing.write, _Writing.sync, _Writing.rename):
+        for one in writings:
+            one.attempt(step)
+    renamed = [one for one in writings if one.error is None]
+    for folder in dict.fromkeys(one.path.parent for one in renamed):
+        try:
+            sync_folder(folder)
+        except OSError as error:
+            for one in renamed:
+                if one.path.parent == folder:
+                    one.error = error
+    for one in writings:
         one.clean_up()
-    return errors
+    return [one.error for one in writings]
 
 
-def _error_of(step: Callable[[T], None], what: T) -> Exception | None:
-    try:
-        step(what)
-    except Exception as error:  # for whoever waits for it, and nobody else
-        return error
-    return None
+class _Writing:
+    """An artifact on its way: written beside the file whose place it takes."""
 
-
-class _Replacement:
-    """A file on its way to the place of another."""
-
-    def __init__(self, write: _Write) -> None:
-        self._write = write
+    def __init__(self, path: Path, delegation: Delegation, result: str) -> None:
+        self.path = path
+        self.error: Exception | None = None
+        """What went wrong, for whoever waits for this one, and nobody else."""
+        self._delegation, self._result = delegation, result
         self._temporary = ""
         self._file: BinaryIO | None = None
+
+    def attempt(self, step: Callable[[_Writing], None]) -> None:
+        """Do the next step, unless one before it went wrong."""
+        if self.error is None:
+            try:
+                step(self)
+            except Exception as error:
+                self.error = error
 
     def write(self) -> None:
         import tempfile
 
-        path, delegation, result = self._write
+        path, folder = self.path, self.path.parent
+        private_folder(folder.parent)
+        private_folder(folder)
         # A run's output may hold half a surrogate pair; UTF-8 cannot.
-        text = render(delegation, result).encode(errors="replace")
-        descriptor, self._temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", path.parent)
+        text = render(self._delegation, self._result).encode(errors="replace")
+        descriptor, self._temporary = tempfile.mkstemp(".tmp", f".{path.stem}.", folder)
         self._file = open(descriptor, "wb")  # noqa: SIM115  # closed by clean_up
         os.fchmod(descriptor, FILE_MODE)
         self._file.write(text)
@@ -257,7 +235,7 @@ class _Replacement:
             os.fsync(self._file.fileno())
 
     def rename(self) -> None:
-        os.replace(self._temporary, self._write.path)
+        os.replace(self._temporary, self.path)
         self._temporary = ""
 
     def clean_up(self) -> None:

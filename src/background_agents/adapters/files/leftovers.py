@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from background_agents.adapters.files.artifacts import SESSION, TEMPORARY
-from background_agents.adapters.files.private import refuse_link
+from background_agents.adapters.files.private import refuse_link, subfolders
 from background_agents.domain.errors import StoreUnavailable
 
 AGE = timedelta(hours=1)
@@ -37,8 +37,7 @@ async def clear_leftovers(root: Path) -> int:
 def _clear(root: Path, before_s: float) -> int:
     try:
         refuse_link(root)
-        with os.scandir(root) as found:
-            folders = [one.name for one in found if one.is_dir(follow_symlinks=False)]
+        folders = subfolders(root)
     except FileNotFoundError:
         return 0  # a project without a past
     except (OSError, StoreUnavailable) as error:

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from background_agents.adapters.files.private import read_file
+from background_agents.adapters.files.private import read_file, subfolders
 from background_agents.domain import delegation as domain
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
@@ -179,7 +179,7 @@ def _unfinished(root: Path) -> Iterator[tuple[Path, _Record]]:
             continue
         if (record.root_session_id, f"{record.id}{_STATE}") != (path.parent.name, path.name):
             _log.warning("%s is not taken over: it tells of something else", path)
-        elif record.timeout_at and _utc(record.timeout_at) > datetime.now(UTC):
+        elif record.timeout_at and utc(record.timeout_at) > datetime.now(UTC):
             _log.info("%s may still be at work and is left alone", path)
         else:
             yield path, record
@@ -188,19 +188,18 @@ def _unfinished(root: Path) -> Iterator[tuple[Path, _Record]]:
 def _states(root: Path) -> Iterator[Path]:
     """Yield the state files that have no artifact beside them; looks at names alone."""
     try:
-        folders = [Path(one.path) for one in os.scandir(root) if one.is_dir(follow_symlinks=False)]
-        for folder in folders:
-            names = set(os.listdir(folder))
+        for folder in subfolders(root):
+            names = set(os.listdir(root / folder))
             for name in sorted(names):
                 if name.endswith(_STATE) and f"{name.removesuffix(_STATE)}.md" not in names:
-                    yield folder / name
+                    yield root / folder / name
     except OSError as error:
         if not isinstance(error, FileNotFoundError):
             _log.warning("Files of the npm plugin cannot be looked for: %s", error)
 
 
 def _interrupted(record: _Record, project: str, directory: str) -> Delegation:
-    created = _utc(record.created_at)
+    created = utc(record.created_at)
     first = ev.Registered(
         at=created,
         id=record.id,
@@ -215,15 +214,16 @@ def _interrupted(record: _Record, project: str, directory: str) -> Delegation:
         model=record.model,
     )
     ended = ev.Interrupted(
-        at=max(created, _utc(record.updated_at or record.created_at)),
+        at=max(created, utc(record.updated_at or record.created_at)),
         summary=one_line(record.progress.last_message, SUMMARY_CHARS),
         error=_ERRORS[Status.INTERRUPTED],
         usage=ev.Usage(tool_calls=record.progress.tool_calls),
     )
-    started = _utc(record.started_at or record.created_at)
+    started = utc(record.started_at or record.created_at)
     launched = ev.Launched(at=started, session=record.session_id, message="")
     return reduce(domain.apply, (launched, ended), domain.register(first))
 
 
-def _utc(at: datetime) -> datetime:
+def utc(at: datetime) -> datetime:
+    """Return a time that may be told without its zone, which is then UTC."""
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -79,6 +79,12 @@ def refuse_link(path: Path) -> None:
         raise _is_link(path)
 
 
+def subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, in order; links are none."""
+    with os.scandir(folder) as found:
+        return sorted(one.name for one in found if one.is_dir(follow_symlinks=False))
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from background_agents.adapters.files import npm_plugin
 from background_agents.adapters.files.artifacts import MAX_BYTES, parse
-from background_agents.adapters.files.private import read_file
+from background_agents.adapters.files.private import read_file, subfolders
 from background_agents.adapters.sqlite.rebuild import Known, Told
 from background_agents.domain import events as ev
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.ids import is_readable_id
-from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.status import CUT_SHORT, TERMINAL, Status
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line, title_of
-
-_ENDINGS: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {
-    Status.FAILED: ev.Failed,
-    Status.TIMED_OUT: ev.TimedOut,
-    Status.STOPPED: ev.Stopped,
-    Status.INTERRUPTED: ev.Interrupted,
-}
 
 MOST_S = 100 * 365 * 86_400.0
 """Of a run: a century, beyond which times cannot be reckoned with."""
@@ -81,8 +75,8 @@ class SessionFiles:
 
     def __call__(self, known: Known) -> Iterator[Told]:
         """Yield what is told of delegations that are not known; nothing else is opened."""
-        for session in self._sessions():
-            for name in _artifacts(self._root / session):
+        for session in _listed(subfolders, self._root):
+            for name in _listed(_artifacts, self._root / session):
                 if (name, session) in known:
                     continue
                 path = self._root / session / f"{name}.md"
@@ -90,14 +84,6 @@ class SessionFiles:
                     yield self._told(path)
                 except _NO_ARTIFACT as error:
                     _log.warning("%s is torn or not an artifact, and is left out: %s", path, error)
-
-    def _sessions(self) -> list[str]:
-        try:
-            with os.scandir(self._root) as found:
-                return sorted(one.name for one in found if one.is_dir(follow_symlinks=False))
-        except OSError as error:
-            _log.warning("%s cannot be looked through: %s", self._root, error)
-            return []
 
     def _told(self, path: Path) -> Told:
         text = read_file(path, MAX_BYTES).decode(errors="replace")
@@ -114,7 +100,7 @@ class SessionFiles:
 
     def _first(self, path: Path, facts: _Front) -> ev.Registered:
         return ev.Registered(
-            at=_utc(facts.started),
+            at=npm_plugin.utc(facts.started),
             id=path.stem,
             project=self._root.name,
             directory=self._directory,
@@ -129,14 +115,18 @@ class SessionFiles:
         )
 
 
-def _artifacts(folder: Path) -> list[str]:
-    """Return the ids in the names of a folder's files; people may keep other files there."""
+def _listed(names: Callable[[Path], list[str]], folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as found:
-            names = [one.name for one in found if one.is_file(follow_symlinks=False)]
+        return names(folder)
     except OSError as error:
         _log.warning("%s cannot be looked through: %s", folder, error)
         return []
+
+
+def _artifacts(folder: Path) -> list[str]:
+    """Return the ids in the names of a folder's files; people may keep other files there."""
+    with os.scandir(folder) as found:
+        names = [one.name for one in found if one.is_file(follow_symlinks=False)]
     stems = (name.removesuffix(".md") for name in names if name.endswith(".md"))
     return sorted(stem for stem in stems if is_readable_id(stem))
 
@@ -147,44 +137,27 @@ def _later(facts: _Front, body: str) -> Iterator[ev.Event]:
     Only the sum of the tokens is. Whether somebody read the result is not told either: it
     counts as read, since a loss should not end in a flood of old news.
     """
-    started = _utc(facts.started)
-    ended = max(started, _utc(facts.ended))
+    started = npm_plugin.utc(facts.started)
+    ended = max(started, npm_plugin.utc(facts.ended))
     if facts.session or facts.state is Status.COMPLETED:
         yield ev.Launched(at=started, session=facts.session or "", message="")
-    usage = ev.Usage(
-        input_tokens=facts.tokens, cost_usd=facts.cost_usd, tool_calls=facts.tool_calls
-    )
-    summary = one_line(facts.summary, SUMMARY_CHARS)
-    models = tuple(facts.ran_on.split(", then ")) if facts.ran_on else ()
     is_told = facts.elapsed_s is not None and 0 <= facts.elapsed_s <= MOST_S
-    took = timedelta(seconds=facts.elapsed_s or 0) if is_told else None
+    common: dict[str, Any] = {
+        "at": ended,
+        "summary": one_line(facts.summary, SUMMARY_CHARS),
+        "usage": ev.Usage(facts.tokens, cost_usd=facts.cost_usd, tool_calls=facts.tool_calls),
+        "result_chars": len(body),
+        "models": tuple(facts.ran_on.split(", then ")) if facts.ran_on else (),
+        "ran_for": timedelta(seconds=facts.elapsed_s or 0) if is_told else None,
+    }
     if facts.state is Status.COMPLETED:
-        yield ev.Completed(
-            at=ended,
-            summary=summary,
-            usage=usage,
-            result_chars=len(body),
-            models=models,
-            ran_for=took,
-            cut=facts.cut or None,
-        )
+        yield ev.Completed(**common, cut=facts.cut or None)
     else:
-        yield _ENDINGS[facts.state](
-            at=ended,
-            summary=summary,
-            usage=usage,
-            result_chars=len(body),
-            models=models,
-            ran_for=took,
-            error=facts.error or "Its artifact does not say why.",
-        )
+        error = facts.error or "Its artifact does not say why."
+        yield CUT_SHORT[facts.state](**common, error=error)
     yield ev.Read(at=ended)
 
 
 def _whole(value: object) -> object:
     """Return a value without halves of surrogate pairs, which no database takes."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
-
-
-def _utc(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

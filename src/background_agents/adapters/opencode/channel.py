@@ -15,13 +15,7 @@ from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.events import remember
 from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.domain.errors import NotFound, RuntimeUnreachable, SupervisorGone
-from background_agents.ports.runtime import (
-    Busy,
-    MessageChanged,
-    RunFailed,
-    RuntimeEvent,
-    SessionDeleted,
-)
+from background_agents.ports import runtime as port
 from background_agents.ports.supervisor import OutgoingMessage
 
 log = logging.getLogger(__name__)
@@ -55,7 +49,6 @@ class OpenCodeChannel:
         runtime.subscribe(self._hear)
 
     async def deliver(self, message: OutgoingMessage) -> None:
-        """See ``SupervisorChannel``."""
         await self._wound_up(message.session)
         seen = self._awaited[message.message] = asyncio.Event()
         try:
@@ -82,11 +75,9 @@ class OpenCodeChannel:
         self._winding_up.pop(session, None)
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
-        """See ``SupervisorChannel``."""
         await self._runtime.make_sure_nothing_is_undone(session)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
-        """See ``SupervisorChannel``."""
         await self._api.toast(title, message, variant)
 
     async def _body(self, message: OutgoingMessage) -> dict[str, object]:
@@ -131,32 +122,32 @@ class OpenCodeChannel:
                 f"OpenCode took the message {message.message} but does not show it."
             ) from error
 
-    def _hear(self, event: RuntimeEvent) -> None:
-        if isinstance(event, MessageChanged) and event.message.role == "assistant":
+    def _hear(self, event: port.RuntimeEvent) -> None:
+        if isinstance(event, port.MessageChanged) and event.message.role == "assistant":
             remember(self._has_turns, event.session, True)
         self._follow_failure(event)
-        if isinstance(event, RunFailed) and event.aborted:
+        if isinstance(event, port.RunFailed) and event.aborted:
             self._hold_back(event.session)
-        elif isinstance(event, SessionDeleted):
+        elif isinstance(event, port.SessionDeleted):
             self._stopped_by_user.pop(event.session, None)
             self._has_turns.pop(event.session, None)
-        elif isinstance(event, MessageChanged) and event.message.aborted:
+        elif isinstance(event, port.MessageChanged) and event.message.aborted:
             # An abort before the model was asked is told by the message alone.
             if event.message.id > self._newest_known(event.session):
                 self._hold_back(event.session)
-        elif isinstance(event, MessageChanged) and event.message.role == "user":
+        elif isinstance(event, port.MessageChanged) and event.message.role == "user":
             if awaited := self._awaited.get(event.message.id):
                 awaited.set()
             # Ids sort by time: an older message that changes is not the user speaking.
             elif event.message.id > self._stopped_by_user.get(event.session, "~"):
                 del self._stopped_by_user[event.session]
 
-    def _follow_failure(self, event: RuntimeEvent) -> None:
-        if isinstance(event, RunFailed) and not event.aborted:
+    def _follow_failure(self, event: port.RuntimeEvent) -> None:
+        if isinstance(event, port.RunFailed) and not event.aborted:
             remember(self._winding_up, event.session, asyncio.Event())
             return
-        stored = isinstance(event, MessageChanged) and event.message.error is not None
-        if stored or isinstance(event, Busy | SessionDeleted):
+        stored = isinstance(event, port.MessageChanged) and event.message.error is not None
+        if stored or isinstance(event, port.Busy | port.SessionDeleted):
             over = self._winding_up.pop(event.session, None)
             if over is not None:
                 over.set()

@@ -9,26 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.live import LiveSession
 from background_agents.domain.asking import REJECT, Ask, Question, Reply
-from background_agents.ports.runtime import (
-    Busy,
-    Idle,
-    InputAsked,
-    InputSettled,
-    MessageChanged,
-    Retrying,
-    RunFailed,
-    RuntimeEvent,
-    SessionDeleted,
-    TextStreamed,
-    UndoChanged,
-)
+from background_agents.ports import runtime as port
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +32,7 @@ Those of sessions that live on are learned anew with each event that tells of th
 class EventReader:
     """Reads events into the live sessions it was told to follow, and passes them on."""
 
-    def __init__(self, emit: Callable[[RuntimeEvent], None]) -> None:
+    def __init__(self, emit: Callable[[port.RuntimeEvent], None]) -> None:
         self.live: dict[str, LiveSession] = {}
         self.parents: dict[str, str | None] = {}
         self.directories: dict[str, str] = {}
@@ -52,32 +40,32 @@ class EventReader:
         self.current: dict[str, wire.SessionInfo] = {}
         """Sessions as they are now, with what is undone in them and their rules, where known."""
         self._emit = emit
-        self._readers: Mapping[str, Callable[[msgspec.Raw], None]] = {
-            "session.created": self._session_changed,
-            "session.updated": self._session_changed,
-            "session.deleted": self._session_deleted,
-            "session.status": self._status,
-            "session.idle": self._idle,
-            "session.error": self._error,
-            "message.updated": self._message,
-            "message.removed": self._message_removed,
-            "message.part.updated": self._part,
-            "message.part.removed": self._part_removed,
-            "message.part.delta": self._delta,
-            "permission.asked": self._permission,
-            "permission.replied": self._settled,
-            "question.asked": self._questions,
-            "question.replied": self._settled,
-            "question.rejected": self._rejected,
+        self._readers: Mapping[str, tuple[type, Callable[[Any], None]]] = {
+            "session.created": (wire.SessionProperties, self._session_changed),
+            "session.updated": (wire.SessionProperties, self._session_changed),
+            "session.deleted": (wire.SessionProperties, self._session_deleted),
+            "session.status": (wire.StatusProperties, self._status),
+            "session.idle": (wire.OfSession, self._idle),
+            "session.error": (wire.ErrorProperties, self._error),
+            "message.updated": (wire.MessageProperties, self._message),
+            "message.removed": (wire.OfMessage, self._message_removed),
+            "message.part.updated": (wire.PartProperties, self._part),
+            "message.part.removed": (wire.OfPart, self._part_removed),
+            "message.part.delta": (wire.DeltaProperties, self._delta),
+            "permission.asked": (wire.Permission, self._permission),
+            "permission.replied": (wire.SettledProperties, self._settled),
+            "question.asked": (wire.Questions, self._questions),
+            "question.replied": (wire.SettledProperties, self._settled),
+            "question.rejected": (wire.SettledProperties, self._rejected),
         }
 
     def read(self, kind: str, properties: msgspec.Raw) -> None:
         """Take one event. One that cannot be read is logged and skipped."""
-        reader = self._readers.get(kind)
-        if reader is None:
+        if kind not in self._readers:
             return
+        shape, reader = self._readers[kind]
         try:
-            reader(properties)
+            reader(msgspec.json.decode(properties, type=shape))
         except (ValueError, OverflowError, RecursionError) as error:
             log.warning("an OpenCode event %s could not be read: %s", kind, error)
 
@@ -98,44 +86,42 @@ class EventReader:
         was_undone = self.is_undone(info.id)
         remember(self.current, info.id, info)
         if self.is_undone(info.id) is not was_undone:
-            self._emit(UndoChanged(info.id, not was_undone))
+            self._emit(port.UndoChanged(info.id, not was_undone))
 
-    def _session_changed(self, raw: msgspec.Raw) -> None:
-        info = _decode(raw, wire.SessionProperties).info
+    def _session_changed(self, seen: wire.SessionProperties) -> None:
+        info = seen.info
         self._is_now(info)
         self.learn(info)
 
-    def _session_deleted(self, raw: msgspec.Raw) -> None:
-        info = _decode(raw, wire.SessionProperties).info
+    def _session_deleted(self, seen: wire.SessionProperties) -> None:
+        info = seen.info
         # Told first: whose session it was is still to be known then.
-        self._emit(SessionDeleted(info.id))
+        self._emit(port.SessionDeleted(info.id))
         self.parents.pop(info.id, None)
         self.directories.pop(info.id, None)
         self.newest_user.pop(info.id, None)
         self.current.pop(info.id, None)
 
-    def _status(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.StatusProperties)
+    def _status(self, seen: wire.StatusProperties) -> None:
         status = seen.status
         if status.type == "busy":
-            self._emit(Busy(seen.session_id))
+            self._emit(port.Busy(seen.session_id))
         elif status.type == "retry":
             at = EPOCH + timedelta(milliseconds=status.next) if status.next else None
-            self._emit(Retrying(seen.session_id, status.attempt, status.message, at))
+            self._emit(port.Retrying(seen.session_id, status.attempt, status.message, at))
 
-    def _idle(self, raw: msgspec.Raw) -> None:
+    def _idle(self, seen: wire.OfSession) -> None:
         # "session.status idle" says the same a moment earlier; one of the two is enough.
-        self._emit(Idle(_decode(raw, wire.IdleProperties).session_id))
+        self._emit(port.Idle(seen.session_id))
 
-    def _error(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.ErrorProperties)
+    def _error(self, seen: wire.ErrorProperties) -> None:
         if seen.session_id is None:
             return
         error = seen.error or wire.Error()
-        self._emit(RunFailed(seen.session_id, error.text, error.aborted))
+        self._emit(port.RunFailed(seen.session_id, error.text, error.aborted))
 
-    def _message(self, raw: msgspec.Raw) -> None:
-        info = _decode(raw, wire.MessageProperties).info
+    def _message(self, seen: wire.MessageProperties) -> None:
+        info = seen.info
         if info.role == "user":
             known = self.newest_user.get(info.session_id)
             if known is None or known.id <= info.id:
@@ -148,10 +134,9 @@ class EventReader:
         live.message(info)
         message = live.one(info.id)
         if message is not None:
-            self._emit(MessageChanged(info.session_id, message))
+            self._emit(port.MessageChanged(info.session_id, message))
 
-    def _message_removed(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.MessageRemovedProperties)
+    def _message_removed(self, seen: wire.OfMessage) -> None:
         newest = self.newest_user.get(seen.session_id)
         if newest is not None and newest.id == seen.message_id:
             del self.newest_user[seen.session_id]
@@ -161,41 +146,35 @@ class EventReader:
         if live := self.live.get(seen.session_id):
             live.remove_message(seen.message_id)
 
-    def _part(self, raw: msgspec.Raw) -> None:
-        part = _decode(raw, wire.PartProperties).part
+    def _part(self, seen: wire.PartProperties) -> None:
+        part = seen.part
         if live := self.live.get(part.session_id):
             live.part(part)
             if live.is_answer(part.message_id) and not part.bookkeeping:
-                self._emit(TextStreamed(part.session_id, part.whole))
+                self._emit(port.TextStreamed(part.session_id, part.whole))
 
-    def _part_removed(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.PartRemovedProperties)
+    def _part_removed(self, seen: wire.OfPart) -> None:
         if live := self.live.get(seen.session_id):
             live.remove_part(seen.message_id, seen.part_id)
 
-    def _delta(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.DeltaProperties)
+    def _delta(self, seen: wire.DeltaProperties) -> None:
         if seen.field == "text" and (live := self.live.get(seen.session_id)):
             live.delta(seen.message_id, seen.part_id, seen.delta)
-            self._emit(TextStreamed(seen.session_id))
+            self._emit(port.TextStreamed(seen.session_id))
 
-    def _permission(self, raw: msgspec.Raw) -> None:
-        asked = permission(_decode(raw, wire.Permission))
-        self._emit(InputAsked(asked.session, asked))
+    def _permission(self, seen: wire.Permission) -> None:
+        self._emit(port.InputAsked(seen.session_id, permission(seen)))
 
-    def _questions(self, raw: msgspec.Raw) -> None:
-        asked = questions(_decode(raw, wire.Questions))
-        self._emit(InputAsked(asked.session, asked))
+    def _questions(self, seen: wire.Questions) -> None:
+        self._emit(port.InputAsked(seen.session_id, questions(seen)))
 
-    def _settled(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.SettledProperties)
+    def _settled(self, seen: wire.SettledProperties) -> None:
         answers = tuple(", ".join(one) for one in seen.answers)
         reply = Reply(word=seen.reply, answers=answers)
-        self._emit(InputSettled(seen.session_id, seen.request_id, reply))
+        self._emit(port.InputSettled(seen.session_id, seen.request_id, reply))
 
-    def _rejected(self, raw: msgspec.Raw) -> None:
-        seen = _decode(raw, wire.SettledProperties)
-        self._emit(InputSettled(seen.session_id, seen.request_id, Reply(word=REJECT)))
+    def _rejected(self, seen: wire.SettledProperties) -> None:
+        self._emit(port.InputSettled(seen.session_id, seen.request_id, Reply(word=REJECT)))
 
 
 def permission(asked: wire.Permission) -> Ask:
@@ -213,10 +192,6 @@ def questions(asked: wire.Questions) -> Ask:
         for one in asked.questions
     )
     return Ask(id=asked.id, session=asked.session_id, questions=found)
-
-
-def _decode(raw: msgspec.Raw, kind: type[T]) -> T:
-    return msgspec.json.decode(raw, type=kind)
 
 
 def remember(memory: dict[str, T], key: str, value: T) -> None:

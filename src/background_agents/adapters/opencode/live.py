@@ -11,15 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from background_agents.adapters.opencode.wire import (
-    Error,
-    ErrorData,
-    MessageInfo,
-    Part,
-    StoredMessage,
-    Tokens,
-    ToolState,
-)
+from background_agents.adapters.opencode import wire
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 
@@ -44,9 +36,6 @@ JOIN_AT = 4096
 NAME_CHARS = 1_000
 """Of a tool's name or title; far less is ever shown."""
 
-ERROR_CHARS = 20_000
-"""Of an error; some providers answer with whole pages."""
-
 MOST = 10**12
 """Tokens or dollars of one message; more is no number that could be added up and stored."""
 
@@ -55,6 +44,10 @@ class LiveText:
     """A text that grows at its end. Far beyond anything useful, its middle is given up."""
 
     def __init__(self, text: str = "") -> None:
+        self.begin(text)
+
+    def begin(self, text: str) -> None:
+        """Take a text in place of the one that there is."""
         self.kept = 0
         """How many characters are held."""
         self._left_out = 0
@@ -113,36 +106,22 @@ class LiveText:
         return given_up
 
 
-class LivePart:
+class LivePart(LiveText):
     """A part and, for text that is said, what was streamed of it."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: wire.Part) -> None:
+        super().__init__(_said(part))
         self._part = _without_text(part)
-        self._text = LiveText(_said(part))
 
-    def replace(self, part: Part) -> None:
+    def replace(self, part: wire.Part) -> None:
         """Take a newer version; text that is a mere beginning of what was streamed stays."""
         self._part = _without_text(part)
-        if not self._text.begins_with(text := _said(part)):
-            self._text = LiveText(text)
+        if not self.begins_with(text := _said(part)):
+            self.begin(text)
 
-    def append(self, delta: str) -> int:
+    def stream(self, delta: str) -> int:
         """Take what was streamed; return how many more characters are held than before."""
-        return self._text.append(delta) if self._part.type == SAID else 0
-
-    def forget(self) -> None:
-        """Give up the text, but not that there was one."""
-        self._text.forget()
-
-    @property
-    def kept(self) -> int:
-        """How many characters of text are held."""
-        return self._text.kept
-
-    @property
-    def spoken(self) -> str:
-        """The text, if this is text that the model said; else nothing."""
-        return str(self._text)
+        return self.append(delta) if self._part.type == SAID else 0
 
     @property
     def tool_call(self) -> ToolCall | None:
@@ -155,15 +134,15 @@ class LivePart:
         )
 
 
-def _said(part: Part) -> str:
+def _said(part: wire.Part) -> str:
     # What a model thinks is shown to nobody and not worth its memory.
     return part.text if part.type == SAID else ""
 
 
-def _without_text(part: Part) -> Part:
+def _without_text(part: wire.Part) -> wire.Part:
     """Return what is to be held of a part besides its text."""
     seen = part.state
-    state = ToolState(
+    state = wire.ToolState(
         seen.status,
         seen.subject[:NAME_CHARS],
         error=seen.failure[:NAME_CHARS],
@@ -176,15 +155,15 @@ class LiveSession:
     """The messages of one session, oldest first, in bounded memory."""
 
     def __init__(self) -> None:
-        self._infos: dict[str, MessageInfo] = {}
+        self._infos: dict[str, wire.MessageInfo] = {}
         self._parts: dict[str, dict[str, LivePart]] = {}
         self._kept_chars = 0
         self._made: dict[str, Message] = {}
         """What was made of messages and has not changed since: a look at a long session, one for
         each token while somebody follows it, makes the newest message anew and no other."""
 
-    def message(self, info: MessageInfo) -> None:
-        self._infos[info.id] = _with_short_error(info)
+    def message(self, info: wire.MessageInfo) -> None:
+        self._infos[info.id] = info
         self._made.pop(info.id, None)
 
     def remove_message(self, message: str) -> None:
@@ -194,7 +173,7 @@ class LiveSession:
             self.remove_part(message, part)
         self._parts.pop(message, None)
 
-    def part(self, part: Part) -> None:
+    def part(self, part: wire.Part) -> None:
         parts = self._parts.setdefault(part.message_id, {})
         if live := parts.get(part.id):
             before = live.kept
@@ -214,7 +193,7 @@ class LiveSession:
         # A delta whose part was never announced belongs to nothing that can be shown.
         if live := self._parts.get(message, {}).get(part):
             self._made.pop(message, None)
-            self._grow(live.append(text), live)
+            self._grow(live.stream(text), live)
 
     def _grow(self, chars: int, newest: LivePart) -> None:
         """Count what is held; when it is too much, forget the oldest texts, but not the newest."""
@@ -230,7 +209,7 @@ class LiveSession:
                     self._kept_chars -= old.kept
                     old.forget()
 
-    def merge(self, stored: Iterable[StoredMessage]) -> None:
+    def merge(self, stored: Iterable[wire.StoredMessage]) -> None:
         """Take what OpenCode has stored; what was only streamed stays."""
         for message in stored:
             self.message(message.info)
@@ -257,19 +236,19 @@ class LiveSession:
         # Ids sort by time, and a merge may bring older messages after newer ones.
         return Transcript(tuple(self._message(self._infos[key]) for key in sorted(self._infos)))
 
-    def _message(self, info: MessageInfo) -> Message:
+    def _message(self, info: wire.MessageInfo) -> Message:
         """Return a message as it now is."""
         if (made := self._made.get(info.id)) is None:
             made = self._made[info.id] = self._make(info)
         return made
 
-    def _make(self, info: MessageInfo) -> Message:
+    def _make(self, info: wire.MessageInfo) -> Message:
         parts = list(self._parts.get(info.id, {}).values())
         done = info.time.completed is not None and info.finish is not None
         return Message(
             id=info.id,
             role=info.role,
-            text="".join(part.spoken for part in parts),
+            text="".join(map(str, parts)),
             answers=info.parent_id,
             tools=tuple(call for part in parts if (call := part.tool_call)),
             finished=done and info.finish not in STILL_CALLING,
@@ -281,14 +260,7 @@ class LiveSession:
         )
 
 
-def _with_short_error(info: MessageInfo) -> MessageInfo:
-    if info.error is None or len(info.error.data.message) <= ERROR_CHARS:
-        return info
-    data = ErrorData(info.error.data.message[:ERROR_CHARS])
-    return msgspec.structs.replace(info, error=Error(info.error.name, data))
-
-
-def _usage(tokens: Tokens, cost_usd: float) -> Usage:
+def _usage(tokens: wire.Tokens, cost_usd: float) -> Usage:
     return Usage(
         input_tokens=_count(tokens.input),
         output_tokens=_count(tokens.output),

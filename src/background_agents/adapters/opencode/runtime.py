@@ -18,16 +18,7 @@ from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import MessagesUndone, NotAsked, NotFound
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Message, Transcript
-from background_agents.ports.runtime import (
-    Agent,
-    Leave,
-    Listener,
-    Prompt,
-    RunState,
-    RuntimeEvent,
-    SessionOrder,
-    StreamRestored,
-)
+from background_agents.ports import runtime as port
 
 MAX_DEPTH = 32
 """Longest chain of parents that is followed; OpenCode's own sub-agents nest a few deep."""
@@ -54,25 +45,31 @@ class OpenCodeRuntime:
         self._transport = transport
         self.reader = EventReader(self._emit)
         self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
-        self._listeners: list[Listener] = []
-        self._agents: list[Agent] = []
+        self._listeners: list[port.Listener] = []
+        self._agents: list[port.Agent] = []
         self._infos: list[wire.AgentInfo] = []
+        self._asking = asyncio.Lock()
         transport.on_event = self.reader.read
         transport.on_restored = self._restored
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """See ``AgentRuntime``."""
+    def subscribe(self, listener: port.Listener) -> Callable[[], None]:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
-        """See ``AgentRuntime``."""
+    async def agents(self, *, refresh: bool = False) -> Sequence[port.Agent]:
         if refresh or not self._agents:
-            self._infos, config, unknown = await asyncio.gather(
-                self.api.agents(), self.api.config(), self._unknown_tools()
+            infos, config, unknown = await asyncio.gather(
+                self.infos(refresh=refresh), self.api.config(), self._unknown_tools()
             )
-            self._agents = agents_of(self._infos, config, unknown)
+            self._agents = agents_of(infos, config, unknown)
         return self._agents
+
+    async def infos(self, *, refresh: bool = False) -> Sequence[wire.AgentInfo]:
+        """Return all that OpenCode tells of its agents; ``refresh`` is as of ``agents``."""
+        async with self._asking:
+            if refresh or not self._infos:
+                self._infos = await self.api.agents()
+        return self._infos
 
     async def _unknown_tools(self) -> UnknownTools:
         if self._safe_tools is None:
@@ -80,31 +77,23 @@ class OpenCodeRuntime:
         listed, servers = await asyncio.gather(self.api.tool_ids(), self.api.mcp_servers())
         return UnknownTools.among(listed, servers, self._safe_tools)
 
-    async def leave(self, session: str, by: str, agent: str) -> Leave:
-        """See ``AgentRuntime``."""
+    async def leave(self, session: str, by: str, agent: str) -> port.Leave:
         info, _ = await asyncio.gather(self._now(session), self.agents())
         return leave_of(self._infos, info.permission or [], by, agent)
 
     async def lineage(self, session: str) -> tuple[str, ...]:
-        """See ``AgentRuntime``."""
-        chain = [session]
-        while len(chain) < MAX_DEPTH:
-            parent = await self._parent(chain[-1])
-            if parent is None or parent in chain:
+        chain = self.ancestors(session)
+        for _ in range(MAX_DEPTH):
+            if chain[-1] in self.reader.parents:
                 break
-            chain.append(parent)
-        return tuple(chain)
-
-    async def _parent(self, session: str) -> str | None:
-        if session not in self.reader.parents:
-            return (await self.api.session(session)).parent_id
-        return self.reader.parents[session]
+            await self.api.session(chain[-1])  # which tells its parent
+            chain = self.ancestors(session)
+        return chain
 
     def _directory_of(self, session: str) -> str:
         return self.reader.directories.get(session, "")
 
     def ancestors(self, session: str) -> tuple[str, ...]:
-        """See ``AgentRuntime``."""
         chain = [session]
         while len(chain) < MAX_DEPTH:
             parent = self.reader.parents.get(chain[-1])
@@ -114,7 +103,6 @@ class OpenCodeRuntime:
         return tuple(chain)
 
     async def below(self, session: str) -> Sequence[str]:
-        """See ``AgentRuntime``."""
         found: list[str] = []
         to_look_at = [session]
         while to_look_at:
@@ -123,8 +111,7 @@ class OpenCodeRuntime:
             to_look_at += children
         return found
 
-    async def open_session(self, order: SessionOrder) -> str:
-        """See ``AgentRuntime``."""
+    async def open_session(self, order: port.SessionOrder) -> str:
         # The tool call that asked for this is still on its way through OpenCode.
         await asyncio.sleep(POLITE_PAUSE_S)
         rules = [*await self._handed_on(order), *_own_rules(order)]
@@ -133,14 +120,13 @@ class OpenCodeRuntime:
             body["parentID"] = order.parent
         return (await self.api.create_session(body)).id
 
-    async def reopen_session(self, session: str, order: SessionOrder) -> None:
-        """See ``AgentRuntime``."""
+    async def reopen_session(self, session: str, order: port.SessionOrder) -> None:
         has = (await self.api.session(session)).permission or []
         missing = [rule for rule in await self._handed_on(order) if rule not in has]
         if missing:
             await self.api.add_permissions(session, [*missing, *_own_rules(order)])
 
-    async def _handed_on(self, order: SessionOrder) -> list[wire.PermissionRule]:
+    async def _handed_on(self, order: port.SessionOrder) -> list[wire.PermissionRule]:
         if order.parent is None:
             return []
         return handed_on((await self._now(order.parent)).permission or [])
@@ -150,8 +136,7 @@ class OpenCodeRuntime:
         known = self.reader.current.get(session)
         return await self.api.session(session) if known is None else known
 
-    async def prompt(self, session: str, prompt: Prompt) -> None:
-        """See ``AgentRuntime``."""
+    async def prompt(self, session: str, prompt: port.Prompt) -> None:
         self._follow(session)
         body: dict[str, object] = {
             "messageID": prompt.message,
@@ -165,15 +150,12 @@ class OpenCodeRuntime:
         await self.api.prompt(session, body)
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
-        """See ``SupervisorChannel``."""
-        if session not in self.reader.current:
-            with suppress(NotFound):  # which is told to whoever sends something there
-                await self.api.session(session)
+        with suppress(NotFound):  # which is told to whoever sends something there
+            await self._now(session)
         if self.reader.is_undone(session):
             raise MessagesUndone(session)
 
     async def requests(self) -> Sequence[Ask]:
-        """See ``AgentRuntime``."""
         # One session of each directory, and none for our own.
         places = {self._directory_of(one): one for one in self.reader.live} | {"": None}
         found = await asyncio.gather(*(self._requests(one) for one in places.values()))
@@ -186,7 +168,6 @@ class OpenCodeRuntime:
         return [*map(permission, asked), *map(questions, wondered)]
 
     async def answer(self, ask: Ask, reply: Reply) -> None:
-        """See ``AgentRuntime``."""
         try:
             if not ask.questions:
                 await self.api.reply_permission(ask, reply.word, reply.reason)
@@ -198,22 +179,19 @@ class OpenCodeRuntime:
             raise NotAsked(ask.id) from error
 
     async def abort(self, session: str) -> None:
-        """See ``AgentRuntime``."""
         await self.api.abort(session)
 
-    async def state(self, session: str) -> RunState:
-        """See ``AgentRuntime``."""
+    async def state(self, session: str) -> port.RunState:
         try:
             info = await self.api.session(session)
         except NotFound:
-            return RunState(exists=False, busy=False)
+            return port.RunState(exists=False, busy=False)
         statuses = await self.api.statuses(session)
         status = statuses.get(session)
         busy = status is not None and status.type != "idle"
-        return RunState(exists=True, busy=busy, undone=info.revert is not None)
+        return port.RunState(exists=True, busy=busy, undone=info.revert is not None)
 
     async def transcript(self, session: str, *, refresh: bool = False) -> Transcript:
-        """See ``AgentRuntime``."""
         live = self.reader.live.get(session)
         if live is None or refresh:
             live = self._follow(session)
@@ -227,12 +205,10 @@ class OpenCodeRuntime:
         return frozenset(state.answered_id for state in calls) - {""}
 
     def being_written(self, session: str) -> Message | None:
-        """See ``AgentRuntime``."""
         live = self.reader.live.get(session)
         return None if live is None else live.being_written()
 
     def release(self, session: str) -> None:
-        """See ``AgentRuntime``."""
         if self.reader.live.pop(session, None) is not None:
             self._transport.release(session)
 
@@ -244,7 +220,6 @@ class OpenCodeRuntime:
         return self.reader.live[session]
 
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
-        """See ``AgentRuntime``."""
         small = (await self.api.config()).small_model
         if small is None:
             return None
@@ -258,16 +233,16 @@ class OpenCodeRuntime:
         return _described(answer)
 
     def _restored(self) -> None:
-        self._agents = []  # what broke the stream may have been a reload that changed them
+        self._agents, self._infos = [], []  # the break may have been a reload that changed them
         self.reader.current.clear()  # and what was undone or redone meanwhile nobody told
-        self._emit(StreamRestored(""))
+        self._emit(port.StreamRestored(""))
 
-    def _emit(self, event: RuntimeEvent) -> None:
+    def _emit(self, event: port.RuntimeEvent) -> None:
         for listener in tuple(self._listeners):
             listener(event)
 
 
-def _own_rules(order: SessionOrder) -> list[wire.PermissionRule]:
+def _own_rules(order: port.SessionOrder) -> list[wire.PermissionRule]:
     actions = dict.fromkeys(order.denied_tools, "deny")
     actions |= dict.fromkeys(order.allowed_tools, "allow")
     return [wire.PermissionRule(tool, "*", action) for tool, action in actions.items()]

@@ -13,7 +13,6 @@ from typing import Self
 
 from background_agents.adapters.opencode.permissions import DENY, fits, is_denied
 from background_agents.adapters.opencode.wire import PermissionRule
-from background_agents.service.running.launch import ALLOWED_TOOLS, DENIED_TOOLS
 
 OWN = (
     *("invalid", "question", "read", "glob", "grep", "list", "lsp", "skill", "todoread"),
@@ -22,9 +21,6 @@ OWN = (
     *("edit", "write", "patch", "apply_patch", "multiedit", "bash"),
 )
 """OpenCode's tools, of 1.15 to 1.18."""
-
-OURS = (*DENIED_TOOLS, *ALLOWED_TOOLS)
-"""Background agents get none of them, or are meant to have it."""
 
 ANY_END = "\uffff"
 """Ends a name that no rule was written for."""
@@ -46,7 +42,7 @@ class UnknownTools:
     def among(cls, listed: Sequence[str], servers: Sequence[str], safe: Sequence[str]) -> Self:
         """Return those among the tools that OpenCode lists and the tools of MCP servers."""
         own = {one for one in OWN if listed.count(one) < 2}  # else a custom one has replaced it
-        names = [one for one in dict.fromkeys(listed) if one not in own and one not in OURS]
+        names = [one for one in dict.fromkeys(listed) if one not in own]
         prefixes = [_NOT_IN_NAMES.sub("_", server) + "_" for server in servers]
         return cls(
             tuple(one for one in names if not _is_named(one, safe)),

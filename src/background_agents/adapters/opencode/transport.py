@@ -43,15 +43,12 @@ class Transport(Protocol):
 
         Raises ``RuntimeUnreachable`` when no answer came in time.
         """
-        ...
 
     def follow(self, session: str) -> None:
         """Carry everything about a session from now on; else only what is told of all of them."""
-        ...
 
     def release(self, session: str) -> None:
         """Carry the details of a session no longer."""
-        ...
 
 
 def naming(directory: str) -> dict[str, str]:

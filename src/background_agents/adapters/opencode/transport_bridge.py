@@ -84,7 +84,6 @@ class BridgeTransport:
     async def request(
         self, method: str, path: str, body: object = None, directory: str = ""
     ) -> Response:
-        """See ``Transport``."""
         if self._over_http is None:
             self._over_http = await self._needs_port()
         asked = self.instance
@@ -101,7 +100,6 @@ class BridgeTransport:
         self._caller.notify("follow", _Followed(session))
 
     def release(self, session: str) -> None:
-        """See ``Transport``."""
         self._caller.notify("release", _Followed(session))
 
     async def _needs_port(self) -> bool:

@@ -17,7 +17,12 @@ ERROR_CHARS = 20_000
 """Of an error; some providers answer with whole pages."""
 
 
-class Struct(msgspec.Struct):
+def _as_named(field: str) -> str:
+    """Return the name that OpenCode has for a field: ``session_id`` is its ``sessionID``."""
+    return f"{field.removesuffix('_id')}ID" if field.endswith("_id") else field
+
+
+class Struct(msgspec.Struct, rename=_as_named):
     """A part of an API object; members that are not used are skipped."""
 
 
@@ -41,6 +46,9 @@ class Times(Struct):
 class ErrorData(Struct):
     message: str = ""
 
+    def __post_init__(self) -> None:
+        self.message = self.message[:ERROR_CHARS]
+
 
 class Error(Struct):
     name: str = "UnknownError"
@@ -58,8 +66,8 @@ class Error(Struct):
 class Model(Struct):
     """A model as user messages name it."""
 
-    provider_id: str = msgspec.field(name="providerID", default="")
-    model_id: str = msgspec.field(name="modelID", default="")
+    provider_id: str = ""
+    model_id: str = ""
     variant: str | None = None
 
 
@@ -68,12 +76,12 @@ class MessageInfo(Struct):
 
     id: str
     role: str
-    session_id: str = msgspec.field(name="sessionID")
-    parent_id: str | None = msgspec.field(name="parentID", default=None)
+    session_id: str
+    parent_id: str | None = None
     agent: str | None = None
     model: Model | None = None
-    provider_id: str = msgspec.field(name="providerID", default="")
-    model_id: str = msgspec.field(name="modelID", default="")
+    provider_id: str = ""
+    model_id: str = ""
     variant: str | None = None
     finish: str | None = None
     error: Error | None = None
@@ -171,12 +179,11 @@ class Part(Struct):
 
     id: str
     type: str
-    session_id: str = msgspec.field(name="sessionID")
-    message_id: str = msgspec.field(name="messageID")
+    session_id: str
+    message_id: str
     text: str = ""
     tool: str = ""
     state: ToolState = msgspec.field(default_factory=ToolState)
-    synthetic: bool = False
     time: Span = msgspec.field(default_factory=Span)
 
     @property
@@ -205,19 +212,13 @@ class PermissionRule(Struct):
     action: str
 
 
-class Revert(Struct):
-    """From which message on the user has undone a session's messages."""
-
-    message_id: str = msgspec.field(name="messageID", default="")
-
-
 class SessionInfo(Struct):
     id: str
-    parent_id: str | None = msgspec.field(name="parentID", default=None)
+    parent_id: str | None = None
     directory: str = ""
     """In which its agents work; others of the same project may be open as well."""
-    revert: Revert | None = None
-    """There until the undone messages are brought back, or deleted by the next one."""
+    revert: dict[str, object] | None = None
+    """There until the messages that its user has undone are back, or deleted by the next one."""
     permission: list[PermissionRule] | None = None
     """Rules of its own, which come after its agent's."""
 
@@ -251,43 +252,38 @@ class SessionProperties(Struct):
     info: SessionInfo
 
 
-class StatusProperties(Struct):
-    session_id: str = msgspec.field(name="sessionID")
-    status: Status
-
-
-class IdleProperties(Struct):
-    session_id: str = msgspec.field(name="sessionID")
-
-
-class ErrorProperties(Struct):
-    session_id: str | None = msgspec.field(name="sessionID", default=None)
-    error: Error | None = None
-
-
 class MessageProperties(Struct):
     info: MessageInfo
-
-
-class MessageRemovedProperties(Struct):
-    session_id: str = msgspec.field(name="sessionID")
-    message_id: str = msgspec.field(name="messageID")
 
 
 class PartProperties(Struct):
     part: Part
 
 
-class PartRemovedProperties(Struct):
-    session_id: str = msgspec.field(name="sessionID")
-    message_id: str = msgspec.field(name="messageID")
-    part_id: str = msgspec.field(name="partID")
+class OfSession(Struct):
+    """What concerns one session; ``session.idle`` says no more."""
+
+    session_id: str
 
 
-class DeltaProperties(Struct):
-    session_id: str = msgspec.field(name="sessionID")
-    message_id: str = msgspec.field(name="messageID")
-    part_id: str = msgspec.field(name="partID")
+class StatusProperties(OfSession):
+    status: Status
+
+
+class ErrorProperties(Struct):
+    session_id: str | None = None
+    error: Error | None = None
+
+
+class OfMessage(OfSession):
+    message_id: str
+
+
+class OfPart(OfMessage):
+    part_id: str
+
+
+class DeltaProperties(OfPart):
     field: str
     delta: str
 
@@ -295,11 +291,10 @@ class DeltaProperties(Struct):
 # --- permissions and questions ---------------------------------------------
 
 
-class Permission(Struct):
+class Permission(OfSession):
     """A permission that a session waits for; also the properties of ``permission.asked``."""
 
     id: str
-    session_id: str = msgspec.field(name="sessionID")
     permission: str = ""
     patterns: list[str] = []
 
@@ -313,18 +308,16 @@ class QuestionInfo(Struct):
     options: list[Option] = []
 
 
-class Questions(Struct):
+class Questions(OfSession):
     """Questions that a session waits for; also the properties of ``question.asked``."""
 
     id: str
-    session_id: str = msgspec.field(name="sessionID")
     questions: list[QuestionInfo] = []
 
 
-class SettledProperties(Struct):
+class SettledProperties(OfSession):
     """Of ``permission.replied``, ``question.replied`` and ``question.rejected``."""
 
-    session_id: str = msgspec.field(name="sessionID")
-    request_id: str = msgspec.field(name="requestID")
+    request_id: str
     reply: str = ""
     answers: list[list[str]] = []

@@ -15,7 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.files.private import FILE_MODE, read_file, refuse_link, sync_folder
+from background_agents.adapters.files.private import (
+    open_private,
+    read_file,
+    refuse_link,
+    sync_folder,
+)
 from background_agents.adapters.projects import scattered
 from background_agents.adapters.projects.git import (
     Repository,
@@ -169,12 +174,10 @@ def _first(
     """Name a repository that nobody has seen, by what was stored before names were kept."""
     taken = {name for one in entries.values() for name in (one.project, *one.scattered)}
     stored = [one for one in scattered.folders(data_root) if one.name not in taken]
-    names = {scattered.name_of(repository.top), *roots}
+    names, hashes = {scattered.name_of(repository.top), *roots}, set[str]()
     if any(one.name not in names for one in stored):
         # By what its history began with, stashes and notes included, it may have been named.
-        hashes = set(all_beginnings(directory))
-    else:
-        hashes = set()
+        hashes.update(all_beginnings(directory))
     own = [
         one for one in stored
         if one.name in names or _lies_in(repository, one, is_named=one.name in hashes)
@@ -229,12 +232,11 @@ def _read_to_change(data_root: Path) -> Entries:
 def _write(data_root: Path, entries: Entries) -> None:
     draft = data_root / f".{NAME}.{os.getpid()}"
     text = msgspec.json.format(msgspec.json.encode(entries), indent=1)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, FILE_MODE)
     try:
-        with open(descriptor, "wb") as file:
+        with open(open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
         os.replace(draft, data_root / NAME)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -11,11 +11,11 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from background_agents.adapters.files.private import private_folder, sync_folder
+from background_agents.adapters.files.private import private_folder, subfolders, sync_folder
 from background_agents.config import DATABASE
 from background_agents.domain.errors import StoreUnavailable
 
@@ -41,13 +41,12 @@ def name_of(directory: Path) -> str:
 def folders(data_root: Path) -> list[Path]:
     """Return the folders of projects in which something is stored."""
     try:
-        with os.scandir(data_root) as found:
-            names = [one.name for one in found if one.is_dir(follow_symlinks=False)]
+        names = subfolders(data_root)
     except OSError as error:
         # Mostly there is none; else whoever opens a project in it tells what is wrong.
         log.info("%s cannot be looked through: %s", data_root, error)
         return []
-    mine = (data_root / name for name in sorted(names) if _NAME.fullmatch(name))
+    mine = (data_root / name for name in names if _NAME.fullmatch(name))
     return [one for one in mine if any(one.iterdir())]
 
 
@@ -121,8 +120,8 @@ def _merged(source: Path, target: Path) -> bool:
         path, stay = source / DATABASE, list[str]()
         if path.exists():
             stay = merge_databases(path, target / DATABASE, target.name)
-        for session in _subfolders(source):
-            _move(session, target / session.name, stay)
+        for session in subfolders(source):
+            _move(source / session, target / session, stay)
         if not stay:
             for name in _EMPTIED:
                 (source / name).unlink(missing_ok=True)
@@ -134,12 +133,6 @@ def _merged(source: Path, target: Path) -> bool:
         return False
     log.info("%s was of the same project as %s, and is merged into it", source, target)
     return True
-
-
-def _subfolders(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as found:
-        names = sorted(one.name for one in found if one.is_dir(follow_symlinks=False))
-    yield from (folder / name for name in names)
 
 
 def _move(session: Path, target: Path, stay: Sequence[str]) -> None:

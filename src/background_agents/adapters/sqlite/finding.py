@@ -6,7 +6,7 @@ answered by one index without reading a record; the model alone stands in the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ _BEGINS = f"number IN ({_ALL} WHERE id >= ? AND id < ?)"
 """Ids are of a-z, 0-9 and "-"; "~" comes after all of these."""
 
 _ENDED = ", ".join(f"'{one}'" for one in sorted(TERMINAL))
+
+_UNREAD = f"(status IN ({_ENDED}) AND read_at IS NULL)"
 
 
 class _OfModel(msgspec.Struct):
@@ -90,52 +92,27 @@ def model_of(record: bytes) -> str:
 
 
 def _source(query: Query) -> Statement:
-    facts = _joined(" AND ", _facts(query))
+    facts = _facts(query)
     if not query.is_full_text:
         return Statement(f"{_FACTS}{facts.sql}", facts.values) if facts.sql else Statement(_ALL)
-    match = Statement("texts MATCH ?", (expression(query),))
-    if not facts.sql:
-        return match
+    match, values = "texts MATCH ?", (expression(query), *facts.values)
     # The sign keeps SQLite from looking the words up anew for each number.
-    among = Statement(f"+rowid IN ({_FACTS}{facts.sql})", facts.values)
-    return _joined(" AND ", iter([match, among]))
+    among = f" AND +rowid IN ({_FACTS}{facts.sql})" if facts.sql else ""
+    return Statement(match + among, values)
 
 
-def _facts(query: Query) -> Iterator[Statement]:
-    if query.ids:
-        yield _any(Statement(_BEGINS, (one, f"{one}~")) for one in query.ids)
-    if query.states or query.or_unread:
-        yield _any(_states(query))
-    if query.only_unread:
-        yield _unread()
-    if query.agents:
-        yield _any(Statement("agent = ?", (one,)) for one in query.agents)
-    if query.since is not None:
-        yield Statement("registered_at >= ?", (query.since.astimezone(UTC).isoformat(),))
-    if query.models:
-        yield _any(Statement("instr(model_of(record), lower(?))", (one,)) for one in query.models)
-
-
-def _states(query: Query) -> Iterator[Statement]:
-    names = tuple(sorted(query.states))
-    if names:
-        yield Statement(f"status IN ({', '.join('?' * len(names))})", names)
-    if query.or_unread:
-        yield _unread()
-
-
-def _unread() -> Statement:
-    return Statement(f"(status IN ({_ENDED}) AND read_at IS NULL)")
-
-
-def _any(conditions: Iterator[Statement]) -> Statement:
-    joined = _joined(" OR ", conditions)
-    return Statement(f"({joined.sql})", joined.values)
-
-
-def _joined(word: str, conditions: Iterator[Statement]) -> Statement:
-    listed = list(conditions)
-    return Statement(
-        word.join(one.sql for one in listed),
-        tuple(value for one in listed for value in one.values),
-    )
+def _facts(query: Query) -> Statement:
+    """Return what must be so, as far as facts tell; empty where nothing must."""
+    states = [f"status IN ({', '.join('?' * len(query.states))})"] if query.states else []
+    since = [query.since.astimezone(UTC).isoformat()] if query.since else []
+    # Alternatives, of which one must hold, and their values.
+    wanted: list[tuple[list[str], Sequence[str]]] = [
+        ([_BEGINS] * len(query.ids), [end for one in query.ids for end in (one, f"{one}~")]),
+        (states + ([_UNREAD] if query.or_unread else []), sorted(query.states)),
+        ([_UNREAD] if query.only_unread else [], ()),
+        (["agent = ?"] * len(query.agents), query.agents),
+        (["registered_at >= ?"] * len(since), since),
+        (["instr(model_of(record), lower(?))"] * len(query.models), query.models),
+    ]
+    all_of = (f"({' OR '.join(any_of)})" for any_of, _ in wanted if any_of)
+    return Statement(" AND ".join(all_of), tuple(one for _, values in wanted for one in values))

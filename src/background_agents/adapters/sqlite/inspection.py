@@ -18,22 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite import rows, schema
 from background_agents.adapters.sqlite.rebuild import check_records
-from background_agents.adapters.sqlite.schema import (
-    BUSY_TIMEOUT_S,
-    CHECKED_BYTES,
-    DatabaseDamaged,
-    check,
-    is_damage,
-    look_into,
-    migrations,
-    refuse_newer,
-    version_of,
-)
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.ports.storage import Lease
+
+_LEASES_SINCE = 3
+"""The migration that made their table."""
 
 
 class Condition(StrEnum):
@@ -78,21 +70,21 @@ def inspect(path: Path) -> Inspection:
 
 def _inspect(path: Path) -> Inspection:
     try:
-        look_into(path, wholly=False)
+        schema.look_into(path, wholly=False)
         with untouched(path) as connection:
-            refuse_newer(connection, path)
-            is_older = version_of(connection) < len(migrations())
-            check(connection)
+            schema.refuse_newer(connection, path)
+            is_older = schema.version_of(connection) < len(schema.migrations())
+            schema.check(connection)
             if not is_older:  # its columns are not those that records are compared with
                 check_records(connection)
             condition = Condition.OLDER if is_older else Condition.SOUND
             return _read(connection, Inspection(condition))
-    except DatabaseDamaged as damage:
+    except schema.DatabaseDamaged as damage:
         return _damaged(path, str(damage))
     except StoreUnavailable as error:
         return Inspection(Condition.NEWER, str(error))
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        if is_damage(error):
+        if schema.is_damage(error):
             return _damaged(path, str(error))
         return Inspection(Condition.UNREADABLE, str(error))
     except OSError as error:
@@ -100,7 +92,7 @@ def _inspect(path: Path) -> Inspection:
 
 
 def _damaged(path: Path, why: str) -> Inspection:
-    mends_itself = path.stat().st_size <= CHECKED_BYTES
+    mends_itself = path.stat().st_size <= schema.CHECKED_BYTES
     damaged = Inspection(Condition.DAMAGED, why, mends_itself=mends_itself)
     try:
         with untouched(path) as connection:
@@ -110,17 +102,13 @@ def _damaged(path: Path, why: str) -> Inspection:
 
 
 def _read(connection: sqlite3.Connection, found: Inspection) -> Inspection:
-    if version_of(connection) == 0:
+    if schema.version_of(connection) == 0:
         return found  # created, and nothing more
-    (count,) = connection.execute("SELECT count(*) FROM delegations").fetchone()
+    count = schema.scalar(connection, "SELECT count(*) FROM delegations")
     active = tuple(rows.unfinished(connection))
-    has_leases = version_of(connection) >= _LEASES_SINCE
+    has_leases = schema.version_of(connection) >= _LEASES_SINCE
     leases = tuple(rows.leases(connection)) if has_leases else ()
     return Inspection(found.condition, found.why, count, active, leases, found.mends_itself)
-
-
-_LEASES_SINCE = 3
-"""The migration that made their table."""
 
 
 @contextmanager
@@ -129,23 +117,15 @@ def untouched(path: Path) -> Iterator[sqlite3.Connection]:
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     if not log.exists() or (log.stat().st_size == 0 and not index.exists()):
         # All that there is stands in the file, and nobody has it open.
-        with _opened(path, "immutable=1") as connection:
+        with closing(schema.open_as(path, "mode=ro&immutable=1")) as connection:
             yield connection
     elif index.exists():
-        with _opened(path, "readonly_shm=1") as connection:
+        with closing(schema.open_as(path, "mode=ro&readonly_shm=1")) as connection:
             yield connection
     else:
         # SQLite would have to make the log's index anew; so it does that with a copy.
         with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
             for one in (path, log):
                 shutil.copy(one, folder)
-            with _opened(Path(folder) / path.name, "") as connection:
+            with closing(schema.open_as(Path(folder) / path.name, "mode=ro")) as connection:
                 yield connection
-
-
-@contextmanager
-def _opened(path: Path, how: str) -> Iterator[sqlite3.Connection]:
-    uri = f"{path.absolute().as_uri()}?mode=ro&{how}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    with closing(connection):
-        yield connection

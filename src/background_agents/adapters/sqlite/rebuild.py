@@ -21,31 +21,16 @@ from typing import NamedTuple
 import msgspec
 
 from background_agents.adapters.files.private import private_folder
-from background_agents.adapters.sqlite import rows
+from background_agents.adapters.sqlite import rows, schema
 from background_agents.adapters.sqlite.folder_lock import SHARED, SOLE, held
-from background_agents.adapters.sqlite.schema import (
-    CHECKED_BYTES,
-    DatabaseDamaged,
-    connect,
-    is_damage,
-)
 from background_agents.adapters.sqlite.wreck import Row, read_rows
 from background_agents.domain import delegation as domain
-from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import IdTaken
-from background_agents.domain.events import AnyEvent, Event, Registered
-from background_agents.domain.notice import Notice
+from background_agents.domain.events import Event, Registered
 from background_agents.ports.storage import Change
-
-_delegation = msgspec.json.Decoder(Delegation).decode
-_notice = msgspec.json.Decoder(Notice).decode
-_event = msgspec.json.Decoder[Event](AnyEvent).decode
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What decoding raises when a byte of a text has changed."""
-
-_SIDES = ("-wal", "-shm")
-"""What SQLite keeps beside a database, by the end of its name."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +69,7 @@ def open_database(path: Path, files: Files = no_files) -> sqlite3.Connection:
     try:
         with held(path.parent, SHARED):
             connection = _sound(path)
-    except DatabaseDamaged:
+    except schema.DatabaseDamaged:
         connection = _repaired(path, files)
     try:
         _take_in_late(connection, path, files)
@@ -98,19 +83,19 @@ def _repaired(path: Path, files: Files) -> sqlite3.Connection:
     with held(path.parent, SOLE):
         try:
             return _sound(path)  # somebody else was faster
-        except DatabaseDamaged as damage:
+        except schema.DatabaseDamaged as damage:
             _rebuild(path, files, str(damage))
-            return connect(path)
+            return schema.connect(path)
 
 
 def _sound(path: Path) -> sqlite3.Connection:
     """Open the database. Raises ``DatabaseDamaged`` if it is not sound."""
     if not path.exists() and Path(f"{path}-wal").exists():
         # SQLite would delete the log together with all that is only in there.
-        raise DatabaseDamaged("the file is gone, and its log is not")
-    connection = connect(path)
+        raise schema.DatabaseDamaged("the file is gone, and its log is not")
+    connection = schema.connect(path)
     try:
-        if path.stat().st_size <= CHECKED_BYTES:
+        if path.stat().st_size <= schema.CHECKED_BYTES:
             check_records(connection)
     except BaseException:
         connection.close()
@@ -126,13 +111,13 @@ def check_records(connection: sqlite3.Connection) -> None:
         for found in cursor:
             row = dict(zip(names, found, strict=True))
             if _mended(row) != row:
-                raise DatabaseDamaged(f"the row of {row['id']!r:.80} is not what it was")
+                raise schema.DatabaseDamaged(f"the row of {row['id']!r:.80} is not what it was")
         for (record,) in connection.execute("SELECT record FROM notices WHERE due = 1"):
-            if not _decodes(_notice, "record", {"record": record}):
-                raise DatabaseDamaged("a notice cannot be read")
+            if not _decodes(rows.read_notice, "record", {"record": record}):
+                raise schema.DatabaseDamaged("a notice cannot be read")
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        if is_damage(error):
-            raise DatabaseDamaged(str(error)) from error
+        if schema.is_damage(error):
+            raise schema.DatabaseDamaged(str(error)) from error
         raise
 
 
@@ -142,14 +127,14 @@ def _rebuild(path: Path, files: Files, reason: str) -> None:
     A crash before that leaves all as it was.
     """
     fresh = path.with_name(f"{path.name}.rebuilding")
-    for leftover in (fresh, *(Path(f"{fresh}{side}") for side in _SIDES)):
+    for leftover in (fresh, *(Path(f"{fresh}{side}") for side in schema.SIDES)):
         leftover.unlink(missing_ok=True)
-    with closing(connect(fresh)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        kept = _salvage(connection, path)
+    with closing(schema.connect(fresh)) as connection, schema.transaction(connection):
+        sound = filter(None, map(_mended, read_rows(path, "delegations")))
+        _copy(connection, "delegations", sound)
+        kept = _names(connection)
         told = _take_in(connection, path, files(_known(connection)))
         _salvage_rest(connection, path, kept)
-        connection.execute("COMMIT")
     aside = _move_aside(path)
     os.replace(fresh, path)
     _log.warning(
@@ -164,7 +149,7 @@ def _move_aside(path: Path) -> Path:
     """Give the damaged database another name, under which SQLite still finds its log."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for side in (*_SIDES, ""):
+    for side in (*schema.SIDES, ""):
         with suppress(FileNotFoundError):
             os.rename(f"{path}{side}", f"{aside}{side}")
     return aside
@@ -173,22 +158,17 @@ def _move_aside(path: Path) -> Path:
 # --- what can still be read ----------------------------------------------------------
 
 
-def _salvage(connection: sqlite3.Connection, damaged: Path) -> frozenset[str]:
-    """Copy the sound records of delegations; return whose they are."""
-    _copy(connection, "delegations", filter(None, map(_mended, read_rows(damaged, "delegations"))))
-    return frozenset(name for name, _ in _known(connection))
-
-
 def _salvage_rest(connection: sqlite3.Connection, damaged: Path, kept: frozenset[str]) -> None:
     """Copy the other tables, but nothing of delegations that were not ``kept``.
 
     A notice that had not arrived is sent even if its delegation is known from a file alone.
     """
-    there = frozenset(name for name, _ in _known(connection))
+    there = _names(connection)
     for table, key in _other_tables(connection):
         owners = there if table == "notices" else kept
-        belongs = partial(_belongs, owners)
-        _copy(connection, table, filter(belongs, read_rows(damaged, table, key)))
+        found = read_rows(damaged, table, key)
+        belong = (one for one in found if "delegation" not in one or one["delegation"] in owners)
+        _copy(connection, table, belong)
 
 
 def _other_tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -198,10 +178,6 @@ def _other_tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         "WHERE schema = 'main' AND type = 'table' AND name NOT IN ('sqlite_schema', 'delegations')"
     )
     return [(name, _key(connection, name) if wr else "rowid") for name, wr in tables.fetchall()]
-
-
-def _belongs(owners: frozenset[str], row: Row) -> bool:
-    return row.get("delegation") in owners or "delegation" not in row
 
 
 def _key(connection: sqlite3.Connection, table: str) -> str:
@@ -214,11 +190,8 @@ def _copy(connection: sqlite3.Connection, table: str, found: Iterable[Row]) -> N
     known = [one[1] for one in connection.execute(f"PRAGMA table_info({table})")]
     is_sound = _SOUND.get(table, bool)
     for row in filter(is_sound, found):
-        columns = [name for name in known if name in row]
-        holders = ", ".join("?" * len(columns))
-        insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holders})"
         try:
-            connection.execute(insert, [row[name] for name in columns])
+            schema.insert(connection, table, {name: row[name] for name in known if name in row})
         except sqlite3.IntegrityError as error:
             _log.info("A row of %s was left out: %s", table, error)
 
@@ -230,7 +203,7 @@ def _mended(row: Row) -> Row | None:
     """
     record = _bytes(row.get("record"))
     try:
-        delegation = _delegation(record)
+        delegation = rows.read_delegation(record)
     except _UNREADABLE:
         return None
     right = {**row, **rows.columns(delegation), "record": record}
@@ -251,8 +224,8 @@ def _bytes(value: object) -> bytes:
 
 
 _SOUND: Mapping[str, Callable[[Row], bool]] = {
-    "events": partial(_decodes, _event, "body"),
-    "notices": partial(_decodes, _notice, "record"),
+    "events": partial(_decodes, rows.read_event, "body"),
+    "notices": partial(_decodes, rows.read_notice, "record"),
 }
 """Which rows of the other tables can be used."""
 
@@ -271,12 +244,9 @@ def _take_in_late(connection: sqlite3.Connection, path: Path, files: Files) -> N
     if not told:
         return
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        count = _take_in(connection, path, told)
-        connection.execute("COMMIT")
+        with schema.transaction(connection):
+            count = _take_in(connection, path, told)
     except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
         _log.warning("Files beside %s were not taken in yet: %s", path, error)
         return
     ours = sum(not one.foreign for one in told)
@@ -293,12 +263,14 @@ def _take_in_late(connection: sqlite3.Connection, path: Path, files: Files) -> N
 def _take_in(connection: sqlite3.Connection, path: Path, told: Iterable[Told]) -> int:
     """Insert what is told; return how much of it was new."""
     count = 0
-    for one in sorted(told, key=_began):
+    for one in sorted(told, key=lambda one: one.first.at):
         try:
-            _insert(connection, one)
+            delegation = rows.register(connection, one.first)
         except IdTaken:
             _report_taken(connection, path, one.first)
         else:
+            after = reduce(domain.apply, one.later, delegation)
+            rows.commit(connection, Change(after=after, events=one.later))
             count += 1
     if count:
         renumber(connection)
@@ -317,16 +289,6 @@ def renumber(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE delegations SET number = -number WHERE number < 0")
 
 
-def _began(told: Told) -> datetime:
-    return told.first.at
-
-
-def _insert(connection: sqlite3.Connection, told: Told) -> None:
-    delegation = rows.register(connection, told.first)
-    after = reduce(domain.apply, told.later, delegation)
-    rows.commit(connection, Change(after=after, events=told.later))
-
-
 def _report_taken(connection: sqlite3.Connection, path: Path, first: Registered) -> None:
     if rows.find(connection, first.id, first.root_session) is None:
         _log.warning(
@@ -338,3 +300,7 @@ def _report_taken(connection: sqlite3.Connection, path: Path, first: Registered)
 
 def _known(connection: sqlite3.Connection) -> Known:
     return frozenset(connection.execute("SELECT id, root_session FROM delegations"))
+
+
+def _names(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(name for (name,) in connection.execute("SELECT id FROM delegations"))

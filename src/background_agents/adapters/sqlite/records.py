@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from background_agents.adapters.sqlite import finding, rows
-from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import empty, for_doctor, is_damage, open_for_reading
+from background_agents.adapters.sqlite.schema import QUERIES, Opened, empty, for_doctor, is_damage
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import IDS_SHOWN, AmbiguousId, NoSuchRecord
 from background_agents.domain.events import Event
@@ -29,7 +28,6 @@ from background_agents.ports.storage import Line
 
 T = TypeVar("T")
 
-_delegation = msgspec.json.Decoder(Delegation).decode
 _fact = msgspec.json.Decoder(Fact).decode
 
 
@@ -46,40 +44,18 @@ class Found(NamedTuple):
     """How many there are without the limit."""
 
 
-class Records:
+class Records(Opened):
     """Reads one project's database; use it as ``with Records.open(...)``."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
+        super().__init__(connection, path)
+        connection.execute("PRAGMA query_only = ON")
         connection.create_function("model_of", 1, finding.model_of, deterministic=True)
 
     @classmethod
-    def open(cls, path: Path) -> Self | None:
-        """Open the database at ``path``; None if nothing was ever delegated there.
-
-        Raises:
-            StoreUnavailable: it cannot be read, is damaged, or a newer version wrote it.
-        """
-        connection = open_for_reading(path)
-        if connection is None:
-            return None
-        return cls(connection, path)
-
-    @classmethod
-    def of_nothing(cls) -> Self:
+    def of_nothing(cls) -> Records:
         """Return the records of a project that has none; nothing is written to disk."""
         return cls(empty(), Path(":memory:"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
 
     def resolve(self, given: str) -> Delegation:
         """Return the delegation whose id is ``given``, or the only one whose id begins so.
@@ -88,14 +64,12 @@ class Records:
             InvalidRequest: there is none, or there are several.
         """
         with self._reading():
-            exact = self._connection.execute(QUERIES["get"], (given,)).fetchone()
-            if exact:
-                return _delegation(exact[0])
+            if (exact := rows.get(self._connection, given)) is not None:
+                return exact
             # Ids are of a-z, 0-9 and "-"; "~" comes after all of these.
-            rows = self._connection.execute(
-                QUERIES["ids_from"], (given, f"{given}~", IDS_SHOWN + 1)
-            ).fetchall()
-        ids = [name for (name,) in rows] if given else []
+            alike = (given, f"{given}~", IDS_SHOWN + 1)
+            found = self._connection.execute(QUERIES["ids_from"], alike).fetchall()
+        ids = [name for (name,) in found] if given else []
         if len(ids) == 1:
             return self.resolve(ids[0])
         raise AmbiguousId(given, ids) if ids else NoSuchRecord(given)
@@ -149,7 +123,7 @@ class Records:
 
     def delegations(self, numbers: Iterable[int]) -> Iterator[Delegation]:
         """Return whole delegations, in the order of their numbers as given."""
-        return self._each("record", numbers, lambda row: _delegation(row[0]))
+        return self._each("record", numbers, lambda row: rows.read_delegation(row[0]))
 
     def facts(self, since: datetime | None) -> Iterator[Fact]:
         """Return what counts of each delegation since a moment; reads every record."""
@@ -174,8 +148,7 @@ class Records:
     def active(self) -> list[Delegation]:
         """Return every delegation that has not ended, oldest first."""
         with self._reading():
-            found = self._connection.execute(QUERIES["unfinished"])
-            return [_delegation(row[0]) for row in found]
+            return rows.unfinished(self._connection)
 
     def newest_ended(self, count: int) -> list[Line]:
         """Return the newest of those that have ended, the one that was delegated last first."""

@@ -12,24 +12,27 @@ from datetime import datetime
 
 import msgspec
 
-from background_agents.adapters.sqlite.counts import Counts
-from background_agents.adapters.sqlite.queries import QUERIES
+from background_agents.adapters.sqlite.schema import QUERIES, Value, scalar
 from background_agents.domain import delegation as domain
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import IdTaken, StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
 from background_agents.domain.notice import Notice, NoticeState
-from background_agents.domain.status import Status
 from background_agents.ports.storage import Change, Lease, Line, Piece
 
 _encode = msgspec.json.Encoder().encode
-_delegation = msgspec.json.Decoder(Delegation).decode
-_notice = msgspec.json.Decoder(Notice).decode
-_event = msgspec.json.Decoder[Event](AnyEvent).decode
+read_delegation = msgspec.json.Decoder(Delegation).decode
+read_notice = msgspec.json.Decoder(Notice).decode
+read_event = msgspec.json.Decoder[Event](AnyEvent).decode
+"""What a column holds, decoded."""
+
+_REPEATED = (
+    *("id", "version", "owner", "root_session", "parent_session", "session"),
+    *("agent", "title", "summary"),
+)
+"""What stands in a delegation's row as it does in its record."""
 
 _OPEN = (NoticeState.QUEUED, NoticeState.ASSIGNED)
-
-Value = str | int | bytes | None
 
 
 def register(connection: sqlite3.Connection, event: Registered) -> Delegation:
@@ -68,55 +71,46 @@ def kept(connection: sqlite3.Connection, delegation: str) -> dict[str, str]:
     return found
 
 
-def find(connection: sqlite3.Connection, delegation: str, root: str) -> Delegation | None:
-    """Read a delegation that is visible from ``root``."""
-    row = connection.execute(QUERIES["find"], (delegation, root)).fetchone()
-    return _delegation(row[0]) if row else None
+def find(connection: sqlite3.Connection, delegation: str, root_session: str) -> Delegation | None:
+    """Read a delegation that is visible from ``root_session``."""
+    return _one(connection, "find", delegation, root_session)
 
 
 def get(connection: sqlite3.Connection, delegation: str) -> Delegation | None:
     """Read a delegation."""
-    row = connection.execute(QUERIES["get"], (delegation,)).fetchone()
-    return _delegation(row[0]) if row else None
+    return _one(connection, "get", delegation)
 
 
 def with_session(connection: sqlite3.Connection, session: str) -> Delegation | None:
     """Read the newest delegation that ran in ``session``."""
-    row = connection.execute(QUERIES["with_session"], (session,)).fetchone()
-    return _delegation(row[0]) if row else None
+    return _one(connection, "with_session", session)
 
 
-def page(
-    connection: sqlite3.Connection, root: str, limit: int, counts: Counts
-) -> tuple[list[Line], int]:
-    """Read the newest lines of a root session and how many there are."""
+def page(connection: sqlite3.Connection, root_session: str, limit: int) -> list[Line]:
+    """Read the newest lines of a root session."""
     # SQLite takes a negative limit as none.
-    lines = connection.execute(QUERIES["page"], (root, max(limit, 0)))
-    return [line(row) for row in lines], counts.count(connection, root)
+    return [line(row) for row in connection.execute(QUERIES["page"], (root_session, max(limit, 0)))]
 
 
 def unfinished(connection: sqlite3.Connection) -> list[Delegation]:
     """Read what is not terminal."""
-    return [_delegation(row[0]) for row in connection.execute(QUERIES["unfinished"])]
+    return [read_delegation(row[0]) for row in connection.execute(QUERIES["unfinished"])]
 
 
 def remaining(connection: sqlite3.Connection, supervisor: str) -> int:
     """Count what is not terminal of one supervisor."""
-    return _number(connection, "remaining", supervisor)
+    return scalar(connection, QUERIES["remaining"], supervisor)
 
 
 def history(connection: sqlite3.Connection, delegation: str) -> list[Event]:
     """Read all events of a delegation."""
-    return [_event(row[0]) for row in connection.execute(QUERIES["history"], (delegation,))]
+    return [read_event(row[0]) for row in connection.execute(QUERIES["history"], (delegation,))]
 
 
-def due(connection: sqlite3.Connection, supervisor: str | None) -> list[Notice]:
+def due(connection: sqlite3.Connection, supervisor: str | None = None) -> list[Notice]:
     """Read the notices that have not arrived."""
-    if supervisor is None:
-        rows = connection.execute(QUERIES["due"])
-    else:
-        rows = connection.execute(QUERIES["due_to"], (supervisor,))
-    return [_stored_notice(row) for row in rows]
+    query, whose = ("due", ()) if supervisor is None else ("due_to", (supervisor,))
+    return [_stored_notice(row) for row in connection.execute(QUERIES[query], whose)]
 
 
 def notices_of(connection: sqlite3.Connection, delegations: Sequence[str]) -> list[Notice]:
@@ -168,24 +162,16 @@ def _changed(connection: sqlite3.Connection, query: str, row: tuple[str | float,
 def _stored_notice(row: tuple[bytes, str, str | None, str | None]) -> Notice:
     record, state, message, text = row
     return msgspec.structs.replace(
-        _notice(record), state=NoticeState(state), message=message, text=text
+        read_notice(record), state=NoticeState(state), message=message, text=text
     )
 
 
 def columns(delegation: Delegation) -> dict[str, Value]:
     """Return the row of a delegation."""
-    return {
-        "id": delegation.id,
-        "version": delegation.version,
-        "owner": delegation.owner,
+    repeated = {name: getattr(delegation, name) for name in _REPEATED}
+    return repeated | {
         "active": not delegation.is_terminal,
         "status": delegation.status.value,
-        "root_session": delegation.root_session,
-        "parent_session": delegation.parent_session,
-        "session": delegation.session,
-        "agent": delegation.agent,
-        "title": delegation.title,
-        "summary": delegation.summary,
         "registered_at": delegation.registered_at.isoformat(),
         "ended_at": _text(delegation.ended_at),
         "read_at": _text(delegation.read_at),
@@ -216,29 +202,16 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
     )
 
 
-def line(row: tuple[str, str, str, str, str, str, str | None, str | None, int]) -> Line:
-    """Return what a list shows, of the columns of a row."""
-    name, title, agent, status, summary, registered_at, ended_at, read_at, is_cut = row
-    return Line(
-        id=name,
-        title=title,
-        agent=agent,
-        status=Status(status),
-        summary=summary,
-        registered_at=datetime.fromisoformat(registered_at),
-        ended_at=_time(ended_at),
-        read_at=_time(read_at),
-        is_cut=bool(is_cut),
-    )
+def line(row: Sequence[Value]) -> Line:
+    """Return what a list shows, of a row's columns in the order of its fields."""
+    shown = dict(zip(Line.__struct_fields__, row, strict=True))
+    return msgspec.convert(shown, Line, strict=False)
 
 
-def _number(connection: sqlite3.Connection, query: str, session: str) -> int:
-    return int(connection.execute(QUERIES[query], (session,)).fetchone()[0])
+def _one(connection: sqlite3.Connection, query: str, *values: str) -> Delegation | None:
+    row = connection.execute(QUERIES[query], values).fetchone()
+    return read_delegation(row[0]) if row else None
 
 
 def _text(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

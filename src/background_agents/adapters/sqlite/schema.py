@@ -1,18 +1,20 @@
 """Opening the database, bringing its schema up to date and telling damage from bad luck.
 
 Migrations are numbered files that are never edited; ``PRAGMA user_version`` holds the
-number of the last one applied. Knows the tables' files, not what the tables mean, and
-repairs nothing: that is ``rebuild``'s business.
+number of the last one applied, and ``queries.sql`` every statement that the store runs. Knows
+these files, not what the tables mean, and repairs nothing: that is ``rebuild``'s business.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 from background_agents.adapters.files.private import private_file, private_folder, refuse_link
 from background_agents.domain.errors import StoreUnavailable
@@ -48,8 +50,67 @@ _DAMAGE = frozenset(
 """What SQLite says of what is in a file; the other codes speak of locks, rights and disks."""
 
 
+SIDES = ("-wal", "-shm")
+"""What SQLite keeps beside a database, by the end of its name."""
+
+Value = str | int | float | bytes | None
+
+
 class DatabaseDamaged(Exception):
     """What is in the file is not, or not whole, a database of ours."""
+
+
+class Opened:
+    """A database that is open beside services that use it; ``with Opened.open(...)`` closes it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self | None:
+        """Open the database at ``path``; None if nothing was ever delegated there.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, is damaged, or a newer version wrote it.
+        """
+        connection = open_existing(path)
+        return None if connection is None else cls(connection, path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what the block changes, or nothing of it, while nobody else writes."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # SQLite may have given it up by itself
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def scalar(connection: sqlite3.Connection, query: str, *values: Value) -> int:
+    """Return the only number that a query gives; 0 where it gives null."""
+    return int(connection.execute(query, values).fetchone()[0] or 0)
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
+    """Insert a row, by the names of its columns."""
+    holders = ", ".join("?" * len(row))
+    statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({holders})"
+    connection.execute(statement, list(row.values()))
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -86,32 +147,21 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection | None:
-    """Open the database at ``path`` to read it alone; None if there is none.
+def open_existing(path: Path) -> sqlite3.Connection | None:
+    """Open the database at ``path`` beside services that use it; None if there is none.
 
     One of an older version is migrated first. Nothing is checked and nothing repaired.
 
     Raises:
         StoreUnavailable: a newer version wrote it, it is damaged, or it cannot be opened.
     """
-    connection = open_existing(path)
-    if connection is not None:
-        connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def open_existing(path: Path) -> sqlite3.Connection | None:
-    """Open the database at ``path`` beside services that use it; else as ``open_for_reading``."""
     try:
         refuse_link(path.parent)
         refuse_link(path)
         if not path.exists():
             return None
         # Not ``mode=ro``: without a writer beside it SQLite must be able to make the log's index.
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-        )  # fmt: skip
+        connection = open_as(path, "mode=rw")
         try:
             refuse_newer(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
@@ -127,6 +177,12 @@ def open_existing(path: Path) -> sqlite3.Connection | None:
 def for_doctor(what: str, error: Exception) -> StoreUnavailable:
     """Return the error that says what is not possible, and who looks into it."""
     return StoreUnavailable(f"{what} ({error}); `background-agents doctor` looks into it.")
+
+
+def open_as(path: Path, how: str) -> sqlite3.Connection:
+    """Open the file at ``path`` in a way that only a URI can say."""
+    uri = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
 
 
 def empty() -> sqlite3.Connection:
@@ -155,7 +211,7 @@ def migrations() -> list[str]:
 
 def version_of(connection: sqlite3.Connection) -> int:
     """Return how many of the migrations were applied."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    return scalar(connection, "PRAGMA user_version")
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
@@ -192,11 +248,10 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     scripts = migrations()
     if version_of(connection) == len(scripts):
         return
-    connection.execute("BEGIN IMMEDIATE")
-    refuse_newer(connection, path)
-    _apply(connection, scripts[version_of(connection) :])
-    connection.execute(f"PRAGMA user_version = {len(scripts)}")
-    connection.execute("COMMIT")
+    with transaction(connection):
+        refuse_newer(connection, path)
+        _apply(connection, scripts[version_of(connection) :])
+        connection.execute(f"PRAGMA user_version = {len(scripts)}")
 
 
 def _apply(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
@@ -253,3 +308,16 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _named_statements(text: str) -> Mapping[str, str]:
+    """Return the statements of a file like ``queries.sql`` by name, without their comments."""
+    _, *pieces = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
+    return {
+        name: "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip()
+        for name, body in zip(pieces[::2], pieces[1::2], strict=True)
+    }
+
+
+# By its path: importlib.resources would cost each command of a human 5 ms of imports.
+QUERIES = _named_statements(Path(__file__).with_name("queries.sql").read_text("utf-8"))

@@ -19,8 +19,16 @@ from typing import NamedTuple
 import msgspec
 
 from background_agents.adapters.files.private import private_file, refuse_link
-from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import for_doctor, is_damage, open_existing
+from background_agents.adapters.sqlite.rows import read_delegation
+from background_agents.adapters.sqlite.schema import (
+    QUERIES,
+    SIDES,
+    for_doctor,
+    is_damage,
+    open_existing,
+    scalar,
+    transaction,
+)
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest
 
@@ -38,8 +46,6 @@ BATCH = 500
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for another search that catches up; it gives way after each batch."""
 
-_SIDES = ("-wal", "-shm")
-
 _SCHEMA = (
     "DROP TABLE IF EXISTS texts",
     "DROP TABLE IF EXISTS known",
@@ -52,8 +58,6 @@ _SCHEMA = (
     "before INTEGER NOT NULL, after INTEGER NOT NULL) STRICT",
     f"PRAGMA user_version = {FORMAT}",
 )
-
-_delegation = msgspec.json.Decoder(Delegation).decode
 
 ResultOf = Callable[[Delegation], str]
 """Returns what a delegation left; empty where that cannot be read."""
@@ -110,7 +114,7 @@ class SearchIndex:
 
     def discard(self) -> None:
         """Delete the cache. One that another process has open is no harm: its mark is void."""
-        for side in ("", *_SIDES):
+        for side in ("", *SIDES):
             with suppress(FileNotFoundError):
                 os.unlink(f"{self.path}{side}")
 
@@ -123,7 +127,7 @@ class SearchIndex:
             main.execute("PRAGMA synchronous = NORMAL")
             done = 0
             while self._is_behind(main, cache):
-                waiting = _number(main, "count_unindexed")
+                waiting = scalar(main, QUERIES["count_unindexed"])
                 tell(done, done + waiting)
                 done += self._index_batch(main, cache)
 
@@ -141,13 +145,13 @@ class SearchIndex:
         return cache
 
     def _is_behind(self, main: sqlite3.Connection, cache: sqlite3.Connection) -> bool:
-        return not _agrees(main, cache) or _number(main, "count_unindexed") > 0
+        return not _agrees(main, cache) or scalar(main, QUERIES["count_unindexed"]) > 0
 
     def _index_batch(self, main: sqlite3.Connection, cache: sqlite3.Connection) -> int:
         """Index some of what waits; return how many delegations."""
-        with _transaction(cache):
+        with transaction(cache):
             # Only now that nobody else can index is the other file looked at.
-            mark = _number(main, "index_mark")
+            mark = scalar(main, QUERIES["index_mark"])
             if not _agrees(main, cache):
                 self._begin_anew(main, cache)
                 return 0
@@ -156,7 +160,7 @@ class SearchIndex:
                 self._index(main, cache, row.delegation)
             after = _new_mark()
             cache.execute("UPDATE state SET before = ?, after = ?", (mark, after))
-        with _transaction(main):
+        with transaction(main):
             if main.execute(QUERIES["set_index_mark"], (after, mark)).rowcount:
                 main.executemany(QUERIES["indexed"], rows)
         return len(rows)
@@ -166,8 +170,8 @@ class SearchIndex:
         for statement in _SCHEMA:
             cache.execute(statement)
         mark = _new_mark()
-        with _transaction(main):
-            main.execute(QUERIES["set_index_mark"], (mark, _number(main, "index_mark")))
+        with transaction(main):
+            main.execute(QUERIES["set_index_mark"], (mark, scalar(main, QUERIES["index_mark"])))
             main.execute(QUERIES["index_all"])
         cache.execute("INSERT INTO state (one, before, after) VALUES (1, ?, ?)", (mark, mark))
 
@@ -181,7 +185,7 @@ class SearchIndex:
         cache.executemany("DELETE FROM texts WHERE rowid = ?", stale)
         if found is None:
             return
-        delegation = _delegation(found[1])
+        delegation = read_delegation(found[1])
         result = self._result_of(delegation) if delegation.is_terminal else ""
         cache.execute(
             "INSERT INTO texts (rowid, title, summary, prompt, result) VALUES (?, ?, ?, ?, ?)",
@@ -208,16 +212,11 @@ class SearchIndex:
 
 def _agrees(main: sqlite3.Connection, cache: sqlite3.Connection) -> bool:
     """Return whether the cache belongs to what the database now is."""
-    ((version,),) = cache.execute("PRAGMA user_version").fetchall()
-    if version != FORMAT:
+    if scalar(cache, "PRAGMA user_version") != FORMAT:
         return False
     marks: Sequence[int] = cache.execute("SELECT before, after FROM state").fetchone() or ()
     # The earlier one: whoever indexed ended before it could say so in the database.
-    return _number(main, "index_mark") in marks
-
-
-def _number(connection: sqlite3.Connection, query: str) -> int:
-    return int(connection.execute(QUERIES[query]).fetchone()[0])
+    return scalar(main, QUERIES["index_mark"]) in marks
 
 
 def _new_mark() -> int:
@@ -226,14 +225,3 @@ def _new_mark() -> int:
 
 def _is_missing_module(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "no such module" in str(error)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

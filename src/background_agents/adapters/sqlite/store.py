@@ -5,18 +5,38 @@ What an operation does is in ``rows``, when it is committed in ``writer``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+import sqlite3
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from background_agents.adapters.sqlite import rows
-from background_agents.adapters.sqlite.counts import Counts
 from background_agents.adapters.sqlite.rebuild import Files, no_files
+from background_agents.adapters.sqlite.schema import QUERIES, scalar
 from background_agents.adapters.sqlite.writer import Writer
-from background_agents.domain.delegation import Delegation
-from background_agents.domain.events import Event, Registered
-from background_agents.domain.notice import Notice
-from background_agents.ports.storage import Change, Lease, Line, Piece
+from background_agents.ports.storage import Line
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+UNSETTLED = 5_000
+"""The newest are counted each time, in 0.1 ms: a transaction that is rolled back takes its
+numbers back, and none holds so many."""
+
+WORTH_REMEMBERING = 1_000
+"""Fewer are counted each time, in 20 µs: sessions come and go for as long as a service lives, and
+what was remembered of each of them would never end."""
+
+
+def operation(
+    job: Callable[Concatenate[sqlite3.Connection, P], T], *, writes: bool
+) -> Callable[Concatenate[SqliteStore, P], Coroutine[Any, Any, T]]:
+    """Return the method that has the writer's thread do ``job``, with what it is called with."""
+
+    async def run(self: SqliteStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._writer.run(lambda of: job(of, *args, **kwargs), writes=writes)
+
+    return run
 
 
 class SqliteStore:
@@ -26,7 +46,6 @@ class SqliteStore:
     """
 
     def __init__(self, writer: Writer) -> None:
-        self._run = writer.run
         self._writer = writer
         self._counts = Counts()
 
@@ -44,62 +63,67 @@ class SqliteStore:
         await writer.start()
         return cls(writer)
 
-    async def register(self, event: Registered) -> Delegation:
-        return await self._run(partial(rows.register, event=event), writes=True)
-
-    async def commit(self, change: Change) -> None:
-        await self._run(partial(rows.commit, change=change), writes=True)
-
-    async def keep(self, pieces: Sequence[Piece]) -> None:
-        await self._run(partial(rows.keep, pieces=tuple(pieces)), writes=True)
-
-    async def kept(self, delegation: str) -> Mapping[str, str]:
-        return await self._run(partial(rows.kept, delegation=delegation), writes=False)
-
-    async def find(self, delegation: str, root_session: str) -> Delegation | None:
-        job = partial(rows.find, delegation=delegation, root=root_session)
-        return await self._run(job, writes=False)
-
-    async def get(self, delegation: str) -> Delegation | None:
-        return await self._run(partial(rows.get, delegation=delegation), writes=False)
-
-    async def with_session(self, session: str) -> Delegation | None:
-        return await self._run(partial(rows.with_session, session=session), writes=False)
+    register = operation(rows.register, writes=True)
+    commit = operation(rows.commit, writes=True)
+    keep = operation(rows.keep, writes=True)
+    kept = operation(rows.kept, writes=False)
+    find = operation(rows.find, writes=False)
+    get = operation(rows.get, writes=False)
+    with_session = operation(rows.with_session, writes=False)
+    unfinished = operation(rows.unfinished, writes=False)
+    remaining = operation(rows.remaining, writes=False)
+    history = operation(rows.history, writes=False)
+    due = operation(rows.due, writes=False)
+    assign = operation(rows.assign, writes=True)
+    settle = operation(rows.settle, writes=True)
+    claim = operation(rows.claim, writes=True)
+    renew = operation(rows.renew, writes=True)
+    leases = operation(rows.leases, writes=False)
+    revoke = operation(rows.revoke, writes=True)
 
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
-        job = partial(rows.page, root=root_session, limit=limit, counts=self._counts)
-        return await self._run(job, writes=False)
+        def read(connection: sqlite3.Connection) -> tuple[list[Line], int]:
+            lines = rows.page(connection, root_session, limit)
+            return lines, self._counts.count(connection, root_session)
 
-    async def unfinished(self) -> list[Delegation]:
-        return await self._run(rows.unfinished, writes=False)
-
-    async def remaining(self, supervisor: str) -> int:
-        return await self._run(partial(rows.remaining, supervisor=supervisor), writes=False)
-
-    async def history(self, delegation: str) -> list[Event]:
-        return await self._run(partial(rows.history, delegation=delegation), writes=False)
-
-    async def due(self, supervisor: str | None = None) -> list[Notice]:
-        return await self._run(partial(rows.due, supervisor=supervisor), writes=False)
-
-    async def assign(self, notices: Sequence[Notice]) -> list[Notice]:
-        return await self._run(partial(rows.assign, notices=tuple(notices)), writes=True)
-
-    async def settle(self, notices: Sequence[Notice]) -> None:
-        await self._run(partial(rows.settle, notices=tuple(notices)), writes=True)
-
-    async def claim(self, lease: Lease) -> None:
-        await self._run(partial(rows.claim, lease=lease), writes=True)
-
-    async def renew(self, lease: Lease) -> bool:
-        return await self._run(partial(rows.renew, lease=lease), writes=True)
-
-    async def leases(self) -> list[Lease]:
-        return await self._run(rows.leases, writes=False)
-
-    async def revoke(self, lease: Lease) -> bool:
-        return await self._run(partial(rows.revoke, lease=lease), writes=True)
+        return await self._writer.run(read, writes=False)
 
     async def close(self) -> None:
         """Finish what was begun and close the file. Closing twice is fine."""
         await self._writer.close()
+
+
+class Counts:
+    """How many delegations a root session has, without counting a hundred thousand each time.
+
+    A service deletes no delegation, and new ones get higher numbers: what is far enough below the
+    newest stays as many as it was. People do prune, in a process of their own, and SQLite tells
+    when another one has written. Counting 100,000 index entries takes 2 ms, more than half of
+    what a tool call takes otherwise. Used on the writer's thread.
+    """
+
+    def __init__(self) -> None:
+        self._of: sqlite3.Connection | None = None
+        self._version = 0
+        self._settled: dict[str, tuple[int, int]] = {}
+        """Up to which number a root session's were counted, and how many those were."""
+
+    def count(self, connection: sqlite3.Connection, root: str) -> int:
+        """Return how many delegations ``root`` has."""
+        self._forget_if_changed(connection)
+        border, count = self._settled.get(root, (0, 0))
+        newest = scalar(connection, QUERIES["newest_number"])
+        settled = newest - UNSETTLED
+        if settled > border:
+            count += scalar(connection, QUERIES["count"], root, border, settled)
+            border = settled
+            if count >= WORTH_REMEMBERING:
+                self._settled[root] = (border, count)
+        return count + scalar(connection, QUERIES["count"], root, border, newest)
+
+    def _forget_if_changed(self, connection: sqlite3.Connection) -> None:
+        """Another process may have pruned, or taken in files and given all new numbers."""
+        version = scalar(connection, "PRAGMA data_version")
+        if self._of is not connection or self._version != version:
+            self._of, self._version = connection, version
+            self._settled.clear()

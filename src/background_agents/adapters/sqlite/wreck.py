@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
-from urllib.parse import quote
+
+from background_agents.adapters.sqlite.schema import open_as
 
 PROBES = 100_000
 """How many row numbers are tried between two readable ends; a damaged number may lie far off."""
@@ -27,20 +29,16 @@ def read_rows(path: Path, table: str, key: str = "rowid") -> Iterator[Row]:
     From the front to the first bad page, then from the back; what lies between is tried
     number by number, where the key is one.
     """
-    try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-    except sqlite3.Error as error:
-        _log.info("Nothing can be read of %s: %s", path, error)
-        return
-    with closing(connection):
-        connection.text_factory = _text
+    with ExitStack() as stack:
         try:
+            connection = stack.enter_context(closing(open_as(path, "mode=ro")))
             # Lets SQLite read a file that is cut short, or has one bad table among good ones.
             connection.execute("PRAGMA writable_schema = ON")
         except sqlite3.Error as error:
             _log.info("Nothing can be read of %s: %s", path, error)
             return
-        yield from _readable(_Table(connection, table, key))
+        connection.text_factory = _text
+        yield from _readable(partial(_select, connection, table, key), key)
 
 
 def _text(raw: bytes) -> str:
@@ -48,12 +46,13 @@ def _text(raw: bytes) -> str:
     return raw.decode(errors="replace")
 
 
-def _readable(table: _Table) -> Iterator[Row]:
+def _readable(select: Callable[..., Iterator[tuple[object, Row]]], key: str) -> Iterator[Row]:
     seen: set[object] = set()
     ends: list[object] = []
     for order in ("ASC", "DESC"):
         last = None
-        for last, row in table.scan(order):
+        by = ", ".join(f"{one} {order}" for one in key.split(", "))
+        for last, row in select(f"ORDER BY {by}"):
             if last in seen:
                 return  # both ways met: nothing lies between
             seen.add(last)
@@ -63,36 +62,20 @@ def _readable(table: _Table) -> Iterator[Row]:
     if isinstance(back, int):
         first = front + 1 if isinstance(front, int) else min(0, back)
         for number in range(first, min(back, first + PROBES)):
-            yield from table.at(number)
+            for _, row in select(f"WHERE {key} = ?", number):
+                yield row
 
 
-class _Table:
-    """A table of a damaged database; ``key`` orders its rows."""
-
-    def __init__(self, connection: sqlite3.Connection, name: str, key: str) -> None:
-        self._connection = connection
-        self._name = name
-        self._key = key
-
-    def scan(self, order: str) -> Iterator[tuple[object, Row]]:
-        """Yield rows with their keys until one cannot be read."""
-        by = ", ".join(f"{one} {order}" for one in self._key.split(", "))
-        yield from self._select(f"ORDER BY {by}", ())
-
-    def at(self, number: int) -> Iterator[Row]:
-        """Yield the row of that number, if there is one and it can be read."""
-        for _, row in self._select(f"WHERE {self._key} = ?", (number,)):
-            yield row
-
-    def _select(self, rest: str, values: tuple[int, ...]) -> Iterator[tuple[object, Row]]:
-        keys = len(self._key.split(", "))
-        try:
-            cursor = self._connection.execute(
-                f"SELECT {self._key}, * FROM {self._name} NOT INDEXED {rest}", values
-            )
-            names = [one[0] for one in cursor.description[keys:]]
-            for found in cursor:
-                key = found[0] if keys == 1 else found[:keys]
-                yield key, dict(zip(names, found[keys:], strict=True))
-        except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
-            _log.debug("A row of %s cannot be read: %s", self._name, error)
+def _select(
+    connection: sqlite3.Connection, table: str, key: str, which: str, *values: int
+) -> Iterator[tuple[object, Row]]:
+    """Yield rows, each with what ``key`` orders it by, until one cannot be read."""
+    keys = key.count(",") + 1
+    try:
+        cursor = connection.execute(f"SELECT {key}, * FROM {table} NOT INDEXED {which}", values)
+        names = [one[0] for one in cursor.description[keys:]]
+        for found in cursor:
+            by = found[0] if keys == 1 else found[:keys]
+            yield by, dict(zip(names, found[keys:], strict=True))
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+        _log.debug("A row of %s cannot be read: %s", table, error)

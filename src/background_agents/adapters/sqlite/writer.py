@@ -18,9 +18,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from background_agents.adapters.sqlite.merging import bring_newer
+from background_agents.adapters.sqlite.merging import Identity, bring_newer, put_back
 from background_agents.adapters.sqlite.rebuild import Files, no_files, open_database
-from background_agents.adapters.sqlite.rescue import Identity, put_back
 from background_agents.domain.errors import DelegationError, StoreUnavailable
 
 T = TypeVar("T")

@@ -65,7 +65,6 @@ class Service {
     const about = {
       instance,
       directory: context.directory,
-      worktree: context.worktree,
       // The client's own base URL is wrong on 1.15, where a server listens elsewhere.
       base_url: String(context.serverUrl ?? config.baseUrl ?? ""),
       // Which command of OpenCode this is; it may be followed by a prompt of any length.

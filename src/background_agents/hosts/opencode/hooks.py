@@ -12,11 +12,9 @@ from functools import partial
 
 import msgspec
 
-from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import GOVERNING, whose_prompt
-from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.permissions import is_denied
-from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.control.shells import Starter, mark_for
 from background_agents.domain.errors import DelegationError, InvalidRequest
 from background_agents.service.guidance import Guidance
@@ -45,11 +43,8 @@ class HookCall(msgspec.Struct):
 class Hooks:
     """The hooks of one project."""
 
-    def __init__(self, transport: BridgeTransport) -> None:
-        self._transport = transport
-        self._agents: list[wire.AgentInfo] = []
-        self._agents_of: int | None = None
-        self._asking = asyncio.Lock()
+    def __init__(self, runtime: OpenCodeRuntime) -> None:
+        self._runtime = runtime
         self._tasks = Tasks()
         self._preparing: asyncio.Task[None] | None = None
         self._without_delegate: set[str] = set()
@@ -75,7 +70,7 @@ class Hooks:
 
     async def _prepare(self) -> None:
         try:
-            await self._known_agents()
+            await self._runtime.infos()
         except DelegationError as error:
             log.info("the agents are asked for when a hook needs them: %s", error)
 
@@ -98,7 +93,7 @@ class Hooks:
 
     async def _rules(self, call: HookCall, guidance: Guidance) -> str | None:
         # Titles and summaries are written by hidden agents in the name of the session.
-        agent = whose_prompt(await self._known_agents(), call.system)
+        agent = whose_prompt(await self._runtime.infos(), call.system)
         if agent is not None and agent.hidden:
             return None
         has_tools = agent is None or not any(is_denied(agent.permission, one) for one in GOVERNING)
@@ -108,14 +103,5 @@ class Hooks:
 
     async def _at_work_in(self, session: str) -> str:
         """Return the agent that calls a tool just now, which this hook is not told."""
-        newest = await Api(self._transport).messages(session, limit=1)
+        newest = await self._runtime.api.messages(session, limit=1)
         return (newest[-1].info.agent or "") if newest else ""
-
-    async def _known_agents(self) -> list[wire.AgentInfo]:
-        """Return the agents with their prompts. They change only when OpenCode reloads."""
-        async with self._asking:
-            instance = self._transport.instance
-            if self._agents_of != instance:
-                self._agents = await Api(self._transport).agents()
-                self._agents_of = instance
-        return self._agents

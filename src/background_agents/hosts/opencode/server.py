@@ -25,7 +25,7 @@ from background_agents.control.server import ControlServer
 from background_agents.control.shells import Starter
 from background_agents.domain.errors import BadSetting, DelegationError, OnlyReads
 from background_agents.hosts.opencode.hooks import HookCall, Hooks
-from background_agents.hosts.opencode.tools import Answer, Caller, run_tool
+from background_agents.hosts.opencode.tools import NAMES, Answer, Call, run_tool
 from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
@@ -52,7 +52,6 @@ class Attach(msgspec.Struct):
     instance: int
     directory: str
     base_url: str
-    worktree: str = ""
     argv: list[str] = []
     """The beginning of each word that OpenCode was started with."""
 
@@ -67,25 +66,13 @@ class Event(msgspec.Struct):
     properties: msgspec.Raw
 
 
-class Call(msgspec.Struct):
-    """A tool call as the bridge hands it over."""
-
-    instance: int
-    tool: str
-    session: str
-    message: str = ""
-    agent: str = ""
-    granted: str = ""
-    """The permission that OpenCode's user was asked for because of an earlier ``Answer.ask``."""
-    args: msgspec.Raw = msgspec.Raw(b"{}")
-
-
 class Directory:
     """A directory that OpenCode has open, from its first instance on."""
 
     def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
         self.transport = transport
-        self.hooks = Hooks(transport)
+        self._runtime = app.runtime(transport)
+        self.hooks = Hooks(self._runtime)
         self._app = app
         self._directory = directory
         self._opening = self._open()
@@ -102,7 +89,7 @@ class Directory:
         self.hooks.close()
 
     def _open(self) -> asyncio.Task[Delegations]:
-        opening = asyncio.create_task(self._app.open_directory(self._directory, self.transport))
+        opening = asyncio.create_task(self._app.open_directory(self._directory, self._runtime))
         opening.add_done_callback(_log_failure)
         return opening
 
@@ -166,8 +153,7 @@ class Host:
         found = self._instances.get(call.instance)
         if found is None:
             raise RpcError(protocol.REFUSED, "This project was closed; try again.")
-        caller = Caller(call.session, call.message, call.agent, call.granted)
-        return await run_tool(await found.delegations(), caller, call.tool, call.args)
+        return await run_tool(await found.delegations(), call)
 
     async def hook(self, raw: msgspec.Raw) -> str | None:
         """OpenCode is about to do something that we may have a word to say about."""
@@ -238,7 +224,7 @@ async def serve(env: Mapping[str, str]) -> None:
         await _explain(error, reader, write)
         return
     open_log(data_root, settings.log)
-    app = App(settings, data_root)
+    app = App(settings, data_root, NAMES)
     host = Host(app, env)
     path = places.path_of(data_root, process_name())
     control = ControlServer(path, lambda: [one.user for one in app.projects], host.about)

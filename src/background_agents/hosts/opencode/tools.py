@@ -7,24 +7,25 @@ writes them to ``tools.json``, which the bridge reads, and a test holds the two 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
-import msgspec.inspect as mi
+from msgspec import Meta
 
 from background_agents.domain.errors import InvalidRequest, LeaveNeeded, quote
 from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.service import checks
+from background_agents.service.context import Tools
 from background_agents.service.delegations import Delegations
 from background_agents.views import errors, live
 from background_agents.views import model as for_model
 
-A = TypeVar("A", bound=msgspec.Struct)
+Run = TypeVar("Run", bound=Callable[..., Awaitable["Answer"]])
 
 TOOLS_FILE = Path(__file__).with_name("tools.json")
 
@@ -33,46 +34,40 @@ ANSWER_LIMIT = timedelta(seconds=60)
 the model should hear so rather than wait."""
 
 
-class ReadArgs(msgspec.Struct):
-    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
-    offset: Annotated[
-        int | None, msgspec.Meta(description="Character to go on from, as a long result says.")
-    ] = None
+class NoArgs(msgspec.Struct):
+    pass
 
 
 class IdArgs(msgspec.Struct):
-    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
+    id: Annotated[str, Meta(description="Id of the delegation.")]
 
 
-class SteerArgs(msgspec.Struct):
-    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
-    message: Annotated[str, msgspec.Meta(description="What the agent is to do differently.")]
+class ReadArgs(IdArgs):
+    offset: Annotated[
+        int | None, Meta(description="Character to go on from, as a long result says.")
+    ] = None
+
+
+class SteerArgs(IdArgs):
+    message: Annotated[str, Meta(description="What the agent is to do differently.")]
+
+
+class AnswerArgs(IdArgs):
+    reply: Annotated[
+        str, Meta(description='The answer to a question; "reject: why" for a permission.')
+    ]
 
 
 class WaitArgs(msgspec.Struct):
     ids: Annotated[
-        list[str] | None, msgspec.Meta(description="Ids to wait for; all that run by default.")
+        list[str] | None, Meta(description="Ids to wait for; all that run by default.")
     ] = None
-    timeout_seconds: Annotated[
-        float | None, msgspec.Meta(description="At most 600. Default 60.")
-    ] = None
-    mode: Annotated[str | None, msgspec.Meta(description="any or all. Default all.")] = None
-
-
-class AnswerArgs(msgspec.Struct):
-    id: Annotated[str, msgspec.Meta(description="Id of the delegation.")]
-    reply: Annotated[
-        str,
-        msgspec.Meta(description='The answer to a question; "reject: why" for a permission.'),
-    ]
+    timeout_seconds: Annotated[float | None, Meta(description="At most 600. Default 60.")] = None
+    mode: Annotated[str | None, Meta(description="any or all. Default all.")] = None
 
 
 class NotifyArgs(msgspec.Struct):
-    message: Annotated[str, msgspec.Meta(description="The blocker or the decision, in full.")]
-
-
-class NoArgs(msgspec.Struct):
-    pass
+    message: Annotated[str, Meta(description="The blocker or the decision, in full.")]
 
 
 class Permission(msgspec.Struct):
@@ -96,26 +91,59 @@ class Answer(msgspec.Struct):
     OpenCode that cannot ask."""
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Whose model calls a tool."""
+class Call(msgspec.Struct):
+    """A model's call of a tool, as the bridge hands it over."""
 
+    instance: int
+    tool: str
     session: str
     message: str = ""
     """The message of which the call is a part; what came later the model has not seen."""
     agent: str = ""
     granted: str = ""
-    """The permission that the human was asked for meanwhile, and gave."""
+    """The permission that OpenCode's user was asked for because of an earlier ``Answer.ask``."""
+    args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-async def _delegate(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    order = _arguments("delegate", raw, Order)
+@dataclass(frozen=True)
+class Tool:
+    """A tool: what the model is told, and what runs."""
+
+    description: str
+    args: type[msgspec.Struct]
+    run: Callable[[Delegations, Call, Any], Awaitable[Answer]]
+    children_only: bool
+    """Only background agents get it."""
+    limit: timedelta
+
+
+TOOLS: dict[str, Tool] = {}
+"""By name, in the order in which a model is told of them."""
+
+
+def _tool(
+    description: str, *, children_only: bool = False, limit: timedelta = ANSWER_LIMIT
+) -> Callable[[Run], Run]:
+    """Make a tool of a function: it has its name, and what the function takes as ``args``."""
+
+    def add(run: Run) -> Run:
+        args = get_type_hints(run)["args"]
+        TOOLS[run.__name__] = Tool(description, args, run, children_only, limit)
+        return run
+
+    return add
+
+
+@_tool(
+    "Hand a self-contained task to a background agent and go on working at once. Returns an id. "
+    "You are notified when the task has ended; then call delegation_read(id). Several may run at "
+    "the same time."
+)
+async def delegate(service: Delegations, call: Call, args: Order) -> Answer:
     try:
-        delegation = await service.delegate(
-            caller.session, order, by=caller.agent, granted=caller.granted
-        )
+        delegation = await service.delegate(call.session, args, by=call.agent, granted=call.granted)
     except LeaveNeeded as needed:
-        return Answer("", errors.for_model(needed), ask=_permission(needed, order.prompt))
+        return Answer("", errors.for_model(needed), ask=_permission(needed, args.prompt))
     about: dict[str, object] = {"id": delegation.id}
     answer = for_model.delegated(delegation, ends_with_turn=service.ends_with_turn)
     return Answer(for_model.session_title(delegation), answer, about)
@@ -127,161 +155,113 @@ def _permission(needed: LeaveNeeded, prompt: str) -> Permission:
     return Permission(needed.permission, [needed.agent], ["*"], about)
 
 
-async def _read(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegation_read", raw, ReadArgs)
-    reading = await service.read(caller.session, args.id, args.offset)
+@_tool(
+    "Read the whole result of a delegation that has ended. Works also after compaction and "
+    "restarts."
+)
+async def delegation_read(service: Delegations, call: Call, args: ReadArgs) -> Answer:
+    reading = await service.read(call.session, args.id, args.offset)
     return Answer(reading.delegation.title, for_model.reading(reading))
 
 
-async def _list(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    _arguments("delegation_list", raw, NoArgs)
-    listing = await service.list(caller.session)
+@_tool(
+    "List the delegations of this session, newest first, with their state. Not for waiting: you "
+    "are notified."
+)
+async def delegation_list(service: Delegations, call: Call, args: NoArgs) -> Answer:
+    listing = await service.list(call.session)
     return Answer(f"{listing.total} delegations", for_model.listing(listing))
 
 
-async def _status(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    _arguments("delegation_status", raw, NoArgs)
-    report = await service.status(caller.session)
+@_tool(
+    "See how the running delegations are doing: time, tool calls, tokens, last activity. For a "
+    "look now and then; you are notified of the end."
+)
+async def delegation_status(service: Delegations, call: Call, args: NoArgs) -> Answer:
+    report = await service.status(call.session)
     return Answer(f"{len(report.live)} active", live.status(report))
 
 
-async def _peek(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegation_peek", raw, IdArgs)
-    found = await service.peek(caller.session, args.id)
+@_tool("Look at what a running delegation has written and done so far, the newest part of it.")
+async def delegation_peek(service: Delegations, call: Call, args: IdArgs) -> Answer:
+    found = await service.peek(call.session, args.id)
     if isinstance(found, live.Live):
         return Answer(found.delegation.title, live.peek(found))
     return Answer(found.title, for_model.ended(found))
 
 
-async def _stop(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegation_stop", raw, IdArgs)
-    delegation = await service.stop(caller.session, args.id)
-    return Answer(delegation.title, for_model.stopped(delegation))
-
-
-async def _steer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegation_steer", raw, SteerArgs)
-    delegation = await service.steer(caller.session, args.id, args.message)
+@_tool(
+    "Give a running delegation an instruction. It is sent at once and taken up at the agent's "
+    "next step; delegation_status shows when."
+)
+async def delegation_steer(service: Delegations, call: Call, args: SteerArgs) -> Answer:
+    delegation = await service.steer(call.session, args.id, args.message)
     return Answer(delegation.title, for_model.steered(delegation))
 
 
-async def _wait(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegation_wait", raw, WaitArgs)
+@_tool("Stop a running delegation. What it has written so far is kept.")
+async def delegation_stop(service: Delegations, call: Call, args: IdArgs) -> Answer:
+    delegation = await service.stop(call.session, args.id)
+    return Answer(delegation.title, for_model.stopped(delegation))
+
+
+@_tool(
+    "Answer the question that a delegation waits for, or refuse its permission; the oldest first. "
+    "Granting one is for your human, unless the request says that you may."
+)
+async def delegation_answer(service: Delegations, call: Call, args: AnswerArgs) -> Answer:
+    since = call.message or None
+    answered = await service.answer(call.session, args.id, args.reply, since=since)
+    return Answer(answered.delegation.title, for_model.answered(answered))
+
+
+@_tool(
+    "Wait for delegations, only if nothing else can be done. Better end your turn: you are woken.",
+    limit=timedelta(seconds=checks.MAX_WAIT_S) + ANSWER_LIMIT,
+)
+async def delegation_wait(service: Delegations, call: Call, args: WaitArgs) -> Answer:
+    since = call.message or None
     waited = await service.wait(
-        caller.session,
-        args.ids or None,
-        args.timeout_seconds,
-        args.mode,
-        since=caller.message or None,
+        call.session, args.ids or None, args.timeout_seconds, args.mode, since=since
     )
     return Answer(f"{len(waited.ended)} ended", for_model.waited(waited))
 
 
-async def _answer(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("delegation_answer", raw, AnswerArgs)
-    since = caller.message or None
-    answered = await service.answer(caller.session, args.id, args.reply, since=since)
-    return Answer(answered.delegation.title, for_model.answered(answered))
-
-
-async def _notify(service: Delegations, caller: Caller, raw: msgspec.Raw) -> Answer:
-    args = _arguments("notify_parent", raw, NotifyArgs)
-    delegation = await service.notify(caller.session, args.message)
+@_tool(
+    "Tell your supervisor of a blocker or a decision that it must make, and go on. It may answer "
+    "with an instruction. Not for progress: each message costs it a turn, and many are told "
+    "later, as one.",
+    children_only=True,
+)
+async def notify_parent(service: Delegations, call: Call, args: NotifyArgs) -> Answer:
+    delegation = await service.notify(call.session, args.message)
     title = "Kept for the supervisor" if delegation.kept else "Told the supervisor"
     return Answer(title, for_model.notified(delegation))
 
 
-@dataclass(frozen=True)
-class Tool:
-    """A tool: what the model is told, and what runs."""
-
-    description: str
-    args: type[msgspec.Struct]
-    run: Callable[[Delegations, Caller, msgspec.Raw], Awaitable[Answer]]
-    children_only: bool = False
-    """Only background agents get it."""
-    limit: timedelta = ANSWER_LIMIT
+NAMES = Tools(
+    supervisors=tuple(name for name, tool in TOOLS.items() if not tool.children_only),
+    children=tuple(name for name, tool in TOOLS.items() if tool.children_only),
+)
+"""Whoever lets agents have tools, or keeps them from it, is told these."""
 
 
-TOOLS: Mapping[str, Tool] = {
-    "delegate": Tool(
-        "Hand a self-contained task to a background agent and go on working at once. Returns "
-        "an id. You are notified when the task has ended; then call delegation_read(id). "
-        "Several may run at the same time.",
-        Order,
-        _delegate,
-    ),
-    "delegation_read": Tool(
-        "Read the whole result of a delegation that has ended. Works also after compaction "
-        "and restarts.",
-        ReadArgs,
-        _read,
-    ),
-    "delegation_list": Tool(
-        "List the delegations of this session, newest first, with their state. Not for "
-        "waiting: you are notified.",
-        NoArgs,
-        _list,
-    ),
-    "delegation_status": Tool(
-        "See how the running delegations are doing: time, tool calls, tokens, last activity. "
-        "For a look now and then; you are notified of the end.",
-        NoArgs,
-        _status,
-    ),
-    "delegation_peek": Tool(
-        "Look at what a running delegation has written and done so far, the newest part of it.",
-        IdArgs,
-        _peek,
-    ),
-    "delegation_steer": Tool(
-        "Give a running delegation an instruction. It is sent at once and taken up at the "
-        "agent's next step; delegation_status shows when.",
-        SteerArgs,
-        _steer,
-    ),
-    "delegation_stop": Tool(
-        "Stop a running delegation. What it has written so far is kept.",
-        IdArgs,
-        _stop,
-    ),
-    "delegation_answer": Tool(
-        "Answer the question that a delegation waits for, or refuse its permission; the oldest "
-        "first. Granting one is for your human, unless the request says that you may.",
-        AnswerArgs,
-        _answer,
-    ),
-    "delegation_wait": Tool(
-        "Wait for delegations, only if nothing else can be done. Better end your turn: you are "
-        "woken.",
-        WaitArgs,
-        _wait,
-        limit=timedelta(seconds=checks.MAX_WAIT_S) + ANSWER_LIMIT,
-    ),
-    "notify_parent": Tool(
-        "Tell your supervisor of a blocker or a decision that it must make, and go on. It may "
-        "answer with an instruction. Not for progress: each message costs it a turn, and many are "
-        "told later, as one.",
-        NotifyArgs,
-        _notify,
-        children_only=True,
-    ),
-}
-
-
-async def run_tool(
-    service: Delegations, caller: Caller, tool: str, arguments: msgspec.Raw
-) -> Answer:
+async def run_tool(service: Delegations, call: Call) -> Answer:
     """Run a tool for a model.
 
     Raises:
         InvalidRequest: there is no such tool, or it cannot do what was asked.
     """
-    if tool not in TOOLS:
+    if (tool := TOOLS.get(call.tool)) is None:
         raise InvalidRequest(
-            f"There is no tool {quote(tool)}; the plugin file is of another version."
+            f"There is no tool {quote(call.tool)}; the plugin file is of another version."
         )
-    return await TOOLS[tool].run(service, caller, arguments)
+    try:
+        # Models write numbers as strings now and then, and mean the number.
+        args = msgspec.json.decode(call.args, type=tool.args, strict=False)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"{call.tool} was called with wrong arguments: {error}.") from error
+    return await tool.run(service, call, args)
 
 
 def definitions() -> dict[str, dict[str, object]]:
@@ -297,47 +277,22 @@ def definitions() -> dict[str, dict[str, object]]:
     }
 
 
-def _arguments(tool: str, raw: msgspec.Raw, kind: type[A]) -> A:
-    try:
-        # Models write numbers as strings now and then, and mean the number.
-        return msgspec.json.decode(raw, type=kind, strict=False)
-    except msgspec.DecodeError as error:
-        raise InvalidRequest(f"{tool} was called with wrong arguments: {error}.") from error
-
-
 def _schema(args: type[msgspec.Struct]) -> dict[str, object]:
     """Return a plain JSON Schema; optional arguments are left out of ``required``."""
-    properties: dict[str, object] = {}
-    required = []
-    for field in msgspec.structs.fields(args):
-        properties[field.name] = _property(mi.type_info(field.type))
-        if field.required:
-            required.append(field.name)
+    told = msgspec.json.schema(args)["$defs"][args.__name__]
     return {
         "type": "object",
-        "properties": properties,
-        "required": required,
+        "properties": {name: _plain(about) for name, about in told["properties"].items()},
+        "required": told["required"],
         "additionalProperties": False,
     }
 
 
-_JSON_TYPES: Mapping[type[mi.Type], str] = {
-    mi.StrType: "string",
-    mi.FloatType: "number",
-    mi.IntType: "integer",
-}
-
-
-def _property(kind: mi.Type) -> dict[str, object]:
+def _plain(about: dict[str, Any]) -> dict[str, object]:
     """Return the schema of one argument; that it may be null is said by leaving it out."""
-    if isinstance(kind, mi.Metadata):
-        described = dict(kind.extra_json_schema or {})
-        return {**_property(kind.type), **described}
-    if isinstance(kind, mi.UnionType):
-        (kind,) = (one for one in kind.types if not isinstance(one, mi.NoneType))
-    if isinstance(kind, mi.ListType):
-        return {"type": "array", "items": _property(kind.item_type)}
-    return {"type": _JSON_TYPES[type(kind)]}
+    (kind,) = (one for one in about.get("anyOf", [about]) if one["type"] != "null")
+    said = {**kind, **about}
+    return {key: said[key] for key in ("type", "items", "description") if key in said}
 
 
 if __name__ == "__main__":

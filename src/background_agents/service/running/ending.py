@@ -17,7 +17,7 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.notice import Notice, NoticeKind
-from background_agents.domain.status import Status
+from background_agents.domain.status import CUT_SHORT, Status
 from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
 from background_agents.domain.transcript import Transcript
 from background_agents.ports.storage import Change
@@ -103,15 +103,7 @@ async def insist(context: Context, about: str, work: Callable[[], Awaitable[T]])
         pause = min(pause * 2, INSIST_MOST)
 
 
-_CUT_SHORT: dict[Status, type[ev.Failed | ev.TimedOut | ev.Stopped | ev.Interrupted]] = {
-    Status.FAILED: ev.Failed,
-    Status.TIMED_OUT: ev.TimedOut,
-    Status.STOPPED: ev.Stopped,
-    Status.INTERRUPTED: ev.Interrupted,
-}
-
-
-def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ending:
+def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ended:
     """Return the event that an outcome is stored as."""
     if outcome.error is None:
         return ev.Completed(
@@ -123,7 +115,7 @@ def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ending:
             ran_for=ran_for,
             cut=outcome.cut,
         )
-    return _CUT_SHORT[outcome.status](
+    return CUT_SHORT[outcome.status](
         at=now,
         error=outcome.error,
         summary=one_line(outcome.error, SUMMARY_CHARS),

@@ -18,20 +18,6 @@ from background_agents.views import model as for_model
 
 log = logging.getLogger(__name__)
 
-DENIED_TOOLS = (
-    "delegate",
-    "delegation_read",
-    "delegation_list",
-    "delegation_status",
-    "delegation_peek",
-    "delegation_steer",
-    "delegation_stop",
-    "delegation_wait",
-    "delegation_answer",
-    "task",
-)
-"""What a background agent does not get: delegations do not spawn delegations."""
-
 MOST_RELAUNCHES = 3
 """A run that takes its process down with it each time must not do so for ever."""
 
@@ -48,9 +34,6 @@ UNDONE = (
 LOST_CHARS = 4_000
 """How much of its own unfinished text an agent gets to see again; OpenCode keeps none of it."""
 
-ALLOWED_TOOLS = ("notify_parent",)
-"""What only background agents get."""
-
 
 async def session_for(context: Context, settings: Settings, delegation: Delegation) -> str:
     """Return a new child session, or the one that the delegation goes on in.
@@ -64,8 +47,8 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
     order = SessionOrder(
         parent=delegation.parent_session,
         title=for_model.session_title(delegation),
-        denied_tools=DENIED_TOOLS,
-        allowed_tools=ALLOWED_TOOLS,
+        denied_tools=context.tools.denied,
+        allowed_tools=context.tools.children,
     )
     if delegation.continued_from is not None:
         earlier = delegation.continued_from

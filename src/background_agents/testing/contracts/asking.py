@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.domain.errors import NotAsked
 from background_agents.domain.transcript import Verdict
-from background_agents.ports.runtime import Idle, InputAsked, InputSettled, SessionOrder
+from background_agents.ports import runtime as port
 from background_agents.testing.contracts.stage import Heard, Stage, listening, prompt
 from background_agents.testing.scripts import script
 
@@ -25,14 +28,16 @@ def run(command: str) -> dict[str, object]:
     return {"call": "bash", "args": {"command": command, "description": "Try it"}}
 
 
+@asynccontextmanager
 async def asking(
-    stage: Stage, heard: Heard, *steps: dict[str, object], count: int = 1
-) -> tuple[str, list[Ask]]:
-    """Start a run and return its session and the first ``count`` requests."""
+    stage: Stage, *steps: dict[str, object], count: int = 1
+) -> AsyncIterator[tuple[Heard, str, list[Ask]]]:
+    """Start a run, and listen; gives what is heard, its session and the first requests."""
     child = await stage.new_asking_child()
-    await stage.runtime.prompt(child, prompt(script(*steps)))
-    await heard.until(lambda: len(heard.of(child, InputAsked)) >= count)
-    return child, [event.ask for event in heard.of(child, InputAsked)]
+    with listening(stage.runtime) as heard:
+        await stage.runtime.prompt(child, prompt(script(*steps)))
+        await heard.until(lambda: len(heard.of(child, port.InputAsked)) >= count)
+        yield heard, child, [event.ask for event in heard.of(child, port.InputAsked)]
 
 
 class AskingContract:
@@ -45,39 +50,35 @@ class AskingContract:
     async def test_a_permission_is_asked_and_the_run_goes_on_once_it_is_granted(
         self, stage: Stage
     ) -> None:
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, run("true"), {"say": "Done."})
+        async with asking(stage, run("true"), {"say": "Done."}) as (heard, child, (ask,)):
             assert (ask.session, ask.permission, ask.patterns) == (child, "bash", ("true",))
             assert (await stage.runtime.state(child)).busy
             assert await self.open_in(stage, child) == [ask.id]
             await stage.runtime.answer(ask, ONCE)
             await heard.answered(child)
-        (settled,) = heard.of(child, InputSettled)
+        (settled,) = heard.of(child, port.InputSettled)
         assert (settled.request, settled.reply) == (ask.id, ONCE)
         assert (await stage.runtime.transcript(child)).result == "Done."
         assert await self.open_in(stage, child) == []
 
     async def test_what_was_answered_is_asked_no_longer(self, stage: Stage) -> None:
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, run("true"), {"say": "Done."})
+        async with asking(stage, run("true"), {"say": "Done."}) as (heard, child, (ask,)):
             await stage.runtime.answer(ask, ONCE)
             await heard.answered(child)
             with pytest.raises(NotAsked):
                 await stage.runtime.answer(ask, ONCE)
 
     async def test_a_rejection_with_a_reason_lets_the_run_go_on(self, stage: Stage) -> None:
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, run("true"), {"say": "Without it."})
+        async with asking(stage, run("true"), {"say": "Without it."}) as (heard, child, (ask,)):
             await stage.runtime.answer(ask, Reply(word=REJECT, reason="Not now."))
             await heard.answered(child)
         transcript = await stage.runtime.transcript(child)
         assert transcript.result == "Without it."
         assert transcript.answers[0].tools[0].state == "error"
-        assert heard.of(child, InputSettled)[0].reply.is_rejection
+        assert heard.of(child, port.InputSettled)[0].reply.is_rejection
 
     async def test_a_rejection_without_a_reason_ends_the_run(self, stage: Stage) -> None:
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, run("true"), {"say": "Never said."})
+        async with asking(stage, run("true"), {"say": "Never said."}) as (heard, child, (ask,)):
             await stage.runtime.answer(ask, Reply(word=REJECT))
             await heard.idle(child)
         assert (await stage.runtime.transcript(child)).verdict is Verdict.GOING_ON
@@ -85,62 +86,58 @@ class AskingContract:
 
     async def test_of_two_requests_a_rejection_settles_both(self, stage: Stage) -> None:
         both: dict[str, object] = {"calls": [run("printf a"), run("printf b")]}
-        with listening(stage.runtime) as heard:
-            child, asks = await asking(stage, heard, both, {"say": "Never said."}, count=2)
+        async with asking(stage, both, {"say": "Never said."}, count=2) as (heard, child, asks):
             await stage.runtime.answer(asks[0], Reply(word=REJECT))
             await heard.idle(child)
-        assert {one.request for one in heard.of(child, InputSettled)} == {one.id for one in asks}
+        settled = {one.request for one in heard.of(child, port.InputSettled)}
+        assert settled == {one.id for one in asks}
 
     async def test_what_is_granted_always_is_not_asked_again(self, stage: Stage) -> None:
         twice = (run("hostname"), run("hostname"))
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, *twice, {"say": "Twice."})
+        async with asking(stage, *twice, {"say": "Twice."}) as (heard, child, (ask,)):
             await stage.runtime.answer(ask, Reply(word="always"))
             await heard.answered(child)
-        assert len(heard.of(child, InputAsked)) == 1
+        assert len(heard.of(child, port.InputAsked)) == 1
         assert (await stage.runtime.transcript(child)).usage.tool_calls == 2
 
     async def test_a_question_is_answered_in_words(self, stage: Stage) -> None:
         question: dict[str, object] = {"call": "question", "args": {"questions": [COLOUR, COLOUR]}}
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, question, {"say": "Thanks."})
+        async with asking(stage, question, {"say": "Thanks."}) as (heard, child, (ask,)):
             assert [one.text for one in ask.questions] == ["Which colour?"] * 2
             assert ask.questions[0].options == ("Red", "Blue")
             assert await self.open_in(stage, child) == [ask.id]
             await stage.runtime.answer(ask, Reply(answers=("Red", "a green one")))
             await heard.answered(child)
-        assert heard.of(child, InputSettled)[0].reply.answers == ("Red", "a green one")
+        assert heard.of(child, port.InputSettled)[0].reply.answers == ("Red", "a green one")
         assert (await stage.runtime.transcript(child)).result == "Thanks."
 
     async def test_a_question_that_is_dismissed_is_told(self, stage: Stage) -> None:
         question: dict[str, object] = {"call": "question", "args": {"questions": [COLOUR]}}
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, question, {"say": "Never said."})
+        async with asking(stage, question, {"say": "Never said."}) as (heard, child, (ask,)):
             await stage.runtime.answer(ask, Reply(word=REJECT))
-            await heard.until(lambda: bool(heard.of(child, InputSettled)))
-        assert heard.of(child, InputSettled)[0].reply.is_rejection
+            await heard.first(child, port.InputSettled)
+        assert heard.of(child, port.InputSettled)[0].reply.is_rejection
 
     async def test_an_abort_leaves_open_what_was_asked_until_it_is_taken_back(
         self, stage: Stage
     ) -> None:
-        with listening(stage.runtime) as heard:
-            child, (ask,) = await asking(stage, heard, run("true"), {"say": "Never said."})
+        async with asking(stage, run("true"), {"say": "Never said."}) as (heard, child, (ask,)):
             await stage.runtime.abort(child)
             await heard.aborted(child)
             await heard.idle(child, 2)
             assert await self.open_in(stage, child) == [ask.id]
             await stage.runtime.answer(ask, Reply(word=REJECT))
-            await heard.until(lambda: bool(heard.of(child, InputSettled)))
+            await heard.first(child, port.InputSettled)
         assert await self.open_in(stage, child) == []
-        assert len(heard.of(child, Idle)) == 2
+        assert len(heard.of(child, port.Idle)) == 2
 
     async def test_sessions_know_what_is_above_and_below(self, stage: Stage) -> None:
         runtime = stage.runtime
         root = await stage.new_session()
-        child = await runtime.open_session(SessionOrder(parent=root, title="A child"))
-        one = await runtime.open_session(SessionOrder(parent=child, title="One"))
-        other = await runtime.open_session(SessionOrder(parent=child, title="Other"))
-        deep = await runtime.open_session(SessionOrder(parent=one, title="Deep"))
+        child = await runtime.open_session(port.SessionOrder(parent=root, title="A child"))
+        one = await runtime.open_session(port.SessionOrder(parent=child, title="One"))
+        other = await runtime.open_session(port.SessionOrder(parent=child, title="Other"))
+        deep = await runtime.open_session(port.SessionOrder(parent=one, title="Deep"))
         assert runtime.ancestors(deep)[:3] == (deep, one, child)
         assert set(await runtime.below(child)) == {one, other, deep}
         assert await runtime.below(deep) == []
@@ -148,7 +145,7 @@ class AskingContract:
 
     async def test_a_tool_can_be_for_some_sessions_alone(self, stage: Stage) -> None:
         root = await stage.new_session()
-        order = SessionOrder(
+        order = port.SessionOrder(
             parent=root, title="A child", denied_tools=("bash",), allowed_tools=("bash",)
         )
         child = await stage.runtime.open_session(order)

@@ -6,18 +6,7 @@ import pytest
 
 from background_agents.domain.errors import MessagesUndone, RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
-from background_agents.ports.runtime import (
-    Busy,
-    Idle,
-    Leave,
-    MessageChanged,
-    RunFailed,
-    SessionDeleted,
-    SessionOrder,
-    StreamRestored,
-    TextStreamed,
-    UndoChanged,
-)
+from background_agents.ports import runtime as port
 from background_agents.testing.contracts.asking import AskingContract
 from background_agents.testing.contracts.stage import (
     AGENT,
@@ -27,6 +16,7 @@ from background_agents.testing.contracts.stage import (
     listening,
     new_child,
     prompt,
+    running,
 )
 from background_agents.testing.scripts import script
 
@@ -64,18 +54,18 @@ class AgentRuntimeContract(AskingContract):
 
     async def test_lineage_leads_from_a_session_to_its_root(self, stage: Stage) -> None:
         root = await stage.new_session()
-        child = await stage.runtime.open_session(SessionOrder(parent=root, title="A child"))
-        below = await stage.runtime.open_session(SessionOrder(parent=child, title="Below"))
+        child = await stage.runtime.open_session(port.SessionOrder(parent=root, title="A child"))
+        below = await stage.runtime.open_session(port.SessionOrder(parent=child, title="Below"))
         assert await stage.runtime.lineage(below) == (below, child, root)
         assert await stage.runtime.lineage(root) == (root,)
 
     async def test_a_session_without_a_parent_is_a_root(self, stage: Stage) -> None:
         """What nobody's conversation asked for gets one as its supervisor."""
-        root = await stage.runtime.open_session(SessionOrder(parent=None, title="A root"))
+        root = await stage.runtime.open_session(port.SessionOrder(parent=None, title="A root"))
         assert await stage.runtime.lineage(root) == (root,)
         state = await stage.runtime.state(root)
         assert (state.exists, state.busy) == (True, False)
-        child = await stage.runtime.open_session(SessionOrder(parent=root, title="Below"))
+        child = await stage.runtime.open_session(port.SessionOrder(parent=root, title="Below"))
         assert await stage.runtime.lineage(child) == (child, root)
 
     async def test_the_lineage_of_an_unknown_session_is_refused(self, stage: Stage) -> None:
@@ -97,9 +87,7 @@ class AgentRuntimeContract(AskingContract):
 
     async def run(self, stage: Stage, *steps: dict[str, object]) -> tuple[str, Heard]:
         """Run a script in a new child to its end."""
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(*steps)))
+        async with running(stage, *steps) as (child, heard):
             await heard.answered(child)
         return child, heard
 
@@ -109,11 +97,11 @@ class AgentRuntimeContract(AskingContract):
         finished = next(
             index
             for index, event in enumerate(mine)
-            if isinstance(event, MessageChanged) and event.message.finished
+            if isinstance(event, port.MessageChanged) and event.message.finished
         )
         kinds = [type(event) for event in mine]
-        assert kinds.index(Busy) < kinds.index(TextStreamed) < finished
-        assert finished < kinds.index(Idle)
+        assert kinds.index(port.Busy) < kinds.index(port.TextStreamed) < finished
+        assert finished < kinds.index(port.Idle)
 
     async def test_the_transcript_is_what_was_said(self, stage: Stage) -> None:
         child, _ = await self.run(stage, {"say": "Grüße, 🦦! ", "repeat": 3})
@@ -133,7 +121,7 @@ class AgentRuntimeContract(AskingContract):
         once = prompt(script({"say": WORD, "repeat": 20, "every_ms": 5}))
         with listening(stage.runtime) as heard:
             await stage.runtime.prompt(child, once)
-            await heard.until(lambda: bool(heard.of(child, TextStreamed)))
+            await heard.first(child, port.TextStreamed)
             await stage.runtime.prompt(child, once)
             await heard.answered(child)
         with listening(stage.runtime) as heard:
@@ -147,15 +135,12 @@ class AgentRuntimeContract(AskingContract):
     async def test_a_prompt_to_a_busy_session_is_taken_up_in_the_same_run(
         self, stage: Stage
     ) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            first = prompt(script({"say": WORD, "repeat": 40, "every_ms": 5}))
-            await stage.runtime.prompt(child, first)
-            await heard.until(lambda: bool(heard.of(child, TextStreamed)))
+        async with running(stage, {"say": WORD, "repeat": 40, "every_ms": 5}) as (child, heard):
+            await heard.first(child, port.TextStreamed)
             second = prompt(script({"say": "Steered."}))
             await stage.runtime.prompt(child, second)
             await heard.until(lambda: heard.has_answer_to(second.message))
-            assert heard.of(child, Idle) == []
+            assert heard.of(child, port.Idle) == []
             await heard.idle(child)
         assert (await stage.runtime.transcript(child)).result == "Steered."
 
@@ -178,7 +163,7 @@ class AgentRuntimeContract(AskingContract):
 
     async def test_what_a_session_is_denied_those_below_it_are_denied(self, stage: Stage) -> None:
         parent = await new_child(stage, denied=("bash",))
-        below = SessionOrder(parent=parent, title="Below")
+        below = port.SessionOrder(parent=parent, title="Below")
         opened = await stage.runtime.open_session(below)
         reopened = await new_child(stage)
         await stage.runtime.reopen_session(reopened, below)
@@ -191,7 +176,7 @@ class AgentRuntimeContract(AskingContract):
 
     async def test_what_no_rule_forbids_may_be_run(self, stage: Stage) -> None:
         leave = await stage.runtime.leave(await stage.new_session(), AGENT, OTHER_AGENT)
-        assert leave == Leave()
+        assert leave == port.Leave()
         with pytest.raises(RuntimeRefused):
             await stage.runtime.leave("ses_unknown", AGENT, OTHER_AGENT)
 
@@ -207,13 +192,10 @@ class AgentRuntimeContract(AskingContract):
     # --- errors ------------------------------------------------------------------
 
     async def test_an_error_of_the_provider_is_told_and_stored(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        refusing = script({"fail": 400, "message": "No such option."})
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(refusing))
-            await heard.until(lambda: any(m.message.error for m in heard.of(child, MessageChanged)))
+        async with running(stage, {"fail": 400, "message": "No such option."}) as (child, heard):
+            await heard.changed(child, lambda message: message.error)
             await heard.idle(child)
-        failed = heard.of(child, RunFailed)[0]
+        failed = heard.of(child, port.RunFailed)[0]
         assert "No such option." in failed.message
         assert not failed.aborted
         assert (await stage.runtime.transcript(child)).verdict is Verdict.FAILED
@@ -222,13 +204,11 @@ class AgentRuntimeContract(AskingContract):
         self, stage: Stage
     ) -> None:
         """While a failed run is wound up a prompt is stored, and begins nothing."""
-        child = await new_child(stage)
         after = prompt(script({"say": "Here I am."}))
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script({"fail": 400})))
+        async with running(stage, {"fail": 400}) as (child, heard):
             await heard.idle(child)
             await stage.runtime.prompt(child, after)
-            await heard.until(lambda: any(m.message.error for m in heard.of(child, MessageChanged)))
+            await heard.changed(child, lambda message: message.error)
             await heard.idle(child, 2)
             await stage.runtime.prompt(child, after)
             await heard.answered(child)
@@ -241,7 +221,7 @@ class AgentRuntimeContract(AskingContract):
         with listening(stage.runtime) as heard:
             await stage.runtime.prompt(child, prompt("Hello.", model="scripted/none"))
             await heard.idle(child)
-        assert "scripted/none" in heard.of(child, RunFailed)[0].message
+        assert "scripted/none" in heard.of(child, port.RunFailed)[0].message
         assert (await stage.runtime.transcript(child, refresh=True)).answers == []
 
     async def test_an_unknown_agent_is_told_by_an_event_and_never_begins(
@@ -250,9 +230,9 @@ class AgentRuntimeContract(AskingContract):
         child = await new_child(stage)
         with listening(stage.runtime) as heard:
             await stage.runtime.prompt(child, prompt("Hello.", agent="nobody"))
-            await heard.until(lambda: bool(heard.of(child, RunFailed)))
-        assert "nobody" in heard.of(child, RunFailed)[0].message
-        assert heard.of(child, Busy) == []
+            await heard.first(child, port.RunFailed)
+        assert "nobody" in heard.of(child, port.RunFailed)[0].message
+        assert heard.of(child, port.Busy) == []
         assert not (await stage.runtime.state(child)).busy
 
     async def test_a_session_with_undone_messages_takes_no_prompt(self, stage: Stage) -> None:
@@ -260,27 +240,25 @@ class AgentRuntimeContract(AskingContract):
         before = await stage.stored(child)
         with listening(stage.runtime) as heard:
             await stage.user_undoes(child, before[0].id)
-            await heard.until(lambda: bool(heard.of(child, UndoChanged)))
+            await heard.first(child, port.UndoChanged)
             assert (await stage.runtime.state(child)).undone
             with pytest.raises(MessagesUndone, match=child):
                 await stage.runtime.prompt(child, prompt("Go on."))
             await stage.user_redoes(child)
-            await heard.until(lambda: not heard.of(child, UndoChanged)[-1].undone)
+            await heard.until(lambda: not heard.of(child, port.UndoChanged)[-1].undone)
         assert not (await stage.runtime.state(child)).undone
         assert await stage.stored(child) == before
 
     # --- endings from outside ----------------------------------------------------
 
     async def test_an_aborted_run_keeps_what_was_streamed(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
-            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 20)
+        async with running(stage, ENDLESS) as (child, heard):
+            await heard.until(lambda: len(heard.of(child, port.TextStreamed)) > 20)
             before = (await stage.runtime.transcript(child)).everything
             await stage.runtime.abort(child)
             await heard.aborted(child)
             await heard.idle(child, 2)
-        assert heard.of(child, RunFailed)[0].aborted
+        assert heard.of(child, port.RunFailed)[0].aborted
         after = await stage.runtime.transcript(child)
         assert after.verdict is Verdict.ABORTED
         assert after.everything.startswith(before)
@@ -289,12 +267,9 @@ class AgentRuntimeContract(AskingContract):
         assert not (await stage.runtime.state(child)).busy
 
     async def test_what_is_being_written_is_known_until_it_is_finished(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        assert stage.runtime.being_written(child) is None
-        with listening(stage.runtime) as heard:
-            slowly = script({"say": WORD, "repeat": 40, "every_ms": 5})
-            await stage.runtime.prompt(child, prompt(slowly))
-            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 5)
+        assert stage.runtime.being_written(await new_child(stage)) is None
+        async with running(stage, {"say": WORD, "repeat": 40, "every_ms": 5}) as (child, heard):
+            await heard.until(lambda: len(heard.of(child, port.TextStreamed)) > 5)
             writing = stage.runtime.being_written(child)
             assert writing is not None
             assert (WORD * 40).startswith(writing.text)
@@ -303,10 +278,8 @@ class AgentRuntimeContract(AskingContract):
         assert stage.runtime.being_written(child) is None
 
     async def test_what_was_streamed_is_there_at_once_after_an_abort(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
-            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 20)
+        async with running(stage, ENDLESS) as (child, heard):
+            await heard.until(lambda: len(heard.of(child, port.TextStreamed)) > 20)
             await stage.runtime.abort(child)
             await heard.idle(child)
             at_once = (await stage.runtime.transcript(child)).everything
@@ -314,12 +287,8 @@ class AgentRuntimeContract(AskingContract):
         assert at_once == (await stage.runtime.transcript(child)).everything
 
     async def test_a_hanging_run_is_busy_until_it_is_aborted(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script({"hang": True})))
-            await heard.until(
-                lambda: any(m.message.answers for m in heard.of(child, MessageChanged))
-            )
+        async with running(stage, {"hang": True}) as (child, heard):
+            await heard.until(lambda: heard.works(child))
             assert (await stage.runtime.state(child)).busy
             await stage.runtime.abort(child)
             await heard.aborted(child)
@@ -332,12 +301,10 @@ class AgentRuntimeContract(AskingContract):
         assert (await stage.runtime.transcript(child)).verdict is Verdict.FINISHED
 
     async def test_a_deleted_session_is_told_and_gone(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script(ENDLESS)))
-            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 5)
+        async with running(stage, ENDLESS) as (child, heard):
+            await heard.until(lambda: len(heard.of(child, port.TextStreamed)) > 5)
             await stage.delete_session(child)
-            await heard.until(lambda: bool(heard.of(child, SessionDeleted)))
+            await heard.first(child, port.SessionDeleted)
         assert not (await stage.runtime.state(child)).exists
         assert WORD in (await stage.runtime.transcript(child)).everything
         with pytest.raises(RuntimeRefused):
@@ -346,14 +313,11 @@ class AgentRuntimeContract(AskingContract):
     # --- the connection ----------------------------------------------------------
 
     async def test_what_was_missed_is_found_after_a_break(self, stage: Stage) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            slowly = script({"say": WORD, "repeat": 60, "every_ms": 5})
-            await stage.runtime.prompt(child, prompt(slowly))
-            await heard.until(lambda: len(heard.of(child, TextStreamed)) > 2)
+        async with running(stage, {"say": WORD, "repeat": 60, "every_ms": 5}) as (child, heard):
+            await heard.until(lambda: len(heard.of(child, port.TextStreamed)) > 2)
             async with stage.broken():
                 pass
-            await heard.until(lambda: bool(heard.of("", StreamRestored)))
+            await heard.first("", port.StreamRestored)
             if (await stage.runtime.state(child)).busy:
                 await heard.idle(child)
         transcript = await stage.runtime.transcript(child, refresh=True)
@@ -363,14 +327,10 @@ class AgentRuntimeContract(AskingContract):
     async def test_a_runtime_that_begins_anew_tells_so_and_has_ended_what_ran(
         self, stage: Stage
     ) -> None:
-        child = await new_child(stage)
-        with listening(stage.runtime) as heard:
-            await stage.runtime.prompt(child, prompt(script({"hang": True})))
-            await heard.until(
-                lambda: any(m.message.answers for m in heard.of(child, MessageChanged))
-            )
+        async with running(stage, {"hang": True}) as (child, heard):
+            await heard.until(lambda: heard.works(child))
             await stage.begin_anew()
-            await heard.until(lambda: bool(heard.of("", StreamRestored)))
+            await heard.first("", port.StreamRestored)
             assert not (await stage.runtime.state(child)).busy
             again = prompt(script({"say": "Again."}))
             await stage.runtime.prompt(child, again)

@@ -49,6 +49,13 @@ def change(before: Delegation, *events: ev.Event, notices: tuple[Notice, ...] = 
     return Change(after=after, events=events, notices=notices)
 
 
+async def store_so(store: DelegationStore, *events: ev.Event, name: str = OTTER) -> Delegation:
+    """Register a delegation, commit what ``events`` make of it, and return it."""
+    step = change(await store.register(registered(name)), *events)
+    await store.commit(step)
+    return step.after
+
+
 class DelegationStoreContract(ABC):
     """Subclass, name it ``Test...``, and open the store."""
 
@@ -149,14 +156,11 @@ class DelegationStoreContract(ABC):
     async def test_a_change_replaces_the_record_and_extends_the_history(
         self, store: DelegationStore
     ) -> None:
-        before = await store.register(registered())
-        step = change(before, launched(), completed())
-        await store.commit(step)
-        assert await store.find(OTTER, ROOT) == step.after
+        after = await store_so(store, launched(), completed())
+        assert await store.find(OTTER, ROOT) == after
         assert await store.history(OTTER) == [registered(), launched(), completed()]
 
     async def test_every_kind_of_event_comes_back_as_it_was(self, store: DelegationStore) -> None:
-        before = await store.register(registered())
         events: tuple[ev.Event, ...] = (
             ev.Resumed(at=at(0.5), owner="me"),
             launched(),
@@ -173,12 +177,11 @@ class DelegationStoreContract(ABC):
             ev.NoticeConfirmed(at=at(12), notice="prt_1"),
             ev.Read(at=at(13)),
         )
-        step = change(before, *events)
-        await store.commit(step)
+        after = await store_so(store, *events)
         first, *later = await store.history(OTTER)
         assert tuple(later) == events
         assert isinstance(first, ev.Registered)
-        assert replay(first, later) == await store.find(OTTER, ROOT) == step.after
+        assert replay(first, later) == await store.find(OTTER, ROOT) == after
 
     async def test_of_two_changes_to_one_version_the_second_is_refused_whole(
         self, store: DelegationStore
@@ -219,9 +222,8 @@ class DelegationStoreContract(ABC):
         assert await store.page(ROOT, 0) == ([], 3)
 
     async def test_a_line_shows_the_newest_version(self, store: DelegationStore) -> None:
-        before = await store.register(registered())
         read = ev.Read(at=at(200))
-        await store.commit(change(before, launched(), completed(), read))
+        await store_so(store, launched(), completed(), read)
         lines, _ = await store.page(ROOT, 1)
         assert lines == [
             Line(
@@ -240,17 +242,15 @@ class DelegationStoreContract(ABC):
         self, store: DelegationStore
     ) -> None:
         for name in (OTTER, LYNX):
-            await store.commit(change(await store.register(registered(name)), launched()))
+            await store_so(store, launched(), name=name)
         found = await store.with_session("ses_child")
         assert found is not None
         assert found.id == LYNX
 
     async def test_the_unfinished_are_listed_oldest_first(self, store: DelegationStore) -> None:
-        for name in (OTTER, LYNX, HERON):
-            await store.register(registered(name))
-        lynx = await store.find(LYNX, ROOT)
-        assert lynx is not None
-        await store.commit(change(lynx, launched(), completed()))
+        await store.register(registered(OTTER))
+        await store_so(store, launched(), completed(), name=LYNX)
+        await store.register(registered(HERON))
         assert [one.id for one in await store.unfinished()] == [OTTER, HERON]
 
     async def test_a_resumed_delegation_has_a_new_owner_and_keeps_it(
@@ -267,8 +267,7 @@ class DelegationStoreContract(ABC):
     ) -> None:
         await store.register(registered(OTTER))
         await store.register(registered(LYNX, parent="ses_nested"))
-        ended = await store.register(registered(HERON))
-        await store.commit(change(ended, launched(), completed()))
+        await store_so(store, launched(), completed(), name=HERON)
         assert await store.remaining(ROOT) == 1
         assert await store.remaining("ses_nested") == 1
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from background_agents import config
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.set_aside import files_of, left_over, set_aside, settle
+from background_agents.adapters.sqlite.amending import Prunable, Pruning
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
-from background_agents.adapters.sqlite.pruning import Prunable, Pruning
 from background_agents.client.place import Place
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import UNREAD, parse

@@ -63,7 +63,7 @@ def note_read(one: Delegation, place: Place) -> None:
     """Note that somebody has read a result, if that is a person, and a person had delegated it."""
     if one.supervisor_agent or one.read_at is not None:
         return
-    from background_agents.adapters.sqlite.marking import mark_read
+    from background_agents.adapters.sqlite.amending import mark_read
     from background_agents.control import shells
 
     if shells.starter_of() is not shells.Starter.PERSON:

@@ -1,26 +1,53 @@
-"""Deleting delegations that have ended: their rows, in transactions that a service waits for.
+"""What people's programs change: that a result was read, and what is not to be there any more.
 
-What is deleted is overwritten, too: people prune what is not to be there any more. Knows
-nothing of files.
+Only of what has ended, so that there is no run whose record it could be, and in transactions that
+a service waits for. Knows nothing of files, nor of who may say so.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import msgspec
 
 from background_agents.adapters.sqlite import rows
-from background_agents.adapters.sqlite.queries import QUERIES
-from background_agents.adapters.sqlite.schema import open_existing
+from background_agents.adapters.sqlite.schema import (
+    QUERIES,
+    Opened,
+    open_existing,
+    scalar,
+    transaction,
+)
+from background_agents.domain import events as ev
+from background_agents.domain.delegation import apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import TERMINAL, Status
-from background_agents.ports.storage import Line
+from background_agents.ports.storage import Change, Line
+
+
+def mark_read(path: Path, delegation: str, now: datetime) -> None:
+    """Store in the database at ``path`` that a result was read; the first time counts.
+
+    Raises:
+        StoreUnavailable: it cannot be written now.
+    """
+    connection = open_existing(path)
+    if connection is None:
+        return
+    try:
+        with closing(connection), transaction(connection):
+            # Looked at again under the lock: its title may have been made better meanwhile.
+            one = rows.get(connection, delegation)
+            if one is not None and one.is_terminal and one.read_at is None:
+                read = ev.Read(at=now)
+                rows.commit(connection, Change(after=apply(one, read), events=(read,)))
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{path} cannot be written ({error}).") from error
 
 
 class Prunable(NamedTuple):
@@ -30,35 +57,19 @@ class Prunable(NamedTuple):
     root_session: str
 
 
-class Pruning:
-    """Deletes rows of one project's database; use it as ``with Pruning.open(...)``."""
+class Pruning(Opened):
+    """Deletes rows, and overwrites them, too: people prune what is not to be there any more."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
-        self._path = path
-
-    @classmethod
-    def open(cls, path: Path) -> Self | None:
-        """Open the database at ``path``; None if nothing was ever delegated there.
-
-        Raises:
-            StoreUnavailable: it cannot be opened, is damaged, or a newer version wrote it.
-        """
-        connection = open_existing(path)
-        if connection is None:
-            return None
+        super().__init__(connection, path)
         connection.execute("PRAGMA secure_delete = ON")
-        return cls(connection, path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Let go of the file, and leave no deleted text in its log where nobody reads that."""
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout = 0")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        super().close()
 
     def find(self, before: datetime, states: frozenset[Status]) -> list[Prunable]:
         """Return what ended before a moment, oldest first; never what is active."""
@@ -74,26 +85,16 @@ class Pruning:
     def is_there(self, delegation: str) -> bool:
         """Return whether a delegation has a row."""
         with self._explained():
-            return bool(self._connection.execute(QUERIES["there"], (delegation,)).fetchone()[0])
+            return scalar(self._connection, QUERIES["there"], delegation) > 0
 
     def delete(self, delegations: Sequence[str]) -> None:
         """Delete delegations with their events and notices: all of these, or nothing."""
         each = [(name,) for name in delegations]
-        with self._explained(), self._transaction():
+        names = msgspec.json.encode(delegations).decode()
+        with self._explained(), transaction(self._connection):
             self._connection.executemany(QUERIES["prune_delegation"], each)
             self._connection.executemany(QUERIES["prune_events"], each)
-            names = msgspec.json.encode(delegations).decode()
             self._connection.execute(QUERIES["prune_notices"], (names,))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
