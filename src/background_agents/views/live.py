@@ -12,12 +12,11 @@ from itertools import takewhile
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.status import TERMINAL
-from background_agents.domain.text import TITLE_CHARS, one_line, span
+from background_agents.domain.text import TITLE_CHARS, one_line, span, worker
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports.runtime import Retrying
 from background_agents.ports.storage import Line
-from background_agents.views.model import elapsed, line, request, within
+from background_agents.views.model import line, request, within
 
 PEEK_CHARS = 4_000
 """About 1,000 tokens of a transcript's newest part."""
@@ -89,7 +88,7 @@ def status(report: StatusReport) -> str:
         # What waits for an answer comes first: it is what the supervisor can do something for.
         urgent_first = sorted(report.live, key=lambda one: not one.delegation.requests)
         return "\n".join(within(STATUS_CHARS, [_live_line(one) for one in urgent_first]))
-    unread = [one for one in report.newest if one.status in TERMINAL and one.read_at is None]
+    unread = [one for one in report.newest if one.is_unread]
     if not unread:
         return "Nothing is running, and nothing is unread."
     shown = [line(one, report.now) for one in unread[:UNREAD_LINES]]
@@ -100,7 +99,7 @@ def _live_line(live: Live) -> str:
     delegation, usage = live.delegation, live.delegation.usage
     left = "no timeout" if delegation.timeout is None else f"{span(delegation.timeout)} allowed"
     facts = [
-        f"{elapsed(delegation, live.now)} elapsed",
+        f"{span(delegation.elapsed(live.now))} elapsed",
         f"{span(live.time_left)} left" if live.time_left is not None else left,
         f"{usage.tool_calls} tool calls",
         f"{usage.tokens:,} tokens",
@@ -119,11 +118,9 @@ def _live_line(live: Live) -> str:
         facts.append(f"last heard of {span(live.now - live.heard_at)} ago")
     if live.retry is not None:
         facts.append(_retry(live.retry, live.now))
-    agent = one_line(delegation.agent, TITLE_CHARS)
-    model = delegation.model_told
-    on = f" on {one_line(model, TITLE_CHARS)}" if model else ""
+    who = worker(delegation.agent, delegation.model_told)
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
-    told = f"{head} ({agent}{on}): {', '.join(facts)}. {_last(live)}".rstrip()
+    told = f"{head} ({who}): {', '.join(facts)}. {_last(live)}".rstrip()
     asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])

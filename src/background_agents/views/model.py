@@ -14,9 +14,12 @@ from pathlib import Path
 from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
-from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.status import Status
 from background_agents.domain.text import (
+    AGENT_CHARS,
     TITLE_CHARS,
+    counted,
+    fitting,
     one_line,
     span,
 )
@@ -24,8 +27,6 @@ from background_agents.ports.storage import Line
 
 WAIT_CHARS = 8_000
 """About 2,000 tokens: what a wait for many delegations may answer."""
-
-AGENT_CHARS = 40
 
 READ_CHARS = 45_000
 READ_BYTES, READ_LINES = 48_000, 1_900
@@ -164,9 +165,9 @@ def cut(reason: str) -> str:
     return f"The model ended it for the reason {told!r}, not by itself: it may not be whole."
 
 
-def state(status: Status, *, is_cut: bool) -> str:
+def state(one: Delegation | Line) -> str:
     """Return a delegation's status, and whether its result may not be whole."""
-    return f"{status}, cut" if is_cut else str(status)
+    return f"{one.status}, cut" if one.is_cut else str(one.status)
 
 
 def steered(delegation: Delegation) -> str:
@@ -249,7 +250,7 @@ def _after_waiting(delegation: Delegation, found: Waited) -> str:
     if delegation.requests:
         return f"- {delegation.id} {request(delegation.id, delegation.requests[0].ask)}"
     said = " and has a message for you, which follows" if delegation.id in found.spoke else ""
-    return f"- {delegation.id} is {delegation.status} ({elapsed(delegation, found.now)}){said}"
+    return f"- {delegation.id} is {delegation.status} ({span(delegation.elapsed(found.now))}){said}"
 
 
 def notified(delegation: Delegation) -> str:
@@ -270,7 +271,7 @@ def notified(delegation: Delegation) -> str:
 def ended(delegation: Delegation) -> str:
     """Say that a delegation does not run any more."""
     return (
-        f"{delegation.id} has ended ({state(delegation.status, is_cut=bool(delegation.cut))}); "
+        f"{delegation.id} has ended ({state(delegation)}); "
         f'delegation_read("{delegation.id}") returns what it left.'
     )
 
@@ -279,7 +280,7 @@ def reading(found: Reading) -> str:
     """Return one page of an artifact and how to get the next; or that there is none yet."""
     delegation, text = found.delegation, found.text
     if text is None:
-        running_for = elapsed(delegation, found.now)
+        running_for = span(delegation.elapsed(found.now))
         return (
             f"{delegation.id} is {delegation.status} ({running_for}) and has no result yet; "
             "you are notified when it ends."
@@ -306,15 +307,9 @@ def listing(found: Listing) -> str:
     """List delegations, newest first, within ``LIST_CHARS``."""
     if found.total == 0:
         return "Nothing has been delegated in this session yet."
-    head = f"{found.total:,} delegation{'s' if found.total > 1 else ''}, newest first:\n"
+    head = f"{counted(found.total, 'delegation')}, newest first:\n"
     room = LIST_CHARS - len(head) - len(_older(found.total, found.folder)) - 2
-    shown: list[str] = []
-    for row in found.lines:
-        text = line(row, found.now)
-        room -= len(text) + 1
-        if room < 0:
-            break
-        shown.append(text)
+    shown = fitting([line(one, found.now) for one in found.lines], room)
     older = found.total - len(shown)
     return "\n".join([head, *shown, *(["", _older(older, found.folder)] if older else [])])
 
@@ -329,14 +324,12 @@ def _older(count: int, folder: Path) -> str:
 def headline(one: Delegation) -> str:
     """Return what stands above a result that a person reads."""
     error = f": {one_line(one.error, LIST_CHARS)}" if one.error else ""
-    status = state(one.status, is_cut=bool(one.cut))
-    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {status}{error})"
+    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {state(one)}{error})"
 
 
 def line(one: Line, now: datetime) -> str:
-    told = state(one.status, is_cut=one.is_cut)
-    if one.status in TERMINAL and one.read_at is None:
-        told += ", unread"
+    """Return what a list says of a delegation."""
+    told = f"{state(one)}, unread" if one.is_unread else state(one)
     age = span(now - (one.ended_at or one.registered_at))
     summary = one_line(one.summary, LIST_SUMMARY_CHARS)
     said = f": {summary}" if summary else ""
@@ -346,16 +339,7 @@ def line(one: Line, now: datetime) -> str:
 
 
 def within(limit: int, lines: Sequence[str]) -> list[str]:
-    """Return as many lines as fit, and one that says how many more there are."""
-    room = limit - 60
-    for shown, one in enumerate(lines):
-        room -= len(one) + 1
-        if room < 0 and shown:
-            left = len(lines) - shown
-            return [*lines[:shown], f"… and {left:,} more; delegation_list() names them."]
-    return list(lines)
-
-
-def elapsed(delegation: Delegation, now: datetime) -> str:
-    """Return how long a delegation has run, as people say it."""
-    return span(delegation.elapsed(now))
+    """Return as many lines as fit, at least one, and one that says how many more there are."""
+    shown = fitting(lines, limit - 60) or lines[:1]
+    left = len(lines) - len(shown)
+    return [*shown, *([f"… and {left:,} more; delegation_list() names them."] if left else [])]

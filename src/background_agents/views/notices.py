@@ -14,8 +14,15 @@ from background_agents.domain.asking import ASKED_CHARS, Ask
 from background_agents.domain.delegation import MESSAGE_CHARS, Delegation
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
-from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
-from background_agents.views.model import AGENT_CHARS, cut, elapsed, to_answer
+from background_agents.domain.text import (
+    AGENT_CHARS,
+    SUMMARY_CHARS,
+    TITLE_CHARS,
+    escape,
+    one_line,
+    span,
+)
+from background_agents.views.model import cut, to_answer
 
 TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
@@ -45,7 +52,7 @@ def new(
         title=delegation.title,
         agent=delegation.agent,
         summary=_summary(delegation),
-        elapsed=elapsed(delegation, now),
+        elapsed=span(delegation.elapsed(now)),
         error=delegation.error,
         cut=delegation.cut,
         relaunches=delegation.relaunches,

@@ -125,6 +125,7 @@ def _states(query: Query) -> Iterator[Statement]:
 
 
 def _unread() -> Statement:
+    """Say what ``domain.status.is_unread`` does; a test holds both together."""
     return Statement(f"(status IN ({_ENDED}) AND read_at IS NULL)")
 
 

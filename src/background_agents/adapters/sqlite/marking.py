@@ -33,7 +33,7 @@ def mark_read(path: Path, delegation: str, now: datetime) -> None:
             connection.execute("BEGIN IMMEDIATE")
             # Looked at again under the lock: its title may have been made better meanwhile.
             one = rows.get(connection, delegation)
-            if one is not None and one.is_terminal and one.read_at is None:
+            if one is not None and one.is_unread:
                 read = ev.Read(at=now)
                 rows.commit(connection, Change(after=apply(one, read), events=(read,)))
             connection.execute("COMMIT")

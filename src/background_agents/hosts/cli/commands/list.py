@@ -115,7 +115,7 @@ def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
 
 def _write_json(projects: ToldProjects, query: Query, limit: int | None, *, by_rank: bool) -> int:
     from background_agents.client.owners import sheets
-    from background_agents.views.json_reports import ListSheet
+    from background_agents.views.json import ListSheet
 
     def page(project: Project) -> ListSheet:
         found = project.find(query, limit, by_rank=by_rank)

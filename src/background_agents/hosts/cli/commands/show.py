@@ -31,7 +31,7 @@ def run(given: Namespace) -> None:
     (known,) = sheets(place.folder, [one])
     artifact = MarkdownArtifacts(place.folder).path(one)
     if given.json:
-        from background_agents.views.json_reports import show_sheet
+        from background_agents.views.json import show_sheet
 
         output.write_json(
             show_sheet(one, known, artifact=artifact, history=history, notices=notices)

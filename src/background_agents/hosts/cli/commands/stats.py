@@ -48,7 +48,7 @@ def run(given: Namespace) -> int:
     found = projects.each(lambda project: _facts(project, since))
     whole, groups = summarize((fact for listed in found for fact in listed), by)
     if given.json:
-        from background_agents.views.json_reports import stats_sheet
+        from background_agents.views.json import stats_sheet
 
         output.write_json(stats_sheet(whole, groups, by, since))
     else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from background_agents.domain.statistics import Summary
 from background_agents.domain.status import Status
-from background_agents.domain.text import one_line, span
+from background_agents.domain.text import counted, one_line, span
 
 KEY_CHARS = 40
 
@@ -35,15 +35,15 @@ def sentences(whole: Summary, since: datetime | None) -> list[str]:
     )
     if not whole.count:
         return [f"No delegations{when}."]
-    said = [f"{whole.count:,} delegation{'' if whole.count == 1 else 's'}{when}: {states}."]
+    said = [f"{counted(whole.count, 'delegation')}{when}: {states}."]
     if whole.success_rate is not None:
         said.append(f"Of those that have ended {_percent(whole.success_rate)} completed.")
     if whole.runs_s:
         said.append(f"They ran {_span(whole.median_s)} (median), nine of ten up to "
                     f"{_span(whole.p90_s)}.")  # fmt: skip
     said.append(
-        f"They used {whole.tokens:,} tokens, ${whole.cost_usd:,.2f} and {whole.tool_calls:,} "
-        f"tool call{'' if whole.tool_calls == 1 else 's'}."
+        f"They used {whole.tokens:,} tokens, ${whole.cost_usd:,.2f} and "
+        f"{counted(whole.tool_calls, 'tool call')}."
     )
     return said
 
@@ -76,4 +76,4 @@ def _percent(share: float | None) -> str:
 
 
 def _span(seconds: float | None) -> str:
-    return "-" if seconds is None else span(timedelta(seconds=seconds))
+    return "-" if seconds is None else span(seconds)

@@ -6,11 +6,10 @@ obeys. Knows no colours; who draws adds them.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from textwrap import wrap
 
 from background_agents.domain.actor import Actor
-from background_agents.domain.text import TITLE_CHARS, one_line, printable, span
+from background_agents.domain.text import TITLE_CHARS, one_line, printable, span, worker
 from background_agents.views.json import (
     ActiveSheet,
     CallSheet,
@@ -22,12 +21,12 @@ from background_agents.views.json import (
 )
 from background_agents.views.model import cut
 
-ERROR_CHARS = 300
+_ERROR_CHARS = 300
 """Of one line that says why; what a provider says is seldom longer."""
 
-INDENT = " " * 4
+_INDENT = " " * 4
 
-NARROW = 24
+_NARROW = 24
 """Columns that an indented line takes at least."""
 
 
@@ -35,24 +34,22 @@ def active(one: ActiveSheet, columns: int) -> str:
     """Tell of an active delegation in a few lines."""
     stored, live = one.delegation, one.live
     head = f"{stored.id}  {stored.state}  "
-    head += one_line(stored.title, max(columns - len(head), NARROW))
-    facts = [_on(stored), f"{_span(stored.elapsed_s)} elapsed"]
+    head += one_line(stored.title, max(columns - len(head), _NARROW))
+    facts = [worker(stored.agent, on(stored)), f"{span(stored.elapsed_s)} elapsed"]
     facts += [*_time_left(stored, live), *_numbers(stored), *_trouble(live)]
     lines = [head, *_folded(", ".join(facts), columns)]
     if live is not None and live.last:
-        lines += _folded(f"last: {one_line(live.last, ERROR_CHARS)}", columns)
-    lines += [line for asked in stored.requests for line in _asks(stored, asked.text, columns)]
+        lines += _folded(f"last: {one_line(live.last, _ERROR_CHARS)}", columns)
+    for request in stored.requests:
+        what = one_line(request.text, _ERROR_CHARS)
+        asks = f"asks: {what}  (background-agents answer {stored.id} REPLY)"
+        lines += _folded(asks, columns)
     return "\n".join(lines)
-
-
-def _on(one: Sheet) -> str:
-    agent = one_line(one.agent, TITLE_CHARS)
-    return f"{agent} on {one_line(on(one), TITLE_CHARS)}" if on(one) else agent
 
 
 def _time_left(one: Sheet, live: LiveFacts | None) -> list[str]:
     if live is not None and live.time_left_s is not None:
-        return [f"{_span(live.time_left_s)} left"]
+        return [f"{span(live.time_left_s)} left"]
     return ["no timeout"] if one.timeout_s is None else []
 
 
@@ -77,12 +74,6 @@ def _trouble(live: LiveFacts | None) -> list[str]:
     return facts
 
 
-def _asks(one: Sheet, text: str, columns: int) -> list[str]:
-    return _folded(
-        f"asks: {one_line(text, ERROR_CHARS)}  (background-agents answer {one.id} REPLY)", columns
-    )
-
-
 def peek(found: PeekSheet) -> str:
     """Show the newest part of what a run has written."""
     cut = [f"… {found.cut:,} characters before this", ""] if found.cut else []
@@ -96,32 +87,25 @@ def peek(found: PeekSheet) -> str:
 
 def _call(one: CallSheet) -> str:
     since = f" since {one.began_at.astimezone():%H:%M:%S}" if one.began_at else ""
-    title = f": {one_line(one.title, ERROR_CHARS)}" if one.title else ""
+    title = f": {one_line(one.title, _ERROR_CHARS)}" if one.title else ""
     return f"[{one_line(one.tool, TITLE_CHARS)} runs{since}{title}]"
 
 
 def _steer(one: SteerSheet) -> str:
     state = "taken up" if one.confirmed_at else "pending"
-    return f"[instruction of the {_whose(one)}, {state}: {one_line(one.text, ERROR_CHARS)}]"
-
-
-def _whose(one: SteerSheet) -> str:
-    return "supervisor" if one.by == Actor.SUPERVISOR else "user"
+    whose = "supervisor" if one.by == Actor.SUPERVISOR else "user"
+    return f"[instruction of the {whose}, {state}: {one_line(one.text, _ERROR_CHARS)}]"
 
 
 def ended(one: Sheet) -> str:
     """Say in one line how a delegation ended, or that it has not."""
     if one.ended_at is None:
-        return f"{one.id}  {one.state}  {_span(one.elapsed_s)} so far"
-    why = one_line(one.error, ERROR_CHARS) if one.error else cut(one.cut) if one.cut else ""
-    return f"{one.id}  {one.state}  after {_span(one.elapsed_s)}{'  ' if why else ''}{why}"
-
-
-def _span(seconds: float | None) -> str:
-    return span(timedelta(seconds=seconds or 0.0))
+        return f"{one.id}  {one.state}  {span(one.elapsed_s)} so far"
+    why = one_line(one.error, _ERROR_CHARS) if one.error else cut(one.cut) if one.cut else ""
+    return f"{one.id}  {one.state}  after {span(one.elapsed_s)}{'  ' if why else ''}{why}"
 
 
 def _folded(text: str, columns: int) -> list[str]:
     """Return text as indented lines that fit."""
-    room = max(columns, NARROW)
-    return wrap(text, room, initial_indent=INDENT, subsequent_indent=INDENT)
+    room = max(columns, _NARROW)
+    return wrap(text, room, initial_indent=_INDENT, subsequent_indent=_INDENT)
