@@ -10,7 +10,7 @@ from background_agents.client.owners import sheets
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id, add_place, place_of
-from background_agents.hosts.cli.table import Colour, painted
+from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.text import show as show_text
 from background_agents.hosts.cli.text.show import Portrait
 

@@ -30,8 +30,7 @@ MAX_POINTER_BYTES = 4096
 
 def check_setting(scene: Scene) -> Iterator[Finding]:
     """Say where OpenCode is told to take none."""
-    files = plugin_conflicts.config_files(scene.places.all, scene.places.configs)
-    for file in dict.fromkeys(files):
+    for file in plugin_conflicts.config_files(scene.places.all, scene.places.configs):
         try:
             is_off = plugin_conflicts.read_config(file).get("snapshot") is False
         except InvalidRequest:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from io import StringIO
 from typing import NamedTuple
 
-from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text
 
 from background_agents.domain.text import one_line, printable
+from background_agents.hosts.cli.colours import OF_STATUS, Colour
+from background_agents.hosts.cli.table import columns, cut, filled
 from background_agents.hosts.cli.text import status as status_text
-from background_agents.hosts.cli.watching import style, table
+from background_agents.hosts.cli.watching import table
 from background_agents.hosts.cli.watching.line import Line
 from background_agents.hosts.cli.watching.model import Mode, Model, Seen
 from background_agents.views import board
@@ -51,6 +55,12 @@ HELP = (
 )
 
 
+TAB = 4
+
+_wrapper = Console(file=StringIO(), width=80, tab_size=TAB)
+"""What wrapping asks for; nothing is written to it."""
+
+
 class Size(NamedTuple):
     """Of the terminal."""
 
@@ -82,9 +92,7 @@ def draw(
         body = _body(model, seen, Size(size.columns, room))[:room]
         blank = [Text("")] * (room - len(body))
         lines = [_header(seen, size, at), *body, *blank, *bottom]
-    for line in lines:
-        line.truncate(size.columns, overflow="ellipsis")
-    return lines
+    return [_cut(line, size.columns) for line in lines]
 
 
 def overflow(model: Model, seen: Seen, size: Size) -> int:
@@ -103,12 +111,12 @@ def _body(model: Model, seen: Seen, size: Size) -> list[Text]:
 
 def _header(seen: Seen, size: Size, at: str) -> Text:
     counts = board.counts(seen.active)
-    left = Text(" background-agents ", f"{style.HEAD} reverse")
-    room = size.columns - left.cell_len - cell_len(counts) - 4
-    left.append(f" {style.end_of(at, room)}" if room > 8 else "", style.DIM)
-    if left.cell_len + cell_len(counts) + 2 > size.columns:
-        return Text(counts, style.HEAD)
-    return style.joined(left, counts, size.columns, style.HEAD)
+    name = Text(" background-agents ", f"{Colour.STRONG} reverse")
+    room = size.columns - name.cell_len - columns(counts)
+    if room < 2:
+        return Text(counts, Colour.STRONG)
+    where = f" {_end_of(at, room - 4)}" if room > 12 else ""
+    return name.append(filled(where, room), Colour.FAINT).append(counts, Colour.STRONG)
 
 
 # --- the board -------------------------------------------------------------------
@@ -122,7 +130,7 @@ def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
     fits = max(size.rows - len(lines) - (len(ended) + 2 if roomy else 0), 2)
     lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
     if ended and (left := size.rows - len(lines) - (2 if roomy else 1)) > 0:
-        head = Text("  Ended (* = unread)", style.DIM)
+        head = Text("  Ended (* = unread)", Colour.FAINT)
         lines += [*([Text("")] if roomy else []), head, *ended[:left]]
     return lines
 
@@ -135,28 +143,28 @@ def _warnings(seen: Seen) -> list[str]:
 
 
 def _warning(text: str, size: Size) -> list[Text]:
-    lines = style.wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
+    lines = _wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
     most = 3 if size.rows >= ROOMY // 2 else 1 if size.rows >= CRAMPED else 0
-    return [Text(line, style.TROUBLE) for line in lines[:most]]
+    return [Text(line, Colour.TROUBLE) for line in lines[:most]]
 
 
 def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[Text]:
     if not seen.active:
-        return [] if seen.trouble else [Text("  Nothing is active.", style.DIM)]
+        return [] if seen.trouble else [Text("  Nothing is active.", Colour.FAINT)]
     shown = [board.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
-    columns = table.layout(shown, size.columns, size.rows - with_heads)
-    heads = [table.heads(columns)] if with_heads else []
-    each = columns.lines_each
+    layout = table.layout(shown, size.columns, size.rows - with_heads)
+    heads = [table.heads(layout)] if with_heads else []
+    each = layout.lines_each
     fits = max((size.rows - len(heads)) // each, 1)
     first = _first_shown(len(shown), fits - (1 if len(shown) > fits > 1 else 0), model.index)
     rows = [
-        table.row(one, columns, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone)
+        table.row(one, layout, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone)
         for one in shown[first : first + fits]
     ]
     lines = [line for row in rows for line in row]
     if len(shown) > fits > 1:
         hidden = len(shown) - fits + 1
-        more = Text(f"  … and {hidden} more", style.DIM)
+        more = Text(f"  … and {hidden} more", Colour.FAINT)
         lines = [*lines[: (fits - 1) * each], more]
     return [*heads, *lines]
 
@@ -186,11 +194,11 @@ def _pane(model: Model, seen: Seen, size: Size) -> list[Text]:
 def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
     """Say whom the pane shows, and whether it follows."""
     found = next((one for one in seen.active if one.delegation.id == model.peeks), None)
-    name = Text(model.peeks, style.HEAD)
+    name = Text(model.peeks, Colour.STRONG)
     if found is None:
         return [name, _rule(model, size)]
     cells = board.cells(found, is_gone=model.peeks in seen.gone)
-    name.append("  ").append(cells.state, style.STATES.get(cells.state, ""))
+    name.append("  ").append(cells.state, OF_STATUS.get(cells.state, ""))
     facts = [
         cells.elapsed,
         cells.left,
@@ -199,9 +207,9 @@ def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
         cells.cost,
     ]
     name.append("  " + " · ".join(filter(None, facts)))
-    lines = [name, Text(style.cut(board.title(found.delegation), size.columns), style.DIM)]
+    lines = [name, Text(board.title(found.delegation), Colour.FAINT)]
     if cells.is_urgent:
-        lines.append(Text(style.cut(cells.doing, size.columns), style.URGENT))
+        lines.append(Text(cells.doing, Colour.URGENT))
     return [*lines, _rule(model, size)]
 
 
@@ -209,9 +217,9 @@ def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
     peeked = seen.peeked
     if peeked is None:
         return ("…",)
-    said = style.wrapped(printable(peeked.said), size.columns) if peeked.said else ()
+    said = _wrapped(printable(peeked.said), size.columns) if peeked.said else ()
     return (
-        *(style.wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()),
+        *(_wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()),
         *said,
     )
 
@@ -219,17 +227,17 @@ def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
 def _rule(model: Model, size: Size) -> Text:
     """Return a line that says whether the pane follows."""
     where = f"{model.scrolled} lines up, End follows again" if model.scrolled else "follows"
-    return Text(style.cut(f"── {where} ".ljust(size.columns, "─"), size.columns), style.DIM)
+    return Text(f"── {where} ".ljust(size.columns, "─"), Colour.FAINT)
 
 
 # --- help and the bottom ---------------------------------------------------------
 
 
 def _help(size: Size) -> list[Text]:
-    width = max(cell_len(keys) for keys, _ in HELP)
+    width = max(columns(keys) for keys, _ in HELP)
     lines = [Text("")] if size.rows > len(HELP) else []
     for keys, about in HELP:
-        line = Text("  ").append(style.fitted(keys, width), style.HEAD).append(f"  {about}")
+        line = Text("  ").append(filled(keys, width), Colour.STRONG).append(f"  {about}")
         lines.append(line)
     return lines
 
@@ -238,38 +246,69 @@ def _bottom(model: Model, seen: Seen, size: Size, note: Note | None) -> list[Tex
     """Return the input, if there is one, and the footer."""
     lines = _input(model, seen, size)
     if note is not None:
-        text = style.cut(one_line(note.text, size.columns * 4), size.columns)
-        return [*lines, Text(text, style.TROUBLE if note.is_error else style.HEAD)]
-    return [*lines, Text(_hints(model.mode, size.columns), style.DIM)]
+        text = one_line(note.text, size.columns * 4)
+        return [*lines, Text(text, Colour.TROUBLE if note.is_error else Colour.STRONG)]
+    return [*lines, Text(_hints(model.mode, size.columns), Colour.FAINT)]
 
 
-def _hints(mode: Mode, columns: int) -> str:
+def _hints(mode: Mode, width: int) -> str:
     hints = list(KEYS[mode])
-    while len(hints) > 1 and cell_len("  ".join(hints)) > columns:
+    while len(hints) > 1 and columns("  ".join(hints)) > width:
         del hints[0]
-    return style.cut("  ".join(hints), columns)
+    return "  ".join(hints)
 
 
 def _input(model: Model, seen: Seen, size: Size) -> list[Text]:
     if model.mode is Mode.STOP:
         kept = "What it wrote is kept." if size.columns >= 80 else ""
-        return [Text(f"Stop {model.chosen}? {kept} y/n".replace("  ", " "), style.URGENT)]
+        return [Text(f"Stop {model.chosen}? {kept} y/n".replace("  ", " "), Colour.URGENT)]
     if model.mode is Mode.STEER:
         return [_typed(f"Steer {model.chosen}", model.line, size)]
     found = seen.sheet(model.chosen)
     if model.mode is not Mode.ANSWER or found is None:
         return []
     asks = f"{model.chosen} asks: {board.asked(found)}"
-    shown = [Text(line, style.URGENT) for line in style.wrapped(asks, size.columns)[:4]]
+    shown = [Text(line, Colour.URGENT) for line in _wrapped(asks, size.columns)[:4]]
     return [*shown, _typed(f"Answer ({board.replies(found)})", model.line, size)]
 
 
 def _typed(label: str, line: Line, size: Size) -> Text:
     """Return an input whose cursor is always seen."""
-    shown = Text(style.cut(label, max(size.columns // 2, 1)), style.HEAD).append(": ")
+    shown = Text(cut(label, max(size.columns // 2, 1)), Colour.STRONG).append(": ")
     text = printable(line.text).replace("\n", "⏎").replace("\t", " ")
     room = max(size.columns - shown.cell_len - 1, 1)
     before, at, after = text[: line.cursor], text[line.cursor :][:1] or " ", text[line.cursor + 1 :]
-    while before and cell_len(before) > max(room - cell_len(at), 0):
-        before = before[max((cell_len(before) - room) // 2, 1) :]
+    while before and columns(before) > max(room - columns(at), 0):
+        before = before[max((columns(before) - room) // 2, 1) :]
     return shown.append(before).append(at, "reverse").append(after)
+
+
+# --- text in cells ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _wrapped(text: str, width: int) -> tuple[str, ...]:
+    """Return text as lines that take ``width`` cells at most, words kept whole where they fit."""
+    lines: list[str] = []
+    for line in text.expandtabs(TAB).split("\n"):
+        found = Text(line).wrap(_wrapper, max(width, 2))
+        lines += [one.plain.rstrip() for one in found] or [""]
+    return tuple(lines)
+
+
+def _cut(line: Text, width: int) -> Text:
+    """Return a line that takes ``width`` cells at most; what was cut ends with an ellipsis."""
+    if line.cell_len > width:
+        line.truncate(width - 1)
+        line.rstrip()
+        line.append("…")
+    return line
+
+
+def _end_of(text: str, width: int) -> str:
+    """Return the end of a text, in ``width`` cells at most."""
+    if columns(text) <= width:
+        return text
+    while text and columns(text) > width - 1:
+        text = text[1:]
+    return f"…{text}"
