@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sheetworks import active, asks, key, model, seen
 
-from background_agents.hosts.cli.watching.keys import Key
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import Key, Line
 from background_agents.hosts.cli.watching.model import (
     Action,
     Answer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
 
 from background_agents.domain.statistics import Summary
 from background_agents.domain.status import Status
@@ -13,18 +12,6 @@ KEY_CHARS = 40
 
 HEADS = ("delegations", "completed", "median", "9 of 10", "tokens", "cost")
 """Above the columns behind the key."""
-
-
-class Row(NamedTuple):
-    """A group, from the left to the right; how many there are is drawn, too."""
-
-    key: str
-    delegations: str
-    completed: str
-    median: str
-    p90: str
-    tokens: str
-    cost: str
 
 
 def sentences(whole: Summary, since: datetime | None) -> list[str]:
@@ -48,16 +35,16 @@ def sentences(whole: Summary, since: datetime | None) -> list[str]:
     return said
 
 
-def row(group: Summary) -> Row:
-    """Return what is shown of a group."""
-    return Row(
-        key=one_line(group.key, KEY_CHARS),
-        delegations=f"{group.count:,}",
-        completed=_percent(group.success_rate),
-        median=_span(group.median_s),
-        p90=_span(group.p90_s),
-        tokens=f"{group.tokens:,}",
-        cost=f"${group.cost_usd:,.2f}",
+def row(group: Summary) -> tuple[str, ...]:
+    """Return what is shown of a group, its key first; how many there are is drawn, too."""
+    return (
+        one_line(group.key, KEY_CHARS),
+        f"{group.count:,}",
+        _percent(group.success_rate),
+        _span(group.median_s),
+        _span(group.p90_s),
+        f"{group.tokens:,}",
+        f"${group.cost_usd:,.2f}",
     )
 
 

@@ -15,7 +15,7 @@ from background_agents.hosts.cli.colours import OF_STATUS, Colour
 from background_agents.hosts.cli.table import columns, cut, filled
 from background_agents.hosts.cli.text import status as status_text
 from background_agents.hosts.cli.watching import table
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import Line
 from background_agents.hosts.cli.watching.model import Mode, Model, Seen
 from background_agents.views import board
 
@@ -125,21 +125,16 @@ def _header(seen: Seen, size: Size, at: str) -> Text:
 def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
     roomy = size.rows >= ROOMY
     lines: list[Text] = [Text("")] if roomy else []
-    lines += [line for text in _warnings(seen) for line in _warning(text, size)]
-    ended = _ended(model, seen, size)
+    warnings = [seen.trouble, board.left_behind(len(seen.gone)) if seen.gone else ""]
+    lines += [line for text in warnings if text for line in _warning(text, size)]
+    over = [board.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
+    ended = table.ended_rows(over, size.columns, model.chosen)
     fits = max(size.rows - len(lines) - (len(ended) + 2 if roomy else 0), 2)
     lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
     if ended and (left := size.rows - len(lines) - (2 if roomy else 1)) > 0:
         head = Text("  Ended (* = unread)", Colour.FAINT)
         lines += [*([Text("")] if roomy else []), head, *ended[:left]]
     return lines
-
-
-def _warnings(seen: Seen) -> list[str]:
-    told = [seen.trouble] if seen.trouble else []
-    if seen.gone:
-        told.append(board.left_behind(len(seen.gone)))
-    return told
 
 
 def _warning(text: str, size: Size) -> list[Text]:
@@ -154,30 +149,20 @@ def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[T
     shown = [board.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
     layout = table.layout(shown, size.columns, size.rows - with_heads)
     heads = [table.heads(layout)] if with_heads else []
-    each = layout.lines_each
-    fits = max((size.rows - len(heads)) // each, 1)
-    first = _first_shown(len(shown), fits - (1 if len(shown) > fits > 1 else 0), model.index)
-    rows = [
-        table.row(one, layout, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone)
+    fits = max((size.rows - len(heads)) // layout.lines_each, 1)
+    hidden = len(shown) - fits + 1 if len(shown) > fits > 1 else 0
+    fits -= bool(hidden)
+    # A window that has the selected one in it.
+    first = max(min(model.index - fits + 1, len(shown) - fits), 0)
+    lines = [
+        line
         for one in shown[first : first + fits]
+        for line in table.row(
+            one, layout, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone
+        )
     ]
-    lines = [line for row in rows for line in row]
-    if len(shown) > fits > 1:
-        hidden = len(shown) - fits + 1
-        more = Text(f"  … and {hidden} more", Colour.FAINT)
-        lines = [*lines[: (fits - 1) * each], more]
-    return [*heads, *lines]
-
-
-def _first_shown(count: int, fits: int, index: int) -> int:
-    """Return where a window of rows begins so that the selected one is in it."""
-    fits = max(fits, 1)
-    return max(min(index - fits + 1, count - fits), 0) if index >= fits else 0
-
-
-def _ended(model: Model, seen: Seen, size: Size) -> list[Text]:
-    cells = [board.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
-    return table.ended_rows(cells, size.columns, model.chosen)
+    more = [Text(f"  … and {hidden} more", Colour.FAINT)] if hidden else []
+    return [*heads, *lines, *more]
 
 
 # --- the pane --------------------------------------------------------------------
@@ -199,14 +184,8 @@ def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
         return [name, _rule(model, size)]
     cells = board.cells(found, is_gone=model.peeks in seen.gone)
     name.append("  ").append(cells.state, OF_STATUS.get(cells.state, ""))
-    facts = [
-        cells.elapsed,
-        cells.left,
-        f"tools: {cells.calls}",
-        f"{cells.tokens} tokens",
-        cells.cost,
-    ]
-    name.append("  " + " · ".join(filter(None, facts)))
+    used = (f"tools: {cells.calls}", f"{cells.tokens} tokens", cells.cost)
+    name.append("  " + " · ".join(filter(None, (cells.elapsed, cells.left, *used))))
     lines = [name, Text(board.title(found.delegation), Colour.FAINT)]
     if cells.is_urgent:
         lines.append(Text(cells.doing, Colour.URGENT))
@@ -217,11 +196,9 @@ def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
     peeked = seen.peeked
     if peeked is None:
         return ("…",)
+    shown = _wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()
     said = _wrapped(printable(peeked.said), size.columns) if peeked.said else ()
-    return (
-        *(_wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()),
-        *said,
-    )
+    return *shown, *said
 
 
 def _rule(model: Model, size: Size) -> Text:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key, Line
 from background_agents.ports.storage import Line as EndedLine
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 
