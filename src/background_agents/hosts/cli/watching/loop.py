@@ -137,11 +137,11 @@ class Watch:
         match action:
             case None:
                 return True
-            case board.Quit():
+            case board.Wish.QUIT:
                 return False
-            case board.Suspend():
+            case board.Wish.SUSPEND:
                 self._terminal.suspend()
-            case board.Redraw():
+            case board.Wish.REDRAW:
                 self._terminal.clear()
                 self._threads.again()
             case board.Steer() | board.Answer() | board.Stop():
