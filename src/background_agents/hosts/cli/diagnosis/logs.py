@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene
+from background_agents.hosts.cli.diagnosis.scene import Scene, quoted
 
 RECENT = timedelta(days=1)
 """What is older has been seen, or does not matter any more."""
@@ -32,14 +31,16 @@ def check_log(scene: Scene) -> Iterator[Finding]:
     if not path.is_file():
         yield ok("log.errors", "The log is empty.")
         return
-    errors = [one for one in _errors(path) if datetime.now() - _at(one) < RECENT]
+    # By the clock on the wall, as the log has it.
+    since = datetime.now() - RECENT
+    errors = [one for one in _errors(path) if datetime.fromisoformat(one["at"]) > since]
     if not errors:
         yield ok("log.errors", f"The log has no error of the last day: {path}.")
         return
     yield warning(
         "log.errors",
         f"Errors in the log of the last day: {len(errors)}. The last of them:",
-        f"less +G {shlex.quote(str(path))}",
+        f"less +G {quoted(path)}",
         *(f"{one['at']} {one['says']}" for one in errors[-SHOWN:]),
     )
 
@@ -49,11 +50,6 @@ def _errors(path: Path) -> list[re.Match[str]]:
         file.seek(max(0, os.fstat(file.fileno()).st_size - READ_BYTES))
         text = file.read(READ_BYTES).decode(errors="replace")
     return [found for line in text.splitlines() if (found := _ERROR.fullmatch(line))]
-
-
-def _at(error: re.Match[str]) -> datetime:
-    """Return when it was, by the clock on the wall, as the log has it."""
-    return datetime.fromisoformat(error["at"])
 
 
 CHECKS = (check_log,)

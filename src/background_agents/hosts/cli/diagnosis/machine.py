@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sqlite3
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene
+from background_agents.hosts.cli.diagnosis.scene import Scene, quoted
 
 OLDEST_SQLITE = (3, 37)
 """The first with STRICT tables, which the schema has."""
@@ -48,14 +47,13 @@ def check_git(scene: Scene) -> Iterator[Finding]:
         )
         return
     answer = scene.ask(["git", "rev-parse", "--show-toplevel"], {"LC_ALL": "C"})
-    refused = "dubious ownership" in answer.complaint
-    if refused:
+    if "dubious ownership" in answer.complaint:
         top = scene.places.project.parent
         yield problem(
             "machine.git",
             f"git refuses to look into {top}, which belongs to another user, so that records are "
             "kept by folder and those of the repository are not found.",
-            f"git config --global --add safe.directory {shlex.quote(str(top))}",
+            f"git config --global --add safe.directory {quoted(top)}",
         )
     elif answer.code == 0:
         yield ok("machine.git", f"{directory} belongs to the repository {answer.out}.")

@@ -7,7 +7,6 @@ in a nested repository, which may be anybody's: its files are read.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from background_agents.adapters.projects.git import ALONE, HARMLESS
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import plugin_conflicts
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene, edit
+from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
 
 MOST_FOLDERS = 20_000
 """Read in about a second; a larger tree is looked at in part, which is said."""
@@ -58,13 +57,14 @@ def check_nested(scene: Scene) -> Iterator[Finding]:
             f"{folder} is a repository without a commit inside of {top}. While it is there "
             "OpenCode can take no snapshot: `/undo` brings back no file, and to take an undo back "
             "can undo work of yours. Commit in it, let .gitignore name it, or remove its .git.",
-            f"git -C {shlex.quote(str(folder))} commit --allow-empty -m Begin",
+            f"git -C {quoted(folder)} commit --allow-empty -m Begin",
         )
     if walk.is_cut_off:
-        looked = (
-            f"{walk.folders:,} folders of {top} were looked at for repositories without a commit"
+        said = (
+            f"{walk.folders:,} folders of {top} were looked at for repositories without a commit; "
+            "there are more, of which nothing is known."
         )
-        yield ok("snapshots.nested", f"{looked}; there are more, of which nothing is known.")
+        yield ok("snapshots.nested", said)
 
 
 def _is_ignored(folder: Path, top: Path, scene: Scene) -> bool:
