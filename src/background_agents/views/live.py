@@ -24,16 +24,16 @@ PEEK_CHARS = 4_000
 STATUS_CHARS = 8_000
 """About 2,000 tokens, and 25 delegations."""
 
-PEEK_CALLS = 10
+_PEEK_CALLS = 10
 """Tool calls shown of one message; the newest."""
 
-FAILURE_CHARS = 160
+_FAILURE_CHARS = 160
 """Of why a tool call failed: the first line or two of what a tool says."""
 
-REQUESTS_SHOWN = 4
+_REQUESTS_SHOWN = 4
 """Open requests of one delegation; they are answered in this order."""
 
-UNREAD_LINES = 10
+_UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
 
 
@@ -91,7 +91,7 @@ def status(report: StatusReport) -> str:
     unread = [one for one in report.newest if one.is_unread]
     if not unread:
         return "Nothing is running, and nothing is unread."
-    shown = [line(one, report.now) for one in unread[:UNREAD_LINES]]
+    shown = [line(one, report.now) for one in unread[:_UNREAD_LINES]]
     return "\n".join(["Nothing is running. Unread:", "", *shown])
 
 
@@ -121,7 +121,7 @@ def _live_line(live: Live) -> str:
     who = worker(delegation.agent, delegation.model_told)
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
     told = f"{head} ({who}): {', '.join(facts)}. {_last(live)}".rstrip()
-    asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
+    asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:_REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
 
@@ -157,10 +157,8 @@ def _last(live: Live) -> str:
 
 def peek(live: Live) -> str:
     """Return the newest part of a running delegation's transcript, within ``PEEK_CHARS``."""
-    head = _live_line(live)
-    room = (
-        PEEK_CHARS - len(head) - sum(TITLE_CHARS + 40 for _ in live.delegation.steers[-PEEK_CALLS:])
-    )
+    head, steers = _live_line(live), live.delegation.steers[-_PEEK_CALLS:]
+    room = PEEK_CHARS - len(head) - (TITLE_CHARS + 40) * len(steers)
     shown: list[str] = []
     for message in reversed(live.transcript.answers):
         text = _digest(message, room)
@@ -170,10 +168,10 @@ def peek(live: Live) -> str:
         room -= len(text) + 2
         if room < PEEK_CHARS // 20:
             break
-    for steer in live.delegation.steers[-PEEK_CALLS:]:
-        state = "taken up" if steer.confirmed_at else "pending"
+    for steer in steers:
+        receipt = "taken up" if steer.confirmed_at else "pending"
         whose = "your" if steer.by == Actor.SUPERVISOR else "the user's"
-        shown.append(f"[{whose} instruction, {state}: {one_line(steer.text, TITLE_CHARS)}]")
+        shown.append(f"[{whose} instruction, {receipt}: {one_line(steer.text, TITLE_CHARS)}]")
     body = "\n\n".join(shown) or "(Nothing has been written yet.)"
     return f"{head}\n\n{body}"
 
@@ -206,7 +204,7 @@ def _calls_over(message: Message, seen: int) -> list[ToolCall]:
 
 def _digest(message: Message, room: int) -> str:
     """Return the end of what a message says, then its tool calls."""
-    calls = [f"[{_tool_line(call)}]" for call in message.tools[-PEEK_CALLS:]]
+    calls = [f"[{_tool_line(call)}]" for call in message.tools[-_PEEK_CALLS:]]
     room -= sum(len(call) + 1 for call in calls)
     text = message.text.strip()
     if len(text) > room:
@@ -217,4 +215,4 @@ def _digest(message: Message, room: int) -> str:
 def _tool_line(call: ToolCall) -> str:
     title = one_line(call.title, TITLE_CHARS)
     told = f"{one_line(call.tool, TITLE_CHARS)} {call.state}{f': {title}' if title else ''}"
-    return f"{told} ({one_line(call.failure, FAILURE_CHARS)})" if call.failure else told
+    return f"{told} ({one_line(call.failure, _FAILURE_CHARS)})" if call.failure else told

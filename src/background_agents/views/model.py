@@ -28,8 +28,8 @@ from background_agents.ports.storage import Line
 WAIT_CHARS = 8_000
 """About 2,000 tokens: what a wait for many delegations may answer."""
 
-READ_CHARS = 45_000
-READ_BYTES, READ_LINES = 48_000, 1_900
+_READ_CHARS = 45_000
+_READ_BYTES, _READ_LINES = 48_000, 1_900
 """OpenCode cuts a tool's answer at 51,200 bytes of UTF-8 or 2,000 lines, whatever comes
 first; a page stays below, with room for how to go on."""
 
@@ -39,12 +39,12 @@ LIST_CHARS = 4_000
 LIST_LINES = 40
 """More lines than ever fit into ``LIST_CHARS``."""
 
-LIST_SUMMARY_CHARS = 90
+_LIST_SUMMARY_CHARS = 90
 
-OUTPUT_LIMIT = "length"
+_OUTPUT_LIMIT = "length"
 """The reason for an end that models give whose output limit was reached."""
 
-MARKS = {
+_MARKS = {
     Status.TIMED_OUT: "[TIMEOUT REACHED]",
     Status.STOPPED: "[STOPPED]",
     Status.FAILED: "[FAILED]",
@@ -52,7 +52,7 @@ MARKS = {
 }
 """The first line of an artifact whose run did not complete."""
 
-STOP_MARKS: Mapping[str, str] = {
+_STOP_MARKS: Mapping[str, str] = {
     Actor.SUPERVISOR: "[STOPPED BY SUPERVISOR]",
     Actor.COMMAND_LINE: "[STOPPED BY USER]",
 }
@@ -145,9 +145,9 @@ def artifact_body(delegation: Delegation, text: str) -> str:
     if delegation.status is Status.COMPLETED:
         whole = text or "(The agent ended without writing an answer.)"
         return f"[CUT] {cut(delegation.cut)}\n\n{whole}" if delegation.cut else whole
-    mark = MARKS[delegation.status]
+    mark = _MARKS[delegation.status]
     if delegation.status is Status.STOPPED:
-        mark = STOP_MARKS.get(delegation.stop_requested_by or "", mark)
+        mark = _STOP_MARKS.get(delegation.stop_requested_by or "", mark)
     head = f"{mark} {delegation.error}" if delegation.error else mark
     return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
 
@@ -159,7 +159,7 @@ def why_stopped(by: str) -> str:
 
 def cut(reason: str) -> str:
     """Say in one line that a result may not be whole, and why."""
-    if reason == OUTPUT_LIMIT:
+    if reason == _OUTPUT_LIMIT:
         return "The model's output limit cut it off: it is not whole."
     told = one_line(reason, AGENT_CHARS)
     return f"The model ended it for the reason {told!r}, not by itself: it may not be whole."
@@ -285,7 +285,7 @@ def reading(found: Reading) -> str:
             f"{delegation.id} is {delegation.status} ({running_for}) and has no result yet; "
             "you are notified when it ends."
         )
-    page = _page(text[found.offset : found.offset + READ_CHARS])
+    page = _page(text[found.offset : found.offset + _READ_CHARS])
     following = found.offset + len(page)
     if not page and found.offset:
         return f"{delegation.id} has {len(text):,} characters; offset {found.offset:,} is past it."
@@ -299,8 +299,8 @@ def reading(found: Reading) -> str:
 
 def _page(text: str) -> str:
     """Return as much of the beginning of ``text`` as fits into one tool answer."""
-    lines = "".join(text.splitlines(keepends=True)[:READ_LINES])
-    return lines.encode()[:READ_BYTES].decode(errors="ignore")
+    lines = "".join(text.splitlines(keepends=True)[:_READ_LINES])
+    return lines.encode()[:_READ_BYTES].decode(errors="ignore")
 
 
 def listing(found: Listing) -> str:
@@ -331,7 +331,7 @@ def line(one: Line, now: datetime) -> str:
     """Return what a list says of a delegation."""
     told = f"{state(one)}, unread" if one.is_unread else state(one)
     age = span(now - (one.ended_at or one.registered_at))
-    summary = one_line(one.summary, LIST_SUMMARY_CHARS)
+    summary = one_line(one.summary, _LIST_SUMMARY_CHARS)
     said = f": {summary}" if summary else ""
     title = one_line(one.title, TITLE_CHARS)
     agent = one_line(one.agent, AGENT_CHARS)

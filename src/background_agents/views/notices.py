@@ -1,4 +1,4 @@
-"""What supervisors and their humans are told: notices, and the toasts that go with them.
+"""What supervisors and their users are told: notices, and the toasts that go with them.
 
 Pure functions of records, the part of the read model that is sent rather than asked for. What
 agents wrote is untrusted: it is escaped, one line and bounded here, at the last moment.
@@ -24,7 +24,7 @@ from background_agents.domain.text import (
 )
 from background_agents.views.model import cut, to_answer
 
-TOASTS = {
+_TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
     Status.FAILED: ("Delegation failed", "error"),
     Status.TIMED_OUT: ("Delegation timed out", "warning"),
@@ -150,10 +150,10 @@ def _call(notice: Notice, tool: str, more: str = "") -> str:
 
 
 def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
-    """Return title, message and variant of the toast for the human."""
+    """Return title, message and variant of the toast for the user."""
     match notice.kind:
         case NoticeKind.ENDED:
-            title, variant = TOASTS[Status(notice.status)]
+            title, variant = _TOASTS[Status(notice.status)]
             told = one_line(notice.error or notice.title, TITLE_CHARS)
             if notice.cut:
                 title, variant = f"{title}, cut", "warning"

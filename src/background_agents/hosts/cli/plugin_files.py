@@ -23,7 +23,7 @@ from background_agents.adapters.files.private import FILE_MODE
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli.plugin_conflicts import OURS, Found, Kind, find, is_ours, read_text
 
-NAME = "background-agents.js"
+_NAME = "background-agents.js"
 
 BRIDGE = Path(background_agents.__file__).parent / "hosts" / "opencode" / "bridge.js"
 
@@ -78,7 +78,7 @@ class Places:
 
     def file(self, scope: Scope) -> Path:
         """Return where our file belongs."""
-        return (self.project if scope is Scope.PROJECT else self.user) / "plugin" / NAME
+        return (self.project if scope is Scope.PROJECT else self.user) / "plugin" / _NAME
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -165,7 +165,7 @@ def install(places: Places, scope: Scope) -> Change:
 
 def _put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{NAME}.{os.getpid()}")
+    draft = file.with_name(f".{_NAME}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     # At once, so that an OpenCode that starts now never loads half a file.
     draft.replace(file)
@@ -188,7 +188,7 @@ def is_installed(places: Places, scope: Scope) -> bool:
 
 def write_aside(folder: Path) -> Path:
     """Write our file where OpenCode does not look by itself, to be named to it; return where."""
-    file = folder / NAME
+    file = folder / _NAME
     _put(file, shim(Scope.GLOBAL))
     file.chmod(FILE_MODE)
     return file

@@ -21,7 +21,7 @@ from background_agents.hosts.cli.diagnosis.scene import Scene
 
 Check = Callable[[Scene], Iterator[Finding]]
 
-THEMES: Mapping[str, Sequence[Check]] = {
+_THEMES: Mapping[str, Sequence[Check]] = {
     "OpenCode": opencode.CHECKS,
     "Plugin": plugin.CHECKS,
     "Snapshots": snapshots.CHECKS,
@@ -40,7 +40,7 @@ def examine(scene: Scene) -> Report:
             title=title,
             findings=tuple(finding for check in checks for finding in _run(check, scene)),
         )
-        for title, checks in THEMES.items()
+        for title, checks in _THEMES.items()
     )
     marks = [finding.mark for section in sections for finding in section.findings]
     return Report(

@@ -11,26 +11,26 @@ from contextlib import closing
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, quoted
 
-OLDEST_SQLITE = (3, 37)
+_OLDEST_SQLITE = (3, 37)
 """The first with STRICT tables, which the schema has."""
 
-NEW_PYTHON = "uv tool install --python 3.13 --reinstall background-agents"
+_NEW_PYTHON = "uv tool install --python 3.13 --reinstall background-agents"
 """SQLite comes with Python; uv brings one that has a new one."""
 
 
 def check_sqlite(_scene: Scene) -> Iterator[Finding]:
     """Look at the SQLite of this Python, and whether it can search texts."""
     version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         why = f"SQLite {version} of {sys.executable} is too old: it must be 3.37 or newer."
-        yield problem("machine.sqlite", why, NEW_PYTHON)
+        yield problem("machine.sqlite", why, _NEW_PYTHON)
         return
     try:
         with closing(sqlite3.connect(":memory:")) as connection:
             connection.execute("CREATE VIRTUAL TABLE words USING fts5(text)")
     except sqlite3.Error as error:
         why = f"SQLite {version} of {sys.executable} cannot search texts ({error})"
-        yield warning("machine.search", f"{why}; `list` finds no words.", NEW_PYTHON)
+        yield warning("machine.search", f"{why}; `list` finds no words.", _NEW_PYTHON)
     else:
         yield ok("machine.sqlite", f"SQLite {version}, with full text search.")
 
@@ -62,13 +62,13 @@ def check_git(scene: Scene) -> Iterator[Finding]:
         yield ok("machine.git", said)
 
 
-FELT = ("PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
+_FELT = ("PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
 """What changes how a Python program runs, and is meant for others than us."""
 
 
 def check_python(scene: Scene) -> Iterator[Finding]:
     """Name what the shell says to every Python; the service does not listen, commands must."""
-    found = [name for name in FELT if scene.env.get(name)]
+    found = [name for name in _FELT if scene.env.get(name)]
     if found:
         said = ", ".join(f"{name}={scene.env[name]}" for name in found)
         yield warning(

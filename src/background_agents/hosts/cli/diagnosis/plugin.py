@@ -67,7 +67,7 @@ def _readable(one: Found) -> str:
 
 
 # What OpenCode starts for the bridge, without the bridge: all that the service imports.
-PROBE = """\
+_PROBE = """\
 import sys
 print("%d.%d.%d" % sys.version_info[:3], flush=True)
 import background_agents
@@ -79,7 +79,7 @@ print("ready")
 _CLEAN = ("-E", "-P", "-B")
 """Nothing is taken from the shell or the project's folder, as the bridge does it, or written."""
 
-OLDEST_PYTHON = (3, 11)
+_OLDEST_PYTHON = (3, 11)
 """``requires-python`` of the package."""
 
 
@@ -116,12 +116,12 @@ def _check_python(scene: Scene, file: Path, shim: Shim) -> Finding:
     if not Path(python).exists():
         why = f"The Python that OpenCode starts is gone: {python}."
         return problem("plugin.python", why, again)
-    answer = scene.ask([python, *_CLEAN, "-c", PROBE], {"PYTHONUSERBASE": shim.userbase or ""})
+    answer = scene.ask([python, *_CLEAN, "-c", _PROBE], {"PYTHONUSERBASE": shim.userbase or ""})
     said = answer.out.splitlines()
     if not said:
         why = f"{python}, which OpenCode starts, does not run: {answer.last_words}."
         return problem("plugin.python", why, again)
-    if tuple(map(int, said[0].split(".")))[:2] < OLDEST_PYTHON:
+    if tuple(map(int, said[0].split(".")))[:2] < _OLDEST_PYTHON:
         why = f"{python}, which OpenCode starts, is Python {said[0]}; it must be 3.11 or newer."
         return problem("plugin.python", why, again)
     if "ready" not in said:

@@ -28,7 +28,7 @@ from background_agents.ports.processes import Fate
 from background_agents.ports.storage import Lease
 from background_agents.service.ownership.leases import fate_of_owner
 
-LIMIT_S = 20.0
+_LIMIT_S = 20.0
 """For another program's answer; on a machine that sleeps half, Python may take seconds."""
 
 
@@ -110,10 +110,10 @@ class Scene:
         try:
             done = subprocess.run(
                 command, cwd=self.place.directory, env={**self.env, **(env or {})},
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return Answer(None, "", f"no answer within {LIMIT_S:.0f} s")
+            return Answer(None, "", f"no answer within {_LIMIT_S:.0f} s")
         except OSError as error:
             return Answer(None, "", error.strerror or str(error))
         out, complaint = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

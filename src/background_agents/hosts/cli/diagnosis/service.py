@@ -18,7 +18,7 @@ from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of, quoted
 from background_agents.hosts.cli.plugin_conflicts import Kind
 from background_agents.service.ownership.leases import LEASE
 
-SHOWN = 5
+_SHOWN = 5
 """Of a list; who has more of them needs none of their names."""
 
 
@@ -136,7 +136,7 @@ def check_orphans(scene: Scene) -> Iterator[Finding]:
 
 
 def _names(orphans: list[Delegation]) -> str:
-    names = [one.id for one in orphans[:SHOWN]]
+    names = [one.id for one in orphans[:_SHOWN]]
     more = len(orphans) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
@@ -145,7 +145,7 @@ def check_leases(scene: Scene) -> Iterator[Finding]:
     """Mention the claims of services that have ended; they are cleared away at the next start."""
     dead = [one for one in scene.inspection.leases if one not in scene.living + scene.elsewhere]
     if dead:
-        pids = ", ".join(pid_of(one.owner) for one in dead[:SHOWN])
+        pids = ", ".join(pid_of(one.owner) for one in dead[:_SHOWN])
         yield ok(
             "service.leases",
             f"Claims of services that have ended: {len(dead)} (process {pids}). They bind nobody, "
@@ -162,7 +162,7 @@ def check_sockets(scene: Scene) -> Iterator[Finding]:
             f"Sockets of services that have ended were left behind: {len(dead)}. They are in "
             "nobody's way, and the next start clears them away.",
             f"rm {shlex.join(map(str, dead))}",
-            *map(str, dead[:SHOWN]),
+            *map(str, dead[:_SHOWN]),
         )
 
 

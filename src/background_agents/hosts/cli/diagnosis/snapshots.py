@@ -20,10 +20,10 @@ from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
 MOST_FOLDERS = 20_000
 """Read in about a second; a larger tree is looked at in part, which is said."""
 
-LIMIT_S = 5.0
+_LIMIT_S = 5.0
 """For the same on a slow disk."""
 
-MAX_POINTER_BYTES = 4096
+_MAX_POINTER_BYTES = 4096
 """A ``HEAD`` or a ``.git`` file holds one name."""
 
 
@@ -83,7 +83,7 @@ class _Walk:
 
     def unborn(self) -> Iterator[Path]:
         """Yield each nested repository whose branch has no commit."""
-        ends = time.monotonic() + LIMIT_S
+        ends = time.monotonic() + _LIMIT_S
         for name, folders, files in os.walk(self._top):
             if self.folders >= MOST_FOLDERS or time.monotonic() >= ends:
                 self.is_cut_off = True
@@ -122,7 +122,7 @@ def _packed(file: Path) -> set[str]:
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as opened:
-            return os.fsdecode(opened.read(MAX_POINTER_BYTES)).strip()
+            return os.fsdecode(opened.read(_MAX_POINTER_BYTES)).strip()
     except OSError:
         return ""
 

@@ -13,10 +13,10 @@ from background_agents.adapters.sqlite.inspection import Condition
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, quoted, upgrade
 
-FULL_BYTES = 10 * 2**20
+_FULL_BYTES = 10 * 2**20
 """A result may have megabytes, and SQLite's log a few more."""
 
-SCARCE_BYTES = 100 * 2**20
+_SCARCE_BYTES = 100 * 2**20
 """Some weeks of delegating, by the 88 MB of 10,000 delegations."""
 
 
@@ -92,10 +92,10 @@ def check_room(scene: Scene) -> Iterator[Finding]:
     size = scene.database.stat().st_size if scene.database.is_file() else 0
     largest = f"du -ah {_mount(there)} 2>/dev/null | sort -rh | head -n 20"
     said = f"{free / 2**20:,.0f} MB are free where {folder} is"
-    if free < FULL_BYTES:
+    if free < _FULL_BYTES:
         why = f"The disk is full: {said}. Results cannot be stored; make room. This shows where."
         yield problem("storage.room", why, largest)
-    elif free < max(SCARCE_BYTES, size):
+    elif free < max(_SCARCE_BYTES, size):
         why = f"{said}, which is not enough for long, nor to rebuild a damaged database."
         yield warning("storage.room", why, largest)
     else:

@@ -8,7 +8,7 @@ from background_agents.domain.statistics import Summary
 from background_agents.domain.status import Status
 from background_agents.domain.text import counted, one_line, span
 
-KEY_CHARS = 40
+_KEY_CHARS = 40
 
 HEADS = ("delegations", "completed", "median", "9 of 10", "tokens", "cost")
 """Above the columns behind the key."""
@@ -38,7 +38,7 @@ def sentences(whole: Summary, since: datetime | None) -> list[str]:
 def row(group: Summary) -> tuple[str, ...]:
     """Return what is shown of a group, its key first; how many there are is drawn, too."""
     return (
-        one_line(group.key, KEY_CHARS),
+        one_line(group.key, _KEY_CHARS),
         f"{group.count:,}",
         _percent(group.success_rate),
         _span(group.median_s),

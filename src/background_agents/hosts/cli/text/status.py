@@ -92,9 +92,9 @@ def _call(one: CallSheet) -> str:
 
 
 def _steer(one: SteerSheet) -> str:
-    state = "taken up" if one.confirmed_at else "pending"
+    receipt = "taken up" if one.confirmed_at else "pending"
     whose = "supervisor" if one.by == Actor.SUPERVISOR else "user"
-    return f"[instruction of the {whose}, {state}: {one_line(one.text, _ERROR_CHARS)}]"
+    return f"[instruction of the {whose}, {receipt}: {one_line(one.text, _ERROR_CHARS)}]"
 
 
 def ended(one: Sheet) -> str:

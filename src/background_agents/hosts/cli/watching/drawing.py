@@ -22,16 +22,16 @@ from background_agents.views import board
 ENDED_SHOWN = 5
 """Of those that have ended; `list` shows all."""
 
-ROOMY = 18
+_ROOMY = 18
 """Rows from which on there are blank lines and heads."""
 
-CRAMPED = 5
+_CRAMPED = 5
 """Rows between header and footer; with less, delegations need them all."""
 
-SMALLEST = 3
+_SMALLEST = 3
 """Rows: a header, a line and a footer. A terminal with less shows the footer alone."""
 
-KEYS = {
+_KEYS = {
     Mode.BOARD: ("↑↓ select", "Enter peek", "s steer", "a answer", "x stop", "? help", "q quit"),
     Mode.PEEK: ("↑↓ scroll", "End follow", "s steer", "a answer", "x stop", "Esc back"),
     Mode.HELP: ("any key goes back",),
@@ -41,7 +41,7 @@ KEYS = {
 }
 """The first ones are guessed most easily, and go first where it is narrow."""
 
-HELP = (
+_HELP = (
     ("↑ ↓, j k", "select; in a pane, scroll"),
     ("Enter, p", "peek: what the selected one writes, as it writes"),
     ("s", "steer: put an instruction into its run"),
@@ -55,9 +55,9 @@ HELP = (
 )
 
 
-TAB = 4
+_TAB = 4
 
-_wrapper = Console(file=StringIO(), width=80, tab_size=TAB)
+_wrapper = Console(file=StringIO(), width=80, tab_size=_TAB)
 """What wrapping asks for; nothing is written to it."""
 
 
@@ -84,7 +84,7 @@ def draw(
     ``at`` says in words which project is looked at.
     """
     bottom = _bottom(model, seen, size, note)
-    if size.rows < SMALLEST:
+    if size.rows < _SMALLEST:
         lines = [*([Text("")] * (size.rows - len(bottom))), *bottom[-size.rows :]]
     else:
         bottom = bottom[-(size.rows - 2) :]
@@ -123,7 +123,7 @@ def _header(seen: Seen, size: Size, at: str) -> Text:
 
 
 def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
-    roomy = size.rows >= ROOMY
+    roomy = size.rows >= _ROOMY
     lines: list[Text] = [Text("")] if roomy else []
     warnings = [seen.trouble, board.left_behind(len(seen.gone)) if seen.gone else ""]
     lines += [line for text in warnings if text for line in _warning(text, size)]
@@ -139,7 +139,7 @@ def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
 
 def _warning(text: str, size: Size) -> list[Text]:
     lines = _wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
-    most = 3 if size.rows >= ROOMY // 2 else 1 if size.rows >= CRAMPED else 0
+    most = 3 if size.rows >= _ROOMY // 2 else 1 if size.rows >= _CRAMPED else 0
     return [Text(line, Colour.TROUBLE) for line in lines[:most]]
 
 
@@ -211,9 +211,9 @@ def _rule(model: Model, size: Size) -> Text:
 
 
 def _help(size: Size) -> list[Text]:
-    width = max(columns(keys) for keys, _ in HELP)
-    lines = [Text("")] if size.rows > len(HELP) else []
-    for keys, about in HELP:
+    width = max(columns(keys) for keys, _ in _HELP)
+    lines = [Text("")] if size.rows > len(_HELP) else []
+    for keys, about in _HELP:
         line = Text("  ").append(filled(keys, width), Colour.STRONG).append(f"  {about}")
         lines.append(line)
     return lines
@@ -229,7 +229,7 @@ def _bottom(model: Model, seen: Seen, size: Size, note: Note | None) -> list[Tex
 
 
 def _hints(mode: Mode, width: int) -> str:
-    hints = list(KEYS[mode])
+    hints = list(_KEYS[mode])
     while len(hints) > 1 and columns("  ".join(hints)) > width:
         del hints[0]
     return "  ".join(hints)
@@ -267,7 +267,7 @@ def _typed(label: str, line: Line, size: Size) -> Text:
 def _wrapped(text: str, width: int) -> tuple[str, ...]:
     """Return text as lines that take ``width`` cells at most, words kept whole where they fit."""
     lines: list[str] = []
-    for line in text.expandtabs(TAB).split("\n"):
+    for line in text.expandtabs(_TAB).split("\n"):
         found = Text(line).wrap(_wrapper, max(width, 2))
         lines += [one.plain.rstrip() for one in found] or [""]
     return tuple(lines)

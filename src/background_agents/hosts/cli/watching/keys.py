@@ -15,13 +15,13 @@ from typing import NamedTuple
 TEXT, PASTE = "text", "paste"
 """Keys that carry text: one typed character, and what was pasted."""
 
-ESCAPE_S = 0.05
+_ESCAPE_S = 0.05
 """A terminal writes a sequence at once; over a slow line its bytes are milliseconds apart."""
 
-PASTE_S = 2.0
+_PASTE_S = 2.0
 """A large paste comes in pieces; without its end, everything typed would be taken for it."""
 
-BURST = 3
+_BURST = 3
 """Letters that come at once and are not all the same: nobody types so; a held key repeats."""
 
 _ESC = b"\x1b"
@@ -73,8 +73,8 @@ class KeyDecoder:
     def patience_s(self) -> float | None:
         """How long to wait for more before ``flush``; None where nothing is held back."""
         if self._pasted is not None:
-            return PASTE_S
-        return ESCAPE_S if self._held else None
+            return _PASTE_S
+        return _ESCAPE_S if self._held else None
 
     def feed(self, data: bytes) -> list[Key]:
         """Take ``data`` and return the keys that it completes."""
@@ -150,7 +150,7 @@ def as_typed(keys: list[Key]) -> list[Key]:
 
 def _merged(run: list[Key]) -> list[Key]:
     letters = [key.text for key in run if key.name == TEXT]
-    if len(letters) < BURST or len(set(letters)) == 1:
+    if len(letters) < _BURST or len(set(letters)) == 1:
         return run
     last = max(index for index, key in enumerate(run) if key.name == TEXT) + 1
     text = "".join(key.text or _TEXTUAL[key.name] for key in run[:last])

@@ -18,17 +18,17 @@ from background_agents.hosts.cli.watching.model import Mode, Model, Seen
 from background_agents.hosts.cli.watching.terminal import Terminal
 from background_agents.hosts.cli.watching.threads import News, Threads
 
-NOTE_S = 5.0
+_NOTE_S = 5.0
 """How long something is said in the footer; an error, which is longer, twice that."""
 
-FIRST_S = 0.5
+_FIRST_S = 0.5
 """How long the first screen waits for the first look, which takes some milliseconds."""
 
-PAUSE_S = 1.0
+_PAUSE_S = 1.0
 """Without a key, after which what is typed is no longer meant for an input that did not open; words
 are typed faster."""
 
-NOT_YET = "A process that runs delegations has not answered yet."
+_NOT_YET = "A process that runs delegations has not answered yet."
 
 
 class Watch:
@@ -41,7 +41,7 @@ class Watch:
         self._news: SimpleQueue[News] = SimpleQueue()
         self._threads = Threads(place, self._tell)
         self._model = Model()
-        self._seen = Seen(at=datetime.now(UTC), trouble=NOT_YET)
+        self._seen = Seen(at=datetime.now(UTC), trouble=_NOT_YET)
         self._typed_at = 0.0
         self._note: Note | None = None
         self._note_ends = 0.0
@@ -50,7 +50,7 @@ class Watch:
         """Show it until the user leaves. Raises ``Ended``."""
         self._threads.start()
         with suppress(Empty):
-            self._hear(self._news.get(timeout=FIRST_S))
+            self._hear(self._news.get(timeout=_FIRST_S))
         goes_on = True
         while goes_on:
             self._look()
@@ -62,7 +62,7 @@ class Watch:
         data = self._terminal.wait(self._patience())
         if data:
             now = time.monotonic()
-            if now - self._typed_at >= PAUSE_S:
+            if now - self._typed_at >= _PAUSE_S:
                 self._model = board.rest(self._model)
             self._typed_at = now
             return as_typed(self._decoder.feed(data))
@@ -153,7 +153,7 @@ class Watch:
 
     def _say(self, note: Note) -> None:
         self._note = note
-        self._note_ends = time.monotonic() + NOTE_S * (2 if note.is_error else 1)
+        self._note_ends = time.monotonic() + _NOTE_S * (2 if note.is_error else 1)
 
 
 def _shortened(directory: Path) -> str:

@@ -15,10 +15,10 @@ from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key, Line
 from background_agents.ports.storage import Line as EndedLine
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 
-PAGE = 10
+_PAGE = 10
 """Lines that a page key moves in the peek pane; a pane may be that small."""
 
-FAR = 1_000_000
+_FAR = 1_000_000
 """Beyond any list or text."""
 
 
@@ -248,8 +248,8 @@ def _unheard(model: Model, key: Key) -> Model:
 _WISHES = frozenset(one.value for one in Wish)
 
 _STEPS = {
-    "up": -1, "k": -1, "down": 1, "j": 1, "page up": -PAGE, "page down": PAGE,
-    "home": -FAR, "g": -FAR, "end": FAR, "G": FAR,
+    "up": -1, "k": -1, "down": 1, "j": 1, "page up": -_PAGE, "page down": _PAGE,
+    "home": -_FAR, "g": -_FAR, "end": _FAR, "G": _FAR,
 }  # fmt: skip
 """How far keys move down a list or a text."""
 

@@ -22,10 +22,10 @@ from rich.text import Text
 
 from background_agents.hosts.cli.watching.drawing import Size
 
-USUAL = Size(80, 24)
+_USUAL = Size(80, 24)
 """Of a terminal that does not tell its size."""
 
-READ_BYTES = 64 * 1024
+_READ_BYTES = 64 * 1024
 
 _PASTES_ON, _PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
 
@@ -64,7 +64,7 @@ class Terminal:
         """How large it is now."""
         found = os.get_terminal_size(sys.stdout.fileno())
         # A terminal that does not know it says 0, as some in containers do.
-        return Size(found.columns or USUAL.columns, found.lines or USUAL.rows)
+        return Size(found.columns or _USUAL.columns, found.lines or _USUAL.rows)
 
     def wake(self) -> None:
         """Have ``wait`` return; to be called from any thread."""
@@ -109,7 +109,7 @@ class Terminal:
         """
         ready, _, _ = select.select([self._input, self._woken], [], [], limit_s)
         if self._woken in ready:
-            os.read(self._woken, READ_BYTES)
+            os.read(self._woken, _READ_BYTES)
         if self._ending:
             raise Ended(self._ending)
         if self._suspending:
@@ -121,7 +121,7 @@ class Terminal:
         if self._input not in ready:
             return b""
         try:
-            data = os.read(self._input, READ_BYTES)
+            data = os.read(self._input, _READ_BYTES)
         except OSError as error:
             raise Ended(signal.SIGHUP) from error
         if not data:
