@@ -184,7 +184,7 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
             continue
         begun = seen if message.id == seen.message else Position(message.id, is_begun=seen.is_begun)
         text = message.text[begun.chars :]
-        over = _calls_over(message, begun.calls)
+        over = list(takewhile(lambda call: call.is_over, message.tools[begun.calls :]))
         if text and begun.chars == 0 and begun.is_begun:
             pieces.append("\n\n")  # another message than the one before it
         pieces += [text, *(f"\n[{_tool_line(call)}]" for call in over)]
@@ -195,11 +195,6 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
             begun.is_begun or bool(text or over),
         )
     return Tail("".join(pieces), seen)
-
-
-def _calls_over(message: Message, seen: int) -> list[ToolCall]:
-    """Return the calls after the first ``seen`` that are over, up to one that still runs."""
-    return list(takewhile(lambda call: call.is_over, message.tools[seen:]))
 
 
 def _digest(message: Message, room: int) -> str:

@@ -232,16 +232,14 @@ def waited(found: Waited) -> str:
     lines = [_after_waiting(one, found) for one in found.delegations]
     if sum(map(len, lines)) > WAIT_CHARS:
         # What has ended or asks stays: it is what the supervisor can do something for.
-        urgent_first = sorted(found.delegations, key=_can_wait)
+        urgent_first = sorted(
+            found.delegations, key=lambda one: not (one.requests or one.is_terminal)
+        )
         lines = within(WAIT_CHARS, [_after_waiting(one, found) for one in urgent_first])
     if len(found.ended) == len(found.delegations) or found.calls_for_attention:
         return "\n".join(lines)
     limit = f"Waited {span(found.limit)}." if not found.ended else "Some still run."
     return "\n".join([*lines, f"{limit} You are notified when the rest ends: end your turn."])
-
-
-def _can_wait(one: Delegation) -> bool:
-    return not (one.requests or one.is_terminal)
 
 
 def _after_waiting(delegation: Delegation, found: Waited) -> str:

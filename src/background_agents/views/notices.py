@@ -107,9 +107,7 @@ def _ended(notice: Notice, remaining: int) -> str:
 
 
 def _request(notice: Notice) -> str:
-    ask = notice.ask
-    if ask is None:
-        raise AssertionError(f"{notice.id} asks nothing")
+    ask = _ask_of(notice)
     fields: dict[str, str | None] = {
         "task-id": notice.delegation,
         "agent": one_line(notice.agent, AGENT_CHARS) or None,
@@ -118,6 +116,12 @@ def _request(notice: Notice) -> str:
         "elapsed": notice.elapsed,
     }
     return _xml("delegation-request", fields, "answer", to_answer(notice.delegation, ask))
+
+
+def _ask_of(notice: Notice) -> Ask:
+    if notice.ask is None:
+        raise AssertionError(f"{notice.id} asks nothing")
+    return notice.ask
 
 
 def _message(notice: Notice) -> str:
@@ -159,9 +163,11 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
                 title, variant = f"{title}, cut", "warning"
                 told = f"{told}. {cut(notice.cut)}"
         case NoticeKind.REQUEST:
-            title, variant = _waits_for(notice.ask), "warning"
-            told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
-            if notice.ask is not None and not notice.ask.in_chat:
+            ask = _ask_of(notice)
+            wanted = "permission" if ask.kind == "permission" else "decision"
+            title, variant = f"Delegation asks for a {wanted}", "warning"
+            told = one_line(ask.text, ASKED_CHARS)
+            if not ask.in_chat:
                 told += f" (bga answer {notice.delegation})"
         case NoticeKind.MESSAGE:
             title, variant = "Message from a delegation", "info"
@@ -169,11 +175,6 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
             told = one_line(notice.words, SUMMARY_CHARS) + more
     who = one_line(agent, TITLE_CHARS)
     return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
-
-
-def _waits_for(ask: Ask | None) -> str:
-    is_permission = ask is not None and ask.kind == "permission"
-    return f"Delegation asks for a {'permission' if is_permission else 'decision'}"
 
 
 def _summary(delegation: Delegation) -> str:

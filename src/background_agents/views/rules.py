@@ -90,7 +90,8 @@ def refused_task(agent: str, policy: TaskPolicy) -> str:
 
 def carried_over(active: Sequence[Delegation], unread: Sequence[Line]) -> str | None:
     """Return what the summary of a conversation must keep; None if there is nothing."""
-    told = [*map(_active, active), *map(_unread, unread)]
+    told = [_active(one) for one in active]
+    told += [f'{_head(one)}: delegation_read("{one.id}")' for one in unread]
     if not told:
         return None
     head = (
@@ -107,10 +108,6 @@ def _active(one: Delegation) -> str:
         return f'{_head(one)}: once it has ended, delegation_read("{one.id}")'
     ask = one.requests[0].ask
     return f"{_head(one)}: asks for {_safe(ask.text, TITLE_CHARS)}: {to_answer(one.id, ask)}"
-
-
-def _unread(one: Line) -> str:
-    return f'{_head(one)}: delegation_read("{one.id}")'
 
 
 def _head(one: Delegation | Line) -> str:

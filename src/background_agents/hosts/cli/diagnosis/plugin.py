@@ -10,13 +10,14 @@ from background_agents import __version__
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem
 from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
-from background_agents.hosts.cli.plugin_conflicts import Found, Kind
+from background_agents.hosts.cli.plugin_conflicts import Kind
 from background_agents.hosts.cli.plugin_files import Scope, Shim
 
 
 def check_loaded(scene: Scene) -> Iterator[Finding]:
     """Find our file in the folders that OpenCode reads, and that it is there once."""
     ours = [one.file for one in scene.plugins if one.kind is Kind.OURS]
+    project = scene.places.file(Scope.PROJECT)
     if not ours:
         yield problem(
             "plugin.loaded",
@@ -27,7 +28,7 @@ def check_loaded(scene: Scene) -> Iterator[Finding]:
     elif len(ours) > 1:
         why = "OpenCode loads background-agents more than once, and so registers its tools twice."
         yield problem("plugin.twice", why, _one_less(scene, ours), *map(str, ours))
-    elif _is_left_out(scene, ours[0]):
+    elif scene.is_set("OPENCODE_DISABLE_PROJECT_CONFIG") and ours[0] == project:
         why = f"OpenCode does not load {ours[0]}, since OPENCODE_DISABLE_PROJECT_CONFIG is set."
         yield problem("plugin.loaded", why, "unset OPENCODE_DISABLE_PROJECT_CONFIG")
     else:
@@ -42,11 +43,6 @@ def _one_less(scene: Scene, ours: Sequence[Path]) -> str:
     return f"rm {quoted(more[-1])}"
 
 
-def _is_left_out(scene: Scene, file: Path) -> bool:
-    is_off = scene.is_set("OPENCODE_DISABLE_PROJECT_CONFIG")
-    return is_off and file == scene.places.file(Scope.PROJECT)
-
-
 def check_rivals(scene: Scene) -> Iterator[Finding]:
     """Name every other delegation plugin, and what nobody could look into."""
     for one in scene.plugins:
@@ -59,11 +55,9 @@ def check_rivals(scene: Scene) -> Iterator[Finding]:
             case Kind.ENTRY:
                 yield problem("plugin.rival", one.why, edit(one.file))
             case Kind.UNREADABLE:
-                yield problem("plugin.configuration", one.why, _readable(one))
-
-
-def _readable(one: Found) -> str:
-    return edit(one.file) if one.file.suffix.startswith(".json") else f"chmod u+r {one.file}"
+                is_json = one.file.suffix.startswith(".json")
+                mend = edit(one.file) if is_json else f"chmod u+r {one.file}"
+                yield problem("plugin.configuration", one.why, mend)
 
 
 # What OpenCode starts for the bridge, without the bridge: all that the service imports.

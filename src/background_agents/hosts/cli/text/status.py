@@ -6,6 +6,7 @@ obeys. Knows no colours; who draws adds them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from textwrap import wrap
 
 from background_agents.domain.actor import Actor
@@ -35,9 +36,7 @@ def active(one: ActiveSheet, columns: int) -> str:
     stored, live = one.delegation, one.live
     head = f"{stored.id}  {stored.state}  "
     head += one_line(stored.title, max(columns - len(head), _NARROW))
-    facts = [worker(stored.agent, on(stored)), f"{span(stored.elapsed_s)} elapsed"]
-    facts += [*_time_left(stored, live), *_numbers(stored), *_trouble(live)]
-    lines = [head, *_folded(", ".join(facts), columns)]
+    lines = [head, *_folded(", ".join(_facts(stored, live)), columns)]
     if live is not None and live.last:
         lines += _folded(f"last: {one_line(live.last, _ERROR_CHARS)}", columns)
     for request in stored.requests:
@@ -47,31 +46,27 @@ def active(one: ActiveSheet, columns: int) -> str:
     return "\n".join(lines)
 
 
-def _time_left(one: Sheet, live: LiveFacts | None) -> list[str]:
+def _facts(stored: Sheet, live: LiveFacts | None) -> Iterator[str]:
+    yield worker(stored.agent, on(stored))
+    yield f"{span(stored.elapsed_s)} elapsed"
     if live is not None and live.time_left_s is not None:
-        return [f"{span(live.time_left_s)} left"]
-    return ["no timeout"] if one.timeout_s is None else []
-
-
-def _numbers(one: Sheet) -> list[str]:
-    facts = [f"{one.tool_calls} tool calls", f"{one.tokens:,} tokens", f"${one.cost_usd:.4f}"]
-    if one.steers_confirmed or one.steers_pending:
-        facts.append(f"instructions: {one.steers_confirmed} taken up, {one.steers_pending} pending")
-    if one.resumed:
-        facts.append(f"resumed {one.resumed} times")
-    return facts
-
-
-def _trouble(live: LiveFacts | None) -> list[str]:
+        yield f"{span(live.time_left_s)} left"
+    elif stored.timeout_s is None:
+        yield "no timeout"
+    yield f"{stored.tool_calls} tool calls"
+    yield f"{stored.tokens:,} tokens"
+    yield f"${stored.cost_usd:.4f}"
+    if stored.steers_confirmed or stored.steers_pending:
+        yield f"instructions: {stored.steers_confirmed} taken up, {stored.steers_pending} pending"
+    if stored.resumed:
+        yield f"resumed {stored.resumed} times"
     if live is None:
-        return ["the process that ran it does not answer; see `background-agents recover`"]
-    facts = []
-    if live.place is not None:
-        facts.append(f"number {live.place} in the queue for a slot")
-    if live.retry is not None:
+        yield "the process that ran it does not answer; see `background-agents recover`"
+    elif live.place is not None:
+        yield f"number {live.place} in the queue for a slot"
+    if live is not None and live.retry is not None:
         why = one_line(live.retry.message, TITLE_CHARS)
-        facts.append(f"the provider refuses, attempt {live.retry.attempt}: {why}")
-    return facts
+        yield f"the provider refuses, attempt {live.retry.attempt}: {why}"
 
 
 def peek(found: PeekSheet) -> str:

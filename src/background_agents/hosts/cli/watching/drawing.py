@@ -89,9 +89,13 @@ def draw(
     else:
         bottom = bottom[-(size.rows - 2) :]
         room = size.rows - 1 - len(bottom)
-        body = _body(model, seen, Size(size.columns, room))[:room]
+        within = Size(size.columns, room)
+        if model.mode is Mode.HELP:
+            body = _help(within)
+        else:
+            body = (_pane if model.peeks else _board)(model, seen, within)
         blank = [Text("")] * (room - len(body))
-        lines = [_header(seen, size, at), *body, *blank, *bottom]
+        lines = [_header(seen, size, at), *body[:room], *blank, *bottom]
     return [_cut(line, size.columns) for line in lines]
 
 
@@ -101,12 +105,6 @@ def overflow(model: Model, seen: Seen, size: Size) -> int:
         size.rows - 1 - len(_bottom(model, seen, size, None)) - len(_pane_head(model, seen, size))
     )
     return max(len(_pane_text(seen, size)) - max(room, 1), 0)
-
-
-def _body(model: Model, seen: Seen, size: Size) -> list[Text]:
-    if model.mode is Mode.HELP:
-        return _help(size)
-    return _pane(model, seen, size) if model.peeks else _board(model, seen, size)
 
 
 def _header(seen: Seen, size: Size, at: str) -> Text:
