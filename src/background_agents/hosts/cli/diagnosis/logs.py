@@ -50,6 +50,3 @@ def _errors(path: Path) -> list[re.Match[str]]:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BYTES))
         text = file.read(_READ_BYTES).decode(errors="replace")
     return [found for line in text.splitlines() if (found := _ERROR.fullmatch(line))]
-
-
-CHECKS = (check_log,)

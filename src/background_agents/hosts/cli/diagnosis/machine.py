@@ -77,6 +77,3 @@ def check_python(scene: Scene) -> Iterator[Finding]:
             "started with it, and may fail where the service works.",
             f"unset {' '.join(found)}",
         )
-
-
-CHECKS = (check_sqlite, check_git, check_python)

@@ -70,6 +70,3 @@ def check_plugins_allowed(scene: Scene) -> Iterator[Finding]:
     if scene.is_set("OPENCODE_PURE"):
         why = "OPENCODE_PURE is set, so that an OpenCode that is started from here loads no plugin."
         yield problem("opencode.pure", why, "unset OPENCODE_PURE")
-
-
-CHECKS = (check_opencode, check_plugins_allowed)

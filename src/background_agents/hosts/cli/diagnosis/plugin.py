@@ -138,6 +138,3 @@ def _again(scene: Scene, file: Path) -> str:
     if file == scene.places.file(Scope.GLOBAL):
         return "background-agents install"
     return f"rm {quoted(file)} && background-agents install"
-
-
-CHECKS = (check_loaded, check_rivals, check_files)

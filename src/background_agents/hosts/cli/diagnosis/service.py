@@ -164,14 +164,3 @@ def check_sockets(scene: Scene) -> Iterator[Finding]:
             f"rm {shlex.join(map(str, dead))}",
             *map(str, dead[:_SHOWN]),
         )
-
-
-CHECKS = (
-    check_service,
-    check_elsewhere,
-    check_frozen,
-    check_failing,
-    check_orphans,
-    check_leases,
-    check_sockets,
-)

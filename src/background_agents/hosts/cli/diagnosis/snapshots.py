@@ -125,6 +125,3 @@ def _read(file: Path) -> str:
             return os.fsdecode(opened.read(_MAX_POINTER_BYTES)).strip()
     except OSError:
         return ""
-
-
-CHECKS = (check_setting, check_nested)

@@ -163,6 +163,3 @@ def check_leftovers(scene: Scene) -> Iterator[Finding]:
             f"rm {shlex.join(map(str, kept))}",
             *map(str, kept),
         )
-
-
-CHECKS = (check_folders, check_room, check_database, check_leftovers)
