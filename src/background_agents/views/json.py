@@ -261,45 +261,45 @@ class PruneSheet(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
 
 
-def sheet(one: Delegation, now: datetime) -> Sheet:
+def sheet(delegation: Delegation, now: datetime) -> Sheet:
     """Return what a program is told of a delegation, be that from its run or as it is stored."""
-    is_from_run = one.ran_for is not None
-    known_at = one.ended_at or (now if is_from_run else one.launched_at or one.registered_at)
-    pending = len(one.open_steers)
+    begun = delegation.launched_at or delegation.registered_at
+    is_from_run = delegation.ran_for is not None
+    pending = len(delegation.open_steers)
     return Sheet(
-        id=one.id,
-        title=one.title,
-        summary=one.summary,
-        agent=one.agent,
-        model=one.model,
-        ran_on=one.models[-1] if one.models else None,
-        models=one.models,
-        state=one.status.value,
-        unread=one.is_unread,
-        error=one.error,
-        cut=one.cut,
-        project=one.project,
-        directory=one.directory,
-        root_session=one.root_session,
-        parent_session=one.parent_session,
-        session=one.session or None,
-        registered_at=one.registered_at,
-        started_at=one.launched_at,
-        ended_at=one.ended_at,
-        read_at=one.read_at,
-        elapsed_s=one.elapsed(now).total_seconds(),
-        timeout_s=_seconds(one.timeout),
-        tokens=one.usage.tokens,
-        cost_usd=one.usage.cost_usd,
-        tool_calls=one.usage.tool_calls,
-        steers_confirmed=len(one.steers) - pending,
+        id=delegation.id,
+        title=delegation.title,
+        summary=delegation.summary,
+        agent=delegation.agent,
+        model=delegation.model,
+        ran_on=delegation.models[-1] if delegation.models else None,
+        models=delegation.models,
+        state=delegation.status.value,
+        unread=delegation.is_unread,
+        error=delegation.error,
+        cut=delegation.cut,
+        project=delegation.project,
+        directory=delegation.directory,
+        root_session=delegation.root_session,
+        parent_session=delegation.parent_session,
+        session=delegation.session or None,
+        registered_at=delegation.registered_at,
+        started_at=delegation.launched_at,
+        ended_at=delegation.ended_at,
+        read_at=delegation.read_at,
+        elapsed_s=delegation.elapsed(now).total_seconds(),
+        timeout_s=_seconds(delegation.timeout),
+        tokens=delegation.usage.tokens,
+        cost_usd=delegation.usage.cost_usd,
+        tool_calls=delegation.usage.tool_calls,
+        steers_confirmed=len(delegation.steers) - pending,
         steers_pending=pending,
-        requests=tuple(map(request_sheet, one.requests)),
-        resumed=one.relaunches,
-        continued_from=one.continued_from,
-        result_chars=one.result_chars,
-        as_of=known_at,
-        owner=one.owner,
+        requests=tuple(map(request_sheet, delegation.requests)),
+        resumed=delegation.relaunches,
+        continued_from=delegation.continued_from,
+        result_chars=delegation.result_chars,
+        as_of=delegation.ended_at or (now if is_from_run else begun),
+        owner=delegation.owner,
     )
 
 
@@ -332,13 +332,15 @@ def peek_sheet(live: Live) -> PeekSheet:
     )
 
 
-def request_sheet(one: OpenRequest) -> RequestSheet:
+def request_sheet(request: OpenRequest) -> RequestSheet:
     """Return what a program is told of an open request."""
-    return RequestSheet(id=one.id, kind=one.ask.kind, text=one.ask.text, asked_at=one.asked_at)
+    return RequestSheet(
+        id=request.id, kind=request.ask.kind, text=request.ask.text, asked_at=request.asked_at
+    )
 
 
 def show_sheet(
-    one: Delegation,
+    delegation: Delegation,
     known: Sheet,
     *,
     artifact: Path,
@@ -351,9 +353,9 @@ def show_sheet(
     """
     return ShowSheet(
         **msgspec.structs.asdict(known),
-        prompt=one.prompt,
-        artifact=str(artifact) if one.is_terminal else None,
-        steers=_like(one.steers, tuple[SteerSheet, ...]),
+        prompt=delegation.prompt,
+        artifact=str(artifact) if delegation.is_terminal else None,
+        steers=_like(delegation.steers, tuple[SteerSheet, ...]),
         history=tuple(map(_event, history)),
         notices=_like(notices, tuple[NoticeSheet, ...]),
     )
@@ -378,14 +380,14 @@ def stats_sheet(
 
 def read_sheet(one: Delegation, path: Path, result: str) -> ReadSheet:
     """Return what a program is told of a result."""
-    status = one.status.value
+    state = one.status.value
     return ReadSheet(
-        id=one.id, title=one.title, state=status, error=one.error, path=str(path), result=result
+        id=one.id, title=one.title, state=state, error=one.error, path=str(path), result=result
     )
 
 
-def _event(one: Event) -> EventSheet:
-    return EventSheet(at=one.at, event=type(one).__name__, text=told(one))
+def _event(event: Event) -> EventSheet:
+    return EventSheet(at=event.at, event=type(event).__name__, text=told(event))
 
 
 def _like(one: object, kind: type[_Kind]) -> _Kind:

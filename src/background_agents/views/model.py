@@ -109,15 +109,6 @@ class Waited:
     def ended(self) -> list[Delegation]:
         return [one for one in self.delegations if one.is_terminal]
 
-    @property
-    def asking(self) -> list[Delegation]:
-        return [one for one in self.delegations if one.requests]
-
-    @property
-    def calls_for_attention(self) -> bool:
-        """Whether the supervisor has to do something before waiting can make sense."""
-        return bool(self.asking or self.spoke)
-
 
 def session_title(delegation: Delegation) -> str:
     """Return the title of a delegation's child session."""
@@ -236,7 +227,9 @@ def waited(found: Waited) -> str:
             found.delegations, key=lambda one: not (one.requests or one.is_terminal)
         )
         lines = within(WAIT_CHARS, [_after_waiting(one, found) for one in urgent_first])
-    if len(found.ended) == len(found.delegations) or found.calls_for_attention:
+    # Where the supervisor has something to do first, waiting makes no sense.
+    is_asked = bool(found.spoke) or any(one.requests for one in found.delegations)
+    if is_asked or len(found.ended) == len(found.delegations):
         return "\n".join(lines)
     limit = f"Waited {span(found.limit)}." if not found.ended else "Some still run."
     return "\n".join([*lines, f"{limit} You are notified when the rest ends: end your turn."])
