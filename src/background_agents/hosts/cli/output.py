@@ -23,6 +23,8 @@ _NARROW, _WIDE = 40, 200
 _USUAL = 80
 """Columns of a terminal that does not say."""
 
+_SENTENCE = 100
+"""Columns of sentences; longer lines are hard to read."""
 
 _COLOUR = r"(\x1b\[[0-9;]*m)"
 
@@ -92,6 +94,11 @@ def is_terminal() -> bool:
 def is_colourful() -> bool:
     """Return whether colours may be written."""
     return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def sentence_width() -> int:
+    """Return how many columns sentences take at most."""
+    return min(width(), _SENTENCE)
 
 
 def width() -> int:

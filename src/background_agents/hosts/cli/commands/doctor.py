@@ -17,10 +17,7 @@ from background_agents.hosts.cli.diagnosis.examination import examine
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
 from background_agents.hosts.cli.diagnosis.scene import Scene
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.output import add_json, width, write_json
-
-TEXT_COLUMNS = 100
-"""Of sentences; longer lines are hard to read."""
+from background_agents.hosts.cli.output import add_json, sentence_width, write_json
 
 _INDENT = " " * 11
 
@@ -58,10 +55,9 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _told(finding: Finding) -> Iterator[str]:
-    columns = min(width(), TEXT_COLUMNS)
     first, *rest = wrap(
         printable(finding.says),
-        max(columns - len(_INDENT), 20),
+        max(sentence_width() - len(_INDENT), 20),
         break_long_words=False,
         break_on_hyphens=False,
     ) or [""]

@@ -154,9 +154,9 @@ def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[T
     first = max(min(model.index - fits + 1, len(shown) - fits), 0)
     lines = [
         line
-        for one in shown[first : first + fits]
+        for cells in shown[first : first + fits]
         for line in table.row(
-            one, layout, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone
+            cells, layout, is_chosen=cells.id == model.chosen, is_gone=cells.id in seen.gone
         )
     ]
     more = [Text(f"  … and {hidden} more", Colour.FAINT)] if hidden else []

@@ -73,15 +73,15 @@ def heads(shown: Layout) -> Text:
     return Text(cut(_NO_MARK + GAP.join([*names, *doing]), shown.width), Colour.FAINT)
 
 
-def row(one: Cells, shown: Layout, *, is_chosen: bool, is_gone: bool) -> list[Text]:
+def row(cells: Cells, shown: Layout, *, is_chosen: bool, is_gone: bool) -> list[Text]:
     """Return a delegation as lines."""
     line = Text(_MARK if is_chosen else _NO_MARK)
     for name, size in shown.columns.items():
-        style = OF_STATUS.get(one.state, "") if name == "state" else ""
-        line.append(_filled(name, getattr(one, name), size), style).append(GAP)
+        style = OF_STATUS.get(cells.state, "") if name == "state" else ""
+        line.append(_filled(name, getattr(cells, name), size), style).append(GAP)
     lines = [line] if shown.doing else [line, Text(_NO_MARK * 2)]
-    style = Colour.TROUBLE if is_gone else Colour.URGENT if one.is_urgent else ""
-    lines[-1].append(cut(one.doing, shown.doing or shown.width - len(_NO_MARK * 2)), style)
+    style = Colour.TROUBLE if is_gone else Colour.URGENT if cells.is_urgent else ""
+    lines[-1].append(cut(cells.doing, shown.doing or shown.width - len(_NO_MARK * 2)), style)
     for each in lines:
         each.truncate(shown.width, pad=True)
         if is_chosen:
@@ -96,10 +96,10 @@ def ended_rows(shown: Sequence[EndedCells], width: int, chosen: str = "") -> lis
         width - 2, last=3, right=[2],
     )  # fmt: skip
     lines = []
-    for one, (state, name, age, said) in zip(shown, rows, strict=True):
-        is_chosen = one.id == chosen
-        mark = one.mark + (_MARK if is_chosen else _NO_MARK)[0]
-        line = Text.assemble(mark, (state, OF_STATUS.get(one.state, "")))
+    for cells, (state, name, age, said) in zip(shown, rows, strict=True):
+        is_chosen = cells.id == chosen
+        mark = cells.mark + (_MARK if is_chosen else _NO_MARK)[0]
+        line = Text.assemble(mark, (state, OF_STATUS.get(cells.state, "")))
         line.append(f"{GAP}{name}{GAP}{age}{GAP}").append(said.rstrip(), Colour.FAINT)
         if is_chosen:
             line.stylize(Colour.CHOSEN)
