@@ -6,9 +6,9 @@ Pure functions of what is in memory; the part of ``views`` that looks at transcr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
+from typing import NamedTuple
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
@@ -37,8 +37,7 @@ _UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(NamedTuple):
     """An active delegation as it is now, all from memory."""
 
     delegation: Delegation
@@ -51,8 +50,7 @@ class Live:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """How much of a transcript somebody has seen."""
 
     message: str = ""
@@ -65,16 +63,14 @@ class Position:
     """There was something to see, in this answer or before it."""
 
 
-@dataclass(frozen=True)
-class Tail:
+class Tail(NamedTuple):
     """What came after a position, as text for a terminal, and how far that is."""
 
     text: str
     position: Position
 
 
-@dataclass(frozen=True)
-class StatusReport:
+class StatusReport(NamedTuple):
     """What runs for a root session, and its newest delegations."""
 
     live: Sequence[Live]

@@ -7,9 +7,9 @@ at the last moment, so that the records keep what was really said.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
@@ -65,8 +65,7 @@ _STOP_REASONS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What a read found: the artifact's text, or None while the delegation is active."""
 
     delegation: Delegation
@@ -76,16 +75,14 @@ class Reading:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """What was answered, and the delegation that had asked it."""
 
     delegation: Delegation
     ask: Ask | None
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The newest delegations of a root session, and how many it has in all."""
 
     lines: Sequence[Line]
@@ -94,8 +91,7 @@ class Listing:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Waited:
+class Waited(NamedTuple):
     """What a wait found at its end."""
 
     delegations: Sequence[Delegation]

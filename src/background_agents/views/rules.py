@@ -8,7 +8,7 @@ texts stand in every request, so each word has its price.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.text import AGENT_CHARS, TITLE_CHARS, escape, fitting, one_line
@@ -47,8 +47,7 @@ what you can do.
 """For background agents and whatever works below them."""
 
 
-@dataclass(frozen=True)
-class TaskPolicy:
+class TaskPolicy(NamedTuple):
     """What becomes of the native ``task`` tool."""
 
     strict: bool

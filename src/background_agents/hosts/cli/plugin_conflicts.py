@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from background_agents.domain.errors import InvalidRequest
@@ -51,8 +51,7 @@ class Kind(StrEnum):
     """A file of which nobody can say."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file that OpenCode reads, and why it is in the way of one more plugin."""
 
     kind: Kind

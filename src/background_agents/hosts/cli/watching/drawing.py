@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
 from typing import NamedTuple
@@ -68,8 +67,7 @@ class Size(NamedTuple):
     rows: int
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What is said in the footer for some seconds."""
 
     text: str

@@ -211,13 +211,8 @@ class Line:
             case "delete":
                 return Line(before + after[1:], self.cursor)
             case _:
-                return replace(self, cursor=self._moved(key.name))
-
-    def _moved(self, name: str) -> int:
-        where = {
-            "left": max(self.cursor - 1, 0),
-            "right": min(self.cursor + 1, len(self.text)),
-            "home": 0,
-            "end": len(self.text),
-        }
-        return where.get(name, self.cursor)
+                moved = {
+                    "left": max(self.cursor - 1, 0), "home": 0,
+                    "right": min(self.cursor + 1, len(self.text)), "end": len(self.text),
+                }  # fmt: skip
+                return replace(self, cursor=moved.get(key.name, self.cursor))
