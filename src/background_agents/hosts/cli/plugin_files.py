@@ -21,7 +21,7 @@ from typing import NamedTuple
 import background_agents
 from background_agents.adapters.files.private import FILE_MODE
 from background_agents.domain.errors import InvalidRequest
-from background_agents.hosts.cli.plugin_conflicts import OURS, Found, Kind, find, is_ours, read_text
+from background_agents.hosts.cli.plugin_conflicts import OURS, Kind, find, is_ours, read_text
 
 _NAME = "background-agents.js"
 
@@ -138,11 +138,6 @@ def read_shim(text: str) -> Shim | None:
     return Shim(Path(json.loads(found["bridge"])), json.loads(found["python"]), userbase)
 
 
-def delegation_plugins(places: Places) -> list[Found]:
-    """Return every delegation plugin that OpenCode would load, and what cannot be read."""
-    return find(places.all, places.configs)
-
-
 def install(places: Places, scope: Scope) -> Change:
     """Write our file, or refresh it when Python or the package has moved.
 
@@ -152,7 +147,7 @@ def install(places: Places, scope: Scope) -> Change:
     """
     file = places.file(scope)
     old = _ours(file)
-    for one in delegation_plugins(places):
+    for one in find(places.all, places.configs):
         is_own = one.kind is Kind.OURS and file.exists() and one.file.samefile(file)
         if not is_own:
             raise InvalidRequest(one.why)

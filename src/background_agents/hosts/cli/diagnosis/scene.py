@@ -21,8 +21,7 @@ from background_agents.adapters.projects.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
 from background_agents.adapters.system import processes
 from background_agents.client.place import Place
-from background_agents.hosts.cli import plugin_files
-from background_agents.hosts.cli.plugin_conflicts import Found
+from background_agents.hosts.cli.plugin_conflicts import Found, find
 from background_agents.hosts.cli.plugin_files import Places
 from background_agents.ports.processes import Fate
 from background_agents.ports.storage import Lease
@@ -62,8 +61,8 @@ class Scene:
 
     @cached_property
     def plugins(self) -> list[Found]:
-        """The delegation plugins that OpenCode would load."""
-        return plugin_files.delegation_plugins(self.places)
+        """The delegation plugins that OpenCode would load, and what cannot be read."""
+        return find(self.places.all, self.places.configs)
 
     @property
     def database(self) -> Path:
