@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import grimp
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -13,6 +16,15 @@ def test_arrows_go_down() -> None:
     command = [sys.executable, "-c", checking]
     checked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=100)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside of functions count; those for types alone do not, since they never run."""
+    graph = grimp.build_graph(
+        "background_agents", exclude_type_checking_imports=True, cache_dir=None
+    )
+    imports = {one: graph.find_modules_directly_imported_by(one) for one in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
 def test_every_room_is_on_the_map() -> None:

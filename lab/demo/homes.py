@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.hosts.cli import plugin_files
+from background_agents.hosts.cli import plugin_conflicts, plugin_files
 from background_agents.hosts.cli.plugin_files import Places, Scope
 from lab.demo import story
 from lab.harness.home import Binary, Home, find_binary, settle
@@ -113,7 +113,7 @@ def _install(home: Home) -> None:
     """Install the plugin in the demo's project, unless the user has it for all projects."""
     places = Places.of(home.project, home.environment())
     own = places.file(Scope.GLOBAL)
-    if own.exists() and plugin_files.is_ours(own.read_text("utf-8")):
+    if own.exists() and plugin_conflicts.is_ours(own.read_text("utf-8")):
         return
     plugin_files.install(places, Scope.PROJECT)
     settle(home.project / ".opencode", home.version)

@@ -165,7 +165,8 @@ class Home:
     def install_plugin(self) -> Path:
         """Install our plugin as a user does, and return the file that loads it."""
         places = plugin_files.Places.of(self.project, self.environment())
-        return plugin_files.install(places, plugin_files.Scope.GLOBAL).file
+        plugin_files.install(places, plugin_files.Scope.GLOBAL)
+        return places.file(plugin_files.Scope.GLOBAL)
 
 
 def settle(folder: Path, version: str) -> None:

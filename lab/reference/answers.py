@@ -9,12 +9,14 @@ import msgspec
 from background_agents.hosts.cli.commands.config import ConfigSheet
 from background_agents.hosts.cli.diagnosis.findings import Report
 from background_agents.hosts.cli.registry import COMMANDS, load
-from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
-from background_agents.views.json_reports import (
+from background_agents.views.json import (
+    ActiveSheet,
     ExportSheet,
     ListSheet,
+    PeekSheet,
     PruneSheet,
     ReadSheet,
+    Sheet,
     ShowSheet,
     StatsSheet,
 )

@@ -17,7 +17,7 @@ from background_agents.adapters.sqlite.records import Records
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import Query, parse
-from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.status import Status
 from background_agents.testing.contracts.samples import NOON
 from lab.harness.archive import Plan, fill, name_of
 
@@ -56,6 +56,18 @@ def test_a_page_knows_how_many_there_are(records: Records, limit: int, offset: i
     assert list(found.numbers) == list(range(STORED - offset, 0, -1))[:limit]
 
 
+def test_unread_is_the_same_in_records_in_lines_and_in_sql(
+    records: Records, everything: list[Delegation]
+) -> None:
+    unread = [one.id for one in everything if one.is_unread]
+    assert {one.is_terminal for one in everything if not one.is_unread} == {True, False}
+    assert all(one.is_terminal and one.read_at is None for one in everything if one.is_unread)
+    found = records.lines(records.find(Query(only_unread=True)).numbers)
+    assert [one.id for one in found] == unread != []
+    lines = records.lines(records.find(Query()).numbers)
+    assert [one.id for one in lines if one.is_unread] == unread
+
+
 QUERIES = st.builds(
     Query,
     agents=st.lists(st.sampled_from(["explore", "general", "none"]), max_size=2).map(tuple),
@@ -81,7 +93,6 @@ def test_a_query_finds_what_it_says(
 
 
 def _is_meant(query: Query, one: Delegation) -> bool:
-    unread = one.status in TERMINAL and one.read_at is None
     model = (one.model or "").lower()
     return (
         (not query.agents or one.agent in query.agents)
@@ -90,9 +101,9 @@ def _is_meant(query: Query, one: Delegation) -> bool:
         and (
             not (query.states or query.or_unread)
             or one.status in query.states
-            or (query.or_unread and unread)
+            or (query.or_unread and one.is_unread)
         )
-        and (not query.only_unread or unread)
+        and (not query.only_unread or one.is_unread)
         and (query.since is None or one.registered_at >= query.since)
     )
 

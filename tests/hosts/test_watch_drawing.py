@@ -11,7 +11,7 @@ from sheetworks import NOW, active, asks, model, over, plain, seen
 
 from background_agents.domain.status import Status
 from background_agents.hosts.cli.watching.drawing import Note, Size, draw, overflow
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import Line
 from background_agents.hosts.cli.watching.model import Mode, Model, Peeked, Seen
 from background_agents.views.json import PeekSheet, RetrySheet, SteerSheet
 

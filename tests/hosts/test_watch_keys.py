@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from background_agents.hosts.cli.watching.keys import Key, KeyDecoder, as_typed
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import Key, KeyDecoder, Line, as_typed
 
 PASTED = b"\x1b[200~one\r\ntwo \x1b[A three\x1b[201~"
 

@@ -7,19 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sheetworks import active, asks, key, model, seen
 
-from background_agents.hosts.cli.watching.keys import Key
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import Key, Line
 from background_agents.hosts.cli.watching.model import (
     Action,
     Answer,
     Mode,
     Model,
-    Quit,
-    Redraw,
     Seen,
     Steer,
     Stop,
-    Suspend,
+    Wish,
     press,
     rest,
     see,
@@ -97,8 +94,8 @@ def test_what_is_typed_for_an_input_that_did_not_open_is_no_command(
     assert (after.mode, after.chosen, actions) == (Mode.BOARD, before.chosen, [])
     assert "until you pause" in after.note
     for again in (rest(after), press(after, key("enter"), found)[0]):
-        assert press(again, key("q"), found)[1] == Quit()
-    assert press(after, key("ctrl-c"), found)[1] == Quit()
+        assert press(again, key("q"), found)[1] == Wish.QUIT
+    assert press(after, key("ctrl-c"), found)[1] == Wish.QUIT
 
 
 def test_what_is_typed_on_for_an_answer_that_is_not_wanted_any_more_is_no_command() -> None:
@@ -111,11 +108,11 @@ def test_what_is_typed_on_for_an_answer_that_is_not_wanted_any_more_is_no_comman
 @pytest.mark.parametrize("names", [("q",), ("ctrl-c",), ("enter", "ctrl-c"), ("s", "ctrl-c")])
 def test_leaving(names: tuple[str, ...]) -> None:
     _, actions = pressed(model(THREE), THREE, *names)
-    assert actions == [Quit()]
+    assert actions == [Wish.QUIT]
 
 
 def test_the_shell_and_a_spoiled_screen() -> None:
-    assert pressed(model(THREE), THREE, "ctrl-z", "s", "ctrl-l")[1] == [Suspend(), Redraw()]
+    assert pressed(model(THREE), THREE, "ctrl-z", "s", "ctrl-l")[1] == [Wish.SUSPEND, Wish.REDRAW]
 
 
 def test_the_pane_opens_scrolls_and_closes() -> None:

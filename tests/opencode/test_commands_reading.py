@@ -11,7 +11,7 @@ import pytest
 from plays import Stage, call, delegate, say, staged
 from terminal_user import Ran, TerminalUser
 
-from background_agents.views.json_reports import (
+from background_agents.views.json import (
     ExportSheet,
     ListSheet,
     PruneSheet,

@@ -12,8 +12,14 @@ from plays import REQUEST, Stage, call, delegate, say
 from terminal_user import TerminalUser
 
 from background_agents.hosts.cli.exits import Exit
-from background_agents.views.json import ActiveSheet, PeekSheet
-from background_agents.views.json_reports import ExportSheet, ListSheet, ShowSheet, StatsSheet
+from background_agents.views.json import (
+    ActiveSheet,
+    ExportSheet,
+    ListSheet,
+    PeekSheet,
+    ShowSheet,
+    StatsSheet,
+)
 from lab.harness.home import find_binary
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]

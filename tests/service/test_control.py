@@ -10,6 +10,7 @@ from world import LIVING, World
 
 from background_agents.domain.errors import InvalidRequest, RunElsewhere, UnknownDelegation
 from background_agents.domain.status import Status
+from background_agents.domain.text import span
 from background_agents.ports.runtime import Retrying
 from background_agents.views import live
 from background_agents.views import model as for_model
@@ -187,6 +188,6 @@ async def test_a_stepped_clock_changes_no_elapsed_time(
     told = await world.status(service)
     assert "30s elapsed, 14m 30s left" in told
     stopped = await service.stop(world.supervisor, delegation.id)
-    assert for_model.elapsed(stopped, world.clock.now()) == "30s"
+    assert span(stopped.elapsed(world.clock.now())) == "30s"
     assert "\nelapsed_s: 30.0\n" in await world.artifact(delegation)
     assert "<elapsed>30s</elapsed>" in (await world.told("task-notification"))[0]

@@ -143,7 +143,7 @@ async def test_one_that_asks_ends_it(world: World, service: Service, asks_first:
     if not asks_first:
         child.ask("bash", "make")
     found = await waiting.found()
-    assert [one.id for one in found.asking] == [second.id]
+    assert [one.id for one in found.delegations if one.requests] == [second.id]
     text = for_model.waited(found)
     assert f"- {first.id} is running" in text
     assert f"- {second.id} waits for a permission, bash: make; only your human may" in text

@@ -15,7 +15,7 @@ import msgspec
 from background_agents.domain import events as ev
 from background_agents.domain.asking import Ask
 from background_agents.domain.errors import IllegalTransition
-from background_agents.domain.status import TERMINAL, Status, target
+from background_agents.domain.status import TERMINAL, Status, is_unread, target
 
 MESSAGE_CHARS = 2_000
 """What a child can say at once: some 500 tokens of the supervisor's context."""
@@ -106,6 +106,14 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def is_unread(self) -> bool:
+        return is_unread(self.status, self.read_at)
+
+    @property
+    def is_cut(self) -> bool:
+        return bool(self.cut)
 
     @property
     def open_steers(self) -> tuple[Steer, ...]:

@@ -8,6 +8,7 @@ test are derived from it; nothing else in the project decides where an event lea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from background_agents.domain import events as ev
@@ -88,6 +89,11 @@ TERMINAL: frozenset[Status] = frozenset(
 """The statuses that no event leaves."""
 
 ACTIVE: frozenset[Status] = frozenset(Status) - TERMINAL
+
+
+def is_unread(status: Status, read_at: datetime | None) -> bool:
+    """Whether a delegation has ended and nobody has read its result."""
+    return status in TERMINAL and read_at is None
 
 
 def target(status: Status, kind: type[ev.Event]) -> Status | None:

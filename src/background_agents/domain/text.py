@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import accumulate
 
 TITLE_CHARS = 70
 """About what a list line or a toast shows without wrapping."""
 
 SUMMARY_CHARS = 300
 """One or two sentences."""
+
+LINE_CHARS = 1_000
+"""Far more than a title or a name has; bounds what a line of a terminal can become."""
+
+NAME_CHARS, AGENT_CHARS = 80, 40
+"""Of an id, an agent or a model where people look; of an agent where a model pays for each word."""
 
 _MARKUP = re.compile(
     r"^(?:[#>*\-+]+|\d+[.)])\s+|`{1,3}|(?<!\w)[*_]{1,3}(?=\w)|(?<=[\w.!?])[*_]{1,3}(?!\w)"
@@ -29,7 +37,7 @@ _UNSAFE = re.compile(
 are the tags of U+E0000, in which a model reads words that no human sees."""
 
 
-def one_line(text: str, limit: int) -> str:
+def one_line(text: str, limit: int = LINE_CHARS) -> str:
     """Return ``text`` on one line without control characters, at most ``limit`` characters."""
     # Cut first: what follows costs time in proportion to its input, and an agent may write 100 MB.
     flat = " ".join(_UNSAFE.sub(" ", text[: limit * 4 + 400]).split())
@@ -59,6 +67,12 @@ def _kept(found: re.Match[str]) -> str:
     return "".join(char if char in "\n\t" else "\ufffd" for char in found[0])
 
 
+def worker(agent: str, model: str) -> str:
+    """Write who works: an agent, and on which model, where that is known."""
+    on = f" on {one_line(model, TITLE_CHARS)}" if model else ""
+    return f"{one_line(agent, TITLE_CHARS)}{on}"
+
+
 def escape(text: str) -> str:
     """Return ``text`` so that it cannot open or close a tag or an attribute."""
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
@@ -85,13 +99,51 @@ def summary_of(result: str) -> str:
     return one_line(result, SUMMARY_CHARS)
 
 
-def span(duration: timedelta) -> str:
-    """Write a duration as people say it: ``0.4s``, ``12s``, ``2m 14s``, ``1h 05m``."""
-    seconds = max(duration.total_seconds(), 0.0)
+def span(duration: timedelta | float) -> str:
+    """Write a duration (a number is seconds) as people say it: ``0.4s``, ``2m 14s``, ``1h 05m``."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
     if seconds < 10:
-        return f"{seconds:.1f}s"
+        return f"{max(seconds, 0.0):.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes == 0:
         return f"{rest}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
+
+
+def age(passed: timedelta) -> str:
+    """Write an age in one unit: ``45s``, ``12m``, ``3h``, ``9d``."""
+    seconds = max(int(passed.total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something: ``1 delegation``, ``1,200 tool calls``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def used(tokens: int, cost_usd: float, tool_calls: int) -> str:
+    """Write what a run has used: ``12,345 tokens, $0.0123, 3 tool calls``."""
+    return f"{tokens:,} tokens, ${cost_usd:.4f}, {counted(tool_calls, 'tool call')}"
+
+
+def compact(number: int) -> str:
+    """Write a number in few letters: ``812``, ``12.3k``, ``4.0M``."""
+    for letter, size in (("M", 1_000_000), ("k", 1_000)):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return str(number)
+
+
+def money(dollars: float) -> str:
+    """Write a cost with as many digits as say something: ``$0.0042``, ``$12.30``."""
+    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"
+
+
+def fitting(lines: Sequence[str], room: int) -> list[str]:
+    """Return the first lines that take at most ``room`` characters, an end of line each."""
+    ends = accumulate(len(line) + 1 for line in lines)
+    return [line for line, end in zip(lines, ends, strict=True) if end <= room]

@@ -12,7 +12,7 @@ import msgspec
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice
-from background_agents.domain.status import Status
+from background_agents.domain.status import Status, is_unread
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +76,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
             registered_at=one.registered_at,
             ended_at=one.ended_at,
             read_at=one.read_at,
-            is_cut=one.cut is not None,
+            is_cut=one.is_cut,
         )
+
+    @property
+    def is_unread(self) -> bool:
+        return is_unread(self.status, self.read_at)
 
 
 class DelegationStore(Protocol):

@@ -49,7 +49,7 @@ class Guidance:
         unfinished = await self._context.store.unfinished()
         lines, _ = await self._context.store.page(root, for_model.LIST_LINES)
         active = [one for one in unfinished if one.root_session == root]
-        return rules.carried_over(active, [line for line in lines if rules.is_unread(line)])
+        return rules.carried_over(active, [line for line in lines if line.is_unread])
 
     async def is_background(self, session: str) -> bool:
         """Whether a session is a background agent's, or below one."""

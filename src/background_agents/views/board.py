@@ -7,27 +7,16 @@ a terminal obeys. Knows no colours, widths or keys: the board's drawing decides 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.text import one_line, span
+from background_agents.domain.text import NAME_CHARS, age, compact, money, one_line, span, worker
 from background_agents.ports.storage import Line
 from background_agents.views.json import ActiveSheet, LiveFacts, Sheet, on
 
 DOING_CHARS = 300
 """Wider than any terminal; bounds what a cell can become."""
-
-NAME_CHARS = 60
-"""Of an agent or a model; longer names are cut where the column ends anyway."""
-
-GONE = "the process that ran it has ended"
-
-SILENT = "the process that runs it does not answer"
-
-_AGES = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
-
-_THOUSANDS = (("M", 1_000_000), ("k", 1_000))
 
 
 class Cells(NamedTuple):
@@ -72,7 +61,7 @@ def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
         id=one_line(stored.id, NAME_CHARS),
         agent=one_line(stored.agent, NAME_CHARS),
         model=one_line(on(stored), NAME_CHARS),
-        elapsed=_span(stored.elapsed_s),
+        elapsed=span(stored.elapsed_s),
         left=_left(stored, one.live),
         calls=f"{stored.tool_calls:,}",
         tokens=compact(stored.tokens),
@@ -87,15 +76,15 @@ def _left(stored: Sheet, live: LiveFacts | None) -> str:
         return "no limit"
     if stored.requests:
         return "paused"  # the time window stands still while something is asked
-    return "" if live is None or live.time_left_s is None else f"{_span(live.time_left_s)} left"
+    return "" if live is None or live.time_left_s is None else f"{span(live.time_left_s)} left"
 
 
 def _doing(one: ActiveSheet, *, is_gone: bool) -> str:
     stored, live = one.delegation, one.live
     if is_gone:
-        return GONE
+        return "the process that ran it has ended"
     if live is None:
-        return SILENT
+        return "the process that runs it does not answer"
     if stored.requests:
         return f"asks: {asked(stored)}"
     if live.place is not None:
@@ -123,14 +112,13 @@ def replies(one: Sheet) -> str:
 
 def title(one: Sheet) -> str:
     """Return what a delegation is about, and for whom it works."""
-    model = f" on {one_line(on(one), NAME_CHARS)}" if on(one) else ""
-    return f"{one_line(one.title, DOING_CHARS)} ({one_line(one.agent, NAME_CHARS)}{model})"
+    return f"{one_line(one.title, DOING_CHARS)} ({worker(one.agent, on(one))})"
 
 
 def ended_cells(one: Line, now: datetime) -> EndedCells:
     """Return what the board shows of a delegation that has ended."""
     return EndedCells(
-        mark=" " if one.read_at else "*",
+        mark="*" if one.is_unread else " ",
         state=one.status.value,
         id=one_line(one.id, NAME_CHARS),
         age=f"{age(now - (one.ended_at or one.registered_at))} ago",
@@ -162,27 +150,3 @@ def ended(one: Delegation) -> str:
     """Say in one line that a delegation has ended, how, and why."""
     why = f": {one_line(one.error, DOING_CHARS)}" if one.error else ""
     return f"{one.id} has ended ({one.status}){why}"
-
-
-def compact(number: int) -> str:
-    """Write a number in few letters: ``812``, ``12.3k``, ``4.0M``."""
-    for letter, size in _THOUSANDS:
-        if number >= size:
-            return f"{number / size:.1f}{letter}"
-    return str(number)
-
-
-def money(dollars: float) -> str:
-    """Write a cost with as many digits as say something: ``$0.0042``, ``$12.30``."""
-    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"
-
-
-def age(passed: timedelta) -> str:
-    """Write an age in one unit: ``45s``, ``12m``, ``3h``, ``9d``."""
-    seconds = max(int(passed.total_seconds()), 0)
-    unit, size = next(((unit, size) for unit, size in _AGES if seconds >= size), _AGES[-1])
-    return f"{seconds // size}{unit}"
-
-
-def _span(seconds: float) -> str:
-    return span(timedelta(seconds=seconds))

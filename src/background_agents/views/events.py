@@ -5,13 +5,13 @@ What agents wrote is bounded here and has no control characters; who prints it m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from background_agents.domain import events as ev
-from background_agents.domain.text import one_line, span
+from background_agents.domain.text import NAME_CHARS, one_line, span, used
 
-WORDS_CHARS = 500
+_WORDS_CHARS = 500
 """Of an instruction, an error or a message: what it was about."""
-
-NAME_CHARS = 80
 
 
 def told(event: ev.Event) -> str:
@@ -69,31 +69,32 @@ def _talk(event: ev.Event) -> str:
             raise TypeError(f"{type(event).__name__} is an event that nobody has words for")
 
 
+_ENDED: Mapping[type[ev.Event], str] = {
+    ev.Failed: "failed",
+    ev.TimedOut: "timed out",
+    ev.Stopped: "stopped",
+    ev.Interrupted: "interrupted",
+}
+
+
 def _ending(event: ev.Ended) -> str:
     numbers = f" ({_usage(event.usage)})"
     match event:
         case ev.Completed():
             cut = f", cut by the model ({_name(event.cut)})" if event.cut else ""
             return f"completed{cut}{numbers}"
-        case ev.Failed():
-            return f"failed{numbers}: {_words(event.error)}"
-        case ev.TimedOut():
-            return f"timed out{numbers}: {_words(event.error)}"
-        case ev.Stopped():
-            return f"stopped{numbers}: {_words(event.error)}"
-        case ev.Interrupted():
-            return f"interrupted{numbers}: {_words(event.error)}"
+        case ev.Failed() | ev.TimedOut() | ev.Stopped() | ev.Interrupted():
+            return f"{_ENDED[type(event)]}{numbers}: {_words(event.error)}"
         case _:
             raise TypeError(f"{type(event).__name__} is an ending that nobody has words for")
 
 
 def _usage(usage: ev.Usage) -> str:
-    calls = f"{usage.tool_calls:,} tool call{'' if usage.tool_calls == 1 else 's'}"
-    return f"{usage.tokens:,} tokens, ${usage.cost_usd:.4f}, {calls}"
+    return used(usage.tokens, usage.cost_usd, usage.tool_calls)
 
 
 def _words(text: str) -> str:
-    return one_line(text, WORDS_CHARS)
+    return one_line(text, _WORDS_CHARS)
 
 
 def _name(text: str) -> str:

@@ -8,14 +8,22 @@ escapes, and whoever prints it to a terminal makes it fit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from background_agents.domain.delegation import Delegation, OpenRequest, Steer
+from background_agents.domain.delegation import Delegation, OpenRequest
+from background_agents.domain.events import Event
+from background_agents.domain.notice import Notice
+from background_agents.domain.statistics import By, Summary
+from background_agents.views.events import told
 from background_agents.views.live import Live, Position, activity, running, tail
+
+_Kind = TypeVar("_Kind")
 
 PEEK_CHARS = 20_000
 """Some ten screens of a terminal."""
@@ -156,45 +164,142 @@ class PeekSheet(msgspec.Struct, frozen=True, kw_only=True):
     steers: tuple[SteerSheet, ...]
 
 
-def sheet(one: Delegation, now: datetime) -> Sheet:
+class ListSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `list`."""
+
+    total: Annotated[int, Meta(description="how many there are, shown or not")]
+    delegations: tuple[Sheet, ...]
+
+
+class EventSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened."""
+
+    at: datetime
+    event: Annotated[str, Meta(description="its kind, such as `Launched` or `SteerConfirmed`")]
+    text: Annotated[str, Meta(description="in words, on one line of at most 700 characters")]
+
+
+class NoticeSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to the supervisor."""
+
+    id: str
+    kind: Annotated[str, Meta(description="`ended`, `request` or `message`")]
+    state: Annotated[
+        str,
+        Meta(
+            description="`queued`, `assigned` (perhaps sent), `confirmed` (seen in the "
+            "supervisor's transcript) or `dropped` (the supervisor is gone, or it was answered)"
+        ),
+    ]
+    created_at: datetime
+    supervisor: str
+    message: Annotated[str | None, Meta(description="id of the message that carries it")]
+    text: Annotated[str | None, Meta(description="what is sent, once that is fixed")]
+
+
+class ShowSheet(Sheet, frozen=True, kw_only=True):
+    """The answer of `show`: all that is stored of a delegation but its result."""
+
+    prompt: str
+    artifact: Annotated[str | None, Meta(description="the file of its result, once it has ended")]
+    steers: tuple[SteerSheet, ...]
+    history: tuple[EventSheet, ...]
+    notices: tuple[NoticeSheet, ...]
+
+
+class ExportSheet(ShowSheet, frozen=True, kw_only=True):
+    """A line of `export`: all that is stored of a delegation."""
+
+    result: Annotated[str | None, Meta(description="null: it is active, or its file is gone")]
+
+
+class ReadSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `read`."""
+
+    id: str
+    title: str
+    state: str
+    error: str | None
+    path: Annotated[str, Meta(description="the file of the result")]
+    result: str
+
+
+class GroupSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of some delegations."""
+
+    key: Annotated[str, Meta(description="the agent, model, day or state; `all`")]
+    count: int
+    states: Annotated[dict[str, int], Meta(description="how many are in which state")]
+    success_rate: Annotated[
+        float | None, Meta(description="completed, as a share of those that have ended")
+    ]
+    median_s: Annotated[float | None, Meta(description="how long those ran that have ended")]
+    p90_s: Annotated[float | None, Meta(description="what nine of ten did not exceed")]
+    tokens: int
+    cost_usd: float
+    tool_calls: int
+
+
+class StatsSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `stats`."""
+
+    since: datetime | None
+    by: Annotated[str, Meta(description="`agent`, `model`, `day` or `state`")]
+    whole: GroupSheet
+    groups: tuple[GroupSheet, ...]
+
+
+class PruneSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `prune`."""
+
+    deleted: Annotated[
+        tuple[str, ...], Meta(description="ids; with --dry-run, of what would be deleted")
+    ]
+    kept_unread: Annotated[
+        int, Meta(description="how many are old enough and were kept, since they are unread")
+    ]
+    dry_run: bool
+
+
+def sheet(delegation: Delegation, now: datetime) -> Sheet:
     """Return what a program is told of a delegation, be that from its run or as it is stored."""
-    is_from_run = one.ran_for is not None
-    known_at = one.ended_at or (now if is_from_run else one.launched_at or one.registered_at)
-    pending = len(one.open_steers)
+    begun = delegation.launched_at or delegation.registered_at
+    is_from_run = delegation.ran_for is not None
+    pending = len(delegation.open_steers)
     return Sheet(
-        id=one.id,
-        title=one.title,
-        summary=one.summary,
-        agent=one.agent,
-        model=one.model,
-        ran_on=one.models[-1] if one.models else None,
-        models=one.models,
-        state=one.status.value,
-        unread=one.is_terminal and one.read_at is None,
-        error=one.error,
-        cut=one.cut,
-        project=one.project,
-        directory=one.directory,
-        root_session=one.root_session,
-        parent_session=one.parent_session,
-        session=one.session or None,
-        registered_at=one.registered_at,
-        started_at=one.launched_at,
-        ended_at=one.ended_at,
-        read_at=one.read_at,
-        elapsed_s=one.elapsed(now).total_seconds(),
-        timeout_s=_seconds(one.timeout),
-        tokens=one.usage.tokens,
-        cost_usd=one.usage.cost_usd,
-        tool_calls=one.usage.tool_calls,
-        steers_confirmed=len(one.steers) - pending,
+        id=delegation.id,
+        title=delegation.title,
+        summary=delegation.summary,
+        agent=delegation.agent,
+        model=delegation.model,
+        ran_on=delegation.models[-1] if delegation.models else None,
+        models=delegation.models,
+        state=delegation.status.value,
+        unread=delegation.is_unread,
+        error=delegation.error,
+        cut=delegation.cut,
+        project=delegation.project,
+        directory=delegation.directory,
+        root_session=delegation.root_session,
+        parent_session=delegation.parent_session,
+        session=delegation.session or None,
+        registered_at=delegation.registered_at,
+        started_at=delegation.launched_at,
+        ended_at=delegation.ended_at,
+        read_at=delegation.read_at,
+        elapsed_s=delegation.elapsed(now).total_seconds(),
+        timeout_s=_seconds(delegation.timeout),
+        tokens=delegation.usage.tokens,
+        cost_usd=delegation.usage.cost_usd,
+        tool_calls=delegation.usage.tool_calls,
+        steers_confirmed=len(delegation.steers) - pending,
         steers_pending=pending,
-        requests=tuple(map(request_sheet, one.requests)),
-        resumed=one.relaunches,
-        continued_from=one.continued_from,
-        result_chars=one.result_chars,
-        as_of=known_at,
-        owner=one.owner,
+        requests=tuple(map(request_sheet, delegation.requests)),
+        resumed=delegation.relaunches,
+        continued_from=delegation.continued_from,
+        result_chars=delegation.result_chars,
+        as_of=delegation.ended_at or (now if is_from_run else begun),
+        owner=delegation.owner,
     )
 
 
@@ -205,19 +310,13 @@ def on(one: Sheet) -> str:
 
 def active_sheet(live: Live) -> ActiveSheet:
     """Return what a program is told of an active delegation."""
-    retry = live.retry
     facts = LiveFacts(
         time_left_s=_seconds(live.time_left),
         place=live.place,
         heard_at=live.heard_at,
-        retry=RetrySheet(attempt=retry.attempt, message=retry.message, next_at=retry.next_at)
-        if retry
-        else None,
+        retry=_like(live.retry, RetrySheet) if live.retry else None,
         last=activity(live.transcript),
-        running=tuple(
-            CallSheet(tool=call.tool, title=call.title, began_at=call.began_at)
-            for call in running(live.transcript)
-        ),
+        running=_like(running(live.transcript), tuple[CallSheet, ...]),
     )
     return ActiveSheet(delegation=sheet(live.delegation, live.now), live=facts)
 
@@ -229,18 +328,71 @@ def peek_sheet(live: Live) -> PeekSheet:
         active=active_sheet(live),
         text=text[-PEEK_CHARS:],
         cut=max(len(text) - PEEK_CHARS, 0),
-        steers=tuple(map(steer_sheet, live.delegation.steers)),
+        steers=_like(live.delegation.steers, tuple[SteerSheet, ...]),
     )
 
 
-def steer_sheet(one: Steer) -> SteerSheet:
-    """Return what a program is told of an instruction."""
-    return SteerSheet(text=one.text, by=one.by, sent_at=one.sent_at, confirmed_at=one.confirmed_at)
-
-
-def request_sheet(one: OpenRequest) -> RequestSheet:
+def request_sheet(request: OpenRequest) -> RequestSheet:
     """Return what a program is told of an open request."""
-    return RequestSheet(id=one.id, kind=one.ask.kind, text=one.ask.text, asked_at=one.asked_at)
+    return RequestSheet(
+        id=request.id, kind=request.ask.kind, text=request.ask.text, asked_at=request.asked_at
+    )
+
+
+def show_sheet(
+    delegation: Delegation,
+    known: Sheet,
+    *,
+    artifact: Path,
+    history: Sequence[Event],
+    notices: Sequence[Notice],
+) -> ShowSheet:
+    """Return what a program is told of all that is known of a delegation.
+
+    ``known`` is its sheet, by the process that runs it where one does.
+    """
+    return ShowSheet(
+        **msgspec.structs.asdict(known),
+        prompt=delegation.prompt,
+        artifact=str(artifact) if delegation.is_terminal else None,
+        steers=_like(delegation.steers, tuple[SteerSheet, ...]),
+        history=tuple(map(_event, history)),
+        notices=_like(notices, tuple[NoticeSheet, ...]),
+    )
+
+
+def export_sheet(shown: ShowSheet, result: str | None) -> ExportSheet:
+    """Return what is exported of a delegation."""
+    return ExportSheet(**msgspec.structs.asdict(shown), result=result)
+
+
+def stats_sheet(
+    whole: Summary, groups: Sequence[Summary], by: By, since: datetime | None
+) -> StatsSheet:
+    """Return what a program is told of numbers."""
+    return StatsSheet(
+        since=since,
+        by=by.value,
+        whole=_like(whole, GroupSheet),
+        groups=_like(groups, tuple[GroupSheet, ...]),
+    )
+
+
+def read_sheet(one: Delegation, path: Path, result: str) -> ReadSheet:
+    """Return what a program is told of a result."""
+    state = one.status.value
+    return ReadSheet(
+        id=one.id, title=one.title, state=state, error=one.error, path=str(path), result=result
+    )
+
+
+def _event(event: Event) -> EventSheet:
+    return EventSheet(at=event.at, event=type(event).__name__, text=told(event))
+
+
+def _like(one: object, kind: type[_Kind]) -> _Kind:
+    """Return what a record holds under the names that a sheet has."""
+    return msgspec.convert(one, kind, from_attributes=True)
 
 
 def _seconds(span: timedelta | None) -> float | None:

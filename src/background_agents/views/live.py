@@ -6,18 +6,17 @@ Pure functions of what is in memory; the part of ``views`` that looks at transcr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
+from typing import NamedTuple
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.status import TERMINAL
-from background_agents.domain.text import TITLE_CHARS, one_line, span
+from background_agents.domain.text import TITLE_CHARS, one_line, span, worker
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports.runtime import Retrying
 from background_agents.ports.storage import Line
-from background_agents.views.model import elapsed, line, request, within
+from background_agents.views.model import line, request, within
 
 PEEK_CHARS = 4_000
 """About 1,000 tokens of a transcript's newest part."""
@@ -25,21 +24,20 @@ PEEK_CHARS = 4_000
 STATUS_CHARS = 8_000
 """About 2,000 tokens, and 25 delegations."""
 
-PEEK_CALLS = 10
+_PEEK_CALLS = 10
 """Tool calls shown of one message; the newest."""
 
-FAILURE_CHARS = 160
+_FAILURE_CHARS = 160
 """Of why a tool call failed: the first line or two of what a tool says."""
 
-REQUESTS_SHOWN = 4
+_REQUESTS_SHOWN = 4
 """Open requests of one delegation; they are answered in this order."""
 
-UNREAD_LINES = 10
+_UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(NamedTuple):
     """An active delegation as it is now, all from memory."""
 
     delegation: Delegation
@@ -52,8 +50,7 @@ class Live:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """How much of a transcript somebody has seen."""
 
     message: str = ""
@@ -66,16 +63,14 @@ class Position:
     """There was something to see, in this answer or before it."""
 
 
-@dataclass(frozen=True)
-class Tail:
+class Tail(NamedTuple):
     """What came after a position, as text for a terminal, and how far that is."""
 
     text: str
     position: Position
 
 
-@dataclass(frozen=True)
-class StatusReport:
+class StatusReport(NamedTuple):
     """What runs for a root session, and its newest delegations."""
 
     live: Sequence[Live]
@@ -89,10 +84,10 @@ def status(report: StatusReport) -> str:
         # What waits for an answer comes first: it is what the supervisor can do something for.
         urgent_first = sorted(report.live, key=lambda one: not one.delegation.requests)
         return "\n".join(within(STATUS_CHARS, [_live_line(one) for one in urgent_first]))
-    unread = [one for one in report.newest if one.status in TERMINAL and one.read_at is None]
+    unread = [one for one in report.newest if one.is_unread]
     if not unread:
         return "Nothing is running, and nothing is unread."
-    shown = [line(one, report.now) for one in unread[:UNREAD_LINES]]
+    shown = [line(one, report.now) for one in unread[:_UNREAD_LINES]]
     return "\n".join(["Nothing is running. Unread:", "", *shown])
 
 
@@ -100,7 +95,7 @@ def _live_line(live: Live) -> str:
     delegation, usage = live.delegation, live.delegation.usage
     left = "no timeout" if delegation.timeout is None else f"{span(delegation.timeout)} allowed"
     facts = [
-        f"{elapsed(delegation, live.now)} elapsed",
+        f"{span(delegation.elapsed(live.now))} elapsed",
         f"{span(live.time_left)} left" if live.time_left is not None else left,
         f"{usage.tool_calls} tool calls",
         f"{usage.tokens:,} tokens",
@@ -119,12 +114,10 @@ def _live_line(live: Live) -> str:
         facts.append(f"last heard of {span(live.now - live.heard_at)} ago")
     if live.retry is not None:
         facts.append(_retry(live.retry, live.now))
-    agent = one_line(delegation.agent, TITLE_CHARS)
-    model = delegation.model_told
-    on = f" on {one_line(model, TITLE_CHARS)}" if model else ""
+    who = worker(delegation.agent, delegation.model_told)
     head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
-    told = f"{head} ({agent}{on}): {', '.join(facts)}. {_last(live)}".rstrip()
-    asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:REQUESTS_SHOWN]]
+    told = f"{head} ({who}): {', '.join(facts)}. {_last(live)}".rstrip()
+    asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:_REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
 
@@ -160,10 +153,8 @@ def _last(live: Live) -> str:
 
 def peek(live: Live) -> str:
     """Return the newest part of a running delegation's transcript, within ``PEEK_CHARS``."""
-    head = _live_line(live)
-    room = (
-        PEEK_CHARS - len(head) - sum(TITLE_CHARS + 40 for _ in live.delegation.steers[-PEEK_CALLS:])
-    )
+    head, steers = _live_line(live), live.delegation.steers[-_PEEK_CALLS:]
+    room = PEEK_CHARS - len(head) - (TITLE_CHARS + 40) * len(steers)
     shown: list[str] = []
     for message in reversed(live.transcript.answers):
         text = _digest(message, room)
@@ -173,10 +164,10 @@ def peek(live: Live) -> str:
         room -= len(text) + 2
         if room < PEEK_CHARS // 20:
             break
-    for steer in live.delegation.steers[-PEEK_CALLS:]:
-        state = "taken up" if steer.confirmed_at else "pending"
+    for steer in steers:
+        receipt = "taken up" if steer.confirmed_at else "pending"
         whose = "your" if steer.by == Actor.SUPERVISOR else "the user's"
-        shown.append(f"[{whose} instruction, {state}: {one_line(steer.text, TITLE_CHARS)}]")
+        shown.append(f"[{whose} instruction, {receipt}: {one_line(steer.text, TITLE_CHARS)}]")
     body = "\n\n".join(shown) or "(Nothing has been written yet.)"
     return f"{head}\n\n{body}"
 
@@ -189,7 +180,7 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
             continue
         begun = seen if message.id == seen.message else Position(message.id, is_begun=seen.is_begun)
         text = message.text[begun.chars :]
-        over = _calls_over(message, begun.calls)
+        over = list(takewhile(lambda call: call.is_over, message.tools[begun.calls :]))
         if text and begun.chars == 0 and begun.is_begun:
             pieces.append("\n\n")  # another message than the one before it
         pieces += [text, *(f"\n[{_tool_line(call)}]" for call in over)]
@@ -202,14 +193,9 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
     return Tail("".join(pieces), seen)
 
 
-def _calls_over(message: Message, seen: int) -> list[ToolCall]:
-    """Return the calls after the first ``seen`` that are over, up to one that still runs."""
-    return list(takewhile(lambda call: call.is_over, message.tools[seen:]))
-
-
 def _digest(message: Message, room: int) -> str:
     """Return the end of what a message says, then its tool calls."""
-    calls = [f"[{_tool_line(call)}]" for call in message.tools[-PEEK_CALLS:]]
+    calls = [f"[{_tool_line(call)}]" for call in message.tools[-_PEEK_CALLS:]]
     room -= sum(len(call) + 1 for call in calls)
     text = message.text.strip()
     if len(text) > room:
@@ -220,4 +206,4 @@ def _digest(message: Message, room: int) -> str:
 def _tool_line(call: ToolCall) -> str:
     title = one_line(call.title, TITLE_CHARS)
     told = f"{one_line(call.tool, TITLE_CHARS)} {call.state}{f': {title}' if title else ''}"
-    return f"{told} ({one_line(call.failure, FAILURE_CHARS)})" if call.failure else told
+    return f"{told} ({one_line(call.failure, _FAILURE_CHARS)})" if call.failure else told

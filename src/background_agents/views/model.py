@@ -7,16 +7,19 @@ at the last moment, so that the records keep what was really said.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
-from background_agents.domain.status import TERMINAL, Status
+from background_agents.domain.status import Status
 from background_agents.domain.text import (
+    AGENT_CHARS,
     TITLE_CHARS,
+    counted,
+    fitting,
     one_line,
     span,
 )
@@ -25,10 +28,8 @@ from background_agents.ports.storage import Line
 WAIT_CHARS = 8_000
 """About 2,000 tokens: what a wait for many delegations may answer."""
 
-AGENT_CHARS = 40
-
-READ_CHARS = 45_000
-READ_BYTES, READ_LINES = 48_000, 1_900
+_READ_CHARS = 45_000
+_READ_BYTES, _READ_LINES = 48_000, 1_900
 """OpenCode cuts a tool's answer at 51,200 bytes of UTF-8 or 2,000 lines, whatever comes
 first; a page stays below, with room for how to go on."""
 
@@ -38,12 +39,12 @@ LIST_CHARS = 4_000
 LIST_LINES = 40
 """More lines than ever fit into ``LIST_CHARS``."""
 
-LIST_SUMMARY_CHARS = 90
+_LIST_SUMMARY_CHARS = 90
 
-OUTPUT_LIMIT = "length"
+_OUTPUT_LIMIT = "length"
 """The reason for an end that models give whose output limit was reached."""
 
-MARKS = {
+_MARKS = {
     Status.TIMED_OUT: "[TIMEOUT REACHED]",
     Status.STOPPED: "[STOPPED]",
     Status.FAILED: "[FAILED]",
@@ -51,7 +52,7 @@ MARKS = {
 }
 """The first line of an artifact whose run did not complete."""
 
-STOP_MARKS: Mapping[str, str] = {
+_STOP_MARKS: Mapping[str, str] = {
     Actor.SUPERVISOR: "[STOPPED BY SUPERVISOR]",
     Actor.COMMAND_LINE: "[STOPPED BY USER]",
 }
@@ -64,8 +65,7 @@ _STOP_REASONS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What a read found: the artifact's text, or None while the delegation is active."""
 
     delegation: Delegation
@@ -75,16 +75,14 @@ class Reading:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """What was answered, and the delegation that had asked it."""
 
     delegation: Delegation
     ask: Ask | None
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The newest delegations of a root session, and how many it has in all."""
 
     lines: Sequence[Line]
@@ -93,8 +91,7 @@ class Listing:
     now: datetime
 
 
-@dataclass(frozen=True)
-class Waited:
+class Waited(NamedTuple):
     """What a wait found at its end."""
 
     delegations: Sequence[Delegation]
@@ -107,15 +104,6 @@ class Waited:
     @property
     def ended(self) -> list[Delegation]:
         return [one for one in self.delegations if one.is_terminal]
-
-    @property
-    def asking(self) -> list[Delegation]:
-        return [one for one in self.delegations if one.requests]
-
-    @property
-    def calls_for_attention(self) -> bool:
-        """Whether the supervisor has to do something before waiting can make sense."""
-        return bool(self.asking or self.spoke)
 
 
 def session_title(delegation: Delegation) -> str:
@@ -144,9 +132,9 @@ def artifact_body(delegation: Delegation, text: str) -> str:
     if delegation.status is Status.COMPLETED:
         whole = text or "(The agent ended without writing an answer.)"
         return f"[CUT] {cut(delegation.cut)}\n\n{whole}" if delegation.cut else whole
-    mark = MARKS[delegation.status]
+    mark = _MARKS[delegation.status]
     if delegation.status is Status.STOPPED:
-        mark = STOP_MARKS.get(delegation.stop_requested_by or "", mark)
+        mark = _STOP_MARKS.get(delegation.stop_requested_by or "", mark)
     head = f"{mark} {delegation.error}" if delegation.error else mark
     return f"{head}\n\n{text or '(Nothing had been written yet.)'}"
 
@@ -158,15 +146,15 @@ def why_stopped(by: str) -> str:
 
 def cut(reason: str) -> str:
     """Say in one line that a result may not be whole, and why."""
-    if reason == OUTPUT_LIMIT:
+    if reason == _OUTPUT_LIMIT:
         return "The model's output limit cut it off: it is not whole."
     told = one_line(reason, AGENT_CHARS)
     return f"The model ended it for the reason {told!r}, not by itself: it may not be whole."
 
 
-def state(status: Status, *, is_cut: bool) -> str:
+def state(one: Delegation | Line) -> str:
     """Return a delegation's status, and whether its result may not be whole."""
-    return f"{status}, cut" if is_cut else str(status)
+    return f"{one.status}, cut" if one.is_cut else str(one.status)
 
 
 def steered(delegation: Delegation) -> str:
@@ -231,16 +219,16 @@ def waited(found: Waited) -> str:
     lines = [_after_waiting(one, found) for one in found.delegations]
     if sum(map(len, lines)) > WAIT_CHARS:
         # What has ended or asks stays: it is what the supervisor can do something for.
-        urgent_first = sorted(found.delegations, key=_can_wait)
+        urgent_first = sorted(
+            found.delegations, key=lambda one: not (one.requests or one.is_terminal)
+        )
         lines = within(WAIT_CHARS, [_after_waiting(one, found) for one in urgent_first])
-    if len(found.ended) == len(found.delegations) or found.calls_for_attention:
+    # Where the supervisor has something to do first, waiting makes no sense.
+    is_asked = bool(found.spoke) or any(one.requests for one in found.delegations)
+    if is_asked or len(found.ended) == len(found.delegations):
         return "\n".join(lines)
     limit = f"Waited {span(found.limit)}." if not found.ended else "Some still run."
     return "\n".join([*lines, f"{limit} You are notified when the rest ends: end your turn."])
-
-
-def _can_wait(one: Delegation) -> bool:
-    return not (one.requests or one.is_terminal)
 
 
 def _after_waiting(delegation: Delegation, found: Waited) -> str:
@@ -249,7 +237,7 @@ def _after_waiting(delegation: Delegation, found: Waited) -> str:
     if delegation.requests:
         return f"- {delegation.id} {request(delegation.id, delegation.requests[0].ask)}"
     said = " and has a message for you, which follows" if delegation.id in found.spoke else ""
-    return f"- {delegation.id} is {delegation.status} ({elapsed(delegation, found.now)}){said}"
+    return f"- {delegation.id} is {delegation.status} ({span(delegation.elapsed(found.now))}){said}"
 
 
 def notified(delegation: Delegation) -> str:
@@ -270,7 +258,7 @@ def notified(delegation: Delegation) -> str:
 def ended(delegation: Delegation) -> str:
     """Say that a delegation does not run any more."""
     return (
-        f"{delegation.id} has ended ({state(delegation.status, is_cut=bool(delegation.cut))}); "
+        f"{delegation.id} has ended ({state(delegation)}); "
         f'delegation_read("{delegation.id}") returns what it left.'
     )
 
@@ -279,12 +267,12 @@ def reading(found: Reading) -> str:
     """Return one page of an artifact and how to get the next; or that there is none yet."""
     delegation, text = found.delegation, found.text
     if text is None:
-        running_for = elapsed(delegation, found.now)
+        running_for = span(delegation.elapsed(found.now))
         return (
             f"{delegation.id} is {delegation.status} ({running_for}) and has no result yet; "
             "you are notified when it ends."
         )
-    page = _page(text[found.offset : found.offset + READ_CHARS])
+    page = _page(text[found.offset : found.offset + _READ_CHARS])
     following = found.offset + len(page)
     if not page and found.offset:
         return f"{delegation.id} has {len(text):,} characters; offset {found.offset:,} is past it."
@@ -298,23 +286,17 @@ def reading(found: Reading) -> str:
 
 def _page(text: str) -> str:
     """Return as much of the beginning of ``text`` as fits into one tool answer."""
-    lines = "".join(text.splitlines(keepends=True)[:READ_LINES])
-    return lines.encode()[:READ_BYTES].decode(errors="ignore")
+    lines = "".join(text.splitlines(keepends=True)[:_READ_LINES])
+    return lines.encode()[:_READ_BYTES].decode(errors="ignore")
 
 
 def listing(found: Listing) -> str:
     """List delegations, newest first, within ``LIST_CHARS``."""
     if found.total == 0:
         return "Nothing has been delegated in this session yet."
-    head = f"{found.total:,} delegation{'s' if found.total > 1 else ''}, newest first:\n"
+    head = f"{counted(found.total, 'delegation')}, newest first:\n"
     room = LIST_CHARS - len(head) - len(_older(found.total, found.folder)) - 2
-    shown: list[str] = []
-    for row in found.lines:
-        text = line(row, found.now)
-        room -= len(text) + 1
-        if room < 0:
-            break
-        shown.append(text)
+    shown = fitting([line(one, found.now) for one in found.lines], room)
     older = found.total - len(shown)
     return "\n".join([head, *shown, *(["", _older(older, found.folder)] if older else [])])
 
@@ -329,16 +311,14 @@ def _older(count: int, folder: Path) -> str:
 def headline(one: Delegation) -> str:
     """Return what stands above a result that a person reads."""
     error = f": {one_line(one.error, LIST_CHARS)}" if one.error else ""
-    status = state(one.status, is_cut=bool(one.cut))
-    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {status}{error})"
+    return f"{one_line(one.title, TITLE_CHARS)} ({one.id}, {state(one)}{error})"
 
 
 def line(one: Line, now: datetime) -> str:
-    told = state(one.status, is_cut=one.is_cut)
-    if one.status in TERMINAL and one.read_at is None:
-        told += ", unread"
+    """Return what a list says of a delegation."""
+    told = f"{state(one)}, unread" if one.is_unread else state(one)
     age = span(now - (one.ended_at or one.registered_at))
-    summary = one_line(one.summary, LIST_SUMMARY_CHARS)
+    summary = one_line(one.summary, _LIST_SUMMARY_CHARS)
     said = f": {summary}" if summary else ""
     title = one_line(one.title, TITLE_CHARS)
     agent = one_line(one.agent, AGENT_CHARS)
@@ -346,16 +326,7 @@ def line(one: Line, now: datetime) -> str:
 
 
 def within(limit: int, lines: Sequence[str]) -> list[str]:
-    """Return as many lines as fit, and one that says how many more there are."""
-    room = limit - 60
-    for shown, one in enumerate(lines):
-        room -= len(one) + 1
-        if room < 0 and shown:
-            left = len(lines) - shown
-            return [*lines[:shown], f"… and {left:,} more; delegation_list() names them."]
-    return list(lines)
-
-
-def elapsed(delegation: Delegation, now: datetime) -> str:
-    """Return how long a delegation has run, as people say it."""
-    return span(delegation.elapsed(now))
+    """Return as many lines as fit, at least one, and one that says how many more there are."""
+    shown = fitting(lines, limit - 60) or lines[:1]
+    left = len(lines) - len(shown)
+    return [*shown, *([f"… and {left:,} more; delegation_list() names them."] if left else [])]

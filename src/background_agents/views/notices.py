@@ -1,4 +1,4 @@
-"""What supervisors and their humans are told: notices, and the toasts that go with them.
+"""What supervisors and their users are told: notices, and the toasts that go with them.
 
 Pure functions of records, the part of the read model that is sent rather than asked for. What
 agents wrote is untrusted: it is escaped, one line and bounded here, at the last moment.
@@ -14,10 +14,17 @@ from background_agents.domain.asking import ASKED_CHARS, Ask
 from background_agents.domain.delegation import MESSAGE_CHARS, Delegation
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
-from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, escape, one_line
-from background_agents.views.model import AGENT_CHARS, cut, elapsed, to_answer
+from background_agents.domain.text import (
+    AGENT_CHARS,
+    SUMMARY_CHARS,
+    TITLE_CHARS,
+    escape,
+    one_line,
+    span,
+)
+from background_agents.views.model import cut, to_answer
 
-TOASTS = {
+_TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
     Status.FAILED: ("Delegation failed", "error"),
     Status.TIMED_OUT: ("Delegation timed out", "warning"),
@@ -45,7 +52,7 @@ def new(
         title=delegation.title,
         agent=delegation.agent,
         summary=_summary(delegation),
-        elapsed=elapsed(delegation, now),
+        elapsed=span(delegation.elapsed(now)),
         error=delegation.error,
         cut=delegation.cut,
         relaunches=delegation.relaunches,
@@ -100,9 +107,7 @@ def _ended(notice: Notice, remaining: int) -> str:
 
 
 def _request(notice: Notice) -> str:
-    ask = notice.ask
-    if ask is None:
-        raise AssertionError(f"{notice.id} asks nothing")
+    ask = _ask_of(notice)
     fields: dict[str, str | None] = {
         "task-id": notice.delegation,
         "agent": one_line(notice.agent, AGENT_CHARS) or None,
@@ -111,6 +116,12 @@ def _request(notice: Notice) -> str:
         "elapsed": notice.elapsed,
     }
     return _xml("delegation-request", fields, "answer", to_answer(notice.delegation, ask))
+
+
+def _ask_of(notice: Notice) -> Ask:
+    if notice.ask is None:
+        raise AssertionError(f"{notice.id} asks nothing")
+    return notice.ask
 
 
 def _message(notice: Notice) -> str:
@@ -143,18 +154,20 @@ def _call(notice: Notice, tool: str, more: str = "") -> str:
 
 
 def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
-    """Return title, message and variant of the toast for the human."""
+    """Return title, message and variant of the toast for the user."""
     match notice.kind:
         case NoticeKind.ENDED:
-            title, variant = TOASTS[Status(notice.status)]
+            title, variant = _TOASTS[Status(notice.status)]
             told = one_line(notice.error or notice.title, TITLE_CHARS)
             if notice.cut:
                 title, variant = f"{title}, cut", "warning"
                 told = f"{told}. {cut(notice.cut)}"
         case NoticeKind.REQUEST:
-            title, variant = _waits_for(notice.ask), "warning"
-            told = one_line(notice.ask.text if notice.ask else "", ASKED_CHARS)
-            if notice.ask is not None and not notice.ask.in_chat:
+            ask = _ask_of(notice)
+            wanted = "permission" if ask.kind == "permission" else "decision"
+            title, variant = f"Delegation asks for a {wanted}", "warning"
+            told = one_line(ask.text, ASKED_CHARS)
+            if not ask.in_chat:
                 told += f" (bga answer {notice.delegation})"
         case NoticeKind.MESSAGE:
             title, variant = "Message from a delegation", "info"
@@ -162,11 +175,6 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
             told = one_line(notice.words, SUMMARY_CHARS) + more
     who = one_line(agent, TITLE_CHARS)
     return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
-
-
-def _waits_for(ask: Ask | None) -> str:
-    is_permission = ask is not None and ask.kind == "permission"
-    return f"Delegation asks for a {'permission' if is_permission else 'decision'}"
 
 
 def _summary(delegation: Delegation) -> str:

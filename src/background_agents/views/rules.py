@@ -8,18 +8,15 @@ texts stand in every request, so each word has its price.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.status import TERMINAL
-from background_agents.domain.text import TITLE_CHARS, escape, one_line
+from background_agents.domain.text import AGENT_CHARS, TITLE_CHARS, escape, fitting, one_line
 from background_agents.ports.storage import Line
 from background_agents.views.model import to_answer
 
 COMPACTION_CHARS = 2_000
 """About 500 tokens: what a summary may cost that is made to save tokens."""
-
-AGENT_CHARS = 40
 
 _SUPERVISOR = """\
 # Background delegations
@@ -50,8 +47,7 @@ what you can do.
 """For background agents and whatever works below them."""
 
 
-@dataclass(frozen=True)
-class TaskPolicy:
+class TaskPolicy(NamedTuple):
     """What becomes of the native ``task`` tool."""
 
     strict: bool
@@ -93,43 +89,29 @@ def refused_task(agent: str, policy: TaskPolicy) -> str:
 
 def carried_over(active: Sequence[Delegation], unread: Sequence[Line]) -> str | None:
     """Return what the summary of a conversation must keep; None if there is nothing."""
-    told = [_active(one) for one in active] + [_unread(one) for one in unread]
+    told = [_active(one) for one in active]
+    told += [f'{_head(one)}: delegation_read("{one.id}")' for one in unread]
     if not told:
         return None
     head = (
         "Background delegations of this session. Keep each id, its state and how to get its "
         "result in the summary; what runs goes on, and a notification tells of its end."
     )
-    room = COMPACTION_CHARS - len(head) - len(_more(len(told))) - 1
-    shown: list[str] = []
-    for line in told:
-        room -= len(line) + 1
-        if room < 0:
-            break
-        shown.append(line)
+    shown = fitting(told, COMPACTION_CHARS - len(head) - len(_more(len(told))) - 1)
     left_out = len(told) - len(shown)
     return "\n".join([head, *shown, *([_more(left_out)] if left_out else [])])
 
 
-def is_unread(line: Line) -> bool:
-    """Whether a delegation has ended and nobody has read its result."""
-    return line.status in TERMINAL and line.read_at is None
-
-
 def _active(one: Delegation) -> str:
-    then = f'once it has ended, delegation_read("{one.id}")'
-    if one.requests:
-        ask = one.requests[0].ask
-        then = f"asks for {_safe(ask.text, TITLE_CHARS)}: {to_answer(one.id, ask)}"
-    title, agent = _safe(one.title, TITLE_CHARS), _safe(one.agent, AGENT_CHARS)
-    return f"- {one.id} [{one.status}] {title} ({agent}): {then}"
+    if not one.requests:
+        return f'{_head(one)}: once it has ended, delegation_read("{one.id}")'
+    ask = one.requests[0].ask
+    return f"{_head(one)}: asks for {_safe(ask.text, TITLE_CHARS)}: {to_answer(one.id, ask)}"
 
 
-def _unread(one: Line) -> str:
-    return (
-        f"- {one.id} [{one.status}, unread] {_safe(one.title, TITLE_CHARS)} "
-        f'({_safe(one.agent, AGENT_CHARS)}): delegation_read("{one.id}")'
-    )
+def _head(one: Delegation | Line) -> str:
+    state = f"{one.status}, unread" if one.is_unread else one.status
+    return f"- {one.id} [{state}] {_safe(one.title, TITLE_CHARS)} ({_safe(one.agent, AGENT_CHARS)})"
 
 
 def _more(count: int) -> str:

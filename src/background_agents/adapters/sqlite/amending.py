@@ -43,7 +43,7 @@ def mark_read(path: Path, delegation: str, now: datetime) -> None:
         with closing(connection), transaction(connection):
             # Looked at again under the lock: its title may have been made better meanwhile.
             one = rows.get(connection, delegation)
-            if one is not None and one.is_terminal and one.read_at is None:
+            if one is not None and one.is_unread:
                 read = ev.Read(at=now)
                 rows.commit(connection, Change(after=apply(one, read), events=(read,)))
     except sqlite3.Error as error:

@@ -31,6 +31,7 @@ _BEGINS = f"number IN ({_ALL} WHERE id >= ? AND id < ?)"
 _ENDED = ", ".join(f"'{one}'" for one in sorted(TERMINAL))
 
 _UNREAD = f"(status IN ({_ENDED}) AND read_at IS NULL)"
+"""As ``domain.status.is_unread`` has it; a test holds both together."""
 
 
 class _OfModel(msgspec.Struct):

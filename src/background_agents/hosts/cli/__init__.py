@@ -17,7 +17,7 @@ from background_agents.hosts.cli.exits import Exit, code_of
 from background_agents.hosts.cli.output import make_safe
 from background_agents.hosts.cli.registry import ACTS, COMMANDS, load
 
-TELLS_BY_CODE = ("wait", "delegate", "peek")
+_TELLS_BY_CODE = ("wait", "delegate", "peek")
 """Commands whose exit code says how something has ended that they wait for."""
 
 NAMES = ("background-agents", "bga")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # more when it closes stdout at its end.
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        code = Exit.UNHEARD if words[0] in TELLS_BY_CODE else Exit.DONE
+        code = Exit.UNHEARD if words[0] in _TELLS_BY_CODE else Exit.DONE
     raise SystemExit(code)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Action, ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OFFERED = 200
 """Of ids the newest; nobody looks through more, and more would be late."""
 
-ABOUT_CHARS = 60
+_ABOUT_CHARS = 60
 """Of what stands beside a word, in shells that show it."""
 
 Offers = Mapping[str, str]
@@ -79,13 +79,7 @@ def ids(prefix: str, *, action: Action, parsed_args: Namespace, **_: object) -> 
     if records is None:
         return {}
     with records:
-        found = records.beginning_with(prefix, OFFERED)
-    there = _there(action, parsed_args)
-    return {
-        name: f"{status}: {one_line(title, ABOUT_CHARS)}"
-        for name, status, title in found
-        if name not in there
-    }
+        return _offered(records.beginning_with(prefix, OFFERED), action, parsed_args)
 
 
 def active_ids(prefix: str, *, action: Action, parsed_args: Namespace, **_: object) -> Offers:
@@ -94,19 +88,22 @@ def active_ids(prefix: str, *, action: Action, parsed_args: Namespace, **_: obje
     if records is None:
         return {}
     with records:
-        found = [one for one in records.active() if one.id.startswith(prefix)]
-    there = _there(action, parsed_args)
-    return {
-        one.id: f"{one.status}: {one_line(one.title, ABOUT_CHARS)}"
-        for one in reversed(found)
-        if one.id not in there
-    }
+        active = [one for one in records.active() if one.id.startswith(prefix)]
+    newest_first = [(one.id, one.status, one.title) for one in reversed(active)]
+    return _offered(newest_first, action, parsed_args)
 
 
-def _there(action: Action, parsed_args: Namespace) -> list[str]:
-    """Return the words that an argument of several has already."""
+def _offered(
+    found: Sequence[tuple[str, str, str]], action: Action, parsed_args: Namespace
+) -> Offers:
+    """Return ids with status and title, but none that an argument of several has already."""
     given = getattr(parsed_args, action.dest, None)
-    return given if isinstance(given, list) else []
+    there = given if isinstance(given, list) else []
+    return {
+        name: f"{status}: {one_line(title, _ABOUT_CHARS)}"
+        for name, status, title in found
+        if name not in there
+    }
 
 
 def states(prefix: str, **_: object) -> Offers:
@@ -146,10 +143,10 @@ def folders(prefix: str, **_: object) -> Offers:
 
 def _records(parsed_args: Namespace) -> Records | None:
     # Here, since most presses of the key ask for no record.
-    from background_agents.hosts.cli.arguments import place_of
+    from background_agents.client.place import place_of
 
     try:
-        return place_of(parsed_args).records()
+        return place_of(parsed_args.directory).records()
     except DelegationError as error:
         from background_agents.views.errors import for_people
 

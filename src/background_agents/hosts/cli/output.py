@@ -17,14 +17,16 @@ TYPE_CHECKING = False  # as of typing, which takes 5 ms to load
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-NARROW, WIDE = 40, 200
+_NARROW, _WIDE = 40, 200
 """Columns: less cannot hold an id beside anything, more is not read as a line."""
 
 _USUAL = 80
 """Columns of a terminal that does not say."""
 
+_SENTENCE = 100
+"""Columns of sentences; longer lines are hard to read."""
 
-COLOUR = r"(\x1b\[[0-9;]*m)"
+_COLOUR = r"(\x1b\[[0-9;]*m)"
 
 
 class SafeTerminal(TextIOWrapper):
@@ -36,7 +38,7 @@ class SafeTerminal(TextIOWrapper):
 
         from background_agents.domain.text import printable
 
-        pieces = re.split(COLOUR, text)  # every second one is a colour
+        pieces = re.split(_COLOUR, text)  # every second one is a colour
         pieces[::2] = map(printable, pieces[::2])
         super().write("".join(pieces))
         return len(text)
@@ -94,15 +96,20 @@ def is_colourful() -> bool:
     return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def sentence_width() -> int:
+    """Return how many columns sentences take at most."""
+    return min(width(), _SENTENCE)
+
+
 def width() -> int:
     """Return how many columns there are; of a pipe, more than anybody's terminal has."""
     said = os.environ.get("COLUMNS", "")
     if said.isascii() and said.isdigit() and int(said[:6]) > 0:
-        return max(int(said[:6]), NARROW)
+        return max(int(said[:6]), _NARROW)
     if not is_terminal():
-        return WIDE
+        return _WIDE
     try:
         # Not shutil's, which imports three libraries for archives.
-        return max(os.get_terminal_size(sys.stdout.fileno()).columns, NARROW)
+        return max(os.get_terminal_size(sys.stdout.fileno()).columns, _NARROW)
     except OSError:
         return _USUAL

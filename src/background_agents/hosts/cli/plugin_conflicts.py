@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from background_agents.domain.errors import InvalidRequest
+
+OURS = "// Written by `background-agents install"
+"""How the file begins that ``install`` writes."""
 
 _TOOLS = re.compile(
     r"""\bdelegation_read\b                        # a tool that only such plugins have
@@ -26,6 +29,8 @@ _TOOLS = re.compile(
     """,
     re.VERBOSE,
 )
+
+_SHADOW = "and two would shadow each other's tools"
 
 _PACKAGE = re.compile(r"background[-_]agents", re.IGNORECASE)
 
@@ -46,8 +51,7 @@ class Kind(StrEnum):
     """A file of which nobody can say."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file that OpenCode reads, and why it is in the way of one more plugin."""
 
     kind: Kind
@@ -55,45 +59,35 @@ class Found:
     why: str
 
 
-def refuse_any(
-    folders: Iterable[Path], own: Path, is_ours: Callable[[str], bool], configs: Iterable[Path] = ()
-) -> None:
-    """Raise ``InvalidRequest`` when OpenCode would load another delegation plugin.
-
-    ``folders`` are the configuration directories, ``own`` is the file to be installed.
-    """
-    for one in find(folders, is_ours, configs):
-        is_own = one.kind is Kind.OURS and own.exists() and one.file.samefile(own)
-        if not is_own:
-            raise InvalidRequest(one.why)
+def is_ours(text: str) -> bool:
+    """Return whether ``text`` is a file that ``install`` wrote."""
+    return text.startswith(OURS)
 
 
-def find(
-    folders: Iterable[Path], is_ours: Callable[[str], bool], configs: Iterable[Path] = ()
-) -> Iterator[Found]:
-    """Yield every delegation plugin that OpenCode would load, and what cannot be read.
+def find(folders: Iterable[Path], configs: Iterable[Path]) -> list[Found]:
+    """Return every delegation plugin that OpenCode would load, and what cannot be read, once each.
 
     ``folders`` are the configuration directories, ``configs`` further configuration files.
     """
-    for folder in folders:
-        for file in _plugins(folder):
-            yield from _guarded(file, _in_file(file, is_ours))
-        for file in config_files([folder]):
-            yield from _guarded(file, _in_config(file))
-    for file in config_files([], configs):
-        yield from _guarded(file, _in_config(file))
+    looks = [(file, _in_file) for folder in folders for file in _plugins(folder)]
+    looks += [(file, _in_config) for file in config_files(folders, configs)]
+    found = (one for file, look in looks for one in _guarded(file, look))
+    return list({(one.file.resolve(), one.why): one for one in found}.values())
 
 
-def config_files(folders: Iterable[Path], configs: Iterable[Path] = ()) -> Iterator[Path]:
-    """Yield the configuration files in ``folders``, and those of ``configs`` that there are."""
-    for folder in folders:
-        yield from _configs(folder)
-    yield from (file for file in configs if file.is_file())
+def config_files(folders: Iterable[Path], configs: Iterable[Path]) -> list[Path]:
+    """Return the configuration files in ``folders``, and those of ``configs`` that there are."""
+    of_folders = [file for folder in folders for file in _configs(folder)]
+    return list(dict.fromkeys([*of_folders, *_there(configs)]))
 
 
-def _guarded(file: Path, found: Iterator[Found]) -> Iterator[Found]:
+def _there(files: Iterable[Path]) -> list[Path]:
+    return [file for file in files if file.is_file()]
+
+
+def _guarded(file: Path, look: Callable[[Path], Iterator[Found]]) -> Iterator[Found]:
     try:
-        yield from found
+        yield from look(file)
     except InvalidRequest as error:
         yield Found(Kind.UNREADABLE, file, str(error))
 
@@ -110,36 +104,28 @@ def read_text(file: Path) -> str:
 
 def _plugins(folder: Path) -> Iterator[Path]:
     for name in ("plugin", "plugins"):
-        found = (folder / name).glob("*.[jt]s")
-        yield from sorted(file for file in found if file.is_file())
+        yield from sorted(_there((folder / name).glob("*.[jt]s")))
 
 
 def _configs(folder: Path) -> Iterator[Path]:
     # A project's configuration may also stand beside its .opencode.
     places = [folder, folder.parent] if folder.name == ".opencode" else [folder]
     for place in places:
-        for name in ("opencode.json", "opencode.jsonc", "config.json"):
-            file = place / name
-            if file.is_file() and (name != "config.json" or place.name == "opencode"):
-                yield file
+        more = ["config.json"] if place.name == "opencode" else []
+        yield from _there(place / name for name in ("opencode.json", "opencode.jsonc", *more))
 
 
-def _in_file(file: Path, is_ours: Callable[[str], bool]) -> Iterator[Found]:
+def _in_file(file: Path) -> Iterator[Found]:
     text = read_text(file)
     if is_ours(text):
-        yield Found(
-            Kind.OURS,
-            file,
+        why = (
             f"OpenCode already loads background-agents from {file}; remove that file first, "
-            "or leave it and install nothing.",
+            "or leave it and install nothing."
         )
+        yield Found(Kind.OURS, file, why)
     elif _TOOLS.search(text):
-        yield Found(
-            Kind.RIVAL,
-            file,
-            f"{file} is another delegation plugin, and two would shadow each other's tools; "
-            "remove that file first.",
-        )
+        why = f"{file} is another delegation plugin, {_SHADOW}; remove that file first."
+        yield Found(Kind.RIVAL, file, why)
 
 
 def _in_config(file: Path) -> Iterator[Found]:
@@ -148,12 +134,9 @@ def _in_config(file: Path) -> Iterator[Found]:
         if _delegates(name, file.parent):
             quoted = json.dumps(name, ensure_ascii=False)
             line = next((n for n, line in enumerate(text.splitlines(), 1) if quoted in line), 1)
-            yield Found(
-                Kind.ENTRY,
-                file,
-                f'{quoted} in the "plugin" list of {file} (line {line}) is another delegation '
-                "plugin, and two would shadow each other's tools; remove that entry first.",
-            )
+            where = f'{quoted} in the "plugin" list of {file} (line {line})'
+            why = f"{where} is another delegation plugin, {_SHADOW}; remove that entry first."
+            yield Found(Kind.ENTRY, file, why)
 
 
 def _delegates(entry: str, folder: Path) -> bool:

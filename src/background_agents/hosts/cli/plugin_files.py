@@ -12,7 +12,7 @@ import os
 import re
 import site
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,14 +21,11 @@ from typing import NamedTuple
 import background_agents
 from background_agents.adapters.files.private import FILE_MODE
 from background_agents.domain.errors import InvalidRequest
-from background_agents.hosts.cli import plugin_conflicts
-from background_agents.hosts.cli.plugin_conflicts import Found
+from background_agents.hosts.cli.plugin_conflicts import OURS, Kind, find, is_ours, read_text
 
-NAME = "background-agents.js"
+_NAME = "background-agents.js"
 
 BRIDGE = Path(background_agents.__file__).parent / "hosts" / "opencode" / "bridge.js"
-
-_OURS = "// Written by `background-agents install"
 
 
 class Scope(StrEnum):
@@ -45,21 +42,11 @@ class Scope(StrEnum):
 
 
 class Change(StrEnum):
-    """What an operation did to the file."""
+    """What became of the file."""
 
     WRITTEN = "written"
     REFRESHED = "refreshed"
     UNCHANGED = "unchanged"
-    REMOVED = "removed"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was done, and to which file."""
-
-    change: Change
-    file: Path
 
 
 @dataclass(frozen=True)
@@ -80,7 +67,7 @@ class Places:
         """Return the places for OpenCode started in ``folder``."""
         home = Path(environ.get("HOME") or Path.home())
         config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-        between = list(_up_to_git_top(folder.absolute()))
+        between = _up_to_git_top(folder.absolute())
         others = [step / ".opencode" for step in between[:-1]]
         others.append(home / ".opencode")
         if custom := environ.get("OPENCODE_CONFIG_DIR"):
@@ -91,7 +78,7 @@ class Places:
 
     def file(self, scope: Scope) -> Path:
         """Return where our file belongs."""
-        return (self.project if scope is Scope.PROJECT else self.user) / "plugin" / NAME
+        return (self.project if scope is Scope.PROJECT else self.user) / "plugin" / _NAME
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -99,11 +86,11 @@ class Places:
         return tuple(dict.fromkeys((self.user, self.project, *self.others)))
 
 
-def _up_to_git_top(folder: Path) -> Iterator[Path]:
-    """Yield ``folder`` and its parents up to the git work tree; only ``folder`` outside of one."""
+def _up_to_git_top(folder: Path) -> list[Path]:
+    """Return ``folder`` and its parents up to the git work tree; alone outside of one."""
     steps = [folder, *folder.parents]
     top = next((index for index, step in enumerate(steps) if (step / ".git").exists()), 0)
-    yield from steps[: top + 1]
+    return steps[: top + 1]
 
 
 def shim(scope: Scope) -> str:
@@ -112,7 +99,7 @@ def shim(scope: Scope) -> str:
     userbase = _userbase()
     more = f", userbase: {json.dumps(userbase)}" if userbase else ""
     return (
-        f"{_OURS}{scope.flag}`; `background-agents uninstall{scope.flag}` removes it.\n"
+        f"{OURS}{scope.flag}`; `background-agents uninstall{scope.flag}` removes it.\n"
         f"import {{ connect }} from {bridge}; "
         f"export const BackgroundAgents = connect({{ python: {python}{more} }})\n"
     )
@@ -128,7 +115,6 @@ def _userbase() -> str | None:
 class Shim(NamedTuple):
     """What our file says."""
 
-    scope: Scope
     bridge: Path
     python: str
     """The interpreter that OpenCode starts."""
@@ -148,19 +134,11 @@ def read_shim(text: str) -> Shim | None:
     found = _SHIM.search(text)
     if found is None:
         return None
-    first, _, _ = text.partition("\n")
-    scope = Scope.PROJECT if Scope.PROJECT.flag in first else Scope.GLOBAL
     userbase = found["userbase"] and json.loads(found["userbase"])
-    return Shim(scope, Path(json.loads(found["bridge"])), json.loads(found["python"]), userbase)
+    return Shim(Path(json.loads(found["bridge"])), json.loads(found["python"]), userbase)
 
 
-def delegation_plugins(places: Places) -> list[Found]:
-    """Return every delegation plugin that OpenCode would load, each file once."""
-    found = plugin_conflicts.find(places.all, is_ours, places.configs)
-    return list({(one.file.resolve(), one.why): one for one in found}.values())
-
-
-def install(places: Places, scope: Scope) -> Outcome:
+def install(places: Places, scope: Scope) -> Change:
     """Write our file, or refresh it when Python or the package has moved.
 
     Raises:
@@ -169,55 +147,53 @@ def install(places: Places, scope: Scope) -> Outcome:
     """
     file = places.file(scope)
     old = _ours(file)
-    plugin_conflicts.refuse_any(places.all, file, is_ours, places.configs)
+    for one in find(places.all, places.configs):
+        is_own = one.kind is Kind.OURS and file.exists() and one.file.samefile(file)
+        if not is_own:
+            raise InvalidRequest(one.why)
     new = shim(scope)
     if old == new:
-        return Outcome(Change.UNCHANGED, file)
+        return Change.UNCHANGED
     _put(file, new)
-    return Outcome(Change.WRITTEN if old is None else Change.REFRESHED, file)
+    return Change.WRITTEN if old is None else Change.REFRESHED
 
 
 def _put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{NAME}.{os.getpid()}")
+    draft = file.with_name(f".{_NAME}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     # At once, so that an OpenCode that starts now never loads half a file.
     draft.replace(file)
 
 
-def uninstall(places: Places, scope: Scope) -> Outcome:
-    """Remove our file, and nothing else. Raises ``InvalidRequest`` when it is not ours."""
+def uninstall(places: Places, scope: Scope) -> bool:
+    """Remove our file, if there is one. Raises ``InvalidRequest`` when it is not ours."""
     file = places.file(scope)
-    if _ours(file) is None:
-        return Outcome(Change.ABSENT, file)
-    file.unlink()
-    return Outcome(Change.REMOVED, file)
+    is_there = _ours(file) is not None
+    if is_there:
+        file.unlink()
+    return is_there
 
 
 def is_installed(places: Places, scope: Scope) -> bool:
     """Return whether OpenCode loads us already."""
     file = places.file(scope)
-    return file.exists() and is_ours(plugin_conflicts.read_text(file))
+    return file.exists() and is_ours(read_text(file))
 
 
 def write_aside(folder: Path) -> Path:
     """Write our file where OpenCode does not look by itself, to be named to it; return where."""
-    file = folder / NAME
+    file = folder / _NAME
     _put(file, shim(Scope.GLOBAL))
     file.chmod(FILE_MODE)
     return file
-
-
-def is_ours(text: str) -> bool:
-    """Return whether ``text`` is a file that ``install`` wrote."""
-    return text.startswith(_OURS)
 
 
 def _ours(file: Path) -> str | None:
     """Return the text of our file, or None when there is none."""
     if not file.exists() and not file.is_symlink():
         return None
-    text = plugin_conflicts.read_text(file)
+    text = read_text(file)
     if not is_ours(text):
         raise InvalidRequest(
             f"{file} was not written by `background-agents install`; "

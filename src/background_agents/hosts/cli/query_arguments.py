@@ -14,10 +14,10 @@ from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.typed import moment
 from background_agents.views.errors import for_people
 
-WORTH_TELLING = 2_000
+_WORTH_TELLING = 2_000
 """Delegations that take more than a second to index."""
 
-LANGUAGE = """\
+_LANGUAGE = """\
 what QUERY may hold:
   oauth token        words, all of them, in title, summary, prompt or result;
                      each is the beginning of a word if it has three letters
@@ -32,18 +32,8 @@ Of one kind any is enough; different kinds must all hold.
 
 def add_query(parser: ArgumentParser) -> None:
     """Let a command be told which delegations it is about."""
-    parser.epilog = LANGUAGE
+    parser.epilog = _LANGUAGE
     parser.add_argument("query", nargs="*", metavar="QUERY", help="which ones; see below")
-    add_filters(parser)
-    agents = parser.add_argument(
-        "--agent", action="append", default=[], metavar="A", help="by this agent"
-    )
-    completed(agents, complete.agents)
-    parser.add_argument("--unread", action="store_true", help="ended, and not read by the model")
-
-
-def add_filters(parser: ArgumentParser) -> None:
-    """Take what every choice of delegations can be narrowed by."""
     states = parser.add_argument(
         "--state", action="append", default=[], metavar="S", help=f"one of: {', '.join(STATES)}"
     )
@@ -51,6 +41,11 @@ def add_filters(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--since", type=moment, metavar="WHEN", help="delegated since: 2h, 3d, 4w or 2026-11-01"
     )
+    agents = parser.add_argument(
+        "--agent", action="append", default=[], metavar="A", help="by this agent"
+    )
+    completed(agents, complete.agents)
+    parser.add_argument("--unread", action="store_true", help="ended, and not read by the model")
 
 
 def add_all_projects(parser: ArgumentParser) -> None:
@@ -91,7 +86,7 @@ class ToldProjects(Projects):
     def _draw(self, done: int, total: int) -> None:
         """Write over the line that a terminal shows, past the stream that would keep us from it."""
         is_over = done == total
-        if not self._has_drawn and (is_over or total - done < WORTH_TELLING):
+        if not self._has_drawn and (is_over or total - done < _WORTH_TELLING):
             return
         if not sys.stderr.isatty():
             return

@@ -8,26 +8,17 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from background_agents.hosts.cli.output import is_colourful
+from background_agents.hosts.cli.colours import Colour, painted
 
 GAP = "  "
 
-SHORTEST = 12
+_SHORTEST = 12
 """Columns; below it a cell that may be cut says nothing, and a column that may go goes."""
 
-
-class Colour(StrEnum):
-    """By what it is for; the numbers are those of terminals."""
-
-    RUNNING = "36"
-    WAITING = "33"
-    GOOD = "32"
-    BAD = "31"
-    FAINT = "2"
-    STRONG = "1"
+Name = TypeVar("Name", bound=Hashable)
 
 
 def columns(text: str) -> int:
@@ -49,33 +40,52 @@ def cut(text: str, width: int) -> str:
     return kept.rstrip() + sign if width > 0 else ""
 
 
+def filled(text: str, width: int, *, right: bool = False) -> str:
+    """Return a text that takes exactly ``width`` columns, at their left or at their right."""
+    shown = cut(text, width)
+    rest = " " * (width - columns(shown))
+    return rest + shown if right else shown + rest
+
+
+def taken(widths: Iterable[int]) -> int:
+    """Return how many columns of a terminal some columns take, with a gap behind each."""
+    return sum(width + len(GAP) for width in widths)
+
+
+def give_way(widths: Mapping[Name, int], spare: Iterable[Name], room: int) -> dict[Name, int]:
+    """Return what is left of columns when those of ``spare`` go until they take ``room``."""
+    kept = dict(widths)
+    for name in spare:
+        if taken(kept.values()) <= room:
+            break
+        kept.pop(name, None)
+    return kept
+
+
 def fit(
-    rows: Sequence[Sequence[str]], width: int | None, *, last: int, spare: Sequence[int] = ()
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    *,
+    last: int,
+    spare: Sequence[int] = (),
+    right: Collection[int] = (),
 ) -> list[list[str]]:
-    """Return the cells of ``rows``, filled up to columns.
+    """Return the cells of ``rows``, filled up to columns; those of ``right`` from the left.
 
     Column ``last`` is cut to what is left of ``width`` (None: nothing is cut), and those of
     ``spare`` are left empty, one after the other, where it would have too little.
     """
     if not rows:
         return []
-    widths = [max(columns(row[at]) for row in rows) for at in range(len(rows[0]))]
-    gone: set[int] = set()
-    room = widths[last]
+    widths = {at: max(columns(row[at]) for row in rows) for at in range(len(rows[0]))}
+    widest = widths.pop(last)
+    kept = {at: size for at, size in widths.items() if size}
     if width is not None:
-        room = _room(widths, width, last)
-        for one in spare:
-            if room < min(SHORTEST, max(widths[last], 1)):
-                gone.add(one)
-                widths[one] = 0
-                room = _room(widths, width, last)
-        room = max(min(room, widths[last]), 0)
-    widths[last] = room
+        kept = give_way(kept, spare, width - min(_SHORTEST, max(widest, 1)))
+        widest = max(min(width - taken(kept.values()), widest), 0)
+    kept[last] = widest
     return [
-        [
-            "" if at in gone else _filled(cut(cell, widths[at]), widths[at])
-            for at, cell in enumerate(row)
-        ]
+        [filled(cell, kept.get(at, 0), right=at in right) for at, cell in enumerate(row)]
         for row in rows
     ]
 
@@ -86,11 +96,6 @@ def line(cells: Sequence[str], colours: Mapping[int, Colour]) -> str:
     return GAP.join(cell for cell in shown if cell).rstrip()
 
 
-def painted(text: str, colour: Colour) -> str:
-    """Return a text in a colour, where colours may be written."""
-    return f"\033[{colour}m{text}\033[0m" if is_colourful() and text.strip() else text
-
-
 def in_unicode(text: str, instead: str) -> str:
     """Return a text, or another one where stdout cannot show it."""
     try:
@@ -98,15 +103,6 @@ def in_unicode(text: str, instead: str) -> str:
     except UnicodeEncodeError:
         return instead
     return text
-
-
-def _room(widths: Sequence[int], width: int, last: int) -> int:
-    others = [one for at, one in enumerate(widths) if at != last and one]
-    return width - sum(others) - len(GAP) * len(others)
-
-
-def _filled(cell: str, width: int) -> str:
-    return cell + " " * (width - columns(cell))
 
 
 def _columns(char: str) -> int:

@@ -13,11 +13,11 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.IGNORECASE)
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
-LONGEST_S = 100 * 365 * 86_400.0
+_LONGEST_S = 100 * 365 * 86_400.0
 """A century: beyond it, times could not be reckoned with."""
 
 
-STDIN = "-"
+_STDIN = "-"
 
 
 def seconds(given: str) -> float:
@@ -27,7 +27,7 @@ def seconds(given: str) -> float:
     """
     found = _SPAN.fullmatch(given.strip())
     length = float(found[1]) * _SECONDS[found[2].lower()] if found else -1.0
-    if not 0 <= length <= LONGEST_S:
+    if not 0 <= length <= _LONGEST_S:
         raise ArgumentTypeError(f"{given!r} is no duration; write it as 90s, 10m, 2h or 3d")
     return length
 
@@ -61,7 +61,7 @@ def text(given: list[str]) -> str:
     Raises:
         InvalidRequest: it is not UTF-8, and could be sent nowhere.
     """
-    if given == [STDIN]:
+    if given == [_STDIN]:
         sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
         words = sys.stdin.read()
     else:

@@ -24,10 +24,7 @@ from background_agents.control import shells
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.text import printable
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.output import add_json, width, write_json
-
-TEXT_COLUMNS = 100
-"""Of sentences; longer lines are hard to read."""
+from background_agents.hosts.cli.output import add_json, sentence_width, write_json
 
 
 class SettingSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +137,7 @@ def _lines(reading: Reading, shown: list[Source]) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    columns = min(width(), TEXT_COLUMNS)
+    columns = sentence_width()
     return wrap(text, columns, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 

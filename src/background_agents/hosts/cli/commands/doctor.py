@@ -12,18 +12,20 @@ from textwrap import wrap
 
 from background_agents.domain.text import printable
 from background_agents.hosts.cli.arguments import add_place, place_of
+from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.diagnosis.examination import examine
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
 from background_agents.hosts.cli.diagnosis.scene import Scene
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.output import add_json, is_colourful, width, write_json
-
-TEXT_COLUMNS = 100
-"""Of sentences; longer lines are hard to read."""
+from background_agents.hosts.cli.output import add_json, sentence_width, write_json
 
 _INDENT = " " * 11
 
-_COLOURS = {Mark.OK: "32", Mark.WARNING: "33", Mark.PROBLEM: "1;31"}
+_COLOURS = {
+    Mark.OK: Colour.GOOD,
+    Mark.WARNING: Colour.WARNING,
+    Mark.PROBLEM: Colour.TROUBLE,
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -45,7 +47,7 @@ def run(given: Namespace) -> int:
 def _lines(report: Report) -> Iterator[str]:
     for section in report.sections:
         if section.findings:
-            yield _painted("1", section.title)
+            yield painted(section.title, Colour.STRONG)
         for finding in section.findings:
             yield from _told(finding)
     yield ""
@@ -53,19 +55,18 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _told(finding: Finding) -> Iterator[str]:
-    columns = min(width(), TEXT_COLUMNS)
     first, *rest = wrap(
         printable(finding.says),
-        max(columns - len(_INDENT), 20),
+        max(sentence_width() - len(_INDENT), 20),
         break_long_words=False,
         break_on_hyphens=False,
     ) or [""]
-    yield f"  {_painted(_COLOURS[finding.mark], f'{finding.mark:<7}')}  {first}"
+    yield f"  {painted(f'{finding.mark:<7}', _COLOURS[finding.mark])}  {first}"
     yield from (f"{_INDENT}{line}" for line in rest)
     yield from (f"{_INDENT}- {printable(one)}" for one in finding.details)
     if finding.mend:
         # On one line however long it is, so that it can be copied.
-        yield f"{_INDENT}$ {_painted('1', printable(finding.mend))}"
+        yield f"{_INDENT}$ {painted(printable(finding.mend), Colour.STRONG)}"
 
 
 def _summary(report: Report) -> str:
@@ -76,7 +77,3 @@ def _summary(report: Report) -> str:
     counted = [(problems, "problem"), (warnings, "warning")]
     found = [f"{count} {word}{'s' * (count > 1)}" for count, word in counted if count]
     return f"{' and '.join(found)}; what stands behind a $ mends it."
-
-
-def _painted(colour: str, text: str) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m" if is_colourful() else text

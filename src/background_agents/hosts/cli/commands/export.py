@@ -27,7 +27,7 @@ from background_agents.hosts.cli.query_arguments import (
     query_of,
 )
 from background_agents.hosts.cli.text.export import FORMATS, Format
-from background_agents.views.json_reports import ExportSheet, export_sheet, show_sheet
+from background_agents.views.json import ExportSheet, export_sheet, show_sheet
 
 AT_ONCE = 500
 """Delegations whose notices are read together."""

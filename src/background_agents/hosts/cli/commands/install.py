@@ -32,8 +32,8 @@ def run(given: Namespace) -> None:
     if given.show:
         print(f"{places.file(scope)}\n\n{plugin_files.shim(scope)}", end="")
         return
-    outcome = plugin_files.install(places, scope)
-    print(_SAID[outcome.change].format(file=outcome.file))
+    change = plugin_files.install(places, scope)
+    print(_SAID[change].format(file=places.file(scope)))
 
 
 _NEXT = "OpenCode loads it at its next start; `background-agents doctor` says whether all is well."

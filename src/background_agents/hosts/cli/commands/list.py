@@ -12,9 +12,9 @@ from typing import NamedTuple
 from background_agents.client.projects import Project
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.query import Query
-from background_agents.domain.status import Status
 from background_agents.hosts.cli import output, table
 from background_agents.hosts.cli.arguments import add_place
+from background_agents.hosts.cli.colours import OF_STATUS, Colour
 from background_agents.hosts.cli.query_arguments import (
     ToldProjects,
     add_all_projects,
@@ -22,20 +22,11 @@ from background_agents.hosts.cli.query_arguments import (
     count,
     query_of,
 )
-from background_agents.hosts.cli.table import Colour
 from background_agents.hosts.cli.text import list as list_text
 from background_agents.ports.storage import Line
 
 LIMIT = 20
 """What fits on a screen beside what was there before."""
-
-COLOURS = {
-    Status.RUNNING: Colour.RUNNING,
-    Status.WAITING: Colour.WAITING,
-    Status.COMPLETED: Colour.GOOD,
-    Status.FAILED: Colour.BAD,
-    Status.TIMED_OUT: Colour.BAD,
-}
 
 
 class Shown(NamedTuple):
@@ -103,9 +94,8 @@ def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
     cells = [list_text.cells(one.line, one.project, now) for one in shown]
     rows = table.fit(cells, output.width() if is_cut else None, last=6, spare=(4, 3, 5))
     for one, row in zip(shown, rows, strict=True):
-        colours = {2: Colour.STRONG, 3: Colour.FAINT, 4: Colour.FAINT, 5: Colour.FAINT}
-        if one.line.status in COLOURS:
-            colours[1] = COLOURS[one.line.status]
+        faint = dict.fromkeys((3, 4, 5), Colour.FAINT)
+        colours = {1: OF_STATUS[one.line.status], 2: Colour.STRONG, **faint}
         output.show(table.line(row, colours))
     if not shown:
         print(nothing, file=sys.stderr)
@@ -115,7 +105,7 @@ def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
 
 def _write_json(projects: ToldProjects, query: Query, limit: int | None, *, by_rank: bool) -> int:
     from background_agents.client.owners import sheets
-    from background_agents.views.json_reports import ListSheet
+    from background_agents.views.json import ListSheet
 
     def page(project: Project) -> ListSheet:
         found = project.find(query, limit, by_rank=by_rank)

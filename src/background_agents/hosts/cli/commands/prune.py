@@ -161,7 +161,7 @@ def _tell(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> None:
 
 
 def _write_json(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> None:
-    from background_agents.views.json_reports import PruneSheet
+    from background_agents.views.json import PruneSheet
 
     names = tuple(one.line.id for one in chosen)
     output.write_json(PruneSheet(deleted=names, kept_unread=unread, dry_run=dry_run))

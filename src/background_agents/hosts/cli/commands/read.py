@@ -46,7 +46,7 @@ def run(given: Namespace) -> None:
     content = artifacts.raw(one)
     text = content.decode(errors="replace").replace("\r\n", "\n")
     if given.json:
-        from background_agents.views.json_reports import read_sheet
+        from background_agents.views.json import read_sheet
 
         output.write_json(read_sheet(one, artifacts.path(one), body(text)))
     elif not output.is_terminal():

@@ -10,9 +10,9 @@ from background_agents.client.owners import sheets
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id, add_place, place_of
-from background_agents.hosts.cli.table import Colour, painted
+from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.text import show as show_text
-from background_agents.hosts.cli.text.show import Portrait
+from background_agents.views.json import show_sheet
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,15 +30,12 @@ def run(given: Namespace) -> None:
         history, notices = records.history(one.id), records.notices([one.id])[one.id]
     (known,) = sheets(place.folder, [one])
     artifact = MarkdownArtifacts(place.folder).path(one)
+    shown = show_sheet(one, known, artifact=artifact, history=history, notices=notices)
     if given.json:
-        from background_agents.views.json_reports import show_sheet
-
-        output.write_json(
-            show_sheet(one, known, artifact=artifact, history=history, notices=notices)
-        )
+        output.write_json(shown)
         return
-    shown = Portrait(one, known, history, notices, artifact, artifact.is_file(), datetime.now(UTC))
     begins = True
-    for line in map(printable, show_text.lines(shown)):
+    lines = show_text.lines(shown, datetime.now(UTC), has_artifact=artifact.is_file())
+    for line in map(printable, lines):
         output.show(painted(line, Colour.STRONG) if begins else line)
         begins = not line

@@ -13,8 +13,8 @@ from background_agents.domain.statistics import By, Fact, Summary, summarize
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.hosts.cli import output, table
 from background_agents.hosts.cli.arguments import add_place
+from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.query_arguments import ToldProjects, add_all_projects
-from background_agents.hosts.cli.table import Colour, painted
 from background_agents.hosts.cli.text import stats as stats_text
 from background_agents.hosts.cli.typed import moment
 from background_agents.views.json import Sheet
@@ -48,7 +48,7 @@ def run(given: Namespace) -> int:
     found = projects.each(lambda project: _facts(project, since))
     whole, groups = summarize((fact for listed in found for fact in listed), by)
     if given.json:
-        from background_agents.views.json_reports import stats_sheet
+        from background_agents.views.json import stats_sheet
 
         output.write_json(stats_sheet(whole, groups, by, since))
     else:
@@ -90,8 +90,8 @@ def _show(whole: Summary, groups: Sequence[Summary], by: By, since: datetime | N
     rows: list[tuple[str, ...]] = [(by.value, *stats_text.HEADS), *map(stats_text.row, shown)]
     width = output.width()
     bar = min(BAR, width // 4)
-    rows = [(row[0], *_to_the_right(rows, row)) for row in rows]
-    fitted = table.fit(rows, width - bar - 2, last=0, spare=(6, 5, 4, 3, 2))
+    numbers = range(1, len(rows[0]))
+    fitted = table.fit(rows, width - bar - 2, last=0, spare=(6, 5, 4, 3, 2), right=numbers)
     most = max(group.count for group in shown)
     blocks = table.in_unicode("█▏", "") != ""
     output.show(painted(table.line(fitted[0], {}), Colour.FAINT))
@@ -100,9 +100,3 @@ def _show(whole: Summary, groups: Sequence[Summary], by: By, since: datetime | N
         output.show(table.line([*cells, drawn], {}))
     if len(groups) > len(shown):
         print(f"… and {len(groups) - len(shown):,} more; --json tells all.")
-
-
-def _to_the_right(rows: Sequence[Sequence[str]], row: Sequence[str]) -> list[str]:
-    """Return the numbers of a row with their last digits below each other."""
-    widths = [max(len(one[at]) for one in rows) for at in range(len(row))]
-    return [cell.rjust(widths[at]) for at, cell in enumerate(row)][1:]

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from background_agents.hosts.cli import plugin_files
-from background_agents.hosts.cli.plugin_files import Change, Scope
+from background_agents.hosts.cli.plugin_files import Scope
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,8 +21,5 @@ def run(given: Namespace) -> None:
     """Remove the plugin's file. Results and records stay where they are."""
     scope = Scope.PROJECT if given.project else Scope.GLOBAL
     places = plugin_files.Places.of(Path.cwd(), os.environ)
-    outcome = plugin_files.uninstall(places, scope)
-    if outcome.change is Change.REMOVED:
-        print(f"Removed: {outcome.file}")
-    else:
-        print(f"There was none: {outcome.file}")
+    was_there = plugin_files.uninstall(places, scope)
+    print(f"{'Removed' if was_there else 'There was none'}: {places.file(scope)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 
 from background_agents import __version__
 from background_agents.domain.text import one_line
@@ -21,15 +22,15 @@ from background_agents.hosts.cli.diagnosis.scene import Scene
 
 Check = Callable[[Scene], Iterator[Finding]]
 
-THEMES: Mapping[str, Sequence[Check]] = {
-    "OpenCode": opencode.CHECKS,
-    "Plugin": plugin.CHECKS,
-    "Snapshots": snapshots.CHECKS,
-    "Service": service.CHECKS,
-    "Storage": storage.CHECKS,
-    "Settings": settings.CHECKS,
-    "Machine": machine.CHECKS,
-    "Log": logs.CHECKS,
+_THEMES: Mapping[str, ModuleType] = {
+    "OpenCode": opencode,
+    "Plugin": plugin,
+    "Snapshots": snapshots,
+    "Service": service,
+    "Storage": storage,
+    "Settings": settings,
+    "Machine": machine,
+    "Log": logs,
 }
 
 
@@ -38,9 +39,9 @@ def examine(scene: Scene) -> Report:
     sections = tuple(
         Section(
             title=title,
-            findings=tuple(finding for check in checks for finding in _run(check, scene)),
+            findings=tuple(finding for check in _checks(theme) for finding in _run(check, scene)),
         )
-        for title, checks in THEMES.items()
+        for title, theme in _THEMES.items()
     )
     marks = [finding.mark for section in sections for finding in section.findings]
     return Report(
@@ -51,6 +52,11 @@ def examine(scene: Scene) -> Report:
         data=str(scene.place.folder),
         sections=sections,
     )
+
+
+def _checks(theme: ModuleType) -> list[Check]:
+    """Return the functions of a module that are called ``check_…``, in their order there."""
+    return [member for name, member in vars(theme).items() if name.startswith("check_")]
 
 
 def _run(check: Check, scene: Scene) -> Iterator[Finding]:

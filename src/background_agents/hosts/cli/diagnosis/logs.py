@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene
+from background_agents.hosts.cli.diagnosis.scene import Scene, quoted
 
-RECENT = timedelta(days=1)
+_RECENT = timedelta(days=1)
 """What is older has been seen, or does not matter any more."""
 
-READ_BYTES = 1_000_000
+_READ_BYTES = 1_000_000
 """The whole file, by ``log.LOG_BYTES``."""
 
-SHOWN = 3
+_SHOWN = 3
 
 _ERROR = re.compile(
     r"(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \d+ (?:ERROR|CRITICAL) (?P<says>.*)"
@@ -32,28 +31,22 @@ def check_log(scene: Scene) -> Iterator[Finding]:
     if not path.is_file():
         yield ok("log.errors", "The log is empty.")
         return
-    errors = [one for one in _errors(path) if datetime.now() - _at(one) < RECENT]
+    # By the clock on the wall, as the log has it.
+    since = datetime.now() - _RECENT
+    errors = [one for one in _errors(path) if datetime.fromisoformat(one["at"]) > since]
     if not errors:
         yield ok("log.errors", f"The log has no error of the last day: {path}.")
         return
     yield warning(
         "log.errors",
         f"Errors in the log of the last day: {len(errors)}. The last of them:",
-        f"less +G {shlex.quote(str(path))}",
-        *(f"{one['at']} {one['says']}" for one in errors[-SHOWN:]),
+        f"less +G {quoted(path)}",
+        *(f"{one['at']} {one['says']}" for one in errors[-_SHOWN:]),
     )
 
 
 def _errors(path: Path) -> list[re.Match[str]]:
     with path.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - READ_BYTES))
-        text = file.read(READ_BYTES).decode(errors="replace")
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BYTES))
+        text = file.read(_READ_BYTES).decode(errors="replace")
     return [found for line in text.splitlines() if (found := _ERROR.fullmatch(line))]
-
-
-def _at(error: re.Match[str]) -> datetime:
-    """Return when it was, by the clock on the wall, as the log has it."""
-    return datetime.fromisoformat(error["at"])
-
-
-CHECKS = (check_log,)

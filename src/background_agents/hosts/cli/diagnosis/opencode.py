@@ -17,28 +17,22 @@ NEWEST = "1.18.33"
 
 _VERSION = re.compile(r"\b(\d+)\.(\d+)\.\d+\S*")
 
-_TRUE = ("1", "true")
+_INSTALL = "npm install -g opencode-ai"
 
 
 def check_opencode(scene: Scene) -> Iterator[Finding]:
     """Find the program, and ask for its version."""
     program = shutil.which("opencode", path=scene.env.get("PATH"))
     if program is None:
-        yield problem(
-            "opencode.program",
-            "OpenCode is not installed, or its folder is not in PATH.",
-            "npm install -g opencode-ai",
-        )
+        why = "OpenCode is not installed, or its folder is not in PATH."
+        yield problem("opencode.program", why, _INSTALL)
         return
     answer = _version_of(scene, program)
     found = _VERSION.search(answer.out) if answer.code == 0 else None
     if found is None:
-        yield problem(
-            "opencode.program",
-            f"OpenCode is {program}, but does not tell its version: "
-            f"{answer.last_words if answer.code else answer.out or answer.last_words}.",
-            "npm install -g opencode-ai",
-        )
+        said = answer.last_words if answer.code else answer.out or answer.last_words
+        why = f"OpenCode is {program}, but does not tell its version: {said}."
+        yield problem("opencode.program", why, _INSTALL)
         return
     yield _judged(found, program)
 
@@ -73,12 +67,6 @@ def _version_of(scene: Scene, program: str) -> Answer:
 
 def check_plugins_allowed(scene: Scene) -> Iterator[Finding]:
     """Look for settings of OpenCode's own that keep plugins out."""
-    if scene.env.get("OPENCODE_PURE", "").lower() in _TRUE:
-        yield problem(
-            "opencode.pure",
-            "OPENCODE_PURE is set, so that an OpenCode that is started from here loads no plugin.",
-            "unset OPENCODE_PURE",
-        )
-
-
-CHECKS = (check_opencode, check_plugins_allowed)
+    if scene.is_set("OPENCODE_PURE"):
+        why = "OPENCODE_PURE is set, so that an OpenCode that is started from here loads no plugin."
+        yield problem("opencode.pure", why, "unset OPENCODE_PURE")

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from background_agents import __version__
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem
-from background_agents.hosts.cli.diagnosis.scene import Scene, edit
-from background_agents.hosts.cli.plugin_conflicts import Found, Kind
+from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
+from background_agents.hosts.cli.plugin_conflicts import Kind
 from background_agents.hosts.cli.plugin_files import Scope, Shim
 
 
 def check_loaded(scene: Scene) -> Iterator[Finding]:
     """Find our file in the folders that OpenCode reads, and that it is there once."""
     ours = [one.file for one in scene.plugins if one.kind is Kind.OURS]
+    project = scene.places.file(Scope.PROJECT)
     if not ours:
         yield problem(
             "plugin.loaded",
@@ -25,18 +26,11 @@ def check_loaded(scene: Scene) -> Iterator[Finding]:
             "background-agents install",
         )
     elif len(ours) > 1:
-        yield problem(
-            "plugin.twice",
-            "OpenCode loads background-agents more than once, and so registers its tools twice.",
-            _one_less(scene, ours),
-            *map(str, ours),
-        )
-    elif _is_left_out(scene, ours[0]):
-        yield problem(
-            "plugin.loaded",
-            f"OpenCode does not load {ours[0]}, since OPENCODE_DISABLE_PROJECT_CONFIG is set.",
-            "unset OPENCODE_DISABLE_PROJECT_CONFIG",
-        )
+        why = "OpenCode loads background-agents more than once, and so registers its tools twice."
+        yield problem("plugin.twice", why, _one_less(scene, ours), *map(str, ours))
+    elif scene.is_set("OPENCODE_DISABLE_PROJECT_CONFIG") and ours[0] == project:
+        why = f"OpenCode does not load {ours[0]}, since OPENCODE_DISABLE_PROJECT_CONFIG is set."
+        yield problem("plugin.loaded", why, "unset OPENCODE_DISABLE_PROJECT_CONFIG")
     else:
         yield ok("plugin.loaded", f"OpenCode loads background-agents from {ours[0]}.")
 
@@ -45,14 +39,8 @@ def _one_less(scene: Scene, ours: Sequence[Path]) -> str:
     """Return the command that removes the less useful of two: the one of the project."""
     if scene.places.file(Scope.PROJECT) in ours:
         return scene.here("background-agents uninstall --project")
-    keep = scene.places.file(Scope.GLOBAL)
-    more = [file for file in ours if file != keep]
-    return f"rm {shlex.quote(str(more[-1]))}"
-
-
-def _is_left_out(scene: Scene, file: Path) -> bool:
-    is_set = scene.env.get("OPENCODE_DISABLE_PROJECT_CONFIG", "").lower() in ("1", "true")
-    return is_set and file == scene.places.file(Scope.PROJECT)
+    more = [file for file in ours if file != scene.places.file(Scope.GLOBAL)]
+    return f"rm {quoted(more[-1])}"
 
 
 def check_rivals(scene: Scene) -> Iterator[Finding]:
@@ -62,20 +50,18 @@ def check_rivals(scene: Scene) -> Iterator[Finding]:
             case Kind.OURS:
                 pass
             case Kind.RIVAL:
-                aside = f"mv {shlex.quote(str(one.file))} {shlex.quote(f'{one.file}.off')}"
+                aside = f"mv {quoted(one.file)} {quoted(Path(f'{one.file}.off'))}"
                 yield problem("plugin.rival", one.why, aside)
             case Kind.ENTRY:
                 yield problem("plugin.rival", one.why, edit(one.file))
             case Kind.UNREADABLE:
-                yield problem("plugin.configuration", one.why, _readable(one))
-
-
-def _readable(one: Found) -> str:
-    return edit(one.file) if one.file.suffix.startswith(".json") else f"chmod u+r {one.file}"
+                is_json = one.file.suffix.startswith(".json")
+                mend = edit(one.file) if is_json else f"chmod u+r {one.file}"
+                yield problem("plugin.configuration", one.why, mend)
 
 
 # What OpenCode starts for the bridge, without the bridge: all that the service imports.
-PROBE = """\
+_PROBE = """\
 import sys
 print("%d.%d.%d" % sys.version_info[:3], flush=True)
 import background_agents
@@ -87,7 +73,7 @@ print("ready")
 _CLEAN = ("-E", "-P", "-B")
 """Nothing is taken from the shell or the project's folder, as the bridge does it, or written."""
 
-OLDEST_PYTHON = (3, 11)
+_OLDEST_PYTHON = (3, 11)
 """``requires-python`` of the package."""
 
 
@@ -101,11 +87,8 @@ def check_files(scene: Scene) -> Iterator[Finding]:
 def _check_file(scene: Scene, file: Path) -> Iterator[Finding]:
     shim = plugin_files.read_shim(file.read_text("utf-8", errors="replace"))
     if shim is None:
-        yield problem(
-            "plugin.file",
-            f"{file} was changed, and does not say any more where background-agents is.",
-            _again(scene, file),
-        )
+        why = f"{file} was changed, and does not say any more where background-agents is."
+        yield problem("plugin.file", why, _again(scene, file))
         return
     if not shim.bridge.is_file():
         yield problem(
@@ -125,33 +108,26 @@ def _check_file(scene: Scene, file: Path) -> Iterator[Finding]:
 def _check_python(scene: Scene, file: Path, shim: Shim) -> Finding:
     again, python = _again(scene, file), shim.python
     if not Path(python).exists():
-        return problem(
-            "plugin.python", f"The Python that OpenCode starts is gone: {python}.", again
-        )
-    answer = scene.ask([python, *_CLEAN, "-c", PROBE], {"PYTHONUSERBASE": shim.userbase or ""})
+        why = f"The Python that OpenCode starts is gone: {python}."
+        return problem("plugin.python", why, again)
+    answer = scene.ask([python, *_CLEAN, "-c", _PROBE], {"PYTHONUSERBASE": shim.userbase or ""})
     said = answer.out.splitlines()
     if not said:
         why = f"{python}, which OpenCode starts, does not run: {answer.last_words}."
         return problem("plugin.python", why, again)
-    if tuple(map(int, said[0].split(".")))[:2] < OLDEST_PYTHON:
+    if tuple(map(int, said[0].split(".")))[:2] < _OLDEST_PYTHON:
         why = f"{python}, which OpenCode starts, is Python {said[0]}; it must be 3.11 or newer."
         return problem("plugin.python", why, again)
     if "ready" not in said:
         why = f"{python}, which OpenCode starts, cannot import background-agents"
         return problem("plugin.package", f"{why}: {answer.last_words}.", again)
-    return _check_version(python, said[1], again)
-
-
-def _check_version(python: str, version: str, again: str) -> Finding:
-    from background_agents import __version__
-
+    version = said[1]
     if version != __version__:
-        return problem(
-            "plugin.version",
+        why = (
             f"OpenCode runs background-agents {version} ({python}), and this command is "
-            f"{__version__}; they may not understand each other's records.",
-            again,
+            f"{__version__}; they may not understand each other's records."
         )
+        return problem("plugin.version", why, again)
     return ok("plugin.python", f"{python} runs background-agents {version}.")
 
 
@@ -161,7 +137,4 @@ def _again(scene: Scene, file: Path) -> str:
         return scene.here("background-agents install --project")
     if file == scene.places.file(Scope.GLOBAL):
         return "background-agents install"
-    return f"rm {shlex.quote(str(file))} && background-agents install"
-
-
-CHECKS = (check_loaded, check_rivals, check_files)
+    return f"rm {quoted(file)} && background-agents install"

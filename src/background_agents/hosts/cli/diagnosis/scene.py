@@ -20,16 +20,14 @@ from background_agents import config
 from background_agents.adapters.projects.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
 from background_agents.adapters.system import processes
-from background_agents.adapters.system.processes import has_ended
 from background_agents.client.place import Place
-from background_agents.hosts.cli import plugin_files
-from background_agents.hosts.cli.plugin_conflicts import Found
+from background_agents.hosts.cli.plugin_conflicts import Found, find
 from background_agents.hosts.cli.plugin_files import Places
 from background_agents.ports.processes import Fate
 from background_agents.ports.storage import Lease
 from background_agents.service.ownership.leases import fate_of_owner
 
-LIMIT_S = 20.0
+_LIMIT_S = 20.0
 """For another program's answer; on a machine that sleeps half, Python may take seconds."""
 
 
@@ -63,8 +61,8 @@ class Scene:
 
     @cached_property
     def plugins(self) -> list[Found]:
-        """The delegation plugins that OpenCode would load."""
-        return plugin_files.delegation_plugins(self.places)
+        """The delegation plugins that OpenCode would load, and what cannot be read."""
+        return find(self.places.all, self.places.configs)
 
     @property
     def database(self) -> Path:
@@ -90,33 +88,35 @@ class Scene:
         claims = self.inspection.leases
         return tuple(one for one in claims if fate_of_owner(one, boot, now_s, processes) is fate)
 
+    def is_set(self, switch: str) -> bool:
+        """Return whether the environment switches something on, as OpenCode understands it."""
+        return self.env.get(switch, "").lower() in ("1", "true")
+
     def owns(self, owner: str) -> bool:
         """Return whether the process that owns a delegation lives."""
         claims = [one for one in self.inspection.leases if one.owner == owner]
         held = self.living + self.elsewhere
-        return any(one in held for one in claims) if claims else not has_ended(owner)
+        return any(one in held for one in claims) if claims else not processes.has_ended(owner)
 
     def here(self, command: str) -> str:
         """Return a command as it is typed where we are, for one that needs the project's folder."""
         if self.place.directory == Path.cwd():
             return command
-        return f"cd {shlex.quote(str(self.place.directory))} && {command}"
+        return f"cd {quoted(self.place.directory)} && {command}"
 
     def ask(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> Answer:
         """Run another program in the project's folder, and wait for a bounded time."""
         try:
             done = subprocess.run(
                 command, cwd=self.place.directory, env={**self.env, **(env or {})},
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT_S,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return Answer(None, "", f"no answer within {LIMIT_S:.0f} s")
+            return Answer(None, "", f"no answer within {_LIMIT_S:.0f} s")
         except OSError as error:
             return Answer(None, "", error.strerror or str(error))
-        said, complaint = (
-            one.decode(errors="replace").strip() for one in (done.stdout, done.stderr)
-        )
-        return Answer(done.returncode, said, complaint)
+        out, complaint = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        return Answer(done.returncode, out.strip(), complaint.strip())
 
 
 def pid_of(owner: str) -> str:
@@ -134,6 +134,11 @@ def upgrade(prefix: str = sys.prefix) -> str:
     return f"{shlex.quote(sys.executable)} -m pip install --upgrade background-agents"
 
 
+def quoted(file: os.PathLike[str]) -> str:
+    """Return a file's path as a shell takes it."""
+    return shlex.quote(str(file))
+
+
 def edit(file: os.PathLike[str]) -> str:
     """Return the command that opens a file in the user's editor."""
-    return f"${{EDITOR:-vi}} {shlex.quote(str(file))}"
+    return f"${{EDITOR:-vi}} {quoted(file)}"

@@ -14,11 +14,11 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed
 from background_agents.domain.text import one_line
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of
+from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of, quoted
 from background_agents.hosts.cli.plugin_conflicts import Kind
 from background_agents.service.ownership.leases import LEASE
 
-SHOWN = 5
+_SHOWN = 5
 """Of a list; who has more of them needs none of their names."""
 
 
@@ -30,7 +30,7 @@ def check_service(scene: Scene) -> Iterator[Finding]:
         return
     if not any(one.kind is Kind.OURS for one in scene.plugins):
         return  # which was said already
-    running = opencode_in(scene.places.project.parent)
+    running = _opencode_in(scene.places.project.parent)
     if running:
         yield warning(
             "service.running",
@@ -50,7 +50,7 @@ def check_service(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def opencode_in(folder: Path) -> list[str]:
+def _opencode_in(folder: Path) -> list[str]:
     """Return the processes of OpenCode in a folder or below; none where there is no ``/proc``."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -66,13 +66,10 @@ def opencode_in(folder: Path) -> list[str]:
 def _last_seen(scene: Scene) -> str | None:
     files = [scene.database, Path(f"{scene.database}-wal")]
     times = [file.stat().st_mtime for file in files if file.exists()]
-    if not times:
-        return None
-    return local_time(datetime.fromtimestamp(max(times), UTC))
+    return _local_time(datetime.fromtimestamp(max(times), UTC)) if times else None
 
 
-def local_time(moment: datetime) -> str:
-    """Return a moment as the user's clock shows it."""
+def _local_time(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d at %H:%M")
 
 
@@ -90,20 +87,13 @@ def check_elsewhere(scene: Scene) -> Iterator[Finding]:
 def check_frozen(scene: Scene) -> Iterator[Finding]:
     """Name services that live and do nothing."""
     for lease in scene.living:
+        owner, host = pid_of(lease.owner), pid_of(lease.host)
         if not is_running(lease.owner):
-            pid = pid_of(lease.owner)
-            yield problem(
-                "service.frozen",
-                f"The service (process {pid}) is frozen, and so is what it supervises.",
-                f"kill -CONT {pid}",
-            )
+            why = f"The service (process {owner}) is frozen, and so is what it supervises."
+            yield problem("service.frozen", why, f"kill -CONT {owner}")
         elif is_alive(lease.host) and not is_running(lease.host):
-            pid = pid_of(lease.host)
-            yield warning(
-                "service.frozen",
-                f"OpenCode (process {pid}) is frozen, as by Ctrl-Z, and its agents with it.",
-                f"kill -CONT {pid}",
-            )
+            why = f"OpenCode (process {host}) is frozen, as by Ctrl-Z, and its agents with it."
+            yield warning("service.frozen", why, f"kill -CONT {host}")
 
 
 def check_failing(scene: Scene) -> Iterator[Finding]:
@@ -122,9 +112,9 @@ def check_failing(scene: Scene) -> Iterator[Finding]:
                 yield problem(
                     "service.failing",
                     f"{one.name[:1].upper()}{one.name[1:]} of the service (process "
-                    f"{pid_of(lease.owner)}) has failed since {local_time(one.since)}, and is "
+                    f"{pid_of(lease.owner)}) has failed since {_local_time(one.since)}, and is "
                     f"tried again all the time: {one_line(one.error, 300)}",
-                    f"tail -n 50 {shlex.quote(str(log))}",
+                    f"tail -n 50 {quoted(log)}",
                 )
 
 
@@ -138,21 +128,15 @@ def check_orphans(scene: Scene) -> Iterator[Finding]:
         return
     said = f"{_names(orphans)} had not ended when the service did, and nobody looks after it now."
     if scene.living:
-        yield warning(
-            "service.orphans",
-            f"{said} The service that runs takes it over within half a minute.",
-            scene.here("background-agents doctor"),
-        )
+        why = f"{said} The service that runs takes it over within half a minute."
+        yield warning("service.orphans", why, scene.here("background-agents doctor"))
     else:
-        yield problem(
-            "service.orphans",
-            f"{said} The next OpenCode in this project takes it over.",
-            scene.here("background-agents recover"),
-        )
+        why = f"{said} The next OpenCode in this project takes it over."
+        yield problem("service.orphans", why, scene.here("background-agents recover"))
 
 
 def _names(orphans: list[Delegation]) -> str:
-    names = [one.id for one in orphans[:SHOWN]]
+    names = [one.id for one in orphans[:_SHOWN]]
     more = len(orphans) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
@@ -161,7 +145,7 @@ def check_leases(scene: Scene) -> Iterator[Finding]:
     """Mention the claims of services that have ended; they are cleared away at the next start."""
     dead = [one for one in scene.inspection.leases if one not in scene.living + scene.elsewhere]
     if dead:
-        pids = ", ".join(pid_of(one.owner) for one in dead[:SHOWN])
+        pids = ", ".join(pid_of(one.owner) for one in dead[:_SHOWN])
         yield ok(
             "service.leases",
             f"Claims of services that have ended: {len(dead)} (process {pids}). They bind nobody, "
@@ -173,22 +157,10 @@ def check_sockets(scene: Scene) -> Iterator[Finding]:
     """Name sockets whose service has ended."""
     dead = places.leftovers(scene.place.data_root)
     if dead:
-        files = shlex.join(str(one) for one in dead)
         yield warning(
             "service.sockets",
             f"Sockets of services that have ended were left behind: {len(dead)}. They are in "
             "nobody's way, and the next start clears them away.",
-            f"rm {files}",
-            *(str(one) for one in dead[:SHOWN]),
+            f"rm {shlex.join(map(str, dead))}",
+            *map(str, dead[:_SHOWN]),
         )
-
-
-CHECKS = (
-    check_service,
-    check_elsewhere,
-    check_frozen,
-    check_failing,
-    check_orphans,
-    check_leases,
-    check_sockets,
-)

@@ -59,6 +59,3 @@ def check_misplaced(scene: Scene) -> Iterator[Finding]:
             f"[{SECTION}].",
             edit(path),
         )
-
-
-CHECKS = (check_settings, check_variables, check_misplaced)

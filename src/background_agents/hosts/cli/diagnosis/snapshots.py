@@ -7,7 +7,6 @@ in a nested repository, which may be anybody's: its files are read.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +15,21 @@ from background_agents.adapters.projects.git import ALONE, HARMLESS
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli import plugin_conflicts
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene, edit
+from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
 
 MOST_FOLDERS = 20_000
 """Read in about a second; a larger tree is looked at in part, which is said."""
 
-LIMIT_S = 5.0
+_LIMIT_S = 5.0
 """For the same on a slow disk."""
 
-MAX_POINTER_BYTES = 4096
+_MAX_POINTER_BYTES = 4096
 """A ``HEAD`` or a ``.git`` file holds one name."""
 
 
 def check_setting(scene: Scene) -> Iterator[Finding]:
     """Say where OpenCode is told to take none."""
-    files = plugin_conflicts.config_files(scene.places.all, scene.places.configs)
-    for file in dict.fromkeys(files):
+    for file in plugin_conflicts.config_files(scene.places.all, scene.places.configs):
         try:
             is_off = plugin_conflicts.read_config(file).get("snapshot") is False
         except InvalidRequest:
@@ -59,13 +57,14 @@ def check_nested(scene: Scene) -> Iterator[Finding]:
             f"{folder} is a repository without a commit inside of {top}. While it is there "
             "OpenCode can take no snapshot: `/undo` brings back no file, and to take an undo back "
             "can undo work of yours. Commit in it, let .gitignore name it, or remove its .git.",
-            f"git -C {shlex.quote(str(folder))} commit --allow-empty -m Begin",
+            f"git -C {quoted(folder)} commit --allow-empty -m Begin",
         )
     if walk.is_cut_off:
-        looked = (
-            f"{walk.folders:,} folders of {top} were looked at for repositories without a commit"
+        said = (
+            f"{walk.folders:,} folders of {top} were looked at for repositories without a commit; "
+            "there are more, of which nothing is known."
         )
-        yield ok("snapshots.nested", f"{looked}; there are more, of which nothing is known.")
+        yield ok("snapshots.nested", said)
 
 
 def _is_ignored(folder: Path, top: Path, scene: Scene) -> bool:
@@ -84,7 +83,7 @@ class _Walk:
 
     def unborn(self) -> Iterator[Path]:
         """Yield each nested repository whose branch has no commit."""
-        ends = time.monotonic() + LIMIT_S
+        ends = time.monotonic() + _LIMIT_S
         for name, folders, files in os.walk(self._top):
             if self.folders >= MOST_FOLDERS or time.monotonic() >= ends:
                 self.is_cut_off = True
@@ -123,9 +122,6 @@ def _packed(file: Path) -> set[str]:
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as opened:
-            return os.fsdecode(opened.read(MAX_POINTER_BYTES)).strip()
+            return os.fsdecode(opened.read(_MAX_POINTER_BYTES)).strip()
     except OSError:
         return ""
-
-
-CHECKS = (check_setting, check_nested)

@@ -11,12 +11,12 @@ from pathlib import Path
 from background_agents.adapters.files.private import FILE_MODE, FOLDER_MODE
 from background_agents.adapters.sqlite.inspection import Condition
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
-from background_agents.hosts.cli.diagnosis.scene import Scene, upgrade
+from background_agents.hosts.cli.diagnosis.scene import Scene, quoted, upgrade
 
-FULL_BYTES = 10 * 2**20
+_FULL_BYTES = 10 * 2**20
 """A result may have megabytes, and SQLite's log a few more."""
 
-SCARCE_BYTES = 100 * 2**20
+_SCARCE_BYTES = 100 * 2**20
 """Some weeks of delegating, by the 88 MB of 10,000 delegations."""
 
 
@@ -35,15 +35,13 @@ def check_folders(scene: Scene) -> Iterator[Finding]:
 
 def _check_folder(folder: Path) -> Iterator[Finding]:
     """Yield what is wrong with a folder, which need not exist."""
-    name = shlex.quote(str(folder))
+    name = quoted(folder)
     if folder.is_symlink():
-        target = shlex.quote(str(folder.resolve()))
-        yield problem(
-            "storage.link",
+        why = (
             f"{folder} is a symbolic link, which is not followed; what it leads to must stand in "
-            "its place.",
-            f"rm {name} && mv {target} {name}",
+            "its place."
         )
+        yield problem("storage.link", why, _in_its_place(folder))
     elif not folder.exists():
         yield from _check_parent(folder)
     elif not folder.is_dir():
@@ -64,23 +62,26 @@ def _check_parent(folder: Path) -> Iterator[Finding]:
     there = next(one for one in folder.parents if one.exists())
     if not there.is_dir():
         why = f"{folder} cannot be made, since {there} is not a folder."
-        yield problem("storage.folder", why, f"mv {shlex.quote(str(there))}{{,.aside}}")
+        yield problem("storage.folder", why, f"mv {quoted(there)}{{,.aside}}")
     elif not os.access(there, os.W_OK | os.X_OK):
         yield _unwritable(there)
 
 
 def _unwritable(folder: Path) -> Finding:
-    name = shlex.quote(str(folder))
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         why = f"{folder} is on a disk that cannot be written."
         return problem("storage.writable", why, f"sudo mount -o remount,rw {_mount(folder)}")
-    return problem("storage.writable", f"{folder} cannot be written.", f"chmod u+rwx {name}")
+    mend = f"chmod u+rwx {quoted(folder)}"
+    return problem("storage.writable", f"{folder} cannot be written.", mend)
 
 
 def _mount(folder: Path) -> str:
-    while not folder.is_mount():
-        folder = folder.parent
-    return shlex.quote(str(folder))
+    return quoted(next(one for one in (folder, *folder.parents) if one.is_mount()))
+
+
+def _in_its_place(link: Path) -> str:
+    """Return the command that replaces a symbolic link by what it leads to."""
+    return f"rm {quoted(link)} && mv {quoted(link.resolve())} {quoted(link)}"
 
 
 def check_room(scene: Scene) -> Iterator[Finding]:
@@ -91,10 +92,10 @@ def check_room(scene: Scene) -> Iterator[Finding]:
     size = scene.database.stat().st_size if scene.database.is_file() else 0
     largest = f"du -ah {_mount(there)} 2>/dev/null | sort -rh | head -n 20"
     said = f"{free / 2**20:,.0f} MB are free where {folder} is"
-    if free < FULL_BYTES:
+    if free < _FULL_BYTES:
         why = f"The disk is full: {said}. Results cannot be stored; make room. This shows where."
         yield problem("storage.room", why, largest)
-    elif free < max(SCARCE_BYTES, size):
+    elif free < max(_SCARCE_BYTES, size):
         why = f"{said}, which is not enough for long, nor to rebuild a damaged database."
         yield warning("storage.room", why, largest)
     else:
@@ -108,9 +109,8 @@ def check_database(scene: Scene) -> Iterator[Finding]:
         case Condition.ABSENT:
             yield ok("database.sound", "There is no database yet: nothing was delegated here.")
         case Condition.SOUND:
-            yield ok(
-                "database.sound", f"The database is sound; delegations in it: {found.delegations}."
-            )
+            said = f"The database is sound; delegations in it: {found.delegations}."
+            yield ok("database.sound", said)
         case Condition.OLDER:
             said = "The database is sound, and of an older version; the next start mends that."
             yield ok("database.sound", said)
@@ -119,9 +119,8 @@ def check_database(scene: Scene) -> Iterator[Finding]:
         case Condition.DAMAGED:
             yield _damaged(scene)
         case Condition.UNREADABLE:
-            name = shlex.quote(str(path))
             why = f"The database {path} cannot be looked into: {found.why}."
-            yield problem("database.readable", why, f"chmod u+rw {name}")
+            yield problem("database.readable", why, f"chmod u+rw {quoted(path)}")
     yield from _check_file(path)
 
 
@@ -144,12 +143,11 @@ def _damaged(scene: Scene) -> Finding:
 
 def _check_file(path: Path) -> Iterator[Finding]:
     if path.is_symlink():
-        name, target = shlex.quote(str(path)), shlex.quote(str(path.resolve()))
         why = f"{path} is a symbolic link, which is not followed."
-        yield problem("database.link", why, f"rm {name} && mv {target} {name}")
+        yield problem("database.link", why, _in_its_place(path))
     elif path.exists() and path.stat().st_mode & 0o777 & ~FILE_MODE:
         why = f"Others may read {path}, where prompts are."
-        yield warning("database.mode", why, f"chmod 600 {shlex.quote(str(path))}")
+        yield warning("database.mode", why, f"chmod 600 {quoted(path)}")
 
 
 def check_leftovers(scene: Scene) -> Iterator[Finding]:
@@ -165,6 +163,3 @@ def check_leftovers(scene: Scene) -> Iterator[Finding]:
             f"rm {shlex.join(map(str, kept))}",
             *map(str, kept),
         )
-
-
-CHECKS = (check_folders, check_room, check_database, check_leftovers)

@@ -8,54 +8,45 @@ from __future__ import annotations
 
 import csv
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
 
 import msgspec
 
 from background_agents.domain.text import one_line
-from background_agents.views.json import Sheet, on
-from background_agents.views.json_reports import ExportSheet
+from background_agents.views.json import ExportSheet, Sheet, on
 
 COLUMNS = tuple(name for name in Sheet.__struct_fields__ if name not in ("requests", "models"))
 """Of a CSV file: every fact that is one value."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-_LINE_CHARS = 1_000
 
-
-class Format(Protocol):
+class Format(ABC):
     """Turns delegations into text."""
 
     def begin(self) -> str:
         """Return what stands before all."""
-        ...
+        return ""
 
+    @abstractmethod
     def add(self, one: ExportSheet) -> str:
         """Return a delegation."""
-        ...
 
     def end(self) -> str:
         """Return what stands behind all."""
-        ...
-
-
-class JsonLines:
-    """An object on each line."""
-
-    def begin(self) -> str:
         return ""
+
+
+class JsonLines(Format):
+    """An object on each line."""
 
     def add(self, one: ExportSheet) -> str:
         return msgspec.json.encode(one).decode() + "\n"
 
-    def end(self) -> str:
-        return ""
 
-
-class Json:
+class Json(Format):
     """An array of objects, one on each line."""
 
     def __init__(self) -> None:
@@ -73,7 +64,7 @@ class Json:
         return "\n]\n"
 
 
-class Csv:
+class Csv(Format):
     """A line of facts for each delegation, below their names."""
 
     def begin(self) -> str:
@@ -82,15 +73,9 @@ class Csv:
     def add(self, one: ExportSheet) -> str:
         return _csv(tuple(_cell(getattr(one, name)) for name in COLUMNS))
 
-    def end(self) -> str:
-        return ""
 
-
-class Markdown:
+class Markdown(Format):
     """A chapter for each delegation: facts, prompt and result."""
-
-    def begin(self) -> str:
-        return ""
 
     def add(self, one: ExportSheet) -> str:
         facts = {
@@ -104,14 +89,11 @@ class Markdown:
             "cut": one.cut,
             "summary": one.summary,
         }
-        listed = [f"- {name}: {_flat(value)}" for name, value in facts.items() if value]
+        listed = [f"- {name}: {one_line(value)}" for name, value in facts.items() if value]
         asked = [f"> {line}".rstrip() for line in one.prompt.splitlines()]
         result = "(none)" if one.result is None else one.result.strip()
-        lines = [f"# {_flat(one.title)}", "", *listed, "", *asked, "", result, "", "---", "", ""]
+        lines = [f"# {one_line(one.title)}", "", *listed, "", *asked, "", result, "", "---", "", ""]
         return "\n".join(lines)
-
-    def end(self) -> str:
-        return ""
 
 
 FORMATS: Mapping[str, type[Format]] = {
@@ -134,7 +116,3 @@ def _cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
-
-
-def _flat(text: str) -> str:
-    return one_line(text, _LINE_CHARS)

@@ -6,20 +6,15 @@ wide a terminal is, and which colours it has, is the command line's business.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from background_agents.domain.status import TERMINAL, Status
-from background_agents.domain.text import one_line
+from background_agents.domain.text import NAME_CHARS, age, counted, one_line
 from background_agents.ports.storage import Line
 from background_agents.views.model import state
 
-TITLE_CHARS = 1_000
-"""Far more than a title has; bounds what a line can become."""
-
-AGENT_CHARS = 24
-
-_AGES = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_SHORT_CHARS = 24
+"""Of an agent or a project in a line of many things."""
 
 
 class Cells(NamedTuple):
@@ -36,29 +31,17 @@ class Cells(NamedTuple):
     title: str
 
 
-def is_unread(status: Status, read_at: datetime | None) -> bool:
-    """Return whether a delegation has ended and its supervisor has not read it."""
-    return status in TERMINAL and read_at is None
-
-
 def cells(one: Line, project: str, now: datetime) -> Cells:
     """Return what a list shows of a delegation."""
     return Cells(
-        id=one_line(one.id, 80),
-        state=state(one.status, is_cut=one.is_cut),
-        mark="*" if is_unread(one.status, one.read_at) else " ",
+        id=one_line(one.id, NAME_CHARS),
+        state=state(one),
+        mark="*" if one.is_unread else " ",
         age=age(now - (one.ended_at or one.registered_at)),
-        agent=one_line(one.agent, AGENT_CHARS),
-        project=one_line(project, AGENT_CHARS),
-        title=one_line(one.title, TITLE_CHARS),
+        agent=one_line(one.agent, _SHORT_CHARS),
+        project=one_line(project, _SHORT_CHARS),
+        title=one_line(one.title),
     )
-
-
-def age(span: timedelta) -> str:
-    """Write an age in one unit: ``45s``, ``12m``, ``3h``, ``9d``."""
-    seconds = max(int(span.total_seconds()), 0)
-    unit, size = next(((unit, size) for unit, size in _AGES if seconds >= size), _AGES[-1])
-    return f"{seconds // size}{unit}"
 
 
 def more(shown: int, total: int) -> str:
@@ -68,7 +51,7 @@ def more(shown: int, total: int) -> str:
 
 def pruned(count: int, unread: int, *, dry_run: bool) -> str:
     """Say what a prune deleted, or would delete."""
-    what = f"{count:,} delegation{'' if count == 1 else 's'}"
+    what = counted(count, "delegation")
     said = f"{what} would be deleted." if dry_run else f"Deleted {what}."
     kept = f" {unread:,} more are old enough but unread; --unread deletes these, too."
     return said + kept if unread else said

@@ -7,124 +7,78 @@ its own, indented, without control characters; the prompt is whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
-from background_agents.domain.delegation import Delegation
-from background_agents.domain.events import Event
-from background_agents.domain.notice import Notice
-from background_agents.domain.text import one_line, span
-from background_agents.hosts.cli.text import list as list_text
-from background_agents.views.events import told
-from background_agents.views.json import Sheet, on
+from background_agents.domain.text import age, one_line, span, used
+from background_agents.views.json import NoticeSheet, ShowSheet, on
 from background_agents.views.model import cut
 
-LINE_CHARS = 1_000
-
-INDENT = "  "
+_INDENT = "  "
 
 _WIDTH = len("time limit")
 
-
-@dataclass(frozen=True)
-class Portrait:
-    """What is shown of a delegation."""
-
-    delegation: Delegation
-    known: Sheet
-    """The same with what the process that runs it knows, where one does."""
-    history: Sequence[Event]
-    notices: Sequence[Notice]
-    artifact: Path
-    has_artifact: bool
-    now: datetime
+_RECEIPTS = {
+    "queued": "not sent yet",
+    "assigned": "perhaps sent, not received yet",
+    "confirmed": "received",
+    "dropped": "dropped: answered before, or the supervisor is gone",
+}
+"""By the state of a notice."""
 
 
-def lines(shown: Portrait) -> Iterator[str]:
+def lines(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[str]:
     """Yield the lines; those that begin a part follow an empty one."""
-    one = shown.delegation
-    unread = ", unread" if list_text.is_unread(one.status, one.read_at) else ""
-    yield f"{one.id}: {one.status.value}{unread}"
-    yield _flat(one.title)
+    yield f"{shown.id}: {shown.state}{', unread' if shown.unread else ''}"
+    yield one_line(shown.title)
     yield ""
-    for name, value in _facts(shown):
+    for name, value in _facts(shown, now, has_artifact=has_artifact):
         if value:
-            yield f"{INDENT}{name:<{_WIDTH}}  {value}"
-    yield from _part("Prompt", [part.rstrip() for part in one.prompt.splitlines()])
-    yield from _part(
-        "Asks", [f"{_time(asked.asked_at)}  {asked.ask.text}" for asked in one.requests]
-    )
-    yield from _part("History", [f"{_time(event.at)}  {told(event)}" for event in shown.history])
+            yield f"{_INDENT}{name:<{_WIDTH}}  {value}"
+    yield from _part("Prompt", [line.rstrip() for line in shown.prompt.splitlines()])
+    yield from _part("Asks", [f"{_time(one.asked_at)}  {one.text}" for one in shown.requests])
+    yield from _part("History", [f"{_time(one.at)}  {one.text}" for one in shown.history])
     yield from _part("Notices", list(map(_notice, shown.notices)))
 
 
-def _facts(shown: Portrait) -> Iterator[tuple[str, str]]:
-    one, known, now = shown.delegation, shown.known, shown.now
-    yield "agent", _flat(one.agent)
-    yield "model", _flat(on(known))
-    if known.models and one.model and one.model not in known.models:
-        yield "asked for", _flat(one.model)
-    yield "delegated", f"{_time(one.registered_at)} ({list_text.age(now - one.registered_at)} ago)"
-    yield "began", _time(one.launched_at)
-    yield "ended", _time(one.ended_at)
-    ran = span(timedelta(seconds=known.elapsed_s))
-    yield "ran" if one.is_terminal else "runs for", ran
-    yield "time limit", span(one.timeout) if one.timeout else "none"
-    yield "read", _time(one.read_at)
-    calls = f"{known.tool_calls:,} tool call{'' if known.tool_calls == 1 else 's'}"
-    used = f"{known.tokens:,} tokens, ${known.cost_usd:.4f}, {calls}"
-    yield "used", used + _as_of(shown)
-    yield "error", _flat(one.error or "")
-    yield "cut", cut(one.cut) if one.cut else ""
-    yield "summary", _flat(one.summary)
-    yield "result", _result(shown)
-    yield "goes on", f"from {one.continued_from}" if one.continued_from else ""
-    yield "resumed", f"{one.relaunches} times cut off and told to go on" if one.relaunches else ""
-    yield "session", _flat(one.session or "")
-    yield "supervisor", _flat(one.parent_session)
-    yield "directory", _flat(one.directory)
+def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[tuple[str, str]]:
+    began, has_ended = shown.started_at or shown.registered_at, shown.ended_at is not None
+    yield "agent", one_line(shown.agent)
+    yield "model", one_line(on(shown))
+    if shown.models and shown.model and shown.model not in shown.models:
+        yield "asked for", one_line(shown.model)
+    yield "delegated", f"{_time(shown.registered_at)} ({age(now - shown.registered_at)} ago)"
+    yield "began", _time(shown.started_at)
+    yield "ended", _time(shown.ended_at)
+    yield "ran" if has_ended else "runs for", span(shown.elapsed_s)
+    yield "time limit", span(shown.timeout_s) if shown.timeout_s else "none"
+    yield "read", _time(shown.read_at)
+    usage = used(shown.tokens, shown.cost_usd, shown.tool_calls)
+    if not has_ended and shown.as_of == began:
+        usage += f" (as of {_time(began)}; the process that runs it does not answer)"
+    yield "used", usage
+    yield "error", one_line(shown.error or "")
+    yield "cut", cut(shown.cut) if shown.cut else ""
+    yield "summary", one_line(shown.summary)
+    left = f"{shown.result_chars:,} characters" if has_artifact else "the file is gone"
+    yield "result", f"{one_line(shown.artifact)} ({left})" if shown.artifact else "none yet"
+    yield "goes on", f"from {shown.continued_from}" if shown.continued_from else ""
+    yield "resumed", f"{shown.resumed} times cut off and told to go on" if shown.resumed else ""
+    yield "session", one_line(shown.session or "")
+    yield "supervisor", one_line(shown.parent_session)
+    yield "directory", one_line(shown.directory)
 
 
-def _as_of(shown: Portrait) -> str:
-    """Say of when the numbers are that only the process which runs it could tell."""
-    one, known = shown.delegation, shown.known
-    begun = one.launched_at or one.registered_at
-    if one.is_terminal or known.as_of != begun:
-        return ""
-    return f" (as of {_time(begun)}; the process that runs it does not answer)"
-
-
-def _result(shown: Portrait) -> str:
-    one = shown.delegation
-    if not one.is_terminal:
-        return "none yet"
-    if not shown.has_artifact:
-        return f"{_flat(str(shown.artifact))} (the file is gone)"
-    return f"{_flat(str(shown.artifact))} ({one.result_chars:,} characters)"
-
-
-def _notice(one: Notice) -> str:
-    receipt = {
-        "queued": "not sent yet",
-        "assigned": "perhaps sent, not received yet",
-        "confirmed": "received",
-        "dropped": "dropped: answered before, or the supervisor is gone",
-    }[one.state.value]
-    message = f" in {_flat(one.message)}" if one.message else ""
-    return f"{_time(one.created_at)}  {one.kind.value}: {receipt}{message}"
+def _notice(one: NoticeSheet) -> str:
+    message = f" in {one_line(one.message)}" if one.message else ""
+    return f"{_time(one.created_at)}  {one.kind}: {_RECEIPTS[one.state]}{message}"
 
 
 def _part(name: str, found: Sequence[str]) -> Iterator[str]:
     if found:
         yield ""
         yield name
-        yield from (f"{INDENT}{line}" for line in found)
+        yield from (f"{_INDENT}{line}" for line in found)
 
 
 def _time(at: datetime | None) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
-
-
-def _flat(text: str) -> str:
-    return one_line(text, LINE_CHARS)

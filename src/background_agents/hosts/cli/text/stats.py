@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 
 from background_agents.domain.statistics import Summary
 from background_agents.domain.status import Status
-from background_agents.domain.text import one_line, span
+from background_agents.domain.text import counted, one_line, span
 
-KEY_CHARS = 40
+_KEY_CHARS = 40
 
 HEADS = ("delegations", "completed", "median", "9 of 10", "tokens", "cost")
 """Above the columns behind the key."""
-
-
-class Row(NamedTuple):
-    """A group, from the left to the right; how many there are is drawn, too."""
-
-    key: str
-    delegations: str
-    completed: str
-    median: str
-    p90: str
-    tokens: str
-    cost: str
 
 
 def sentences(whole: Summary, since: datetime | None) -> list[str]:
@@ -35,29 +22,29 @@ def sentences(whole: Summary, since: datetime | None) -> list[str]:
     )
     if not whole.count:
         return [f"No delegations{when}."]
-    said = [f"{whole.count:,} delegation{'' if whole.count == 1 else 's'}{when}: {states}."]
+    said = [f"{counted(whole.count, 'delegation')}{when}: {states}."]
     if whole.success_rate is not None:
         said.append(f"Of those that have ended {_percent(whole.success_rate)} completed.")
     if whole.runs_s:
         said.append(f"They ran {_span(whole.median_s)} (median), nine of ten up to "
                     f"{_span(whole.p90_s)}.")  # fmt: skip
     said.append(
-        f"They used {whole.tokens:,} tokens, ${whole.cost_usd:,.2f} and {whole.tool_calls:,} "
-        f"tool call{'' if whole.tool_calls == 1 else 's'}."
+        f"They used {whole.tokens:,} tokens, ${whole.cost_usd:,.2f} and "
+        f"{counted(whole.tool_calls, 'tool call')}."
     )
     return said
 
 
-def row(group: Summary) -> Row:
-    """Return what is shown of a group."""
-    return Row(
-        key=one_line(group.key, KEY_CHARS),
-        delegations=f"{group.count:,}",
-        completed=_percent(group.success_rate),
-        median=_span(group.median_s),
-        p90=_span(group.p90_s),
-        tokens=f"{group.tokens:,}",
-        cost=f"${group.cost_usd:,.2f}",
+def row(group: Summary) -> tuple[str, ...]:
+    """Return what is shown of a group, its key first; how many there are is drawn, too."""
+    return (
+        one_line(group.key, _KEY_CHARS),
+        f"{group.count:,}",
+        _percent(group.success_rate),
+        _span(group.median_s),
+        _span(group.p90_s),
+        f"{group.tokens:,}",
+        f"${group.cost_usd:,.2f}",
     )
 
 
@@ -76,4 +63,4 @@ def _percent(share: float | None) -> str:
 
 
 def _span(seconds: float | None) -> str:
-    return "-" if seconds is None else span(timedelta(seconds=seconds))
+    return "-" if seconds is None else span(seconds)

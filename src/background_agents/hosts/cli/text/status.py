@@ -6,11 +6,11 @@ obeys. Knows no colours; who draws adds them.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
 from textwrap import wrap
 
 from background_agents.domain.actor import Actor
-from background_agents.domain.text import TITLE_CHARS, one_line, printable, span
+from background_agents.domain.text import TITLE_CHARS, one_line, printable, span, worker
 from background_agents.views.json import (
     ActiveSheet,
     CallSheet,
@@ -22,12 +22,12 @@ from background_agents.views.json import (
 )
 from background_agents.views.model import cut
 
-ERROR_CHARS = 300
+_ERROR_CHARS = 300
 """Of one line that says why; what a provider says is seldom longer."""
 
-INDENT = " " * 4
+_INDENT = " " * 4
 
-NARROW = 24
+_NARROW = 24
 """Columns that an indented line takes at least."""
 
 
@@ -35,52 +35,38 @@ def active(one: ActiveSheet, columns: int) -> str:
     """Tell of an active delegation in a few lines."""
     stored, live = one.delegation, one.live
     head = f"{stored.id}  {stored.state}  "
-    head += one_line(stored.title, max(columns - len(head), NARROW))
-    facts = [_on(stored), f"{_span(stored.elapsed_s)} elapsed"]
-    facts += [*_time_left(stored, live), *_numbers(stored), *_trouble(live)]
-    lines = [head, *_folded(", ".join(facts), columns)]
+    head += one_line(stored.title, max(columns - len(head), _NARROW))
+    lines = [head, *_folded(", ".join(_facts(stored, live)), columns)]
     if live is not None and live.last:
-        lines += _folded(f"last: {one_line(live.last, ERROR_CHARS)}", columns)
-    lines += [line for asked in stored.requests for line in _asks(stored, asked.text, columns)]
+        lines += _folded(f"last: {one_line(live.last, _ERROR_CHARS)}", columns)
+    for request in stored.requests:
+        what = one_line(request.text, _ERROR_CHARS)
+        asks = f"asks: {what}  (background-agents answer {stored.id} REPLY)"
+        lines += _folded(asks, columns)
     return "\n".join(lines)
 
 
-def _on(one: Sheet) -> str:
-    agent = one_line(one.agent, TITLE_CHARS)
-    return f"{agent} on {one_line(on(one), TITLE_CHARS)}" if on(one) else agent
-
-
-def _time_left(one: Sheet, live: LiveFacts | None) -> list[str]:
+def _facts(stored: Sheet, live: LiveFacts | None) -> Iterator[str]:
+    yield worker(stored.agent, on(stored))
+    yield f"{span(stored.elapsed_s)} elapsed"
     if live is not None and live.time_left_s is not None:
-        return [f"{_span(live.time_left_s)} left"]
-    return ["no timeout"] if one.timeout_s is None else []
-
-
-def _numbers(one: Sheet) -> list[str]:
-    facts = [f"{one.tool_calls} tool calls", f"{one.tokens:,} tokens", f"${one.cost_usd:.4f}"]
-    if one.steers_confirmed or one.steers_pending:
-        facts.append(f"instructions: {one.steers_confirmed} taken up, {one.steers_pending} pending")
-    if one.resumed:
-        facts.append(f"resumed {one.resumed} times")
-    return facts
-
-
-def _trouble(live: LiveFacts | None) -> list[str]:
+        yield f"{span(live.time_left_s)} left"
+    elif stored.timeout_s is None:
+        yield "no timeout"
+    yield f"{stored.tool_calls} tool calls"
+    yield f"{stored.tokens:,} tokens"
+    yield f"${stored.cost_usd:.4f}"
+    if stored.steers_confirmed or stored.steers_pending:
+        yield f"instructions: {stored.steers_confirmed} taken up, {stored.steers_pending} pending"
+    if stored.resumed:
+        yield f"resumed {stored.resumed} times"
     if live is None:
-        return ["the process that ran it does not answer; see `background-agents recover`"]
-    facts = []
-    if live.place is not None:
-        facts.append(f"number {live.place} in the queue for a slot")
-    if live.retry is not None:
+        yield "the process that ran it does not answer; see `background-agents recover`"
+    elif live.place is not None:
+        yield f"number {live.place} in the queue for a slot"
+    if live is not None and live.retry is not None:
         why = one_line(live.retry.message, TITLE_CHARS)
-        facts.append(f"the provider refuses, attempt {live.retry.attempt}: {why}")
-    return facts
-
-
-def _asks(one: Sheet, text: str, columns: int) -> list[str]:
-    return _folded(
-        f"asks: {one_line(text, ERROR_CHARS)}  (background-agents answer {one.id} REPLY)", columns
-    )
+        yield f"the provider refuses, attempt {live.retry.attempt}: {why}"
 
 
 def peek(found: PeekSheet) -> str:
@@ -96,32 +82,25 @@ def peek(found: PeekSheet) -> str:
 
 def _call(one: CallSheet) -> str:
     since = f" since {one.began_at.astimezone():%H:%M:%S}" if one.began_at else ""
-    title = f": {one_line(one.title, ERROR_CHARS)}" if one.title else ""
+    title = f": {one_line(one.title, _ERROR_CHARS)}" if one.title else ""
     return f"[{one_line(one.tool, TITLE_CHARS)} runs{since}{title}]"
 
 
 def _steer(one: SteerSheet) -> str:
-    state = "taken up" if one.confirmed_at else "pending"
-    return f"[instruction of the {_whose(one)}, {state}: {one_line(one.text, ERROR_CHARS)}]"
-
-
-def _whose(one: SteerSheet) -> str:
-    return "supervisor" if one.by == Actor.SUPERVISOR else "user"
+    receipt = "taken up" if one.confirmed_at else "pending"
+    whose = "supervisor" if one.by == Actor.SUPERVISOR else "user"
+    return f"[instruction of the {whose}, {receipt}: {one_line(one.text, _ERROR_CHARS)}]"
 
 
 def ended(one: Sheet) -> str:
     """Say in one line how a delegation ended, or that it has not."""
     if one.ended_at is None:
-        return f"{one.id}  {one.state}  {_span(one.elapsed_s)} so far"
-    why = one_line(one.error, ERROR_CHARS) if one.error else cut(one.cut) if one.cut else ""
-    return f"{one.id}  {one.state}  after {_span(one.elapsed_s)}{'  ' if why else ''}{why}"
-
-
-def _span(seconds: float | None) -> str:
-    return span(timedelta(seconds=seconds or 0.0))
+        return f"{one.id}  {one.state}  {span(one.elapsed_s)} so far"
+    why = one_line(one.error, _ERROR_CHARS) if one.error else cut(one.cut) if one.cut else ""
+    return f"{one.id}  {one.state}  after {span(one.elapsed_s)}{'  ' if why else ''}{why}"
 
 
 def _folded(text: str, columns: int) -> list[str]:
     """Return text as indented lines that fit."""
-    room = max(columns, NARROW)
-    return wrap(text, room, initial_indent=INDENT, subsequent_indent=INDENT)
+    room = max(columns, _NARROW)
+    return wrap(text, room, initial_indent=_INDENT, subsequent_indent=_INDENT)

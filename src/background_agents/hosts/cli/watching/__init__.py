@@ -1,5 +1,5 @@
 """The live board: keys in, a full screen out.
 
-``keys``, ``line``, ``model`` and ``drawing`` are pure; ``looking`` and ``acting`` talk to services
-on threads of their own; ``terminal`` owns the screen; ``loop`` joins them.
+``keys``, ``model``, ``table`` and ``drawing`` are pure; ``threads`` talk to services; ``terminal``
+owns the screen; ``loop`` joins them.
 """

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from io import StringIO
 from typing import NamedTuple
 
-from rich.cells import cell_len
+from rich.console import Console
 from rich.text import Text
 
 from background_agents.domain.text import one_line, printable
+from background_agents.hosts.cli.colours import OF_STATUS, Colour
+from background_agents.hosts.cli.table import columns, cut, filled
 from background_agents.hosts.cli.text import status as status_text
-from background_agents.hosts.cli.watching import style, table
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching import table
+from background_agents.hosts.cli.watching.keys import Line
 from background_agents.hosts.cli.watching.model import Mode, Model, Seen
 from background_agents.views import board
 
 ENDED_SHOWN = 5
 """Of those that have ended; `list` shows all."""
 
-ROOMY = 18
+_ROOMY = 18
 """Rows from which on there are blank lines and heads."""
 
-CRAMPED = 5
+_CRAMPED = 5
 """Rows between header and footer; with less, delegations need them all."""
 
-SMALLEST = 3
+_SMALLEST = 3
 """Rows: a header, a line and a footer. A terminal with less shows the footer alone."""
 
-KEYS = {
+_KEYS = {
     Mode.BOARD: ("↑↓ select", "Enter peek", "s steer", "a answer", "x stop", "? help", "q quit"),
     Mode.PEEK: ("↑↓ scroll", "End follow", "s steer", "a answer", "x stop", "Esc back"),
     Mode.HELP: ("any key goes back",),
@@ -37,7 +40,7 @@ KEYS = {
 }
 """The first ones are guessed most easily, and go first where it is narrow."""
 
-HELP = (
+_HELP = (
     ("↑ ↓, j k", "select; in a pane, scroll"),
     ("Enter, p", "peek: what the selected one writes, as it writes"),
     ("s", "steer: put an instruction into its run"),
@@ -51,6 +54,12 @@ HELP = (
 )
 
 
+_TAB = 4
+
+_wrapper = Console(file=StringIO(), width=80, tab_size=_TAB)
+"""What wrapping asks for; nothing is written to it."""
+
+
 class Size(NamedTuple):
     """Of the terminal."""
 
@@ -58,8 +67,7 @@ class Size(NamedTuple):
     rows: int
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """What is said in the footer for some seconds."""
 
     text: str
@@ -74,17 +82,19 @@ def draw(
     ``at`` says in words which project is looked at.
     """
     bottom = _bottom(model, seen, size, note)
-    if size.rows < SMALLEST:
+    if size.rows < _SMALLEST:
         lines = [*([Text("")] * (size.rows - len(bottom))), *bottom[-size.rows :]]
     else:
         bottom = bottom[-(size.rows - 2) :]
         room = size.rows - 1 - len(bottom)
-        body = _body(model, seen, Size(size.columns, room))[:room]
+        within = Size(size.columns, room)
+        if model.mode is Mode.HELP:
+            body = _help(within)
+        else:
+            body = (_pane if model.peeks else _board)(model, seen, within)
         blank = [Text("")] * (room - len(body))
-        lines = [_header(seen, size, at), *body, *blank, *bottom]
-    for line in lines:
-        line.truncate(size.columns, overflow="ellipsis")
-    return lines
+        lines = [_header(seen, size, at), *body[:room], *blank, *bottom]
+    return [_cut(line, size.columns) for line in lines]
 
 
 def overflow(model: Model, seen: Seen, size: Size) -> int:
@@ -95,81 +105,60 @@ def overflow(model: Model, seen: Seen, size: Size) -> int:
     return max(len(_pane_text(seen, size)) - max(room, 1), 0)
 
 
-def _body(model: Model, seen: Seen, size: Size) -> list[Text]:
-    if model.mode is Mode.HELP:
-        return _help(size)
-    return _pane(model, seen, size) if model.peeks else _board(model, seen, size)
-
-
 def _header(seen: Seen, size: Size, at: str) -> Text:
     counts = board.counts(seen.active)
-    left = Text(" background-agents ", f"{style.HEAD} reverse")
-    room = size.columns - left.cell_len - cell_len(counts) - 4
-    left.append(f" {style.end_of(at, room)}" if room > 8 else "", style.DIM)
-    if left.cell_len + cell_len(counts) + 2 > size.columns:
-        return Text(counts, style.HEAD)
-    return style.joined(left, counts, size.columns, style.HEAD)
+    name = Text(" background-agents ", f"{Colour.STRONG} reverse")
+    room = size.columns - name.cell_len - columns(counts)
+    if room < 2:
+        return Text(counts, Colour.STRONG)
+    where = f" {_end_of(at, room - 4)}" if room > 12 else ""
+    return name.append(filled(where, room), Colour.FAINT).append(counts, Colour.STRONG)
 
 
 # --- the board -------------------------------------------------------------------
 
 
 def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
-    roomy = size.rows >= ROOMY
+    roomy = size.rows >= _ROOMY
     lines: list[Text] = [Text("")] if roomy else []
-    lines += [line for text in _warnings(seen) for line in _warning(text, size)]
-    ended = _ended(model, seen, size)
+    warnings = [seen.trouble, board.left_behind(len(seen.gone)) if seen.gone else ""]
+    lines += [line for text in warnings if text for line in _warning(text, size)]
+    over = [board.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
+    ended = table.ended_rows(over, size.columns, model.chosen)
     fits = max(size.rows - len(lines) - (len(ended) + 2 if roomy else 0), 2)
     lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
     if ended and (left := size.rows - len(lines) - (2 if roomy else 1)) > 0:
-        head = Text("  Ended (* = unread)", style.DIM)
+        head = Text("  Ended (* = unread)", Colour.FAINT)
         lines += [*([Text("")] if roomy else []), head, *ended[:left]]
     return lines
 
 
-def _warnings(seen: Seen) -> list[str]:
-    told = [seen.trouble] if seen.trouble else []
-    if seen.gone:
-        told.append(board.left_behind(len(seen.gone)))
-    return told
-
-
 def _warning(text: str, size: Size) -> list[Text]:
-    lines = style.wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
-    most = 3 if size.rows >= ROOMY // 2 else 1 if size.rows >= CRAMPED else 0
-    return [Text(line, style.TROUBLE) for line in lines[:most]]
+    lines = _wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
+    most = 3 if size.rows >= _ROOMY // 2 else 1 if size.rows >= _CRAMPED else 0
+    return [Text(line, Colour.TROUBLE) for line in lines[:most]]
 
 
 def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[Text]:
     if not seen.active:
-        return [] if seen.trouble else [Text("  Nothing is active.", style.DIM)]
+        return [] if seen.trouble else [Text("  Nothing is active.", Colour.FAINT)]
     shown = [board.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
-    columns = table.layout(shown, size.columns, size.rows - with_heads)
-    heads = [table.heads(columns)] if with_heads else []
-    each = columns.lines_each
-    fits = max((size.rows - len(heads)) // each, 1)
-    first = _first_shown(len(shown), fits - (1 if len(shown) > fits > 1 else 0), model.index)
-    rows = [
-        table.row(one, columns, is_chosen=one.id == model.chosen, is_gone=one.id in seen.gone)
-        for one in shown[first : first + fits]
+    layout = table.layout(shown, size.columns, size.rows - with_heads)
+    heads = [table.heads(layout)] if with_heads else []
+    fits = max((size.rows - len(heads)) // layout.lines_each, 1)
+    hidden = len(shown) - fits + 1 if len(shown) > fits > 1 else 0
+    fits -= bool(hidden)
+    # A window that has the selected one in it.
+    first = max(min(model.index - fits + 1, len(shown) - fits), 0)
+    lines = [
+        line
+        for cells in shown[first : first + fits]
+        for line in table.row(
+            cells, layout, is_chosen=cells.id == model.chosen, is_gone=cells.id in seen.gone
+        )
     ]
-    lines = [line for row in rows for line in row]
-    if len(shown) > fits > 1:
-        hidden = len(shown) - fits + 1
-        more = Text(f"  … and {hidden} more", style.DIM)
-        lines = [*lines[: (fits - 1) * each], more]
-    return [*heads, *lines]
-
-
-def _first_shown(count: int, fits: int, index: int) -> int:
-    """Return where a window of rows begins so that the selected one is in it."""
-    fits = max(fits, 1)
-    return max(min(index - fits + 1, count - fits), 0) if index >= fits else 0
-
-
-def _ended(model: Model, seen: Seen, size: Size) -> list[Text]:
-    cells = [board.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
-    return table.ended_rows(cells, size.columns, model.chosen)
+    more = [Text(f"  … and {hidden} more", Colour.FAINT)] if hidden else []
+    return [*heads, *lines, *more]
 
 
 # --- the pane --------------------------------------------------------------------
@@ -186,22 +175,16 @@ def _pane(model: Model, seen: Seen, size: Size) -> list[Text]:
 def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
     """Say whom the pane shows, and whether it follows."""
     found = next((one for one in seen.active if one.delegation.id == model.peeks), None)
-    name = Text(model.peeks, style.HEAD)
+    name = Text(model.peeks, Colour.STRONG)
     if found is None:
         return [name, _rule(model, size)]
     cells = board.cells(found, is_gone=model.peeks in seen.gone)
-    name.append("  ").append(cells.state, style.STATES.get(cells.state, ""))
-    facts = [
-        cells.elapsed,
-        cells.left,
-        f"tools: {cells.calls}",
-        f"{cells.tokens} tokens",
-        cells.cost,
-    ]
-    name.append("  " + " · ".join(filter(None, facts)))
-    lines = [name, Text(style.cut(board.title(found.delegation), size.columns), style.DIM)]
+    name.append("  ").append(cells.state, OF_STATUS.get(cells.state, ""))
+    used = (f"tools: {cells.calls}", f"{cells.tokens} tokens", cells.cost)
+    name.append("  " + " · ".join(filter(None, (cells.elapsed, cells.left, *used))))
+    lines = [name, Text(board.title(found.delegation), Colour.FAINT)]
     if cells.is_urgent:
-        lines.append(Text(style.cut(cells.doing, size.columns), style.URGENT))
+        lines.append(Text(cells.doing, Colour.URGENT))
     return [*lines, _rule(model, size)]
 
 
@@ -209,27 +192,25 @@ def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
     peeked = seen.peeked
     if peeked is None:
         return ("…",)
-    said = style.wrapped(printable(peeked.said), size.columns) if peeked.said else ()
-    return (
-        *(style.wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()),
-        *said,
-    )
+    shown = _wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()
+    said = _wrapped(printable(peeked.said), size.columns) if peeked.said else ()
+    return *shown, *said
 
 
 def _rule(model: Model, size: Size) -> Text:
     """Return a line that says whether the pane follows."""
     where = f"{model.scrolled} lines up, End follows again" if model.scrolled else "follows"
-    return Text(style.cut(f"── {where} ".ljust(size.columns, "─"), size.columns), style.DIM)
+    return Text(f"── {where} ".ljust(size.columns, "─"), Colour.FAINT)
 
 
 # --- help and the bottom ---------------------------------------------------------
 
 
 def _help(size: Size) -> list[Text]:
-    width = max(cell_len(keys) for keys, _ in HELP)
-    lines = [Text("")] if size.rows > len(HELP) else []
-    for keys, about in HELP:
-        line = Text("  ").append(style.fitted(keys, width), style.HEAD).append(f"  {about}")
+    width = max(columns(keys) for keys, _ in _HELP)
+    lines = [Text("")] if size.rows > len(_HELP) else []
+    for keys, about in _HELP:
+        line = Text("  ").append(filled(keys, width), Colour.STRONG).append(f"  {about}")
         lines.append(line)
     return lines
 
@@ -238,38 +219,69 @@ def _bottom(model: Model, seen: Seen, size: Size, note: Note | None) -> list[Tex
     """Return the input, if there is one, and the footer."""
     lines = _input(model, seen, size)
     if note is not None:
-        text = style.cut(one_line(note.text, size.columns * 4), size.columns)
-        return [*lines, Text(text, style.TROUBLE if note.is_error else style.HEAD)]
-    return [*lines, Text(_hints(model.mode, size.columns), style.DIM)]
+        text = one_line(note.text, size.columns * 4)
+        return [*lines, Text(text, Colour.TROUBLE if note.is_error else Colour.STRONG)]
+    return [*lines, Text(_hints(model.mode, size.columns), Colour.FAINT)]
 
 
-def _hints(mode: Mode, columns: int) -> str:
-    hints = list(KEYS[mode])
-    while len(hints) > 1 and cell_len("  ".join(hints)) > columns:
+def _hints(mode: Mode, width: int) -> str:
+    hints = list(_KEYS[mode])
+    while len(hints) > 1 and columns("  ".join(hints)) > width:
         del hints[0]
-    return style.cut("  ".join(hints), columns)
+    return "  ".join(hints)
 
 
 def _input(model: Model, seen: Seen, size: Size) -> list[Text]:
     if model.mode is Mode.STOP:
         kept = "What it wrote is kept." if size.columns >= 80 else ""
-        return [Text(f"Stop {model.chosen}? {kept} y/n".replace("  ", " "), style.URGENT)]
+        return [Text(f"Stop {model.chosen}? {kept} y/n".replace("  ", " "), Colour.URGENT)]
     if model.mode is Mode.STEER:
         return [_typed(f"Steer {model.chosen}", model.line, size)]
     found = seen.sheet(model.chosen)
     if model.mode is not Mode.ANSWER or found is None:
         return []
     asks = f"{model.chosen} asks: {board.asked(found)}"
-    shown = [Text(line, style.URGENT) for line in style.wrapped(asks, size.columns)[:4]]
+    shown = [Text(line, Colour.URGENT) for line in _wrapped(asks, size.columns)[:4]]
     return [*shown, _typed(f"Answer ({board.replies(found)})", model.line, size)]
 
 
 def _typed(label: str, line: Line, size: Size) -> Text:
     """Return an input whose cursor is always seen."""
-    shown = Text(style.cut(label, max(size.columns // 2, 1)), style.HEAD).append(": ")
+    shown = Text(cut(label, max(size.columns // 2, 1)), Colour.STRONG).append(": ")
     text = printable(line.text).replace("\n", "⏎").replace("\t", " ")
     room = max(size.columns - shown.cell_len - 1, 1)
     before, at, after = text[: line.cursor], text[line.cursor :][:1] or " ", text[line.cursor + 1 :]
-    while before and cell_len(before) > max(room - cell_len(at), 0):
-        before = before[max((cell_len(before) - room) // 2, 1) :]
+    while before and columns(before) > max(room - columns(at), 0):
+        before = before[max((columns(before) - room) // 2, 1) :]
     return shown.append(before).append(at, "reverse").append(after)
+
+
+# --- text in cells ---------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _wrapped(text: str, width: int) -> tuple[str, ...]:
+    """Return text as lines that take ``width`` cells at most, words kept whole where they fit."""
+    lines: list[str] = []
+    for line in text.expandtabs(_TAB).split("\n"):
+        found = Text(line).wrap(_wrapper, max(width, 2))
+        lines += [one.plain.rstrip() for one in found] or [""]
+    return tuple(lines)
+
+
+def _cut(line: Text, width: int) -> Text:
+    """Return a line that takes ``width`` cells at most; what was cut ends with an ellipsis."""
+    if line.cell_len > width:
+        line.truncate(width - 1)
+        line.rstrip()
+        line.append("…")
+    return line
+
+
+def _end_of(text: str, width: int) -> str:
+    """Return the end of a text, in ``width`` cells at most."""
+    if columns(text) <= width:
+        return text
+    while text and columns(text) > width - 1:
+        text = text[1:]
+    return f"…{text}"

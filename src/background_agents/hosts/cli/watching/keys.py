@@ -1,4 +1,4 @@
-"""From a terminal's bytes to keys: arrows, pastes and typed text in UTF-8. Sans-I/O.
+"""From a terminal's bytes to keys (arrows, pastes, typed text in UTF-8), and to a line. Sans-I/O.
 
 Bytes may arrive cut anywhere. A lone escape byte is a key or the beginning of a sequence, and
 only time tells which: ``patience_s`` says how long to wait before ``flush``.
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from codecs import getincrementaldecoder
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
 TEXT, PASTE = "text", "paste"
 """Keys that carry text: one typed character, and what was pasted."""
 
-ESCAPE_S = 0.05
+_ESCAPE_S = 0.05
 """A terminal writes a sequence at once; over a slow line its bytes are milliseconds apart."""
 
-PASTE_S = 2.0
+_PASTE_S = 2.0
 """A large paste comes in pieces; without its end, everything typed would be taken for it."""
 
-BURST = 3
+_BURST = 3
 """Letters that come at once and are not all the same: nobody types so; a held key repeats."""
 
 _ESC = b"\x1b"
@@ -72,8 +73,8 @@ class KeyDecoder:
     def patience_s(self) -> float | None:
         """How long to wait for more before ``flush``; None where nothing is held back."""
         if self._pasted is not None:
-            return PASTE_S
-        return ESCAPE_S if self._held else None
+            return _PASTE_S
+        return _ESCAPE_S if self._held else None
 
     def feed(self, data: bytes) -> list[Key]:
         """Take ``data`` and return the keys that it completes."""
@@ -149,7 +150,7 @@ def as_typed(keys: list[Key]) -> list[Key]:
 
 def _merged(run: list[Key]) -> list[Key]:
     letters = [key.text for key in run if key.name == TEXT]
-    if len(letters) < BURST or len(set(letters)) == 1:
+    if len(letters) < _BURST or len(set(letters)) == 1:
         return run
     last = max(index for index, key in enumerate(run) if key.name == TEXT) + 1
     text = "".join(key.text or _TEXTUAL[key.name] for key in run[:last])
@@ -181,3 +182,37 @@ def _paste(pasted: bytes) -> Key:
     # Terminals send a line's end as Enter would.
     text = pasted.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return Key(PASTE, text)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What has been typed so far."""
+
+    text: str = ""
+    cursor: int = 0
+    """In characters, from the beginning."""
+
+    def press(self, key: Key) -> Line:
+        """Return the line after a key; keys that are not for it change nothing."""
+        before, after = self.text[: self.cursor], self.text[self.cursor :]
+        match key.name:
+            case "text" | "paste":
+                return Line(before + key.text + after, len(before) + len(key.text))
+            case "backspace":
+                return Line(before[:-1] + after, max(self.cursor - 1, 0))
+            case "ctrl-w":
+                kept = before.rstrip()
+                kept = kept[: max(kept.rfind(" "), kept.rfind("\n")) + 1]
+                return Line(kept + after, len(kept))
+            case "ctrl-u":
+                return Line(after, 0)
+            case "ctrl-k":
+                return Line(before, self.cursor)
+            case "delete":
+                return Line(before + after[1:], self.cursor)
+            case _:
+                moved = {
+                    "left": max(self.cursor - 1, 0), "home": 0,
+                    "right": min(self.cursor + 1, len(self.text)), "end": len(self.text),
+                }  # fmt: skip
+                return replace(self, cursor=moved.get(key.name, self.cursor))

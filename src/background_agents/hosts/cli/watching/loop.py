@@ -3,53 +3,54 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import assert_never
 
 from background_agents.client.place import Place
 from background_agents.hosts.cli.watching import model as board
-from background_agents.hosts.cli.watching.acting import Hands
 from background_agents.hosts.cli.watching.drawing import Note, draw, overflow
 from background_agents.hosts.cli.watching.keys import Key, KeyDecoder, as_typed
-from background_agents.hosts.cli.watching.looking import Looker
 from background_agents.hosts.cli.watching.model import Mode, Model, Seen
 from background_agents.hosts.cli.watching.terminal import Terminal
+from background_agents.hosts.cli.watching.threads import News, Threads
 
-NOTE_S = 5.0
+_NOTE_S = 5.0
 """How long something is said in the footer; an error, which is longer, twice that."""
 
-FIRST_S = 0.5
+_FIRST_S = 0.5
 """How long the first screen waits for the first look, which takes some milliseconds."""
 
-PAUSE_S = 1.0
+_PAUSE_S = 1.0
 """Without a key, after which what is typed is no longer meant for an input that did not open; words
 are typed faster."""
 
-NOT_YET = "A process that runs delegations has not answered yet."
+_NOT_YET = "A process that runs delegations has not answered yet."
 
 
 class Watch:
     """The board of a place in a terminal."""
 
     def __init__(self, place: Place, terminal: Terminal) -> None:
-        self._place = place
         self._terminal = terminal
         self._at = _shortened(place.directory)
         self._decoder = KeyDecoder()
-        self._looker = Looker(place, terminal.wake)
-        self._hands = Hands(place, terminal.wake)
+        self._news: SimpleQueue[News] = SimpleQueue()
+        self._threads = Threads(place, self._tell)
         self._model = Model()
-        self._seen = Seen(at=datetime.now(UTC), trouble=NOT_YET)
+        self._seen = Seen(at=datetime.now(UTC), trouble=_NOT_YET)
         self._typed_at = 0.0
         self._note: Note | None = None
         self._note_ends = 0.0
 
     def run(self) -> None:
         """Show it until the user leaves. Raises ``Ended``."""
-        self._looker.start()
-        self._looker.wait(FIRST_S)
+        self._threads.start()
+        with suppress(Empty):
+            self._hear(self._news.get(timeout=_FIRST_S))
         goes_on = True
         while goes_on:
             self._look()
@@ -61,7 +62,7 @@ class Watch:
         data = self._terminal.wait(self._patience())
         if data:
             now = time.monotonic()
-            if now - self._typed_at >= PAUSE_S:
+            if now - self._typed_at >= _PAUSE_S:
                 self._model = board.rest(self._model)
             self._typed_at = now
             return as_typed(self._decoder.feed(data))
@@ -74,28 +75,39 @@ class Watch:
         return None if patience is None else self._typed_at + patience - time.monotonic()
 
     def _look(self) -> None:
-        """Take in what the threads have found out."""
-        newest = self._looker.newest()
-        if newest is not None and newest is not self._seen:
-            if self._model.scrolled and self._seen.peeked is not None:
-                # Whoever reads back must not have the text move below their eyes.
-                newest = replace(newest, peeked=self._seen.peeked)
-            self._seen = newest
+        """Take in what the threads have told."""
+        with suppress(Empty):
+            while True:
+                self._hear(self._news.get_nowait())
         was_deaf = self._model.deaf
         self._model = board.see(self._model, self._seen)
         if self._model.deaf and not was_deaf:
             # An input has closed by itself: whoever was thinking has not seen that yet.
             self._typed_at = time.monotonic()
-        done = self._hands.finished()
-        if done is not None:
-            self._say(done)
-            self._looker.again()
         if self._model.note:
             self._say(Note(self._model.note))
             self._model = replace(self._model, note="")
         if time.monotonic() >= self._note_ends:
             self._note = None
-        self._looker.peek(self._model.peeks)
+        self._threads.peek(self._model.peeks)
+
+    def _tell(self, news: News) -> None:
+        """Keep what a thread has to say, and wake the loop; called by that thread."""
+        self._news.put(news)
+        self._terminal.wake()
+
+    def _hear(self, news: News) -> None:
+        match news:
+            case Seen():
+                if self._model.scrolled and self._seen.peeked is not None:
+                    # Whoever reads back must not have the text move below their eyes.
+                    news = replace(news, peeked=self._seen.peeked)
+                self._seen = news
+            case Note():
+                self._say(news)
+                self._threads.again()
+            case Exception():
+                raise news
 
     def _draw(self) -> None:
         size = self._terminal.size
@@ -125,23 +137,23 @@ class Watch:
         match action:
             case None:
                 return True
-            case board.Quit():
+            case board.Wish.QUIT:
                 return False
-            case board.Suspend():
+            case board.Wish.SUSPEND:
                 self._terminal.suspend()
-            case board.Redraw():
+            case board.Wish.REDRAW:
                 self._terminal.clear()
-                self._looker.again()
+                self._threads.again()
             case board.Steer() | board.Answer() | board.Stop():
                 self._say(Note("…"))
-                self._hands.begin(action)
+                self._threads.carry_out(action)
             case _:
                 assert_never(action)
         return True
 
     def _say(self, note: Note) -> None:
         self._note = note
-        self._note_ends = time.monotonic() + NOTE_S * (2 if note.is_error else 1)
+        self._note_ends = time.monotonic() + _NOTE_S * (2 if note.is_error else 1)
 
 
 def _shortened(directory: Path) -> str:

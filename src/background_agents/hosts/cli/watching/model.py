@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
-from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key
-from background_agents.hosts.cli.watching.line import Line
+from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key, Line
 from background_agents.ports.storage import Line as EndedLine
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 
-PAGE = 10
+_PAGE = 10
 """Lines that a page key moves in the peek pane; a pane may be that small."""
+
+_FAR = 1_000_000
+"""Beyond any list or text."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,13 @@ class Mode(StrEnum):
     STOP = "stop"
 
 
-@dataclass(frozen=True)
-class Quit:
-    """Leave."""
+class Wish(Enum):
+    """What is asked of the screen, wherever one is; by its key."""
 
-
-@dataclass(frozen=True)
-class Suspend:
+    QUIT = "ctrl-c"
+    SUSPEND = "ctrl-z"
     """Give the terminal back to the shell until it lets us go on."""
-
-
-@dataclass(frozen=True)
-class Redraw:
+    REDRAW = "ctrl-l"
     """Draw everything anew: something else has written to the terminal."""
 
 
@@ -104,7 +101,7 @@ class Stop:
 
 Command = Steer | Answer | Stop
 
-Action = Quit | Suspend | Redraw | Command
+Action = Wish | Command
 
 
 @dataclass(frozen=True)
@@ -166,12 +163,8 @@ def rest(model: Model) -> Model:
 def press(model: Model, key: Key, seen: Seen) -> Step:
     """Return the model after a key, and what is to be done for it."""
     model = replace(model, note="")
-    if key.name == "ctrl-c":
-        return model, Quit()
-    if key.name == "ctrl-z":
-        return model, Suspend()
-    if key.name == "ctrl-l":
-        return model, Redraw()
+    if key.name in _WISHES:
+        return model, Wish(key.name)
     if model.deaf:
         return _unheard(model, key), None
     if key.name == PASTE and model.mode not in (Mode.STEER, Mode.ANSWER):
@@ -182,16 +175,11 @@ def press(model: Model, key: Key, seen: Seen) -> Step:
 def _on_board(model: Model, key: Key, seen: Seen) -> Step:
     name = _name(key)
     if name == "q":
-        return model, Quit()
+        return model, Wish.QUIT
     if name in ("enter", "p") and model.chosen:
         return replace(model, mode=Mode.PEEK, behind=Mode.BOARD, scrolled=0), None
-    step = {
-        "up": -1, "k": -1, "down": 1, "j": 1, "page up": -PAGE, "page down": PAGE,
-        "home": -len(seen.active), "g": -len(seen.active),
-        "end": len(seen.active), "G": len(seen.active),
-    }.get(name)  # fmt: skip
-    if step is not None:
-        return _moved(model, step, seen), None
+    if name in _STEPS:
+        return _moved(model, _STEPS[name], seen), None
     return _begin(model, name, seen), None
 
 
@@ -199,14 +187,8 @@ def _in_pane(model: Model, key: Key, seen: Seen) -> Step:
     name = _name(key)
     if name in ("escape", "q", "enter", "p", "left"):
         return see(replace(model, mode=Mode.BOARD, behind=Mode.BOARD), seen), None
-    if name in ("end", "G"):
-        return replace(model, scrolled=0), None
-    step = {
-        "up": 1, "k": 1, "down": -1, "j": -1, "page up": PAGE, "page down": -PAGE,
-        "home": 1_000_000, "g": 1_000_000,
-    }.get(name)  # fmt: skip
-    if step is not None:
-        return replace(model, scrolled=max(model.scrolled + step, 0)), None
+    if name in _STEPS:
+        return replace(model, scrolled=max(model.scrolled - _STEPS[name], 0)), None
     return _begin(model, name, seen), None
 
 
@@ -262,6 +244,14 @@ def _unheard(model: Model, key: Key) -> Model:
         return rest(model)
     return replace(model, note=f"{model.deaf} Keys do nothing until you pause, or press Esc.")
 
+
+_WISHES = frozenset(one.value for one in Wish)
+
+_STEPS = {
+    "up": -1, "k": -1, "down": 1, "j": 1, "page up": -_PAGE, "page down": _PAGE,
+    "home": -_FAR, "g": -_FAR, "end": _FAR, "G": _FAR,
+}  # fmt: skip
+"""How far keys move down a list or a text."""
 
 _OPENS = {"s": Mode.STEER, "a": Mode.ANSWER, "x": Mode.STOP}
 

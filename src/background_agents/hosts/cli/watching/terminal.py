@@ -22,10 +22,10 @@ from rich.text import Text
 
 from background_agents.hosts.cli.watching.drawing import Size
 
-USUAL = Size(80, 24)
+_USUAL = Size(80, 24)
 """Of a terminal that does not tell its size."""
 
-READ_BYTES = 64 * 1024
+_READ_BYTES = 64 * 1024
 
 _PASTES_ON, _PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
 
@@ -55,16 +55,15 @@ class Terminal:
         self._cooked = termios.tcgetattr(self._input)
         self._woken, self._waker = os.pipe()
         self._handlers: dict[int, object] = {}
-        self._ending = 0
-        self._suspending = False
-        self._resumed = False
+        self._pending: set[int] = set()
+        """Signals that have come and were not obeyed yet."""
 
     @property
     def size(self) -> Size:
         """How large it is now."""
         found = os.get_terminal_size(sys.stdout.fileno())
         # A terminal that does not know it says 0, as some in containers do.
-        return Size(found.columns or USUAL.columns, found.lines or USUAL.rows)
+        return Size(found.columns or _USUAL.columns, found.lines or _USUAL.rows)
 
     def wake(self) -> None:
         """Have ``wait`` return; to be called from any thread."""
@@ -109,19 +108,19 @@ class Terminal:
         """
         ready, _, _ = select.select([self._input, self._woken], [], [], limit_s)
         if self._woken in ready:
-            os.read(self._woken, READ_BYTES)
-        if self._ending:
-            raise Ended(self._ending)
-        if self._suspending:
+            os.read(self._woken, _READ_BYTES)
+        if ending := self._pending.intersection(_ENDING):
+            raise Ended(ending.pop())
+        if signal.SIGTSTP in self._pending:
             self.suspend()
-        if self._resumed:
-            self._resumed = False
+        if signal.SIGCONT in self._pending:
+            self._pending.discard(signal.SIGCONT)
             self._give_back()
             self._take()
         if self._input not in ready:
             return b""
         try:
-            data = os.read(self._input, READ_BYTES)
+            data = os.read(self._input, _READ_BYTES)
         except OSError as error:
             raise Ended(signal.SIGHUP) from error
         if not data:
@@ -130,13 +129,12 @@ class Terminal:
 
     def suspend(self) -> None:
         """Give the terminal back, stop as the shell's Ctrl-Z does, and take it again."""
-        self._suspending = False
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         # The whole job, as the terminal itself would do it.
         os.kill(0, signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._signalled)
-        self._resumed = False
+        self._pending -= {signal.SIGTSTP, signal.SIGCONT}
         self._take()
 
     def _take(self) -> None:
@@ -172,9 +170,4 @@ class Terminal:
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         # What is half drawn is finished first: the loop looks at these when it is woken.
-        if number in _ENDING:
-            self._ending = number
-        elif number == signal.SIGTSTP:
-            self._suspending = True
-        elif number == signal.SIGCONT:
-            self._resumed = True
+        self._pending.add(number)
