@@ -71,11 +71,8 @@ def open_database(path: Path, files: Files = no_files) -> sqlite3.Connection:
             connection = _sound(path)
     except schema.DatabaseDamaged:
         connection = _repaired(path, files)
-    try:
+    with schema.closing_on_error(connection):
         _take_in_late(connection, path, files)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -94,18 +91,15 @@ def _sound(path: Path) -> sqlite3.Connection:
         # SQLite would delete the log together with all that is only in there.
         raise schema.DatabaseDamaged("the file is gone, and its log is not")
     connection = schema.connect(path)
-    try:
+    with schema.closing_on_error(connection):
         if path.stat().st_size <= schema.CHECKED_BYTES:
             check_records(connection)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
 def check_records(connection: sqlite3.Connection) -> None:
     """Decode every record and notice that is due: a sound page may hold an unsound text."""
-    try:
+    with schema.telling_damage():
         cursor = connection.execute("SELECT * FROM delegations")
         names = [one[0] for one in cursor.description]
         for found in cursor:
@@ -115,10 +109,6 @@ def check_records(connection: sqlite3.Connection) -> None:
         for (record,) in connection.execute("SELECT record FROM notices WHERE due = 1"):
             if not _decodes(rows.read_notice, "record", {"record": record}):
                 raise schema.DatabaseDamaged("a notice cannot be read")
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        if schema.is_damage(error):
-            raise schema.DatabaseDamaged(str(error)) from error
-        raise
 
 
 def _rebuild(path: Path, files: Files, reason: str) -> None:

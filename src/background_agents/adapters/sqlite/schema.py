@@ -89,6 +89,27 @@ class Opened:
 
 
 @contextmanager
+def closing_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Close a connection that the block cannot make fit for use."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
+def telling_damage() -> Iterator[None]:
+    """Raise ``DatabaseDamaged`` for an error that speaks of what is in the file."""
+    try:
+        yield
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if is_damage(error):
+            raise DatabaseDamaged(str(error)) from error
+        raise
+
+
+@contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit what the block changes, or nothing of it, while nobody else writes."""
     connection.execute("BEGIN IMMEDIATE")
@@ -129,21 +150,13 @@ def connect(path: Path) -> sqlite3.Connection:
     # Before SQLite has it open: to close a file gives up the locks that a process has on it.
     look_into(path, wholly=is_checked)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    try:
+    with closing_on_error(connection), telling_damage():
         refuse_newer(connection, path)
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
         if is_checked:
             check(connection)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        connection.close()
-        if is_damage(error):
-            raise DatabaseDamaged(str(error)) from error
-        raise
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -162,13 +175,10 @@ def open_existing(path: Path) -> sqlite3.Connection | None:
             return None
         # Not ``mode=ro``: without a writer beside it SQLite must be able to make the log's index.
         connection = open_as(path, "mode=rw")
-        try:
+        with closing_on_error(connection):
             refuse_newer(connection, path)
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection, path)
-        except BaseException:
-            connection.close()
-            raise
     except (sqlite3.Error, DatabaseDamaged, OSError) as error:
         raise for_doctor(f"The database {path} cannot be read", error) from error
     return connection

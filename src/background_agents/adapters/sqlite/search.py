@@ -23,6 +23,7 @@ from background_agents.adapters.sqlite.rows import read_delegation
 from background_agents.adapters.sqlite.schema import (
     QUERIES,
     SIDES,
+    closing_on_error,
     for_doctor,
     is_damage,
     open_existing,
@@ -135,13 +136,10 @@ class SearchIndex:
         refuse_link(self.path)
         private_file(self.path)
         cache = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        try:
+        with closing_on_error(cache):
             cache.execute("PRAGMA journal_mode = WAL")
             cache.execute("PRAGMA synchronous = FULL")
             cache.execute("PRAGMA secure_delete = ON")
-        except BaseException:
-            cache.close()
-            raise
         return cache
 
     def _is_behind(self, main: sqlite3.Connection, cache: sqlite3.Connection) -> bool:

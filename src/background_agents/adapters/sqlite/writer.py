@@ -40,7 +40,7 @@ class _Call(Generic[T]):
         self.job = job
         self.writes = writes
         self.result: T
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self._future = future
 
     def answer(self) -> None:
@@ -48,9 +48,7 @@ class _Call(Generic[T]):
         if self._future.done():
             return
         if self.error is not None:
-            # A future takes no StopIteration, and what is no Exception would end the loop.
-            is_fit = isinstance(self.error, Exception) and not isinstance(self.error, StopIteration)
-            self._future.set_exception(self.error if is_fit else _unfit(self.error))
+            self._future.set_exception(self.error)
         else:
             self._future.set_result(self.result)
 
@@ -248,7 +246,7 @@ class Writer:
             if not connection.in_transaction:
                 raise  # SQLite gave up the transaction, and the others with it
             self._suspect = self._suspect or _is_corrupt(error)
-            call.error = self._unavailable(error) if isinstance(error, _DAMAGE) else error
+            call.error = self._unavailable(error) if isinstance(error, _DAMAGE) else _fit(error)
             connection.execute("ROLLBACK TO call")
         connection.execute("RELEASE call")
 
@@ -262,9 +260,9 @@ class Writer:
 
     def _refuse(self, batch: Sequence[_Call[Any]], error: BaseException) -> None:
         """Fail calls, whose jobs were not done or were undone."""
+        told = error if isinstance(error, DelegationError) else self._unavailable(error)
         for call in batch:
-            is_told = isinstance(error, DelegationError)
-            call.error = error if is_told else self._unavailable(error)
+            call.error = told
         self._answer(batch)
 
     def _unavailable(self, error: BaseException) -> StoreUnavailable:
@@ -294,8 +292,10 @@ def _is_corrupt(error: BaseException) -> bool:
     return isinstance(error, msgspec.DecodeError | UnicodeDecodeError)
 
 
-def _unfit(error: BaseException) -> RuntimeError:
-    """Return what stands for an error that no future may hold."""
+def _fit(error: BaseException) -> Exception:
+    """Return what a future may hold: no StopIteration, nor what would end the loop."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
     stand_in = RuntimeError(f"a job raised {type(error).__name__}: {error}")
     stand_in.__cause__ = error
     return stand_in
