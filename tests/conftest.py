@@ -12,7 +12,7 @@ from blockbuster import blockbuster_ctx
 
 pytest.register_assert_rewrite("background_agents.testing.contracts")
 
-_CHECKED = {Path(__file__).parent / room for room in ("adapters", "service")}
+_CHECKED = {Path(__file__).parent / room for room in ("adapters", "client", "service")}
 
 
 def pytest_unconfigure() -> None:

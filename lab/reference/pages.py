@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.harness.home import CHECKOUT
-from lab.reference import answers, commands, configuration, exit_codes, notices, tools
+from lab.reference import answers, commands, configuration, exit_codes, notices, python, tools
 
 FOLDER = CHECKOUT / "docs" / "reference"
 
@@ -19,5 +19,6 @@ def pages() -> Mapping[str, str]:
         "json.md": answers.page(),
         "exit-codes.md": exit_codes.page(),
         "notices.md": notices.page(),
+        "python.md": python.page(),
         **answers.schema_files(),
     }

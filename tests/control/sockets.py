@@ -15,7 +15,7 @@ from world import World
 
 from background_agents import __version__
 from background_agents.adapters.system.processes import process_name
-from background_agents.client.connection import Client
+from background_agents.client.connection import Connection
 from background_agents.control import places, protocol
 from background_agents.control.server import ControlServer
 from lab.harness.service import Service
@@ -60,11 +60,11 @@ class Office:
             await server.close()
             office._people.shutdown()
 
-    async def call(self, use: Callable[[Client], T]) -> T:
+    async def call(self, use: Callable[[Connection], T]) -> T:
         """Use a client as a person's program does: without a loop, elsewhere."""
 
         def used() -> T:
-            with Client.at(self.path) as client:
+            with Connection.at(self.path) as client:
                 return use(client)
 
         return await asyncio.get_running_loop().run_in_executor(self._people, used)

@@ -10,7 +10,7 @@ import pytest
 from sockets import PROJECT, Office
 from world import HANG, World, bash
 
-from background_agents.client.connection import Client
+from background_agents.client.connection import Connection
 from background_agents.control import protocol
 from background_agents.control import server as control_server
 from background_agents.domain.errors import InvalidRequest, NotServed
@@ -73,7 +73,7 @@ async def test_an_oversized_frame_is_skipped(
         assert (await client.read())["error"]["code"] == INVALID_REQUEST
         assert (await client.ask("about"))["result"]["pid"] == 1
 
-        def too_much(person: Client) -> Sheet:
+        def too_much(person: Connection) -> Sheet:
             return person.steer(PROJECT, "a-b-c", "x" * 20_000)
 
         # And a person's program is told instead of waiting for its time to pass.
@@ -91,6 +91,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(world: World, office
     for method, params in {
         "follow": which,
         "wait": {"project": PROJECT, "ids": [delegation.id], "limit_s": 1000},
+        "change": {**which, "version": 99, "limit_s": 1000},
     }.items():
         async with office.raw() as client:
             client.send(method, 7, **params)
@@ -110,15 +111,17 @@ async def test_many_clients_at_once(world: World, office: Office) -> None:
     heard = [""] * 12
     changes, loop = Changes(), asyncio.get_running_loop()
 
-    def follow(number: int) -> Callable[[Client], Sheet]:
-        def note(_method: str, params: msgspec.Raw) -> None:
-            heard[number] += msgspec.json.decode(params, type=protocol.Wrote).text
-            loop.call_soon_threadsafe(changes.tell)
+    def follow(number: int) -> Callable[[Connection], Sheet]:
+        def followed(one: Connection) -> Sheet:
+            for wrote in one.follow(PROJECT, delegation.id):
+                heard[number] += wrote.text
+                loop.call_soon_threadsafe(changes.tell)
+            return one.stop(PROJECT, delegation.id)  # as it is: it has ended
 
-        return lambda one: one.follow(PROJECT, delegation.id, note)
+        return followed
 
     following = [asyncio.create_task(office.call(follow(number))) for number in range(12)]
-    looks = await asyncio.gather(*(office.call(Client.live) for _ in range(12)))
+    looks = await asyncio.gather(*(office.call(Connection.live) for _ in range(12)))
     assert {one.delegation.id for look in looks for one in look} == {delegation.id}
     child.write("One. ")
     await changes.until(lambda: heard == ["One. "] * 12)
@@ -184,7 +187,7 @@ async def test_closing_the_service_ends_what_clients_wait_for(world: World, offi
     awaited = protocol.Awaited(project=PROJECT, ids=(delegation.id,), limit_s=1000)
     loop, begun = asyncio.get_running_loop(), asyncio.Event()
 
-    def wait(one: Client) -> object:
+    def wait(one: Connection) -> object:
         one.about()
         loop.call_soon_threadsafe(begun.set)
         return one.wait(awaited, lambda *_: None)

@@ -18,7 +18,7 @@ from sockets import Office, run
 from world import World
 
 from background_agents.adapters.system.processes import process_name
-from background_agents.client.connection import Client, all_of
+from background_agents.client.connection import Connection, all_of
 from background_agents.control import places
 from background_agents.domain.errors import NotServed
 
@@ -44,7 +44,7 @@ async def test_folder_and_socket_are_private_under_any_umask(world: World, tmp_p
         async with Office.open(world, tmp_path) as office:
             assert stat.S_ISSOCK(office.path.stat().st_mode)
             assert (mode(office.path.parent), mode(office.path)) == (0o700, 0o600)
-            assert (await office.call(Client.about)).pid == 1
+            assert (await office.call(Connection.about)).pid == 1
 
 
 async def test_it_goes_with_its_service(world: World, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ async def test_it_goes_with_its_service(world: World, tmp_path: Path) -> None:
         assert places.living(tmp_path) == [office.path]
     assert not office.path.exists()
     with pytest.raises(NotServed):
-        Client.at(office.path)
+        Connection.at(office.path)
 
 
 async def test_leftovers_are_cleared_and_the_living_stay(world: World, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_data_folder_with_a_very_long_path(world: World, tmp_path: Path)
     deep.mkdir(parents=True)
     async with Office.open(world, deep) as office:
         assert len(os.fsencode(office.path)) > 108
-        assert (await office.call(Client.about)).pid == 1
+        assert (await office.call(Connection.about)).pid == 1
         found = list(all_of(deep))
         assert len(found) == 1
         found[0].close()
@@ -141,6 +141,6 @@ async def test_another_user_is_turned_away(world: World, caplog: pytest.LogCaptu
             stranger = await run(sys.executable, "-I", "-c", STRANGER, str(office.path))
             assert stranger == "0\n"
             assert "another user's process was turned away" in caplog.text
-            assert (await office.call(Client.about)).pid == 1
+            assert (await office.call(Connection.about)).pid == 1
     finally:
         shutil.rmtree(root)

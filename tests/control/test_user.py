@@ -221,6 +221,50 @@ async def test_what_has_ended_is_neither_looked_at_nor_followed(
         await service.user.steer(delegation.id, "More.")
 
 
+async def test_a_change_is_waited_for_until_it_is_stored(world: World, service: Service) -> None:
+    """Of each event once; no longer than was said, and not at all once it has ended."""
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    known = world.now(delegation).version
+    assert (await service.user.change(delegation.id, known - 1, LONG)).version == known
+    over = asyncio.create_task(service.user.change(delegation.id, known, SHORT))
+    changing = asyncio.create_task(service.user.change(delegation.id, known, LONG))
+    await world.settle()
+    world.advance(seconds=5)
+    assert (await over).version == known
+    assert not changing.done()
+    await service.user.steer(delegation.id, "Go south.")
+    assert (await changing).version == known + 1
+    ending = asyncio.create_task(service.user.change(delegation.id, known + 9, LONG))
+    await world.settle()
+    child.finish()
+    assert (await ending).is_terminal
+    assert (await service.user.change(delegation.id, known + 99, LONG)).is_terminal
+    with pytest.raises(UnknownDelegation):
+        await service.user.change("no-such-one", 0, LONG)
+
+
+async def test_whoever_has_read_to_a_place_follows_from_there(
+    world: World, service: Service
+) -> None:
+    delegation = await world.delegate(service, HANG)
+    child = await world.working(delegation)
+    heard: list[Tail] = []
+    first = asyncio.create_task(service.user.follow(delegation.id, heard.append))
+    await world.settle()
+    child.write("One. ")
+    await world.settle()
+    seen = heard[-1].position
+    again = asyncio.create_task(service.user.follow(delegation.id, heard.append, seen))
+    first.cancel()
+    await world.settle()
+    child.write("Two.")
+    await world.settle()
+    child.finish()
+    assert (await again).is_terminal
+    assert "".join(one.text for one in heard) == "One. Two."
+
+
 async def test_following_begins_with_the_first_word_and_ends_with_the_last(
     world: World, service: Service
 ) -> None:

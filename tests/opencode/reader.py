@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from walkthrough import Command, Names, Seen, Step, Typed
+from walkthrough import Command, Names, Saved, Seen, Step, Typed
 
 from background_agents.client.connection import all_of
 from background_agents.domain.errors import NotServed
@@ -196,6 +196,9 @@ class Reader:
             case Command():
                 await self._runs(step)
                 await self._meanwhile(step)
+            case Saved():
+                _, folder = await self._shell.run("pwd")
+                Path(folder.strip(), step.name).write_text(step.text, "utf-8")
             case Typed():
                 await self.tui.send(step.text)
             case Seen():

@@ -1,4 +1,7 @@
-"""The how-to guides, followed with a real OpenCode: what they tell to type works as they show."""
+"""The how-to guides, followed with a real OpenCode: what they tell to type works as they show.
+
+So are the examples of the page about the Python API.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 FOLDER = CHECKOUT / "docs" / "how-to"
 
-PAGES = sorted(one.stem for one in FOLDER.glob("*.md"))
+PAGES = {
+    "python": CHECKOUT / "docs" / "reference" / "python.md",
+    **{one.stem: one for one in sorted(FOLDER.glob("*.md"))},
+}
 
 CAREFUL = {
     "agent": {
@@ -54,6 +60,7 @@ ANSWERS = {
     "Which licences": script(say("MIT and Apache-2.0.")),
     "List the public functions": script(say("There are two: parse and render.")),
     "List the tests that sleep": script({"fail": 400, "message": "This key has no credit left."}),
+    "Describe the oldest": script(say("It stands behind the barn.")),
     "Say something about": script(say("The old quince bears every other year.")),
 }
 
@@ -93,7 +100,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reader
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_guide_is_what_happens(home: ReaderHome, name: str) -> None:
     """Each command on the page works, with the output that the page shows."""
-    todo = list(steps(FOLDER / f"{name}.md"))
+    todo = list(steps(PAGES[name]))
     assert todo, "a guide that shows no command is an explanation"
     async with AsyncExitStack() as stack:
         shell = await stack.enter_async_context(shell_in(home, home.project))
@@ -110,7 +117,9 @@ async def nothing_else(_done: Command) -> None:
 
 
 def put_on_path(home: ReaderHome) -> None:
-    """Put our command on the reader's ``PATH``."""
-    program = home.programs / "background-agents"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m background_agents "$@"\n')
-    program.chmod(0o755)
+    """Put our command on the reader's ``PATH``, and a Python in which it is installed."""
+    for name, module in {"background-agents": "-m background_agents", "python3": ""}.items():
+        program = home.programs / name
+        program.unlink(missing_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module} "$@"\n')
+        program.chmod(0o755)

@@ -1,9 +1,10 @@
 """What a page of the documentation tells its reader to do, and says that they will see.
 
-Knows how pages are written: a ``console`` block holds commands, each with its output; a ``text``
-block after the line ``<!-- type -->`` is a message to OpenCode, after ``<!-- see -->`` what its
-screen shows then. Ids and numbers on a page stand for whichever come; an id stands for the same
-one throughout, also in commands.
+Knows how pages are written: a ``console`` block holds commands, each with its output; a ``python``
+block is a program, to be saved under the name in the comment before it; a ``text`` block after the
+line ``<!-- type -->`` is a message to OpenCode, after ``<!-- see -->`` what its screen shows then.
+Ids and numbers on a page stand for whichever come; an id stands for the same one throughout, also
+in commands.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from background_agents.testing.scripts import READABLE_ID
 
 _BLOCK = re.compile(
-    r"^(?:<!-- (?P<mark>\w+) -->\n)?```(?P<kind>console|text)\n(?P<body>.*?)^```$", re.M | re.S
+    r"^(?:<!-- (?P<mark>[\w.]+) -->\n)?```(?P<kind>console|python|text)\n(?P<body>.*?)^```$",
+    re.M | re.S,
 )
 
 _VARIES = re.compile(r"\bses_\w+|\b[0-9a-f]{16,40}\b|\d+m \d\ds|\b\d+m\b|\d[\d,]*(?:\.\d+)?s?")
@@ -35,6 +37,14 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Saved:
+    """A program that is written into a file."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Typed:
     """What is typed into OpenCode."""
 
@@ -48,7 +58,7 @@ class Seen:
     lines: tuple[str, ...]
 
 
-Step = Command | Typed | Seen
+Step = Command | Saved | Typed | Seen
 
 
 def steps(page: Path) -> Iterator[Step]:
@@ -58,6 +68,8 @@ def steps(page: Path) -> Iterator[Step]:
         match block["kind"], block["mark"]:
             case "console", None:
                 yield from _commands(body)
+            case "python", str(name):
+                yield Saved(name, f"{body}\n")
             case "text", "type":
                 yield Typed(" ".join(body.split()))
             case "text", "see":

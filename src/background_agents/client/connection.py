@@ -1,19 +1,23 @@
-"""A person's program at a service's socket. Synchronous, and quick to import."""
+"""A program of the user's at a service's socket. Synchronous, and quick to import."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, TypeVar
+
+import msgspec
 
 from background_agents.control import places, protocol
 from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed
 from background_agents.domain.order import Order
-from background_agents.rpc.blocking import Caller, NoAnswer, Note
+from background_agents.rpc.blocking import Caller, NoAnswer
 from background_agents.rpc.messages import CLOSED, RpcError
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
+from background_agents.views.live import BEGINNING, Position
 
 T = TypeVar("T")
 
@@ -27,8 +31,8 @@ ACT_LIMIT_S = 60.0
 """A stop waits until a session is quiet; as the bridge allows a model's call."""
 
 
-class Client:
-    """One service process; use it as ``with Client.of(...)``."""
+class Connection:
+    """One service process; use it as ``with Connection.of(...)``."""
 
     def __init__(self, caller: Caller, path: Path) -> None:
         self._caller = caller
@@ -67,6 +71,10 @@ class Client:
         """Leave; the service gives up what it does for us alone."""
         self._caller.close()
 
+    def interrupt(self) -> None:
+        """Let what another thread waits for here fail, as if the service had ended."""
+        self._caller.interrupt()
+
     def about(self) -> protocol.About:
         """Return what the process is, and what it has open."""
         return self._call(protocol.ABOUT, protocol.Nothing(), protocol.About)
@@ -79,10 +87,20 @@ class Client:
         """Return what a run has written so far."""
         return self._call(protocol.PEEK, _which(project, delegation), PeekSheet)
 
-    def follow(self, project: str, delegation: str, note: Note) -> Sheet:
-        """Have ``note`` hear what a run writes until it has ended; return it then."""
-        which = _which(project, delegation)
-        return self._call(protocol.FOLLOW, which, Sheet, limit_s=None, note=note)
+    def follow(
+        self, project: str, delegation: str, seen: Position = BEGINNING
+    ) -> Iterator[protocol.Wrote]:
+        """Yield what a run has written since ``seen``, and what it writes until it has ended."""
+        followed = protocol.Followed(project=project, id=delegation, seen=seen)
+        with self._explained():
+            for method, params in self._caller.hear(protocol.FOLLOW, followed, Sheet, None):
+                if method == protocol.WROTE:
+                    yield msgspec.json.decode(params, type=protocol.Wrote)
+
+    def change(self, project: str, delegation: str, version: int, limit_s: float) -> Sheet:
+        """Return once more than ``version`` events are stored, it has ended, or time is over."""
+        known = protocol.Known(project=project, id=delegation, version=version, limit_s=limit_s)
+        return self._call(protocol.CHANGE, known, Sheet, limit_s + LOOK_LIMIT_S)
 
     def steer(self, project: str, delegation: str, message: str) -> Sheet:
         """Put an instruction into a run; return once it is sent."""
@@ -106,10 +124,16 @@ class Client:
         found = self._call(protocol.STOP_ALL, several, list[protocol.Stopped], ACT_LIMIT_S)
         return [one.delegation or InvalidRequest(one.refused) for one in found]
 
-    def wait(self, awaited: protocol.Awaited, note: Note) -> list[Sheet]:
-        """Wait for delegations; ``note`` hears of those that ask something meanwhile."""
+    def wait(self, awaited: protocol.Awaited, asks: Callable[[protocol.Asks], None]) -> list[Sheet]:
+        """Wait for delegations; ``asks`` hears of those that ask something meanwhile."""
+
+        def note(method: str, params: msgspec.Raw) -> None:
+            if method == protocol.ASKS:
+                asks(msgspec.json.decode(params, type=protocol.Asks))
+
         limit = awaited.limit_s + LOOK_LIMIT_S
-        return self._call(protocol.WAIT, awaited, list[Sheet], limit, note)
+        with self._explained():
+            return self._caller.call(protocol.WAIT, awaited, list[Sheet], limit, note)
 
     def delegate(self, directory: str, order: Order) -> Sheet:
         """Make a delegation in a directory that the process has open."""
@@ -117,17 +141,16 @@ class Client:
         return self._call(protocol.DELEGATE, ordered, Sheet, ACT_LIMIT_S)
 
     def _call(
-        self,
-        method: str,
-        params: object,
-        answer: type[T],
-        limit_s: float | None = LOOK_LIMIT_S,
-        note: Note | None = None,
+        self, method: str, params: object, answer: type[T], limit_s: float = LOOK_LIMIT_S
     ) -> T:
+        with self._explained():
+            return self._caller.call(method, params, answer, limit_s)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what an error on the way means to whoever has called."""
         try:
-            if note is None:
-                return self._caller.call(method, params, answer, limit_s)
-            return self._caller.call(method, params, answer, limit_s, note)
+            yield
         except NoAnswer as error:
             raise NotServed(
                 f"The service at {self._path} does not answer; whether anything was done is not "
@@ -151,11 +174,11 @@ def _connect(connected: socket.socket, name: str) -> None:
             return
 
 
-def all_of(data_root: Path) -> Iterator[Client]:
+def all_of(data_root: Path) -> Iterator[Connection]:
     """Yield every living service of this user, the youngest first; close each after use."""
     for path in reversed(places.living(data_root)):
         try:
-            yield Client.at(path)
+            yield Connection.at(path)
         except NotServed:
             continue  # it has just ended, or not yet begun to listen
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from background_agents.client.connection import Client, all_of
+from background_agents.client.connection import Connection, all_of
 from background_agents.client.opencode_server import load_instance, same_server
 from background_agents.client.place import Place
 from background_agents.control import protocol
@@ -37,7 +37,7 @@ READY = "ready"
 """The first line that ``serve`` writes, once work can be handed to it."""
 
 
-def service_for(place: Place, url: str | None = None) -> tuple[Client, str]:
+def service_for(place: Place, url: str | None = None) -> tuple[Connection, str]:
     """Return a connection to a service that has the place open, and the directory it has.
 
     Raises:
@@ -55,7 +55,7 @@ def service_for(place: Place, url: str | None = None) -> tuple[Client, str]:
     return found
 
 
-def open_in(place: Place) -> tuple[Client, str] | None:
+def open_in(place: Place) -> tuple[Connection, str] | None:
     """Return a service that has the place's folder open, or else one above it in its project."""
     here = place.directory
     return _find(place, lambda one: Path(one.directory) == here) or _find(
@@ -90,7 +90,7 @@ def start(place: Place) -> None:
         raise NotServed(said or "OpenCode could not be started.")
 
 
-def _at(url: str, place: Place) -> tuple[Client, str]:
+def _at(url: str, place: Place) -> tuple[Connection, str]:
     """Return the service inside the OpenCode at ``url``, which may open the place only now."""
     load_instance(url, place.directory)
 
@@ -109,7 +109,9 @@ def _at(url: str, place: Place) -> tuple[Client, str]:
     )
 
 
-def _find(place: Place, matches: Callable[[protocol.Served], bool]) -> tuple[Client, str] | None:
+def _find(
+    place: Place, matches: Callable[[protocol.Served], bool]
+) -> tuple[Connection, str] | None:
     for client in all_of(place.data_root):
         try:
             served = client.about().served

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.system.processes import fate_of, has_ended
-from background_agents.client.connection import Client
+from background_agents.client.connection import Connection
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, NotServed, OwnerElsewhere, OwnerGone
@@ -20,7 +20,7 @@ from background_agents.ports.processes import Fate
 from background_agents.views.json import ActiveSheet, Sheet, sheet
 
 
-def client_of(one: Delegation, place: Place) -> Client:
+def connection_to(one: Delegation, place: Place) -> Connection:
     """Connect to the process that runs a delegation, which has not ended.
 
     Raises:
@@ -32,24 +32,11 @@ def client_of(one: Delegation, place: Place) -> Client:
     if fate is Fate.ENDED:
         raise OwnerGone(one.id)
     try:
-        return Client.of(place.data_root, one.owner)
+        return Connection.of(place.data_root, one.owner)
     except NotServed as error:
         if fate is Fate.ELSEWHERE:
             raise OwnerElsewhere(one.id) from error
         raise
-
-
-def refuse_ended(one: Delegation, instead: str) -> None:
-    """Raise ``InvalidRequest`` for a delegation that has ended."""
-    if one.is_terminal:
-        raise InvalidRequest(f"{one.id} has ended ({one.status}); {instead}.")
-
-
-def active(place: Place) -> list[ActiveSheet]:
-    """Return what is active in a project, oldest first: from its owners, else from the store."""
-    with place.records() as records:
-        stored = records.active()
-    return as_told(place.folder, stored)
 
 
 def as_told(folder: Path, stored: Sequence[Delegation]) -> list[ActiveSheet]:
@@ -74,12 +61,23 @@ def _told_by_owners(folder: Path, stored: Iterable[Delegation]) -> dict[str, Act
         if has_ended(owner):
             continue
         try:
-            with Client.of(folder.parent, owner) as client:
-                found = [one for one in client.live() if one.delegation.project == folder.name]
+            with Connection.of(folder.parent, owner) as connection:
+                found = [one for one in connection.live() if one.delegation.project == folder.name]
                 told |= {one.delegation.id: one for one in found}
         except NotServed:
             continue  # it is shown as stored, and that nobody told of it
     return told
+
+
+def refuse_ended(one: Delegation, instead: str) -> None:
+    """Raise ``InvalidRequest`` for a delegation that has ended."""
+    if one.is_terminal:
+        raise InvalidRequest(f"{one.id} has ended ({one.status}); {instead}.")
+
+
+def left_behind(active: Sequence[Delegation]) -> list[Delegation]:
+    """Return those whose process has ended for certain."""
+    return [one for one in active if has_ended(one.owner)]
 
 
 def by_owner(found: Sequence[Delegation]) -> dict[tuple[str, str], list[Delegation]]:

@@ -1,7 +1,7 @@
 """What is said over the control socket: methods, their parameters and their answers.
 
 JSON-RPC 2.0, one frame per line, as on the bridge. What is shown of delegations comes from
-``service.sheets``; nothing here knows sockets or who asks.
+``views.json``; nothing here knows sockets or who asks.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from msgspec import Meta
 
 from background_agents.domain.order import Order
 from background_agents.views.json import RequestSheet, Sheet
+from background_agents.views.live import BEGINNING, Position
 
-ABOUT, LIVE, PEEK, FOLLOW = "about", "live", "peek", "follow"
+ABOUT, LIVE, PEEK, FOLLOW, CHANGE = "about", "live", "peek", "follow", "change"
 STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"
 WAIT, DELEGATE = "wait", "delegate"
 
@@ -77,6 +78,20 @@ class Which(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
+class Followed(Which, frozen=True, kw_only=True):
+    """A delegation that is read along, from where somebody has come to."""
+
+    seen: Position = BEGINNING
+
+
+class Known(Which, frozen=True, kw_only=True):
+    """A delegation whose next change is waited for, and for how long at most."""
+
+    version: int
+    """How many of its events are known."""
+    limit_s: Annotated[float, Meta(ge=0, le=LONGEST_S)]
+
+
 class Several(msgspec.Struct, frozen=True, kw_only=True):
     """Delegations of one project."""
 
@@ -119,6 +134,8 @@ class Wrote(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent has written since the last time."""
 
     text: str
+    position: Position = BEGINNING
+    """How far that is; whoever follows somewhere else goes on from there."""
 
 
 class Asks(msgspec.Struct, frozen=True, kw_only=True):

@@ -167,6 +167,7 @@ class _Client:
             protocol.LIVE: self.live,
             protocol.PEEK: self.peek,
             protocol.FOLLOW: self.follow,
+            protocol.CHANGE: self.change,
             protocol.STEER: self.steer,
             protocol.ANSWER: self.answer,
             protocol.STOP: self.stop,
@@ -194,13 +195,20 @@ class _Client:
         return peek_sheet(await self._of_project(which.project, which.id).look(which.id))
 
     async def follow(self, raw: msgspec.Raw) -> Sheet:
-        which = msgspec.json.decode(raw, type=protocol.Which)
+        followed = msgspec.json.decode(raw, type=protocol.Followed)
 
         def write(more: Tail) -> None:
-            self.connection.notify(protocol.WROTE, protocol.Wrote(text=more.text))
+            wrote = protocol.Wrote(text=more.text, position=more.position)
+            self.connection.notify(protocol.WROTE, wrote)
 
-        user = self._of_project(which.project, which.id)
-        return user.sheet(await user.follow(which.id, write))
+        user = self._of_project(followed.project, followed.id)
+        return user.sheet(await user.follow(followed.id, write, followed.seen))
+
+    async def change(self, raw: msgspec.Raw) -> Sheet:
+        known = msgspec.json.decode(raw, type=protocol.Known)
+        user = self._of_project(known.project, known.id)
+        limit = timedelta(seconds=known.limit_s)
+        return user.sheet(await user.change(known.id, known.version, limit))
 
     async def steer(self, raw: msgspec.Raw) -> Sheet:
         await self._check(protocol.STEER)

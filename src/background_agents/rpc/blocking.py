@@ -1,14 +1,15 @@
 """A client's end of a connection for programs without an event loop.
 
-One call at a time; notifications that arrive meanwhile go to a function. Knows nothing of
-delegations, nor of how the socket was opened.
+One call at a time, which another thread may interrupt; notifications that arrive meanwhile are
+yielded. Knows nothing of delegations, nor of how the socket was opened.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -48,6 +49,11 @@ class Caller:
         """Close the socket; the peer gives up what it does for us."""
         self._socket.close()
 
+    def interrupt(self) -> None:
+        """End what another thread waits for here, as if the peer had gone away."""
+        with suppress(OSError):  # it has gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def call(
         self,
         method: str,
@@ -56,7 +62,22 @@ class Caller:
         limit_s: float | None,
         note: Note = _ignore,
     ) -> T:
-        """Return the peer's answer, decoded as ``answer``; ``limit_s`` None waits for ever.
+        """Return the peer's answer as ``hear`` does; ``note`` is given each notification."""
+        hearing = self.hear(method, params, answer, limit_s)
+        while True:
+            try:
+                heard = next(hearing)
+            except StopIteration as end:
+                answered: T = end.value
+                return answered
+            note(*heard)
+
+    def hear(
+        self, method: str, params: object, answer: type[T], limit_s: float | None
+    ) -> Generator[tuple[str, msgspec.Raw], None, T]:
+        """Yield method and parameters of each notification, until the peer answers.
+
+        Returns that, decoded as ``answer``; ``limit_s`` None waits for ever.
 
         Raises:
             RpcError: the peer answered with an error, with something else than ``answer``,
@@ -71,7 +92,7 @@ class Caller:
             self._sent_half = True
             self._socket.sendall(frame(msgspec.json.encode(request)))
             self._sent_half = False
-            found = self._answer(deadline, note)
+            found = yield from self._answer(deadline)
         except TimeoutError as error:
             if self._sent_half:
                 self._socket.close()  # whatever came next would be taken for the rest of it
@@ -87,14 +108,14 @@ class Caller:
                 PARSE_ERROR, f"the answer to {method} is not readable: {error}"
             ) from error
 
-    def _answer(self, deadline: float | None, note: Note) -> Incoming:
+    def _answer(self, deadline: float | None) -> Generator[tuple[str, msgspec.Raw], None, Incoming]:
         while True:
             for received in self._received:
                 if isinstance(received, FrameTooLarge):
                     raise RpcError(PARSE_ERROR, str(received))
                 message = _read(received)
                 if message.method is not None:
-                    note(message.method, message.params)
+                    yield message.method, message.params
                 elif message.id == self._number or (message.id is None and message.error):
                     # Without a number it is of a request that the peer could not even read.
                     return message

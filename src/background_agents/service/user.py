@@ -23,7 +23,7 @@ from background_agents.service.delegations import Delegations
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, SteerAsked
 from background_agents.views.json import Sheet, sheet
-from background_agents.views.live import Live, Position, Tail, tail
+from background_agents.views.live import BEGINNING, Live, Position, Tail, tail
 from background_agents.views.model import Answered
 
 if TYPE_CHECKING:
@@ -142,13 +142,15 @@ class UserDelegations:
         )
         return await Delegations(workspace).delegate(supervisor, order)
 
-    async def follow(self, delegation: str, write: Callable[[Tail], None]) -> Delegation:
+    async def follow(
+        self, delegation: str, write: Callable[[Tail], None], seen: Position = BEGINNING
+    ) -> Delegation:
         """Hand everything that a run writes to ``write``, until it has ended; return it then.
 
-        Begins with what it has written so far. Raises ``InvalidRequest``.
+        Begins with what it has written since ``seen``. Raises ``InvalidRequest``.
         """
         run = await self._run(delegation)
-        shown = Position()
+        shown = seen
 
         async def has_ended() -> bool:
             nonlocal shown
@@ -163,6 +165,22 @@ class UserDelegations:
         while not run.over.is_set():
             await self._project.stir.until(has_ended, LOOK_LIMIT)
         return run.delegation
+
+    async def change(self, delegation: str, version: int, limit: timedelta) -> Delegation:
+        """Return a delegation once its run has stored more than ``version`` events, or has ended.
+
+        Returns it earlier when ``limit`` is over. Raises ``InvalidRequest``.
+        """
+        found = await self._get(delegation)
+        if found.is_terminal:
+            return found
+        run = self._runs.of(found)
+
+        async def holds() -> bool:
+            return run.over.is_set() or run.delegation.version > version
+
+        await self._project.bell.until(holds, limit)
+        return run.delegation if run.over.is_set() else (await run.look()).delegation
 
     async def wait(
         self,

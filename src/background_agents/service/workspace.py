@@ -72,6 +72,7 @@ class Workspace:
             ended=self._after_end,
             left=self._forget,
             told=self._tell,
+            recorded=self.project.bell.ring,
         )
         self._runs.add(run)
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
@@ -114,7 +115,6 @@ class Workspace:
     def _tell(self, run: Run, notice: Notice) -> None:
         self.project.recent.add(notice, run.delegation.root_session)
         self.project.outbox.kick(notice.supervisor, self.context.channel)
-        self.project.bell.ring()
         toast = tell(self.context, notice, run.delegation.agent)
         self._tasks.spawn(toast, f"toast for {notice.delegation}")
 

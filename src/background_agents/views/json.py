@@ -356,7 +356,7 @@ def show_sheet(
         prompt=delegation.prompt,
         artifact=str(artifact) if delegation.is_terminal else None,
         steers=_like(delegation.steers, tuple[SteerSheet, ...]),
-        history=tuple(map(_event, history)),
+        history=tuple(map(event_sheet, history)),
         notices=_like(notices, tuple[NoticeSheet, ...]),
     )
 
@@ -386,7 +386,8 @@ def read_sheet(one: Delegation, path: Path, result: str) -> ReadSheet:
     )
 
 
-def _event(event: Event) -> EventSheet:
+def event_sheet(event: Event) -> EventSheet:
+    """Return what a program is told of an event."""
     return EventSheet(at=event.at, event=type(event).__name__, text=told(event))
 
 

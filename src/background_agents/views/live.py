@@ -63,6 +63,10 @@ class Position(NamedTuple):
     """There was something to see, in this answer or before it."""
 
 
+BEGINNING = Position()
+"""Nothing has been seen yet."""
+
+
 class Tail(NamedTuple):
     """What came after a position, as text for a terminal, and how far that is."""
 

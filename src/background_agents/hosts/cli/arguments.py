@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from background_agents.client import place
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.hosts.cli import complete
 from background_agents.hosts.cli.complete import Completer
+
+if TYPE_CHECKING:
+    from background_agents.client.synchronous import Client, Handle
 
 
 def add_id(parser: ArgumentParser, *, active: bool = False) -> None:
@@ -47,6 +51,30 @@ def one_of(given: Namespace, where: Place) -> Delegation:
     """Return the delegation that the argument ``id`` means. Raises ``InvalidRequest``."""
     with where.records() as records:
         return records.resolve(given.id)
+
+
+def client_of(given: Namespace) -> Client:
+    """Return the delegations of the project that the arguments mean. Raises ``InvalidRequest``."""
+    # Here, since many commands ask no service.
+    from background_agents.client.synchronous import Client
+
+    # Whoever types commands sees at once that nobody runs something, and can mend it.
+    return Client(place_of(given), takeover_s=0)
+
+
+def active_of(given: Namespace, instead: str) -> Handle:
+    """Return the delegation that the argument ``id`` means.
+
+    Raises:
+        InvalidRequest: there is none, or it has ended, and what to do ``instead``.
+    """
+    from background_agents.client.owners import refuse_ended
+    from background_agents.client.synchronous import Client, Handle
+
+    where = place_of(given)
+    one = one_of(given, where)
+    refuse_ended(one, instead.format(id=one.id))
+    return Handle(Client(where, takeover_s=0), one.id)
 
 
 def completed(action: Action, completer: Completer) -> None:

@@ -98,6 +98,7 @@ class Run:
         ended: Callable[[Run, Notice, str], None],
         left: Callable[[Run], None],
         told: Callable[[Run, Notice], None],
+        recorded: Callable[[], None],
     ) -> None:
         self.delegation = delegation
         self.session = delegation.session or ""
@@ -113,6 +114,7 @@ class Run:
         self._launched = launched
         self._ended = ended
         self._left = left
+        self._recorded = recorded
         self._phase = Phase.UNSURE if self.session else Phase.QUEUED
         self._retry: Retrying | None = None
         self._heard_at: datetime | None = None
@@ -421,4 +423,5 @@ class Run:
         change = Change(after=after, events=events, notices=notices)
         await insist(self._context, after.id, lambda: self._context.store.commit(change))
         self.delegation = after
+        self._recorded()
         return after

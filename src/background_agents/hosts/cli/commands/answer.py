@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from background_agents.client.owners import client_of, refuse_ended
 from background_agents.domain.text import printable
-from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import active_of, add_id, add_place
 from background_agents.hosts.cli.typed import add_text, text
 
 
@@ -20,12 +19,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Answer its oldest open request, and say which that was."""
-    place = place_of(given)
-    one = one_of(given, place)
-    refuse_ended(one, "nothing is asked any more")
-    reply = text(given.reply)
-    with client_of(one, place) as client:
-        answered = client.answer(place.project, one.id, reply)
+    one = active_of(given, "nothing is asked any more")
+    answered = one.answer(text(given.reply))
     print(f"Answered: {printable(answered.asked)}")
     left = answered.delegation.requests
     print(f"{one.id} still asks: {printable(left[0].text)}" if left else f"{one.id} goes on.")

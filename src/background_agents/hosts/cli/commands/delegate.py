@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
-from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
-from background_agents.client.on_demand import service_for
 from background_agents.client.place import Place
+from background_agents.client.results import result
+from background_agents.client.synchronous import Client
 from background_agents.domain.order import Order
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import complete
 from background_agents.hosts.cli.arguments import add_place, completed, place_of
-from background_agents.hosts.cli.commands.read import note_read
-from background_agents.hosts.cli.commands.wait import LONGEST_S, code_of_all, wait_for
+from background_agents.hosts.cli.commands.read import try_to_note
+from background_agents.hosts.cli.commands.wait import LONGEST_S, code_of_all, say_who_asks
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.text import status as status_text
@@ -48,25 +48,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(given: Namespace) -> int:
     """Delegate it; print its id, or with ``--wait`` its result."""
     place = place_of(given)
-    prompt = text(given.prompt)
-    continue_id = given.continue_id
-    if continue_id:
-        with place.records() as records:
-            continue_id = records.resolve(continue_id).id
-    client, directory = service_for(place, given.url)
-    with client:
-        made = client.delegate(
-            directory,
-            Order(
-                prompt=prompt,
-                agent=given.agent,
-                model=given.model,
-                timeout_minutes=None if given.timeout_s is None else given.timeout_s / 60,
-                continue_id=continue_id,
-            ),
+    client = Client(place, url=given.url, takeover_s=0)
+    made = client.order(
+        Order(
+            prompt=text(given.prompt),
+            agent=given.agent,
+            model=given.model,
+            timeout_minutes=None if given.timeout_s is None else given.timeout_s / 60,
+            continue_id=given.continue_id,
         )
+    )
     if given.wait:
-        return _result(made, place, as_json=given.json)
+        return _result(client, made, place, as_json=given.json)
     if given.json:
         write_json(made)
     else:
@@ -74,16 +67,16 @@ def run(given: Namespace) -> int:
     return Exit.DONE
 
 
-def _result(made: Sheet, place: Place, *, as_json: bool) -> int:
+def _result(client: Client, made: Sheet, place: Place, *, as_json: bool) -> int:
     print(f"{made.id} is at work; Ctrl-C leaves it running.", file=sys.stderr)
-    with place.records() as records:
-        one = records.resolve(made.id)
-    (ended,) = wait_for([one], place, LONGEST_S)
+    (ended,) = client.wait([made.id], timeout_s=LONGEST_S, asks=say_who_asks)
     if as_json:
         write_json(ended)
     else:
         print(status_text.ended(ended), file=sys.stderr)
-        _, body = parse(MarkdownArtifacts(place.folder).content(one))
-        print(printable(body) if sys.stdout.isatty() else body, flush=True)
-        note_read(one, place)
+        with place.records() as records:
+            one = records.resolve(made.id)
+        left = result(one, place.folder)
+        print(printable(left) if sys.stdout.isatty() else left, flush=True)
+        try_to_note(one, place)
     return code_of_all([ended], for_any=False)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from background_agents.adapters.files.artifacts import MarkdownArtifacts
-from background_agents.client.indexing import body
 from background_agents.client.owners import sheets
 from background_agents.client.projects import Project
+from background_agents.client.results import artifacts, result
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import Query
@@ -72,7 +71,7 @@ def _write(writer: Format, query: Query, projects: ToldProjects, write: Write) -
 
 
 def _sheets(project: Project, query: Query) -> Iterator[ExportSheet]:
-    records, artifacts = project.records, MarkdownArtifacts(project.folder)
+    records, files = project.records, artifacts(project.folder)
     numbers = project.find(query).numbers
     for begin in range(0, len(numbers), AT_ONCE):
         found = list(records.delegations(numbers[begin : begin + AT_ONCE]))
@@ -81,19 +80,19 @@ def _sheets(project: Project, query: Query) -> Iterator[ExportSheet]:
             shown = show_sheet(
                 one,
                 known,
-                artifact=artifacts.path(one),
+                artifact=files.path(one),
                 history=records.history(one.id),
                 notices=notices[one.id],
             )
-            yield export_sheet(shown, _result(artifacts, one))
+            yield export_sheet(shown, _result(one, project.folder))
 
 
-def _result(artifacts: MarkdownArtifacts, one: Delegation) -> str | None:
+def _result(one: Delegation, folder: Path) -> str | None:
     """Return what it left; None where there is nothing, or it is gone."""
     if not one.is_terminal:
         return None
     try:
-        return body(artifacts.content(one))
+        return result(one, folder)
     except StoreUnavailable:
         return None
 

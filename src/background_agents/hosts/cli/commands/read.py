@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from datetime import UTC, datetime
 
-from background_agents import config
-from background_agents.adapters.files.artifacts import MarkdownArtifacts
-from background_agents.client.indexing import body
 from background_agents.client.place import Place
+from background_agents.client.results import artifacts, body, note_read
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NoResult, StoreUnavailable
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.arguments import add_id, add_place, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
 from background_agents.views import model as for_model
 from background_agents.views.errors import for_people
 
@@ -38,17 +35,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(given: Namespace) -> None:
     """Write the result of a delegation that has ended."""
     place = place_of(given)
-    with place.records() as records:
-        one = records.resolve(given.id)
+    one = one_of(given, place)
     if not one.is_terminal:
         raise NoResult(one.id, one.status)
-    artifacts = MarkdownArtifacts(place.folder)
-    content = artifacts.raw(one)
+    files = artifacts(place.folder)
+    content = files.raw(one)
     text = content.decode(errors="replace").replace("\r\n", "\n")
     if given.json:
         from background_agents.views.json import read_sheet
 
-        output.write_json(read_sheet(one, artifacts.path(one), body(text)))
+        output.write_json(read_sheet(one, files.path(one), body(text)))
     elif not output.is_terminal():
         sys.stdout.buffer.write(content)
     elif given.raw or len(text) > MOST_RENDERED:
@@ -56,20 +52,13 @@ def run(given: Namespace) -> None:
     else:
         _render(one, body(text))
     sys.stdout.flush()
-    note_read(one, place)
+    try_to_note(one, place)
 
 
-def note_read(one: Delegation, place: Place) -> None:
-    """Note that somebody has read a result, if that is a person, and a person had delegated it."""
-    if one.supervisor_agent or one.read_at is not None:
-        return
-    from background_agents.adapters.sqlite.amending import mark_read
-    from background_agents.control import shells
-
-    if shells.starter_of() is not shells.Starter.PERSON:
-        return  # a model looks into it, by a shell
+def try_to_note(one: Delegation, place: Place) -> None:
+    """Note that somebody has read a result; say so where that is not possible."""
     try:
-        mark_read(place.folder / config.DATABASE, one.id, datetime.now(UTC))
+        note_read(one, place)
     except StoreUnavailable as error:
         print(f"That you have read it was not noted: {for_people(error)}", file=sys.stderr)
 

@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from background_agents.adapters.system.processes import has_ended
-from background_agents.client.on_demand import LOOK_AGAIN_S, open_in, start
+from background_agents.client.on_demand import open_in, start
+from background_agents.client.owners import left_behind
+from background_agents.client.patience import LOOK_AGAIN_S, TAKEOVER_S
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed, listed, quote
 from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.exits import Exit
-
-TAKEN_LIMIT_S = 40.0
-"""A living service looks for orphans every 10 s, and leaves those whose OpenCode still runs to that
-one for 15 s more."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -57,7 +54,7 @@ def _gone(stays: Sequence[Delegation]) -> str:
 
 def _orphans(place: Place) -> list[Delegation]:
     with place.records() as records:
-        return [one for one in records.active() if has_ended(one.owner)]
+        return left_behind(records.active())
 
 
 def _open(place: Place) -> None:
@@ -70,9 +67,9 @@ def _open(place: Place) -> None:
 
 def _wait_until_taken(place: Place, left: Sequence[Delegation]) -> None:
     names = {one.id for one in left}
-    deadline = time.monotonic() + TAKEN_LIMIT_S
+    deadline = time.monotonic() + TAKEOVER_S
     while time.monotonic() < deadline:
         if not names & {one.id for one in _orphans(place)}:
             return
-        time.sleep(LOOK_AGAIN_S * 4)
+        time.sleep(LOOK_AGAIN_S)
     raise NotServed("Not everything was taken over; `background-agents status` shows what is left.")

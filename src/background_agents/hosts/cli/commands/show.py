@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
-from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.client.owners import sheets
+from background_agents.client.results import artifacts
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
 from background_agents.hosts.cli.arguments import add_id, add_place, place_of
@@ -29,7 +29,7 @@ def run(given: Namespace) -> None:
         one = records.resolve(given.id)
         history, notices = records.history(one.id), records.notices([one.id])[one.id]
     (known,) = sheets(place.folder, [one])
-    artifact = MarkdownArtifacts(place.folder).path(one)
+    artifact = artifacts(place.folder).path(one)
     shown = show_sheet(one, known, artifact=artifact, history=history, notices=notices)
     if given.json:
         output.write_json(shown)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from background_agents.client.owners import active
-from background_agents.hosts.cli.arguments import add_place, place_of
+from background_agents.hosts.cli.arguments import add_place, client_of, place_of
 from background_agents.hosts.cli.output import add_json, width, write_json
 from background_agents.hosts.cli.text import status as status_text
 
@@ -18,11 +17,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Show every active delegation of the project, as its owner tells of it."""
-    place = place_of(given)
-    shown = active(place)
+    shown = client_of(given).active()
     if given.json:
         write_json(shown)
     elif not shown:
+        place = place_of(given)
         there_was = "Nothing is active. `background-agents list` shows what there was."
         print(place.nothing if place.is_fresh else there_was)
     else:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 
-from background_agents.client.owners import by_owner, client_of
-from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError, InvalidRequest, OwnerGone
-from background_agents.hosts.cli.arguments import add_ids, add_place, place_of
+from background_agents.domain.errors import InvalidRequest
+from background_agents.hosts.cli.arguments import add_ids, add_place, client_of, place_of
 from background_agents.hosts.cli.exits import Exit, code_of
 from background_agents.views.errors import for_people
 from background_agents.views.json import Sheet
@@ -25,44 +22,31 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Stop them in one act, of which their supervisor is told once; all are quiet when named."""
-    place = place_of(given)
     worst = Exit.DONE
-    meant = _meant(given, place)
+    meant = _meant(given)
     for one in meant:
         if one.is_terminal:
             print(f"{one.id} had ended already ({one.status}).", flush=True)
-    active = [one for one in meant if not one.is_terminal]
-    for found in by_owner(active).values():
-        for after in _stopped(found, place):
-            if isinstance(after, Sheet):
-                print(_told(after), flush=True)
-            else:
-                # The others are stopped all the same.
-                print(for_people(after), file=sys.stderr)
-                worst = max(worst, code_of(after))
+    active = [one.id for one in meant if not one.is_terminal]
+    for after in client_of(given).stop_all(active):
+        if isinstance(after, Sheet):
+            print(_told(after), flush=True)
+        else:
+            # The others are stopped all the same.
+            print(for_people(after), file=sys.stderr)
+            worst = max(worst, code_of(after))
     return worst
 
 
-def _meant(given: Namespace, place: Place) -> list[Delegation]:
+def _meant(given: Namespace) -> list[Delegation]:
     ids: list[str] = given.ids
     if bool(ids) == given.all:
         raise InvalidRequest("Name what to stop, or say --all; not both.")
-    with place.records() as records:
+    with place_of(given).records() as records:
         found = records.active() if given.all else [records.resolve(one) for one in ids]
     if not found:
         print("Nothing is active.")
     return found
-
-
-def _stopped(found: Sequence[Delegation], place: Place) -> Sequence[Sheet | DelegationError]:
-    """Stop what one process runs; return each as it then is, or why it is not stopped."""
-    try:
-        with client_of(found[0], place) as client:
-            return client.stop_all(place.project, [one.id for one in found])
-    except OwnerGone:
-        return [OwnerGone(one.id) for one in found]
-    except DelegationError as error:
-        return [error]
 
 
 def _told(after: Sheet) -> str:

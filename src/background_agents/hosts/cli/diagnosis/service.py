@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.system.processes import is_alive, is_running
-from background_agents.client.connection import Client
+from background_agents.client.connection import Connection
 from background_agents.control import places
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed
@@ -102,7 +102,7 @@ def check_failing(scene: Scene) -> Iterator[Finding]:
         if not is_running(lease.owner):
             continue  # which was said already
         try:
-            with Client.of(scene.place.data_root, lease.owner) as client:
+            with Connection.of(scene.place.data_root, lease.owner) as client:
                 failing = client.about().failing
         except NotServed:
             continue  # it ends just now, or its host is frozen

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import assert_never
 
-from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
-from background_agents.adapters.system.processes import has_ended
-from background_agents.client.owners import as_told, client_of, refuse_ended
+from background_agents.client.owners import as_told, left_behind, refuse_ended
 from background_agents.client.place import Place
+from background_agents.client.results import result
+from background_agents.client.synchronous import Client, Handle
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.text import printable
@@ -94,7 +94,7 @@ def _seen(place: Place, peeked: str, before: Seen | None) -> Seen:
     return Seen(
         at=now,
         active=board.urgent_first(as_told(place.folder, stored)),
-        gone=frozenset(one.id for one in stored if has_ended(one.owner)),
+        gone=frozenset(one.id for one in left_behind(stored)),
         ended=ended,
         peeked=_peeked(place, peeked) if peeked else None,
     )
@@ -106,16 +106,15 @@ def _peeked(place: Place, delegation: str) -> Peeked:
             one = records.resolve(delegation)
         if one.is_terminal:
             return Peeked(one.id, said=_left_by(one, place))
-        with client_of(one, place) as client:
-            return Peeked(one.id, client.peek(place.project, one.id))
+        return Peeked(one.id, Client(place, takeover_s=0).get(one.id).peek())
     except DelegationError as error:
         return Peeked(delegation, said=for_people(error))
 
 
 def _left_by(one: Delegation, place: Place) -> str:
     """Return how a delegation has ended, and its result."""
-    _, body = parse(MarkdownArtifacts(place.folder).content(one))
-    return f"{body}\n\n{board.ended(one)}; `background-agents read {one.id}` shows this again."
+    left = result(one, place.folder)
+    return f"{left}\n\n{board.ended(one)}; `background-agents read {one.id}` shows this again."
 
 
 def _outcome(command: Command, place: Place) -> Note:
@@ -124,18 +123,17 @@ def _outcome(command: Command, place: Place) -> Note:
         with place.records() as records:
             one = records.resolve(command.id)
         refuse_ended(one, "nothing more can be done to it")
-        with client_of(one, place) as client:
-            match command:
-                case Steer():
-                    client.steer(place.project, one.id, command.text)
-                    return Note(f"Sent to {one.id}; its pane shows when the agent has taken it up.")
-                case Answer():
-                    client.answer(place.project, one.id, command.text, command.request)
-                    return Note(f"Answered; {one.id} goes on.")
-                case Stop():
-                    after = client.stop(place.project, one.id)
-                    return Note(f"{one.id} is {printable(after.state)}.")
-                case _:
-                    assert_never(command)
+        handle = Handle(Client(place, takeover_s=0), one.id)
+        match command:
+            case Steer():
+                handle.steer(command.text)
+                return Note(f"Sent to {one.id}; its pane shows when the agent has taken it up.")
+            case Answer():
+                handle.answer(command.text, request=command.request)
+                return Note(f"Answered; {one.id} goes on.")
+            case Stop():
+                return Note(f"{one.id} is {printable(handle.stop().state)}.")
+            case _:
+                assert_never(command)
     except DelegationError as error:
         return Note(for_people(error), is_error=True)

@@ -1,0 +1,44 @@
+"""Results as people's programs read them, and the note that somebody has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from background_agents import config
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
+from background_agents.client.place import Place
+from background_agents.domain.delegation import Delegation
+
+
+def artifacts(folder: Path) -> MarkdownArtifacts:
+    """Return the files of the results of the project in ``folder``."""
+    return MarkdownArtifacts(folder)
+
+
+def body(artifact: str) -> str:
+    """Return the result in an artifact; of one that another program wrote, all of it."""
+    try:
+        return parse(artifact)[1]
+    except ValueError:
+        return artifact
+
+
+def result(one: Delegation, folder: Path) -> str:
+    """Return what a delegation of the project in ``folder`` left. Raises ``StoreUnavailable``."""
+    return body(artifacts(folder).content(one))
+
+
+def note_read(one: Delegation, place: Place) -> None:
+    """Note that somebody has read a result, if that is a person, and a person had delegated it.
+
+    Raises:
+        StoreUnavailable: it is not noted.
+    """
+    if one.supervisor_agent or one.read_at is not None:
+        return
+    from background_agents.adapters.sqlite.amending import mark_read
+    from background_agents.control import shells
+
+    if shells.starter_of() is shells.Starter.PERSON:  # else a model looks into it, by a shell
+        mark_read(place.folder / config.DATABASE, one.id, datetime.now(UTC))
