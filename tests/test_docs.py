@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from background_agents.hosts.opencode.tools import TOOLS
-from lab.reference.lifecycle import mermaid
+from lab.reference.lifecycle import statuses
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_lifecycle_diagram_is_the_table() -> None:
-    assert f"```mermaid\n{mermaid()}\n```" in (ROOT / "docs/architecture.md").read_text("utf-8")
+    assert f"```mermaid\n{statuses()}\n```" in (ROOT / "docs/architecture.md").read_text("utf-8")
 
 
 def test_the_readme_names_every_tool() -> None:

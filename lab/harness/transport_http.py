@@ -19,8 +19,6 @@ import msgspec
 from background_agents.adapters.opencode.transport import (
     Response,
     WireListener,
-    ignore_event,
-    ignore_restored,
     naming,
 )
 from background_agents.domain.errors import RuntimeUnreachable
@@ -60,8 +58,8 @@ class HttpTransport:
         username: str = "opencode",
         password: str | None = None,
     ) -> None:
-        self.on_event: WireListener = ignore_event
-        self.on_restored: Callable[[], None] = ignore_restored
+        self.on_event: WireListener = lambda *_: None
+        self.on_restored: Callable[[], None] = lambda: None
         self._base_url = base_url.rstrip("/")
         self._headers = naming(directory)
         if password:

@@ -14,8 +14,6 @@ from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import (
     Response,
     WireListener,
-    ignore_event,
-    ignore_restored,
 )
 from background_agents.ports.runtime import Prompt
 
@@ -29,8 +27,8 @@ class Silent:
     ends_with_turn = False
 
     def __init__(self) -> None:
-        self.on_event: WireListener = ignore_event
-        self.on_restored: Callable[[], None] = ignore_restored
+        self.on_event: WireListener = lambda *_: None
+        self.on_restored: Callable[[], None] = lambda: None
 
     async def request(
         self, method: str, path: str, body: object = None, directory: str = ""

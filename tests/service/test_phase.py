@@ -21,9 +21,9 @@ from background_agents.service.running.phase import (
     Phase,
     Sign,
     Step,
-    mermaid,
 )
 from background_agents.service.running.signals import sign_of
+from lab.reference.lifecycle import phases
 
 LIFECYCLE = Path(__file__).resolve().parents[2] / "docs/explanation/lifecycle.md"
 
@@ -220,12 +220,12 @@ def is_event(thing: object) -> bool:
 
 
 def test_the_diagram_in_the_documentation_is_the_table() -> None:
-    assert f"```mermaid\n{mermaid()}\n```" in LIFECYCLE.read_text("utf-8")
+    assert f"```mermaid\n{phases()}\n```" in LIFECYCLE.read_text("utf-8")
 
 
 def test_the_diagram_shows_each_sign_that_changes_the_phase() -> None:
     """Of those with a session what all share is drawn once."""
-    drawn = {line.strip() for line in mermaid().splitlines() if "-->" in line}
+    drawn = {line.strip() for line in phases().splitlines() if "-->" in line}
     for phase, moves in TABLE.items():
         for sign, move in moves.items():
             if move.phase is phase or (sign is Sign.LEFT and phase is not Phase.ENDING):

@@ -231,5 +231,3 @@ AnyEvent = (
     | NoticeConfirmed
 )
 """Every kind of event; what a stored event decodes to."""
-
-Ending = Completed | Failed | TimedOut | Stopped | Interrupted

@@ -33,7 +33,7 @@ NEWEST = 20
 
 
 class OpenCodeChannel:
-    """Reaches the supervisors of one project."""
+    """Reaches the supervisors of one project, as ``SupervisorChannel`` says."""
 
     def __init__(self, runtime: OpenCodeRuntime) -> None:
         self._api: Api = runtime.api

@@ -36,7 +36,7 @@ DESCRIBE_CHARS = 6_000
 
 
 class OpenCodeRuntime:
-    """One project of one OpenCode, over either transport."""
+    """One project of one OpenCode, over either transport, as ``AgentRuntime`` says."""
 
     def __init__(self, transport: Transport, safe_tools: Sequence[str] | None = None) -> None:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""

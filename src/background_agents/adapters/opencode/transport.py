@@ -64,11 +64,3 @@ def read_answer(body: bytes, path: str, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:
         # Not JSON (a proxy's page), not UTF-8, of another shape, or nested without an end.
         raise RuntimeRefused(f"OpenCode's answer to {path} is not readable: {error}") from error
-
-
-def ignore_event(_kind: str, _properties: msgspec.Raw) -> None:
-    """Hear an event before anybody listens."""
-
-
-def ignore_restored() -> None:
-    """Hear of a restored stream before anybody listens."""

@@ -11,8 +11,6 @@ import msgspec
 from background_agents.adapters.opencode.transport import (
     Response,
     WireListener,
-    ignore_event,
-    ignore_restored,
     naming,
     read_answer,
 )
@@ -64,8 +62,8 @@ class BridgeTransport:
     ) -> None:
         self.instance = instance
         self.ends_with_turn = ends_with_turn
-        self.on_event: WireListener = ignore_event
-        self.on_restored: Callable[[], None] = ignore_restored
+        self.on_event: WireListener = lambda *_: None
+        self.on_restored: Callable[[], None] = lambda: None
         self._caller = caller
         self.base_url = base_url.rstrip("/")
         self._headers = {} if authorization is None else {"authorization": authorization}

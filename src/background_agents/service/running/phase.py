@@ -171,20 +171,3 @@ FOLLOWED: frozenset[Phase] = frozenset(
     phase for phase, moves in TABLE.items() if Sign.LOOK_DUE in moves
 )
 """The phases with a session, in which a run takes whatever comes."""
-
-
-def mermaid() -> str:
-    """Draw which phases follow each other as a Mermaid state diagram, for the documentation."""
-    arrows: dict[tuple[str, str], dict[str, None]] = {}
-    for phase, moves in TABLE.items():
-        for sign, move in moves.items():
-            # Any run may be let go of; only after the ending is that its course.
-            if move.phase is not phase and (sign is not Sign.LEFT or phase is Phase.ENDING):
-                leaves = phase in FOLLOWED and move.phase not in FOLLOWED
-                arrow = ("followed" if leaves else str(phase), str(move.phase))
-                arrows.setdefault(arrow, {})[sign.name.lower()] = None
-    begun = [f"    [*] --> {Phase.QUEUED}", f"    [*] --> {Phase.UNSURE}: taken over"]
-    lines = ["stateDiagram-v2", *begun, "    state followed {"]
-    lines += [f"        {phase}" for phase in TABLE if phase in FOLLOWED] + ["    }"]
-    lines += [f"    {one} --> {to}: {', '.join(signs)}" for (one, to), signs in arrows.items()]
-    return "\n".join([*lines, f"    {Phase.OVER} --> [*]"])
