@@ -35,7 +35,7 @@ class ManualTimer:
 
 
 class ManualClock:
-    """``ports.Clock`` under a test's control.
+    """``ports.clock.Clock`` under a test's control.
 
     ``advance`` lets time pass; ``step_wall`` changes what people call the time while
     none passes, as an administrator or NTP does.

@@ -14,7 +14,7 @@ from background_agents.ports.clock import Timer
 
 
 class SystemClock:
-    """``ports.Clock`` on the running event loop."""
+    """``ports.clock.Clock`` on the running event loop."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
