@@ -340,3 +340,24 @@ def test_all_that_is_public_is_there_when_it_is_asked_for() -> None:
     looking = "import background_agents, sys; print(*sys.modules)"
     modules = subprocess.check_output([sys.executable, "-c", looking], text=True).split()
     assert [one for one in modules if one.startswith("background_agents.")] == []
+
+
+@pytest.mark.parametrize(
+    ("order", "sentence"),
+    [
+        (Order(" ", "build"), "The prompt is empty; say what the agent is to do."),
+        (Order("Look.", "build", model="one"), "'one' does not name a model"),
+        (Order("Look.", "build", timeout_minutes=-1), "timeout_minutes is -1"),
+    ],
+)
+def test_what_cannot_be_meant_starts_no_opencode(
+    project: Project, monkeypatch: pytest.MonkeyPatch, order: Order, sentence: str
+) -> None:
+    """Nobody serves here: it is refused before an OpenCode is looked for, which there is not."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("OPENCODE_BIN", raising=False)
+    with (
+        background_agents.connect_sync(project.folder) as agents,
+        pytest.raises(errors.InvalidRequest, match=sentence),
+    ):
+        agents.order(order)

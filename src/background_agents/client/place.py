@@ -42,14 +42,6 @@ class Place:
         """Whether nothing was ever delegated in the project."""
         return not (self.folder / config.DATABASE).exists()
 
-    @property
-    def nothing(self) -> str:
-        """What is said to people of a project in which nothing was ever delegated."""
-        return (
-            f"Nothing has been delegated in the project of {self.directory} yet; another one is "
-            "named with --directory."
-        )
-
 
 def place_of(directory: Path, *, keep: bool = True) -> Place:
     """Return the project of a folder; nothing is written about it if ``keep`` is false.

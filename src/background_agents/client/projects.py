@@ -83,13 +83,6 @@ class Projects:
         )
 
     @property
-    def nothing(self) -> str | None:
-        """What is said to people where nothing was ever delegated; None where something was."""
-        if self._place is None:
-            return None if self._folders else "Nothing has been delegated in any project yet."
-        return self._place.nothing if self._place.is_fresh else None
-
-    @property
     def are_many(self) -> bool:
         """Whether it must be told which project something is of."""
         return self._place is None

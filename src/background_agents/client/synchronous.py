@@ -135,9 +135,11 @@ class Client:
 
     def order(self, order: Order) -> Sheet:
         """Delegate what an order says, as ``delegate`` does; return it as it was registered."""
-        # Here, since it imports what starts programs, which looks need not wait for.
+        # Here, since looks need neither.
         from background_agents.client.on_demand import service_for
+        from background_agents.service.checks import check_order
 
+        check_order(order, None)  # before an OpenCode is started that would only refuse it
         if order.continue_id:
             order = msgspec.structs.replace(order, continue_id=self.get(order.continue_id).id)
         connection, directory = service_for(self._place, self._url)

@@ -47,6 +47,14 @@ def place_of(given: Namespace, *, keep: bool = True) -> Place:
     return place.place_of(given.directory, keep=keep)
 
 
+def nothing_in(where: Place) -> str:
+    """Return what is said of a project in which nothing was ever delegated."""
+    return (
+        f"Nothing has been delegated in the project of {where.directory} yet; another one is "
+        "named with --directory."
+    )
+
+
 def one_of(given: Namespace, where: Place) -> Delegation:
     """Return the delegation that the argument ``id`` means. Raises ``InvalidRequest``."""
     with where.records() as records:

@@ -9,7 +9,7 @@ from background_agents.client.projects import Projects
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.query import STATES, Query, parse
 from background_agents.hosts.cli import complete
-from background_agents.hosts.cli.arguments import completed, place_of
+from background_agents.hosts.cli.arguments import completed, nothing_in, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.typed import moment
 from background_agents.views.errors import for_people
@@ -78,6 +78,13 @@ class ToldProjects(Projects):
         self._has_drawn = False
         place = None if given.all_projects else place_of(given)
         super().__init__(place, unread=self._say, progress=self._draw)
+
+    @property
+    def nothing(self) -> str | None:
+        """What is said where nothing was ever delegated; None where something was."""
+        if self._place is None:
+            return None if self._folders else "Nothing has been delegated in any project yet."
+        return nothing_in(self._place) if self._place.is_fresh else None
 
     def _say(self, error: StoreUnavailable) -> None:
         print(for_people(error), file=sys.stderr)

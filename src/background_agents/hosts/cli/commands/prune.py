@@ -19,7 +19,7 @@ from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import UNREAD, parse
 from background_agents.domain.status import ACTIVE, TERMINAL, Status
 from background_agents.hosts.cli import complete, output
-from background_agents.hosts.cli.arguments import add_place, completed, place_of
+from background_agents.hosts.cli.arguments import add_place, completed, nothing_in, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.text import list as list_text
 from background_agents.hosts.cli.typed import seconds
@@ -64,7 +64,7 @@ def run(given: Namespace) -> int:
         if given.json:
             _write_json([], 0, dry_run=given.dry_run)
         else:
-            print(place.nothing)
+            print(nothing_in(place))
         return Exit.DONE
     with _opened(place) as pruning:
         found = pruning.find(now - age, states)
@@ -98,7 +98,7 @@ def _opened(place: Place) -> Iterator[Pruning]:
     """Open the database, and mend what a prune that was killed had left behind."""
     pruning = Pruning.open(place.folder / config.DATABASE)
     if pruning is None:
-        raise InvalidRequest(place.nothing)
+        raise InvalidRequest(nothing_in(place))
     with pruning:
         with _alone(place.folder):
             settle(left_over(place.folder), pruning.is_there)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from background_agents.hosts.cli.arguments import add_place, client_of, place_of
+from background_agents.hosts.cli.arguments import add_place, client_of, nothing_in, place_of
 from background_agents.hosts.cli.output import add_json, width, write_json
 from background_agents.hosts.cli.text import status as status_text
 
@@ -23,6 +23,6 @@ def run(given: Namespace) -> None:
     elif not shown:
         place = place_of(given)
         there_was = "Nothing is active. `background-agents list` shows what there was."
-        print(place.nothing if place.is_fresh else there_was)
+        print(nothing_in(place) if place.is_fresh else there_was)
     else:
         print("\n".join(status_text.active(one, width()) for one in shown))
