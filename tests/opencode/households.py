@@ -35,8 +35,19 @@ def words(pid: int) -> list[str]:
 
 
 def serving(home: Home) -> set[int]:
-    """Return the processes of the home that serve; others, such as ``git``, come and go."""
-    return {pid for pid in members(home) if "serve" in words(pid)}
+    """Return the processes of the home that serve; others, such as ``git``, come and go.
+
+    One of those looks like who starts it, until it has become another program.
+    """
+    told = {pid: words(pid) for pid in members(home)}
+    return {pid for pid, said in told.items() if "serve" in said and not _is_copy(pid, said)}
+
+
+def _is_copy(pid: int, said: list[str]) -> bool:
+    try:
+        return words(parent(pid)) == said
+    except OSError:
+        return True  # it has ended
 
 
 def parent(pid: int) -> int:
