@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 
 from background_agents import app, config
-from background_agents.adapters.opencode.channel import OpenCodeChannel
-from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
+from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.control import protocol
 from background_agents.hosts.opencode import server

@@ -11,9 +11,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 
-from background_agents.adapters.opencode.channel import OpenCodeChannel
-from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
+from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.ports.runtime import AgentRuntime
 from background_agents.testing.contracts.stage import StoredMessage, StoredPart, mint
 from lab.harness.client import OpenCodeClient

@@ -12,9 +12,9 @@ from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.leftovers import clear_leftovers
 from background_agents.adapters.files.npm_plugin import finish_what_it_left
 from background_agents.adapters.files.sessions import SessionFiles
-from background_agents.adapters.opencode.channel import OpenCodeChannel
-from background_agents.adapters.opencode.runtime import OpenCodeRuntime
 from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
+from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.adapters.system import processes

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from background_agents.adapters.opencode.api import Api
 from background_agents.adapters.opencode.transport import Response
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.adapters.opencode.v1.api import Api
 from background_agents.domain.asking import Ask
 from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
 from background_agents.rpc.connection import Connection

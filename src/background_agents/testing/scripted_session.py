@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.events import questions
+from background_agents.adapters.opencode.v1 import wire
+from background_agents.adapters.opencode.v1.events import questions
 from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript

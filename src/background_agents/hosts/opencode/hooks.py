@@ -14,7 +14,7 @@ import msgspec
 
 from background_agents.adapters.opencode.agents import GOVERNING, whose_prompt
 from background_agents.adapters.opencode.permissions import is_denied
-from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.control.shells import Starter, mark_for
 from background_agents.domain.errors import DelegationError, InvalidRequest
 from background_agents.service.guidance import Guidance

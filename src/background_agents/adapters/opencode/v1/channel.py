@@ -10,10 +10,10 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from background_agents.adapters.opencode import wire
-from background_agents.adapters.opencode.api import Api
-from background_agents.adapters.opencode.events import remember
-from background_agents.adapters.opencode.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.v1 import wire
+from background_agents.adapters.opencode.v1.api import Api
+from background_agents.adapters.opencode.v1.events import remember
+from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.domain.errors import NotFound, RuntimeUnreachable, SupervisorGone
 from background_agents.ports import runtime as port
 from background_agents.ports.supervisor import OutgoingMessage

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
-from background_agents.adapters.opencode.api import Api
-from background_agents.adapters.opencode.events import EventReader, permission, questions
-from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.permissions import handed_on
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
+from background_agents.adapters.opencode.v1 import wire
+from background_agents.adapters.opencode.v1.api import Api
+from background_agents.adapters.opencode.v1.events import EventReader, permission, questions
+from background_agents.adapters.opencode.v1.live import LiveSession
+from background_agents.adapters.opencode.wire import AgentInfo, PermissionRule
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import MessagesUndone, NotAsked, NotFound
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
@@ -47,7 +48,7 @@ class OpenCodeRuntime:
         self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
         self._listeners: list[port.Listener] = []
         self._agents: list[port.Agent] = []
-        self._infos: list[wire.AgentInfo] = []
+        self._infos: list[AgentInfo] = []
         self._asking = asyncio.Lock()
         transport.on_event = self.reader.read
         transport.on_restored = self._restored
@@ -64,7 +65,7 @@ class OpenCodeRuntime:
             self._agents = agents_of(infos, config, unknown)
         return self._agents
 
-    async def infos(self, *, refresh: bool = False) -> Sequence[wire.AgentInfo]:
+    async def infos(self, *, refresh: bool = False) -> Sequence[AgentInfo]:
         """Return all that OpenCode tells of its agents; ``refresh`` is as of ``agents``."""
         async with self._asking:
             if refresh or not self._infos:
@@ -126,7 +127,7 @@ class OpenCodeRuntime:
         if missing:
             await self.api.add_permissions(session, [*missing, *_own_rules(order)])
 
-    async def _handed_on(self, order: port.SessionOrder) -> list[wire.PermissionRule]:
+    async def _handed_on(self, order: port.SessionOrder) -> list[PermissionRule]:
         if order.parent is None:
             return []
         return handed_on((await self._now(order.parent)).permission or [])
@@ -242,10 +243,10 @@ class OpenCodeRuntime:
             listener(event)
 
 
-def _own_rules(order: port.SessionOrder) -> list[wire.PermissionRule]:
+def _own_rules(order: port.SessionOrder) -> list[PermissionRule]:
     actions = dict.fromkeys(order.denied_tools, "deny")
     actions |= dict.fromkeys(order.allowed_tools, "allow")
-    return [wire.PermissionRule(tool, "*", action) for tool, action in actions.items()]
+    return [PermissionRule(tool, "*", action) for tool, action in actions.items()]
 
 
 def part_id(message: str) -> str:

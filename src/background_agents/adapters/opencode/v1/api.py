@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.transport import Transport, read_answer
+from background_agents.adapters.opencode.v1 import wire
+from background_agents.adapters.opencode.wire import AgentInfo, Config, PermissionRule
 from background_agents.domain.asking import Ask
 from background_agents.domain.errors import NotFound, RuntimeRefused
 from background_agents.domain.text import one_line
@@ -41,11 +42,11 @@ class Api:
         self._learn = learn
         self._directory_of = directory_of
 
-    async def agents(self) -> list[wire.AgentInfo]:
-        return await self._get("/agent", list[wire.AgentInfo])
+    async def agents(self) -> list[AgentInfo]:
+        return await self._get("/agent", list[AgentInfo])
 
-    async def config(self) -> wire.Config:
-        return await self._get("/config", wire.Config)
+    async def config(self) -> Config:
+        return await self._get("/config", Config)
 
     async def tool_ids(self) -> list[str]:
         """Return the tools but for those of MCP servers: OpenCode's own, custom ones, plugins'."""
@@ -79,7 +80,7 @@ class Api:
         self._learn(info)
         return info
 
-    async def add_permissions(self, session: str, rules: list[wire.PermissionRule]) -> None:
+    async def add_permissions(self, session: str, rules: list[PermissionRule]) -> None:
         """Put rules after those that a session has; none can be taken away."""
         await self._ask("PATCH", f"/session/{quote(session)}", {"permission": rules}, session)
 

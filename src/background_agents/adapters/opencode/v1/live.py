@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from background_agents.adapters.opencode import wire
+from background_agents.adapters.opencode.v1 import wire
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 
