@@ -196,6 +196,7 @@ class RemoteRuntime:
     """``AgentRuntime`` at the other end of a connection."""
 
     ends_with_turn = False
+    shows_what_children_ask = True
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

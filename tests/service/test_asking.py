@@ -102,6 +102,20 @@ async def test_a_permission_is_told_to_model_and_human(world: World, service: Se
     assert message == f'build · {delegation.id} (0.0s): bash: echo </permission> "&"'
 
 
+async def test_a_host_that_shows_only_its_own_requests_is_not_named(
+    world: World, service: Service
+) -> None:
+    world.runtime.shows_what_children_ask = False
+    delegation, _, (ask,) = await asking(world, service)
+    assert not ask.in_chat
+    ((notice,),) = await world.notified()
+    assert "dialogue" not in notice
+    world.clock.advance(GIVE_WAY)
+    await world.channel.changes.until(lambda: bool(world.channel.toasts))
+    ((_, message, _),) = world.channel.toasts
+    assert message.endswith(f"(bga answer {delegation.id})")
+
+
 async def test_status_and_peek_show_what_it_waits_for(world: World, service: Service) -> None:
     """Both say the state, what is asked and how to answer, until it is answered."""
     delegation, _, _ = await asking(world, service, bash("make deploy"), HANG)

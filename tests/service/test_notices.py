@@ -92,6 +92,9 @@ async def test_two_that_finish_together_are_told_in_one_message(
     (message,) = await world.notified()
     assert {field(notice, "task-id") for notice in message} == {one.id for one in both}
     assert {field(notice, "remaining") for notice in message} == {"0"}
+    (sent,) = world.channel.attempts
+    assert sent.description.startswith("2 notices of delegations: ")
+    assert all(one.id in sent.description for one in both)
 
 
 async def test_each_supervisor_hears_of_its_own(world: World, service: Service) -> None:
@@ -298,3 +301,13 @@ async def test_what_is_held_is_told_when_a_redo_was_not_heard(
         await world.settle()
         assert world.channel.attempts == []
     await world.notified()
+
+
+async def test_a_message_carries_a_line_for_the_human(world: World, service: Service) -> None:
+    """Hosts that show no toast show it in the chat; the text itself is for the model."""
+    delegation = await world.delegate(service, {"say": "It is PKCE."})
+    await world.notified()
+    (sent,) = world.channel.attempts
+    told = r"Delegation completed: build · \S+ \(\S+\): Look into it\."
+    assert re.fullmatch(told, sent.description)
+    assert delegation.id in sent.description

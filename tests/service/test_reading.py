@@ -7,7 +7,8 @@ import re
 import pytest
 from world import World
 
-from background_agents.domain.errors import InvalidRequest, UnknownDelegation
+from background_agents.domain.errors import InvalidRequest, NotDelegable, UnknownDelegation
+from background_agents.domain.order import Order
 from background_agents.testing.contracts.samples import registered
 from background_agents.views import errors
 from background_agents.views import model as for_model
@@ -121,6 +122,18 @@ async def test_a_child_may_read_what_its_root_delegated(world: World, service: S
     delegation = await world.delegate(service, {"say": "Shared."})
     child = (await world.ended(delegation)).session
     assert (await service.read(child or "", delegation.id)).text is not None
+
+
+async def test_so_may_one_whose_parent_the_runtime_does_not_know(
+    world: World, service: Service
+) -> None:
+    """Not every runtime has kept it when it began anew; the store has."""
+    delegation = await world.delegate(service, {"say": "Shared."})
+    child = (await world.ended(delegation)).session or ""
+    world.runtime.sessions[child].parent = None
+    assert (await service.read(child, delegation.id)).text is not None
+    with pytest.raises(NotDelegable):
+        await service.delegate(child, Order(prompt="More.", agent="build"))
 
 
 async def test_a_list_is_newest_first(world: World, service: Service) -> None:

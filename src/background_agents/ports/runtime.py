@@ -169,6 +169,10 @@ class AgentRuntime(Protocol):
         What was delegated by then is cut off, and goes on when it is started again.
         """
 
+    @property
+    def shows_what_children_ask(self) -> bool:
+        """Whether a supervisor's view asks its user for what the sessions right below it want."""
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event, in order, on the event loop; return the undo."""
 

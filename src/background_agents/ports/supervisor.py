@@ -14,6 +14,8 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     parts: tuple[tuple[str, str], ...]
     """Pairs of part id and text."""
+    description: str = ""
+    """One line for the human, where the host shows one in the chat in place of a toast."""
     wakes: bool = True
     """Whether a supervisor that rests is to take it up at once."""
 

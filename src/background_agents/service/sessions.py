@@ -32,10 +32,17 @@ class Sessions:
         self._copied.pop(session, None)
 
     async def root_of(self, session: str) -> str:
-        """Return the root of any session."""
+        """Return the root of any session; a background agent's is that of its supervisor.
+
+        The store tells of those, for not every runtime knows whose child a session is.
+        """
         if session in self._roots:
             return self._roots[session]
-        return (await self._context.runtime.lineage(session))[-1]
+        lineage = await self._context.runtime.lineage(session)
+        for one in lineage:
+            if (delegation := await self._context.store.with_session(one)) is not None:
+                return delegation.root_session
+        return lineage[-1]
 
     async def copied_into(self, root: str) -> frozenset[str]:
         """Return what a root session's transcript names of others: it is a fork of theirs.

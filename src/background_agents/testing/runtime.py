@@ -44,6 +44,7 @@ class ScriptedRuntime:
         self.offered = list(AGENTS)
         """The agents that a refresh finds."""
         self.ends_with_turn = False
+        self.shows_what_children_ask = True
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
         self.asking: set[str] = set()

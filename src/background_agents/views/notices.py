@@ -177,6 +177,15 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
     return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
 
 
+def description(batch: Sequence[Notice]) -> str:
+    """Return the user's line about a message with these notices, for hosts that show one."""
+    if len(batch) > 1:
+        told = dict.fromkeys(one.delegation for one in batch)
+        return one_line(f"{len(batch)} notices of delegations: {', '.join(told)}")
+    title, message, _ = toast(batch[0], batch[0].agent)
+    return one_line(f"{title}: {message}")
+
+
 def _summary(delegation: Delegation) -> str:
     """Return what is told of the result; an instruction that was never taken up comes first."""
     missed = len(delegation.open_steers)

@@ -232,6 +232,7 @@ def _outgoing(batch: Sequence[Notice]) -> OutgoingMessage:
         session=batch[0].supervisor,
         message=batch[0].message or "",
         parts=parts,
+        description=texts.description(batch),
         wakes=any(notice.wakes for notice in batch),
     )
 

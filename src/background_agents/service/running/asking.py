@@ -120,7 +120,7 @@ class Asking:
         ask = msgspec.structs.replace(
             ask,
             model_grants_once=self._settings.model_grants_once,
-            in_chat=self._is_right_below(delegation, ask.session),
+            in_chat=self._is_shown(delegation, ask.session),
         )
         now = self._context.clock.now()
         part = self._asked_as[ask.id] = self._context.mint("prt")
@@ -261,8 +261,10 @@ class Asking:
         if is_unseen or asked.request not in ("", ask.id):
             raise AskChanged(delegation.id, ask)
 
-    def _is_right_below(self, delegation: Delegation, session: str) -> bool:
-        """Return whether the supervisor's view shows what a session asks, as OpenCode's does."""
+    def _is_shown(self, delegation: Delegation, session: str) -> bool:
+        """Return whether the supervisor's view shows what a session asks."""
+        if not self._context.runtime.shows_what_children_ask:
+            return False
         above = self._context.runtime.ancestors(session)[1:2]
         return above in ((), (delegation.parent_session,))
 

@@ -43,6 +43,7 @@ class OpenCodeRuntime:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
+        self.shows_what_children_ask = True
         self._transport = transport
         self.reader = EventReader(self._emit)
         self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
