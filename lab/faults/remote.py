@@ -197,6 +197,7 @@ class RemoteRuntime:
 
     ends_with_turn = False
     shows_what_children_ask = True
+    native_tool = "task"
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -44,7 +44,7 @@ class App:
     def runtime(self, transport: Transport) -> OpenCodeRuntime:
         """Return what runs the agents that ``transport`` reaches."""
         # Background agents get none of ours, or are meant to have it.
-        safe = (*self._settings.safe_tools, *self._tools.denied, *self._tools.children)
+        safe = (*self._settings.safe_tools, *self._tools.supervisors, *self._tools.children)
         return OpenCodeRuntime(transport, safe if self._settings.strict_readonly else None)
 
     async def open_directory(self, directory: Path, runtime: OpenCodeRuntime) -> Delegations:

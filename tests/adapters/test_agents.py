@@ -138,7 +138,7 @@ def test_plan_mode_is_plan_as_long_as_it_may_not_edit(version: str) -> None:
     assert not leave_of(infos, free, "plan", "explore").planning
 
 
-OURS = (*NAMES.denied, *NAMES.children)
+OURS = (*NAMES.supervisors, *NAMES.children)
 
 LISTED = ("read", "edit", "bash", "delegate", "notify_parent", "task", "deploy", "docs_find")
 

@@ -39,7 +39,7 @@ async def test_it_runs_in_a_child_without_our_tools(world: World, service: Servi
     delegation = await world.delegate(service, HANG)
     child = await world.working(delegation)
     assert child.parent == world.supervisor
-    assert child.denied == set(NAMES.denied)
+    assert child.denied == {*NAMES.supervisors, "task"}
     assert world.now(delegation).status is Status.RUNNING
 
 

@@ -173,6 +173,10 @@ class AgentRuntime(Protocol):
     def shows_what_children_ask(self) -> bool:
         """Whether a supervisor's view asks its user for what the sessions right below it want."""
 
+    @property
+    def native_tool(self) -> str:
+        """The tool by which its models run agents themselves, and wait for them."""
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` for every event, in order, on the event loop; return the undo."""
 

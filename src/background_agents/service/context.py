@@ -40,11 +40,6 @@ class Tools:
     children: tuple[str, ...]
     """What background agents get, and nobody else."""
 
-    @property
-    def denied(self) -> tuple[str, ...]:
-        """What background agents do not get: delegations do not spawn delegations."""
-        return (*self.supervisors, "task")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectContext:
@@ -90,3 +85,8 @@ class Context(ProjectContext):
     directory: str
     runtime: AgentRuntime
     channel: SupervisorChannel
+
+    @property
+    def denied_tools(self) -> tuple[str, ...]:
+        """What background agents do not get: delegations do not spawn delegations."""
+        return (*self.tools.supervisors, self.runtime.native_tool)

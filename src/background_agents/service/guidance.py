@@ -26,7 +26,9 @@ class Guidance:
     def __init__(self, context: Context, settings: Settings, root_of: RootOf) -> None:
         self._context = context
         self._root_of = root_of
-        self._policy = TaskPolicy(settings.strict_readonly, settings.allow_task)
+        self._policy = TaskPolicy(
+            settings.strict_readonly, settings.allow_task, context.runtime.native_tool
+        )
 
     async def rules(self, session: str, *, has_tools: bool = True) -> str | None:
         """Return the rules for a session's model.

@@ -45,6 +45,7 @@ class ScriptedRuntime:
         """The agents that a refresh finds."""
         self.ends_with_turn = False
         self.shows_what_children_ask = True
+        self.native_tool = "task"
         self.failure: DelegationError | None = None
         """Raised by every coroutine that would ask the runtime, until it is None again."""
         self.asking: set[str] = set()

@@ -1,8 +1,8 @@
 """What models are told about delegations besides their tools' answers.
 
-Rules for supervisors and for background agents, what a compaction carries over, and why a
-native ``task`` is refused. Pure functions; who is told what is decided in ``guidance``. These
-texts stand in every request, so each word has its price.
+Rules for supervisors and for background agents, what a compaction carries over, and why the
+runtime's own tool for running agents is refused. Pure functions; who is told what is decided in
+``guidance``. These texts stand in every request, so each word has its price.
 """
 
 from __future__ import annotations
@@ -48,12 +48,14 @@ what you can do.
 
 
 class TaskPolicy(NamedTuple):
-    """What becomes of the native ``task`` tool."""
+    """What becomes of the runtime's own tool for running agents."""
 
     strict: bool
     """Only read-only agents may be delegated to."""
     allowed: bool
     """The tool is left alone."""
+    native: str = "task"
+    """Its name."""
 
 
 def supervisor(policy: TaskPolicy, *, ends_with_turn: bool = False) -> str:
@@ -68,22 +70,25 @@ def supervisor(policy: TaskPolicy, *, ends_with_turn: bool = False) -> str:
 
 def _about_task(policy: TaskPolicy) -> str | None:
     if policy.strict and policy.allowed:
-        return "Only read-only agents may be delegated to; for others use the task tool."
+        return (
+            f"Only read-only agents may be delegated to; for others use the {policy.native} tool."
+        )
     if policy.strict:
         return (
-            "Read-only agents are for delegate, agents that edit or run commands for the task "
-            "tool; the other way round is refused."
+            "Read-only agents are for delegate, agents that edit or run commands for the "
+            f"{policy.native} tool; the other way round is refused."
         )
-    return None if policy.allowed else "The task tool is refused; delegate instead."
+    return None if policy.allowed else f"The {policy.native} tool is refused; delegate instead."
 
 
 def refused_task(agent: str, policy: TaskPolicy) -> str:
-    """Say why a native ``task`` does not run, and what to do instead."""
+    """Say why the native tool does not run an agent, and what to do instead."""
     why = "read-only agents run in the background here" if policy.strict else "it would block you"
     name = one_line(agent, AGENT_CHARS)
     return (
-        f'The task tool is refused for {name}, since {why}: call delegate(prompt, agent="{name}") '
-        "with the whole task in the prompt, and go on; you are notified when it ends."
+        f"The {policy.native} tool is refused for {name}, since {why}: call "
+        f'delegate(prompt, agent="{name}") with the whole task in the prompt, and go on; '
+        "you are notified when it ends."
     )
 
 

@@ -17,6 +17,7 @@ from background_agents.adapters.opencode.wire import PermissionRule
 OWN = (
     *("invalid", "question", "read", "glob", "grep", "list", "lsp", "skill", "todoread"),
     *("todowrite", "webfetch", "websearch", "codesearch", "plan_enter", "plan_exit"),
+    "task",  # which background agents do not get
     # Judged by the permissions for them, `edit` and `bash`.
     *("edit", "write", "patch", "apply_patch", "multiedit", "bash"),
 )

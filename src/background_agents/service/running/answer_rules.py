@@ -12,6 +12,10 @@ from background_agents.domain.asking import REJECT, Ask, Reply
 QUESTION = "question"
 """What rules call a question; it can be refused, but no rule knows its answer."""
 
+SAME = (frozenset({"bash", "shell"}), frozenset({"task", "subagent"}))
+"""Permissions that go by two names: rules that were written for one version of a runtime hold for
+the next one."""
+
 REFUSED_BY_RULE = "A rule of the user's configuration refuses it; find a way without it."
 
 
@@ -30,11 +34,19 @@ def decide(rules: Sequence[AnswerRule], agent: str, ask: Ask) -> Reply | None:
 
 
 def _action(rules: Sequence[AnswerRule], agent: str, permission: str, subject: str) -> str:
+    names = next((names for names in SAME if permission in names), {permission})
     for rule in reversed(rules):
-        tests = ((rule.agent, agent), (rule.permission, permission), (rule.pattern, subject))
-        if all(_matcher(pattern).fullmatch(text) for pattern, text in tests):
+        if (
+            _fits(rule.agent, agent)
+            and any(_fits(rule.permission, name) for name in names)
+            and _fits(rule.pattern, subject)
+        ):
             return rule.action
     return "ask"
+
+
+def _fits(pattern: str, text: str) -> bool:
+    return _matcher(pattern).fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -47,7 +47,7 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
     order = SessionOrder(
         parent=delegation.parent_session,
         title=for_model.session_title(delegation),
-        denied_tools=context.tools.denied,
+        denied_tools=context.denied_tools,
         allowed_tools=context.tools.children,
     )
     if delegation.continued_from is not None:
@@ -56,7 +56,7 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
         if before is not None and before.session is not None:
             await context.runtime.reopen_session(before.session, order)
             return before.session
-    if not settings.ask_in_chat:
+    if context.runtime.shows_what_children_ask and not settings.ask_in_chat:
         # OpenCode shows what the sessions right below a conversation ask, and not those further
         # down. The one between hands the supervisor's rules on, and nobody works in it.
         title = f"{delegation.id}, which asks outside of the chat"

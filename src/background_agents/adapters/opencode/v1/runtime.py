@@ -44,6 +44,7 @@ class OpenCodeRuntime:
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self.shows_what_children_ask = True
+        self.native_tool = "task"
         self._transport = transport
         self.reader = EventReader(self._emit)
         self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
