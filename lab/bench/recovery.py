@@ -128,6 +128,7 @@ async def _leave_undone(stage: Stage, database: Path, directory: str, count: int
                 agent=prompt.agent,
                 title=f"Task {number}",
                 owner=DEAD,
+                runtime=stage.runtime.name,
             )
             begun = rows.register(connection, registered)
             launched = ev.Launched(at=at, session=session, message=prompt.message)

@@ -196,6 +196,7 @@ class RemoteRuntime:
     """``AgentRuntime`` at the other end of a connection."""
 
     ends_with_turn = False
+    name = "scripted"
     shows_what_children_ask = True
     native_tool = "task"
 

@@ -284,3 +284,11 @@ async def test_of_two_that_would_go_on_at_once_one_does(
         *(go_on(world, service, before, HANG) for _ in range(2)), return_exceptions=True
     )
     assert sorted(type(one).__name__ for one in both) == ["Delegation", NotContinuable.__name__]
+
+
+async def test_one_of_another_runtime_cannot_be_continued(world: World, service: Service) -> None:
+    """As after OpenCode was exchanged for a version that has its own sessions."""
+    before = await ended(world, service)
+    world.runtime.delete_session(before.session or "")
+    world.runtime.name = "another"
+    await refused(world, service, before.id, "its session stayed with scripted")

@@ -132,6 +132,35 @@ async def test_what_a_living_process_owns_is_left_alone(world: World) -> None:
     assert world.now(delegation).owner == LIVING
 
 
+async def test_what_another_runtime_ran_is_left_to_that(world: World) -> None:
+    """Neither the session nor its supervisor is known to this one: nothing is lost by it."""
+    delegation, child = await left_behind(world, HANG)
+    world.runtime.name = "another"
+    await world.service(owner="0:another")
+    assert world.now(delegation).status is Status.RUNNING
+    world.runtime.name = "scripted"
+    await world.service(owner="0:the-same-again")
+    child.write("It is PKCE.")
+    child.finish()
+    await world.notified()
+    assert world.now(delegation).status is Status.COMPLETED
+
+
+async def test_a_notice_of_what_another_runtime_ran_waits_for_that(world: World) -> None:
+    service = await world.service()
+    world.channel.fail()
+    await world.ended(await world.delegate(service, {"say": "Done."}))
+    await world.channel.changes.until(lambda: bool(world.channel.attempts))
+    await service.close()
+    world.runtime.name = "another"
+    await world.service(owner="0:another")
+    await world.settle()
+    assert len(world.channel.attempts) == 1
+    world.runtime.name = "scripted"
+    await world.service(owner="0:the-same-again")
+    assert len(await world.notified()) == 1
+
+
 async def test_of_two_that_start_at_once_one_takes_it_over(world: World) -> None:
     delegation, child = await left_behind(world)
     owners = {f"{LIVING}", "0:another"}

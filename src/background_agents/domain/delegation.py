@@ -102,6 +102,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """The newest message that told it so."""
     supervisor_agent: str = ""
     """The agent whose model asked for it; empty where a person did."""
+    runtime: str = ev.FIRST_RUNTIME
+    """What runs it; another runtime has neither its session nor its supervisor's."""
 
     @property
     def is_terminal(self) -> bool:

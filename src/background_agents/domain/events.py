@@ -38,6 +38,10 @@ class Usage(msgspec.Struct, frozen=True):
         return self.input_tokens + self.output_tokens + self.reasoning_tokens + cached
 
 
+FIRST_RUNTIME = "opencode-1"
+"""What ran all delegations before it was stored what does."""
+
+
 class Registered(Event, frozen=True, kw_only=True, tag=True):
     """The delegation exists durably; nothing runs yet."""
 
@@ -56,6 +60,8 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     continued_from: str | None = None
     supervisor_agent: str = ""
     """The agent whose model asked for it; empty where a person did."""
+    runtime: str = FIRST_RUNTIME
+    """What runs it, by the name that the runtime has for itself."""
 
 
 class Launched(Event, frozen=True, kw_only=True, tag=True):

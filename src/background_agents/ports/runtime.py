@@ -163,6 +163,10 @@ class AgentRuntime(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """What delegations that it runs are stored under. Sessions of others are not its own."""
+
+    @property
     def ends_with_turn(self) -> bool:
         """Whether it ends when the turn does for which its user started it.
 

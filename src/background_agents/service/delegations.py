@@ -99,6 +99,7 @@ class Delegations:
                 timeout=timeout,
                 continued_from=before,
                 supervisor_agent=by,
+                runtime=self._context.runtime.name,
             )
 
         if order.continue_id:
@@ -321,7 +322,10 @@ class Delegations:
                 raise NotContinuable(before.id, f"{other.id} goes on with it already; steer that")
         state = await self._context.runtime.state(before.session)
         if not state.exists:
-            raise NotContinuable(before.id, "its session was deleted; delegate anew")
+            gone = "its session was deleted; delegate anew"
+            away = f"its session stayed with {before.runtime}; delegate anew and name its result"
+            is_ours = before.runtime == self._context.runtime.name
+            raise NotContinuable(before.id, gone if is_ours else away)
         if state.busy:
             raise NotContinuable(before.id, "its session is at work for its user; try later")
         if state.undone:

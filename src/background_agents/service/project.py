@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from background_agents.config import Settings
+from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed, RunElsewhere, StoreUnavailable
 from background_agents.domain.notice import Notice
+from background_agents.ports.supervisor import SupervisorChannel
 from background_agents.service.context import ProjectContext
 from background_agents.service.delivery.outbox import Outbox
 from background_agents.service.delivery.recent import Recent
@@ -121,12 +123,23 @@ class Project:
         async with self._taking_over:
             await self.lease.clear()
             adopted = await adopt_orphans(
-                self.context, self.lease, self._workspaces.keys(), self.runs.__contains__
+                self.context,
+                self.lease,
+                lambda one: self._serving(one) is not None,
+                self.runs.__contains__,
             )
             for delegation in adopted:
                 self._workspaces[delegation.directory].conduct(delegation)
-        channels = {name: one.context.channel for name, one in self._workspaces.items()}
-        await self.outbox.recover(channels)
+        await self.outbox.recover(self._channel_of)
+
+    def _serving(self, delegation: Delegation) -> Workspace | None:
+        """Return the workspace whose runtime has a delegation's session and its supervisor's."""
+        found = self._workspaces.get(delegation.directory)
+        return found if found and found.context.runtime.name == delegation.runtime else None
+
+    def _channel_of(self, delegation: Delegation) -> SupervisorChannel | None:
+        workspace = self._serving(delegation)
+        return workspace.context.channel if workspace else None
 
     def _abandon(self) -> None:
         for workspace in self._workspaces.values():

@@ -44,6 +44,7 @@ class ScriptedRuntime:
         self.offered = list(AGENTS)
         """The agents that a refresh finds."""
         self.ends_with_turn = False
+        self.name = "scripted"
         self.shows_what_children_ask = True
         self.native_tool = "task"
         self.failure: DelegationError | None = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import msgspec
 
 from background_agents.domain import events as ev
+from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
     MessagesUndone,
@@ -93,15 +94,15 @@ class Outbox:
         for gate in self._gates.values():
             gate.set()
 
-    async def recover(self, channels: Mapping[str, SupervisorChannel]) -> None:
-        """Deliver what a process that ended had not delivered, in directories with a channel."""
+    async def recover(self, channel_of: Callable[[Delegation], SupervisorChannel | None]) -> None:
+        """Deliver what a process that ended had not delivered, of those that it can reach."""
         for notice in await self._context.store.due():
             delegation = await self._context.store.get(notice.delegation)
-            if delegation is None or delegation.directory not in channels:
+            if delegation is None or (channel := channel_of(delegation)) is None:
                 continue
             ours = delegation.owner == self._lease.owner
             if ours or await is_orphan(delegation, self._context, self._lease):
-                self.kick(notice.supervisor, channels[delegation.directory])
+                self.kick(notice.supervisor, channel)
 
     async def _drain(self, supervisor: str, channel: SupervisorChannel) -> None:
         gate = self._gates[supervisor]

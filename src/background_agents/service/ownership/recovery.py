@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -33,10 +33,10 @@ async def is_orphan(delegation: Delegation, context: ProjectContext, lease: Leas
 async def adopt_orphans(
     context: ProjectContext,
     lease: Leaseholder,
-    directories: Collection[str],
+    serves: Callable[[Delegation], bool],
     conducts: Callable[[str], bool],
 ) -> list[Delegation]:
-    """Make every orphan of some directories ours and return them, oldest first.
+    """Make every orphan ours that we can serve and return them, oldest first.
 
     ``conducts`` says whether what is ours already has a run; without one it is an orphan, too.
 
@@ -46,7 +46,7 @@ async def adopt_orphans(
     theirs = [
         one
         for one in await context.store.unfinished()
-        if one.directory in directories and not (one.owner == lease.owner and conducts(one.id))
+        if serves(one) and not (one.owner == lease.owner and conducts(one.id))
     ]
     if not theirs:
         return []

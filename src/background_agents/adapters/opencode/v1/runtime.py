@@ -17,6 +17,7 @@ from background_agents.adapters.opencode.v1.live import LiveSession
 from background_agents.adapters.opencode.wire import AgentInfo, PermissionRule
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import MessagesUndone, NotAsked, NotFound
+from background_agents.domain.events import FIRST_RUNTIME
 from background_agents.domain.text import SUMMARY_CHARS, TITLE_CHARS, one_line
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import runtime as port
@@ -43,6 +44,7 @@ class OpenCodeRuntime:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
+        self.name = FIRST_RUNTIME
         self.shows_what_children_ask = True
         self.native_tool = "task"
         self._transport = transport
