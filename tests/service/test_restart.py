@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from world import DEAD, LIVING, World
 
@@ -132,13 +135,24 @@ async def test_what_a_living_process_owns_is_left_alone(world: World) -> None:
     assert world.now(delegation).owner == LIVING
 
 
+@contextmanager
+def another_runtime(world: World) -> Iterator[None]:
+    """Have a runtime with sessions of its own in place of the one that has ours."""
+    sessions, world.runtime.sessions = world.runtime.sessions, {}
+    world.runtime.name = "another"
+    yield
+    world.runtime.sessions, world.runtime.name = sessions, "scripted"
+
+
 async def test_what_another_runtime_ran_is_left_to_that(world: World) -> None:
     """Neither the session nor its supervisor is known to this one: nothing is lost by it."""
     delegation, child = await left_behind(world, HANG)
-    world.runtime.name = "another"
-    await world.service(owner="0:another")
-    assert world.now(delegation).status is Status.RUNNING
-    world.runtime.name = "scripted"
+    with another_runtime(world):
+        other = await world.service(owner="0:another")
+        await world.settle()
+        assert world.now(delegation).status is Status.RUNNING
+        assert world.now(delegation).owner == DEAD
+        await other.close()
     await world.service(owner="0:the-same-again")
     child.write("It is PKCE.")
     child.finish()
@@ -152,13 +166,26 @@ async def test_a_notice_of_what_another_runtime_ran_waits_for_that(world: World)
     await world.ended(await world.delegate(service, {"say": "Done."}))
     await world.channel.changes.until(lambda: bool(world.channel.attempts))
     await service.close()
-    world.runtime.name = "another"
-    await world.service(owner="0:another")
-    await world.settle()
-    assert len(world.channel.attempts) == 1
-    world.runtime.name = "scripted"
+    with another_runtime(world):
+        other = await world.service(owner="0:another")
+        await world.settle()
+        assert len(world.channel.attempts) == 1
+        await other.close()
     await world.service(owner="0:the-same-again")
     assert len(await world.notified()) == 1
+
+
+async def test_one_whose_sessions_another_runtime_has_taken_over_goes_on_there(
+    world: World,
+) -> None:
+    """As OpenCode 2 does with those of OpenCode 1."""
+    delegation, child = await left_behind(world, HANG)
+    world.runtime.name = "another"
+    await world.service(owner="0:another")
+    child.write("It is PKCE.")
+    child.finish()
+    await world.notified()
+    assert world.now(delegation).status is Status.COMPLETED
 
 
 async def test_of_two_that_start_at_once_one_takes_it_over(world: World) -> None:

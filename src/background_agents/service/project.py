@@ -123,22 +123,22 @@ class Project:
         async with self._taking_over:
             await self.lease.clear()
             adopted = await adopt_orphans(
-                self.context,
-                self.lease,
-                lambda one: self._serving(one) is not None,
-                self.runs.__contains__,
+                self.context, self.lease, self._serves, self.runs.__contains__
             )
             for delegation in adopted:
                 self._workspaces[delegation.directory].conduct(delegation)
         await self.outbox.recover(self._channel_of)
 
-    def _serving(self, delegation: Delegation) -> Workspace | None:
-        """Return the workspace whose runtime has a delegation's session and its supervisor's."""
+    async def _serving(self, delegation: Delegation) -> Workspace | None:
+        """Return the workspace whose runtime has a delegation's supervisor."""
         found = self._workspaces.get(delegation.directory)
-        return found if found and found.context.runtime.name == delegation.runtime else None
+        return found if found and await found.reaches(delegation) else None
 
-    def _channel_of(self, delegation: Delegation) -> SupervisorChannel | None:
-        workspace = self._serving(delegation)
+    async def _serves(self, delegation: Delegation) -> bool:
+        return await self._serving(delegation) is not None
+
+    async def _channel_of(self, delegation: Delegation) -> SupervisorChannel | None:
+        workspace = await self._serving(delegation)
         return workspace.context.channel if workspace else None
 
     def _abandon(self) -> None:

@@ -77,6 +77,17 @@ class Workspace:
         self._runs.add(run)
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
 
+    async def reaches(self, delegation: Delegation) -> bool:
+        """Return whether a delegation is our runtime's: it ran it, or took over its sessions."""
+        runtime = self.context.runtime
+        if delegation.runtime == runtime.name:
+            return True
+        try:
+            return (await runtime.state(delegation.parent_session)).exists
+        except DelegationError as error:
+            log.info("whether %s is ours is asked again: %s", delegation.id, error)
+            return False
+
     def abandon(self) -> None:
         """Let go of all runs: another process conducts them now, with a runtime of its own."""
         for run in self._runs.within(self.directory):

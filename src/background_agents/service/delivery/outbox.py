@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -94,11 +94,13 @@ class Outbox:
         for gate in self._gates.values():
             gate.set()
 
-    async def recover(self, channel_of: Callable[[Delegation], SupervisorChannel | None]) -> None:
+    async def recover(
+        self, channel_of: Callable[[Delegation], Awaitable[SupervisorChannel | None]]
+    ) -> None:
         """Deliver what a process that ended had not delivered, of those that it can reach."""
         for notice in await self._context.store.due():
             delegation = await self._context.store.get(notice.delegation)
-            if delegation is None or (channel := channel_of(delegation)) is None:
+            if delegation is None or (channel := await channel_of(delegation)) is None:
                 continue
             ours = delegation.owner == self._lease.owner
             if ours or await is_orphan(delegation, self._context, self._lease):

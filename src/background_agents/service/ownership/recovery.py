@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -33,7 +33,7 @@ async def is_orphan(delegation: Delegation, context: ProjectContext, lease: Leas
 async def adopt_orphans(
     context: ProjectContext,
     lease: Leaseholder,
-    serves: Callable[[Delegation], bool],
+    serves: Callable[[Delegation], Awaitable[bool]],
     conducts: Callable[[str], bool],
 ) -> list[Delegation]:
     """Make every orphan ours that we can serve and return them, oldest first.
@@ -46,7 +46,7 @@ async def adopt_orphans(
     theirs = [
         one
         for one in await context.store.unfinished()
-        if serves(one) and not (one.owner == lease.owner and conducts(one.id))
+        if not (one.owner == lease.owner and conducts(one.id)) and await serves(one)
     ]
     if not theirs:
         return []
