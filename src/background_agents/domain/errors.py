@@ -118,7 +118,14 @@ class UnknownAgent(InvalidRequest):
 class NotReadOnly(InvalidRequest):
     """An agent that may change things, where only read-only ones may be delegated to."""
 
-    def __init__(self, agent: str, agents: Sequence[str], tools: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        agent: str,
+        agents: Sequence[str],
+        tools: Sequence[str] = (),
+        *,
+        native: str = "task",
+    ) -> None:
         what = (
             f"call tools that may write unless safe_tools names them ({listed(tools)})"
             if tools
@@ -128,6 +135,7 @@ class NotReadOnly(InvalidRequest):
             f"{quote(agent)} may {what}, and only read-only agents may be delegated to here."
         )
         self.agent, self.agents, self.tools = agent, tuple(agents), tuple(tools)
+        self.native = native
 
 
 class NotDelegable(InvalidRequest):

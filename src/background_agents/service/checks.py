@@ -134,18 +134,18 @@ def check_ids(ids: Sequence[str] | None) -> None:
         )
 
 
-def check_agent(name: str, agents: Sequence[Agent], *, strict: bool = False) -> None:
+def check_agent(name: str, agents: Sequence[Agent], *, leave_to: str = "") -> None:
     """Refuse an agent that does not exist or that only the runtime itself uses.
 
-    With ``strict`` also one that may change things.
+    With ``leave_to``, a tool, also one that may change things: it is left to that.
     """
     delegable = [agent for agent in agents if agent.delegable]
-    names = [agent.name for agent in delegable if agent.read_only or not strict]
+    names = [agent.name for agent in delegable if agent.read_only or not leave_to]
     if name in names:
         return
     for agent in delegable:
         if agent.name == name:
-            raise NotReadOnly(name, names, agent.unknown_tools)
+            raise NotReadOnly(name, names, agent.unknown_tools, native=leave_to)
     raise UnknownAgent(name, names)
 
 

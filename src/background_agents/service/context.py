@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Protocol
 
+from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StaleVersion, UnknownDelegation
 from background_agents.domain.events import Event
@@ -90,3 +91,7 @@ class Context(ProjectContext):
     def denied_tools(self) -> tuple[str, ...]:
         """What background agents do not get: delegations do not spawn delegations."""
         return (*self.tools.supervisors, self.runtime.native_tool)
+
+    def left_to(self, settings: Settings) -> str:
+        """Return the tool for agents that may not be delegated to since they can write, if any."""
+        return self.runtime.native_tool if settings.strict_readonly else ""

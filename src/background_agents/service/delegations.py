@@ -341,13 +341,13 @@ class Delegations:
         return before.session if before else None
 
     async def _check_agent(self, name: str) -> None:
-        strict = self._settings.strict_readonly
-        if not strict:
+        leave_to = self._context.left_to(self._settings)
+        if not leave_to:
             with suppress(UnknownAgent):
                 return checks.check_agent(name, await self._context.runtime.agents())
         # It may have been added since they were last asked for; in strict mode, an MCP server too.
         agents = await self._context.runtime.agents(refresh=True)
-        return checks.check_agent(name, agents, strict=strict)
+        return checks.check_agent(name, agents, leave_to=leave_to)
 
     async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
         for name in readable_ids(lambda: coolname.generate(3)):

@@ -136,7 +136,7 @@ class UserDelegations:
         checks.check_order(order, self._settings.default_timeout)
         agents = await runtime.agents(refresh=True)
         # Before there is a session that nobody would need.
-        checks.check_agent(order.agent, agents, strict=self._settings.strict_readonly)
+        checks.check_agent(order.agent, agents, leave_to=workspace.context.left_to(self._settings))
         supervisor = await self._continued(order) or await runtime.open_session(
             SessionOrder(parent=None, title=title_of(order.prompt))
         )

@@ -76,8 +76,8 @@ def for_people(error: Exception) -> str:
 def _for_both(error: Exception, own: Mapping[type[Exception], str]) -> str:
     """Return what is said alike to both, but for the ends that ``own`` has for whom it is."""
     match error:
-        case err.NotReadOnly(agents=agents):
-            instead = f"{_choice(agents)}give this work to it with the native task tool"
+        case err.NotReadOnly(agents=agents, native=native):
+            instead = f"{_choice(agents)}give this work to it with the native {native} tool"
             return _then(error, f" (BACKGROUND_AGENTS_STRICT_READONLY): {instead}")
         case err.OnlyPlanning(agents=agents):
             return _then(error, f": {_choice(agents)}make it part of the plan")
