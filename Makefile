@@ -5,6 +5,7 @@
 PYTHON_BIN := .venv/bin/python
 OPENCODE_PINNED := 1.18.33
 OPENCODE_OTHERS := 1.15.4 1.17.19
+OPENCODE_NEXT := 0.0.0-next-16350
 
 # Tests of one file stay together, since they share what is slow to start. A real OpenCode keeps a
 # core busy while it starts, and waits for most of the rest.
@@ -13,6 +14,7 @@ WORKERS := 2
 # Stamps: what they depend on says when an installation is out of date.
 PYTHON_READY := .venv/.installed
 OPENCODE_READY := tools/opencode/node_modules/.installed
+NEXT_READY := tools/opencode/next/node_modules/.installed
 OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
 
 .DEFAULT_GOAL := help
@@ -21,10 +23,10 @@ OTHERS_READY := $(OPENCODE_OTHERS:%=tools/opencode/versions/%/.installed)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(PYTHON_READY) $(OPENCODE_READY) ## Install what the checkout needs, where it is missing
+setup: $(PYTHON_READY) $(OPENCODE_READY) $(NEXT_READY) ## Install what the checkout needs, where it is missing
 
-demo: setup ## Show a delegation from start to end (MODEL=provider/id for a real model)
-	@$(PYTHON_BIN) -m lab.demo $(if $(MODEL),--model $(MODEL))
+demo: setup ## Show a delegation from start to end (LINE=2, MODEL=provider/id for a real model)
+	@$(PYTHON_BIN) -m lab.demo $(if $(LINE),--line $(LINE)) $(if $(MODEL),--model $(MODEL))
 
 test: setup ## Run every check and every test
 	$(PYTHON_BIN) -m ruff check
@@ -35,7 +37,7 @@ test: setup ## Run every check and every test
 	$(PYTHON_BIN) -m pytest -m alone
 
 test-versions: setup $(OTHERS_READY) ## Run the main path on each supported OpenCode
-	@set -e; for version in $(OPENCODE_OTHERS) $(OPENCODE_PINNED); do \
+	@set -e; for version in $(OPENCODE_OTHERS) $(OPENCODE_PINNED) $(OPENCODE_NEXT); do \
 	  echo "== OpenCode $$version"; \
 	  env -u OPENCODE_BIN OPENCODE_VERSION=$$version $(PYTHON_BIN) -m pytest tests/opencode -m main_path; \
 	done
@@ -60,7 +62,8 @@ soak: setup ## Work without a pause, be killed at random, and measure (MINUTES=1
 	@$(PYTHON_BIN) -m lab.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove everything that setup and the tools made
-	rm -rf .venv tools/opencode/node_modules tools/opencode/versions build dist
+	rm -rf .venv tools/opencode/node_modules tools/opencode/next/node_modules tools/opencode/versions
+	rm -rf build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(PYTHON_READY): pyproject.toml constraints.txt tools/setup.sh
@@ -69,6 +72,10 @@ $(PYTHON_READY): pyproject.toml constraints.txt tools/setup.sh
 
 $(OPENCODE_READY): tools/opencode/package.json tools/opencode/package-lock.json
 	tools/setup.sh opencode
+	@touch $@
+
+$(NEXT_READY): tools/opencode/next/package.json tools/opencode/next/package-lock.json
+	tools/setup.sh next
 	@touch $@
 
 $(OTHERS_READY): tools/opencode/versions/%/.installed:

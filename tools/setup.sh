@@ -4,6 +4,7 @@
 #   tools/setup.sh python             .venv with the package (editable) and its tools
 #   tools/setup.sh opencode           the pinned OpenCode, in tools/opencode/node_modules
 #   tools/setup.sh opencode VERSION   another one, in tools/opencode/versions/VERSION
+#   tools/setup.sh next               the pinned preview of OpenCode 2, in tools/opencode/next
 #
 # The Makefile decides when each is due; what is due may need the network.
 set -euo pipefail
@@ -69,8 +70,24 @@ setup_opencode() {
         fail "OpenCode has no binary for this platform ($(uname -sm)); set OPENCODE_BIN to one."
 }
 
+setup_next() {
+    local folder=tools/opencode/next
+    # The machine that it is published for; no package for another kind is known.
+    if [ "$(uname -sm)" != "Linux x86_64" ]; then
+        echo "setup: the preview of OpenCode 2 is known for Linux on x86_64 only, not for" \
+            "$(uname -sm): its tests are skipped here." >&2
+        mkdir -p "$folder/node_modules"
+        return
+    fi
+    check_node
+    (cd "$folder" && npm ci --ignore-scripts --loglevel=error)
+    # Maps from its code to its sources, 50 MB that nobody reads here.
+    find "$folder/node_modules" -name '*.map' -delete
+}
+
 case ${1:-} in
     python) setup_python ;;
     opencode) setup_opencode "${2:-}" ;;
-    *) fail "say what to set up: python, or opencode [VERSION]." ;;
+    next) setup_next ;;
+    *) fail "say what to set up: python, opencode [VERSION], or next." ;;
 esac
