@@ -20,6 +20,7 @@ import msgspec
 from aiohttp import web
 
 from background_agents.testing.scripts import Call, Step, newest_id, plan, script
+from lab.harness.dialect import PLAIN, Dialect
 
 __all__ = ["Message", "ModelRequest", "ModelServer", "Step", "Tool", "script"]
 
@@ -92,6 +93,8 @@ class ModelServer:
     """
 
     port: int = 0
+    dialect: Dialect = PLAIN
+    """How whoever asks calls its tools; scripts and ``requests`` have OpenCode 1's names."""
     title: str = "Scripted title"
     title_gate: str | None = None
     """A gate for the answers that offer no tools: a small model that takes its time."""
@@ -169,6 +172,8 @@ class ModelServer:
     async def _answer(self, http: web.Request) -> web.StreamResponse:
         raw = await http.read()
         body = msgspec.json.decode(raw, type=_Body)
+        for tool in body.tools:
+            tool.function.name = self.dialect.offered(tool.function.name)
         request = ModelRequest(body.model, body.messages, body.tools, len(raw), time.monotonic())
         self.requests.append(request)
         await self._tell()
@@ -202,8 +207,11 @@ class ModelServer:
             await self._gate(step.gate).wait()
         calls = step.tool_calls()
         if calls:
-            await stream.calls([(f"call_{next(self._call_ids)}", call) for call in calls], newest)
+            await stream.calls([self._called(call) for call in calls], newest)
         return await stream.end(step.finish or ("tool_calls" if calls else "stop"))
+
+    def _called(self, call: Call) -> tuple[str, Call]:
+        return f"call_{next(self._call_ids)}", Call(*self.dialect.call(call.call, call.args))
 
     def _step(self, request: ModelRequest) -> Step:
         if not request.tools:

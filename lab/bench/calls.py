@@ -15,6 +15,7 @@ import msgspec
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import NATIVE, WARM_UP, at_rest, calls, probed, stamps, ways
 from lab.harness.client import OpenCodeClient, StoredMessage
+from lab.harness.client.events import TextEnded
 from lab.model_server import ModelServer, script
 
 CHILD = "Look it up. " + script({"say": "Here is what I found."})
@@ -50,11 +51,7 @@ async def play(client: OpenCodeClient, session: str, prompt: str) -> None:
     """Play one delegation, from its request to the answer to its notice."""
     async with client.events() as events:
         await client.prompt(session, prompt)
-        await events.wait_for(
-            lambda seen: (
-                seen.type == "message.part.updated" and "'text': 'Noticed.'" in str(seen.properties)
-            )
-        )
+        await events.fact(TextEnded, lambda one: one.text == "Noticed.")
         await at_rest(client, events, session)
 
 
@@ -147,7 +144,7 @@ async def _timed(
     """Have the probe measure, and return its samples."""
     await client.run(session, "Go. " + script({"call": tool, "args": args}))
     output = next(
-        str(part.state["output"])
+        part.output
         for message in reversed(await client.messages(session))
         for part in message.parts
         if part.tool == tool

@@ -18,7 +18,8 @@ from background_agents.testing.scripts import NATIVE_NOTICE
 from lab.bench.calls import CHILD
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import NATIVE, at_rest, probed
-from lab.harness.client import Events, OpenCodeClient, Seen
+from lab.harness.client import Events, OpenCodeClient
+from lab.harness.client.events import Deleted, Idle, TextStored
 from lab.model_server import ModelServer, script
 
 TURNS: Mapping[int, int] = {10: 6, 50: 3, 200: 1}
@@ -102,15 +103,12 @@ async def _delegated(client: OpenCodeClient, size: int, kind: Kind) -> float:
         await client.prompt(supervisor, prompt)
         told: set[str] = set()
 
-        def last(seen: Seen) -> bool:
-            part = seen.properties.get("part")
-            if not isinstance(part, Mapping) or seen.session != supervisor:
-                return False
-            if str(part.get("text", "")).startswith(kind.notice):
-                told.add(str(part["id"]))
+        def last(one: TextStored) -> bool:
+            if one.session == supervisor and one.text.startswith(kind.notice):
+                told.add(one.part)
             return len(told) >= size
 
-        await events.wait_for(last, timeout_s=LIMIT_S)
+        await events.fact(TextStored, last, timeout_s=LIMIT_S)
         took = (time.perf_counter() - started) * 1000
         await _all_deleted(events, min(size, kind.titles))
         await at_rest(client, events)
@@ -123,12 +121,12 @@ async def _all_deleted(events: Events, count: int) -> None:
         return
     deleted = 0
 
-    def last(seen: Seen) -> bool:
+    def last(_: Deleted) -> bool:
         nonlocal deleted
-        deleted += seen.type == "session.deleted"
+        deleted += 1
         return deleted >= count
 
-    await events.wait_for(last, timeout_s=LIMIT_S)
+    await events.fact(Deleted, last, timeout_s=LIMIT_S)
 
 
 async def _bare(client: OpenCodeClient, size: int) -> float:
@@ -138,12 +136,11 @@ async def _bare(client: OpenCodeClient, size: int) -> float:
         started = time.perf_counter()
         at_work = set(await asyncio.gather(*(_child(client, parent, n) for n in range(size))))
 
-        def last(seen: Seen) -> bool:
-            if seen.type == "session.idle" and seen.session:
-                at_work.discard(seen.session)
+        def last(one: Idle) -> bool:
+            at_work.discard(one.session)
             return not at_work
 
-        await events.wait_for(last, timeout_s=LIMIT_S)
+        await events.fact(Idle, last, timeout_s=LIMIT_S)
         took = (time.perf_counter() - started) * 1000
         await at_rest(client, events)
     return took

@@ -92,7 +92,7 @@ def _check_looks(messages: Sequence[StoredMessage]) -> None:
 
 def _outputs(messages: Sequence[StoredMessage]) -> list[tuple[str, str]]:
     parts = [part for message in messages for part in message.parts if part.type == "tool"]
-    return [(part.tool, str(part.state.get("output"))) for part in parts]
+    return [(part.tool, part.output) for part in parts]
 
 
 async def with_many_stored(root: Path, rounds: int, stored: Sequence[int] = STORED) -> Findings:

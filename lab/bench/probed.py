@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from lab.harness.client import Events, OpenCodeClient, StoredMessage
+from lab.harness.client.events import Idle
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelServer
 
@@ -82,13 +83,7 @@ def stamps(root: Path) -> list[Stamp]:
 
 def calls(messages: Sequence[StoredMessage], tool: str) -> list[float]:
     """Return how long each call of a tool took, by OpenCode's own clock (whole ms)."""
-    took = []
-    for message in messages:
-        for part in message.parts:
-            if part.type == "tool" and part.tool == tool:
-                times = msgspec.convert(part.state["time"], dict[str, float])
-                took.append(times["end"] - times["start"])
-    return took
+    return [part.took_ms for one in messages for part in one.parts if part.tool == tool]
 
 
 def ways(seen: Sequence[Stamp], parent: str) -> list[Way]:
@@ -115,6 +110,4 @@ async def at_rest(client: OpenCodeClient, events: Events, session: str | None = 
         busy = await client.busy()
         if not busy or (session is not None and session not in busy):
             return
-        await events.wait_for(
-            lambda seen: seen.type == "session.idle", since=since, timeout_s=REST_LIMIT_S
-        )
+        await events.fact(Idle, since=since, timeout_s=REST_LIMIT_S)

@@ -97,7 +97,7 @@ def find_user_binary(environ: Mapping[str, str] = os.environ) -> Binary:
     the packages beside it.
     """
     found = environ.get("OPENCODE_BIN") or shutil.which("opencode", path=environ.get("PATH"))
-    return find_binary({**environ, "OPENCODE_BIN": found or ""})
+    return find_binary(environ={**environ, "OPENCODE_BIN": found or ""})
 
 
 def _link_credentials(home: Home) -> None:

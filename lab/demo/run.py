@@ -106,7 +106,7 @@ async def _home(order: Order, root: Path, stack: AsyncExitStack) -> tuple[Binary
 async def _with_opencode(order: Order, screen: Screen, opencode: OpenCode) -> bool:
     async with opencode.client() as client:
         with screen.waiting("OpenCode loads the plugin ..."):
-            if "delegate" not in await client.tool_ids():
+            if not await client.has_plugin():
                 raise NotShown("OpenCode has not loaded the plugin")
             await _require_model(client, order.model)
             # The first look at agents takes a moment, which is not the story's.

@@ -24,7 +24,8 @@ from lab.faults.points import KILLED, lives, pids
 from lab.faults.stage import ENDING, LISTED, NAMED
 from lab.faults.verdict import Verdict, evidence, judge_dead, judge_ended
 from lab.harness.bridge import BRIDGE
-from lab.harness.client import Events, OpenCodeClient, Seen
+from lab.harness.client import Events, OpenCodeClient
+from lab.harness.client.events import TextStored
 from lab.harness.home import Home, find_binary
 from lab.harness.opencode import OpenCode
 from lab.model_server import ModelServer, script
@@ -127,17 +128,12 @@ class Theatre:
         if len(ids) >= count:
             return
 
-        def seen(text: object) -> bool:
-            if isinstance(text, str) and text.startswith(ENDING):
-                ids.update(NAMED.findall(text))
+        def is_told(one: TextStored) -> bool:
+            if one.session == supervisor and one.text.startswith(ENDING):
+                ids.update(NAMED.findall(one.text))
             return len(ids) >= count
 
-        def is_told(event: Seen) -> bool:
-            part = event.properties.get("part")
-            mine = isinstance(part, dict) and event.session == supervisor
-            return isinstance(part, dict) and mine and seen(part.get("text"))
-
-        await self.events.wait_for(is_told, timeout_s=30)
+        await self.events.fact(TextStored, is_told, timeout_s=30)
 
     async def endings(self, supervisor: str) -> list[str]:
         """Return the delegation of each notice of an ending, as OpenCode has stored them."""
@@ -169,7 +165,7 @@ class Theatre:
 
     async def _newest_output(self, session: str, tool: str) -> str:
         parts = [part for one in await self.client.messages(session) for part in one.parts]
-        found = [str(one.state.get("output", "")) for one in parts if one.tool == tool]
+        found = [one.output for one in parts if one.tool == tool]
         return found[-1] if found else ""
 
 

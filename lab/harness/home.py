@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
+import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +19,15 @@ import msgspec
 
 from background_agents.domain.errors import DelegationError
 from background_agents.hosts.cli import plugin_files
+from lab.harness.line import Line, line_of
 
 PROVIDER = "Scripted"
 """How a user reads the name of the scripted models' provider."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+TOOLS = CHECKOUT / "tools" / "opencode"
 
 
 class OpenCodeMissing(DelegationError):
@@ -41,12 +47,17 @@ class Binary:
     path: Path
     version: str
 
+    @property
+    def line(self) -> Line:
+        return line_of(self.version)
 
-def find_binary(environ: Mapping[str, str] = os.environ) -> Binary:
+
+def find_binary(line: Line = Line.ONE, environ: Mapping[str, str] = os.environ) -> Binary:
     """Return the OpenCode to run.
 
-    ``OPENCODE_BIN`` names one; else it is the one under ``tools/opencode`` of the
-    checkout, in the version that ``OPENCODE_VERSION`` asks for (default: the pinned one).
+    ``OPENCODE_BIN`` names one, of whichever line; else it is the one under ``tools/opencode``
+    of the checkout, in the version that ``OPENCODE_VERSION`` asks for, else the one that is
+    pinned for ``line``.
 
     Raises:
         OpenCodeMissing: There is none.
@@ -57,10 +68,11 @@ def find_binary(environ: Mapping[str, str] = os.environ) -> Binary:
             raise OpenCodeMissing(path)
         asked = [str(path), "--version"]
         said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
-        return Binary(path, said.stdout.strip())
-    tools = CHECKOUT / "tools" / "opencode"
+        # OpenCode 2 says its name first, and a `v`.
+        return Binary(path, said.stdout.split()[-1].removeprefix("v"))
     wanted = environ.get("OPENCODE_VERSION")
-    folders = [tools, tools / "versions" / wanted] if wanted else [tools]
+    pinned = {Line.ONE: TOOLS, Line.TWO: TOOLS / "next"}
+    folders = [*pinned.values(), TOOLS / "versions" / wanted] if wanted else [pinned[line]]
     for folder in folders:
         found = _installed_in(folder)
         if found is not None and wanted in (None, found.version):
@@ -68,13 +80,31 @@ def find_binary(environ: Mapping[str, str] = os.environ) -> Binary:
     raise OpenCodeMissing(folders[-1] / "node_modules")
 
 
+def lines_under_test(environ: Mapping[str, str] = os.environ) -> tuple[Line, ...]:
+    """Return the lines whose binaries ``find_binary`` finds: one, where the environment says it.
+
+    The preview of OpenCode 2 is known for Linux on x86-64 only.
+    """
+    if environ.get("OPENCODE_BIN"):
+        return (find_binary(environ=environ).line,)
+    if wanted := environ.get("OPENCODE_VERSION"):
+        return (line_of(wanted),)
+    known = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+    return (Line.ONE, Line.TWO) if known else (Line.ONE,)
+
+
 def _installed_in(folder: Path) -> Binary | None:
-    package = folder / "node_modules" / _platform_package()
-    path = package / "bin" / "opencode"
-    if not os.access(path, os.X_OK):
-        return None
-    manifest = msgspec.json.decode((package / "package.json").read_bytes(), type=_Manifest)
-    return Binary(path, manifest.version)
+    modules = folder / "node_modules"
+    places = (
+        (modules / _platform_package(), "opencode"),
+        (modules / "@opencode-ai" / "cli-linux-x64-baseline", "opencode2"),
+    )
+    for package, name in places:
+        path = package / "bin" / name
+        if os.access(path, os.X_OK):
+            raw = (package / "package.json").read_bytes()
+            return Binary(path, msgspec.json.decode(raw, type=_Manifest).version)
+    return None
 
 
 class _Manifest(msgspec.Struct):
@@ -93,6 +123,14 @@ def _platform_package() -> str:
     return name
 
 
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass(frozen=True)
 class Home:
     """All that one user of OpenCode has on disk: home, configuration, data and a project."""
@@ -100,6 +138,10 @@ class Home:
     root: Path
     version: str
     """Of the OpenCode that will live here."""
+
+    @property
+    def line(self) -> Line:
+        return line_of(self.version)
 
     @property
     def project(self) -> Path:
@@ -115,7 +157,10 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """Its temporary folder. An OpenCode that is killed leaves libraries of some 10 MB there."""
+        """Its temporary folder. An OpenCode that is killed leaves libraries of some 10 MB there.
+
+        OpenCode 2 leaves 26 MB, however it ends.
+        """
         return self.root / "tmp"
 
     @property
@@ -130,7 +175,7 @@ class Home:
         """
         for folder in (self.root / "home", self.project, self.config, self.scratch):
             folder.mkdir(parents=True, exist_ok=True)
-        settle(self.config, self.version)
+        self._settle()
         self.models.write_text("{}")
         merged = _merge(_default_config(base_url), config or {})
         text = msgspec.json.format(msgspec.json.encode(merged), indent=2)
@@ -141,6 +186,19 @@ class Home:
             subprocess.run(
                 ["git", *args], cwd=self.project, env=self.environment(), check=True, timeout=30
             )
+
+    def _settle(self) -> None:
+        if self.line is Line.ONE:
+            settle(self.config, self.version)
+            return
+        # The server that its terminals share has one port for all homes of a machine.
+        shared = {"port": free_port(), "password": secrets.token_urlsafe()}
+        (self.config / "service.json").write_bytes(msgspec.json.encode(shared))
+
+    def clear(self) -> None:
+        """Remove the libraries that an OpenCode has unpacked here; those in use stay in use."""
+        for library in self.scratch.glob(".*.so"):
+            library.unlink(missing_ok=True)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment in which OpenCode sees this home and nothing of the user's."""
@@ -175,7 +233,8 @@ def settle(folder: Path, version: str) -> None:
     On the first start with a directory that holds plugins OpenCode fetches
     ``@opencode-ai/plugin`` (5 s, or a minute and a failure without a network). It does
     not when ``node_modules`` exists and both package files name its version (seen on
-    1.15.4, 1.17.19 and 1.18.33); our plugin imports nothing from there.
+    1.15.4, 1.17.19 and 1.18.33); our plugin imports nothing from there. OpenCode 2 fetches
+    nothing for a plugin that is a file.
     """
     (folder / "node_modules").mkdir(parents=True, exist_ok=True)
     wanted = {"dependencies": {"@opencode-ai/plugin": version}}

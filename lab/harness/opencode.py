@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,11 +19,12 @@ from pathlib import Path
 import aiohttp
 
 from background_agents.domain.errors import DelegationError
-from lab.harness.client import OpenCodeClient, authorization
-from lab.harness.home import Binary, Home, find_binary
+from lab.harness.client import OpenCodeClient, authorization, client_for
+from lab.harness.home import Binary, Home, find_binary, free_port
+from lab.harness.line import Line
 
 START_TIMEOUT_S = 40.0
-"""A first start reads a 170 MB binary from disk and migrates a database; 1-3 s when warm."""
+"""A first start reads a binary of 170 or 225 MB and migrates a database; 1-3 s when warm."""
 
 PROBE_TIMEOUT_S = 0.5
 """A request that arrives while the port opens may never be answered, so each is given up soon."""
@@ -44,11 +45,20 @@ class OpenCode:
     home: Home
     env: Mapping[str, str] = field(default_factory=dict)
     password: str | None = None
+    """What its server asks for; one is made up where a server always asks."""
     port: int = 0
     within: Sequence[str] = ()
     """What starts it, such as ``unshare``."""
     _process: asyncio.subprocess.Process | None = None
     _groups: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.password is None and self.line.ways.always_locked:
+            self.password = secrets.token_urlsafe()
+
+    @property
+    def line(self) -> Line:
+        return self.home.line
 
     @property
     def base_url(self) -> str:
@@ -63,9 +73,9 @@ class OpenCode:
         assert self._process is not None, "OpenCode was not started"
         return self._process.pid
 
-    def client(self) -> OpenCodeClient:
-        """Return a client for the home's project, to be used as ``async with``."""
-        return OpenCodeClient(self.base_url, self.home.project, self.password)
+    def client(self, directory: Path | None = None) -> OpenCodeClient:
+        """Return a client for a project (the home's), to be used as ``async with``."""
+        return client_for(self.line, self.base_url, directory or self.home.project, self.password)
 
     def log_tail(self, lines: int = 40) -> str:
         """Return the end of what OpenCode printed."""
@@ -73,20 +83,21 @@ class OpenCode:
         return "\n".join(text.splitlines()[-lines:])
 
     async def start(self) -> None:
-        """Start the server and return when it answers.
+        """Start the server and return when it answers, and has the home's project ready.
 
         Raises:
             OpenCodeFailed: It ended, or did not answer in time.
         """
-        self.port = _free_port()
-        password = {"OPENCODE_SERVER_PASSWORD": self.password} if self.password else {}
-        serve = (str(self.binary.path), "serve", "--port", str(self.port), "--print-logs")
+        self.port = free_port()
+        ways = self.line.ways
+        password = {ways.password: self.password} if self.password else {}
+        serve = (str(self.binary.path), *ways.serve, "--port", str(self.port))
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self.within,
                 *serve,
                 cwd=self.home.project,
-                env=self.home.environment({**self.env, **password}),
+                env=self.home.environment({**ways.log, **self.env, **password}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -95,6 +106,10 @@ class OpenCode:
             )
         self._groups.append(self._process.pid)
         await self._healthy(self._process)
+        if self.line is Line.TWO:
+            # There it shows what a project has only a moment after it was first asked.
+            async with self.client() as client:
+                await client.load()
 
     async def _healthy(self, process: asyncio.subprocess.Process) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -103,7 +118,7 @@ class OpenCode:
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http:
             while time.monotonic() < deadline and process.returncode is None:
                 with suppress(aiohttp.ClientError, TimeoutError):
-                    async with http.get(f"{self.base_url}/global/health") as response:
+                    async with http.get(self.base_url + self.line.ways.health) as response:
                         if response.status == 200:
                             return
                 # There is no event for "another program opened its port".
@@ -140,19 +155,14 @@ class OpenCode:
             # PermissionError is how macOS says that only zombies are left.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._groups.pop(), signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        await asyncio.to_thread(self.home.clear)
 
 
 @asynccontextmanager
 async def running_opencode(
     root: Path,
     base_url: str,
+    line: Line = Line.ONE,
     *,
     plugin: bool = True,
     config: Mapping[str, object] | None = None,
@@ -164,7 +174,7 @@ async def running_opencode(
     ``base_url`` is the scripted model's. An error that passes through carries the end of
     OpenCode's log as a note.
     """
-    binary, home = await asyncio.to_thread(_new_home, root, base_url, config, plugin)
+    binary, home = await asyncio.to_thread(_new_home, root, base_url, line, config, plugin)
     opencode = OpenCode(binary, home, env or {}, password)
     try:
         await opencode.start()
@@ -179,9 +189,9 @@ async def running_opencode(
 
 
 def _new_home(
-    root: Path, base_url: str, config: Mapping[str, object] | None, plugin: bool
+    root: Path, base_url: str, line: Line, config: Mapping[str, object] | None, plugin: bool
 ) -> tuple[Binary, Home]:
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(root, binary.version)
     home.create(base_url, config)
     if plugin:

@@ -109,8 +109,8 @@ class OpenCodeStage:
 
     async def begin_anew(self) -> None:
         """See ``Stage``: the instance is disposed, and the next request makes another one."""
-        await self._client.request("POST", "/instance/dispose")
-        await self._client.tool_ids()
+        await self._client.reload()
+        await self._client.load()
 
     @asynccontextmanager
     async def unreachable(self) -> AsyncIterator[AgentRuntime]:

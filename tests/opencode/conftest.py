@@ -1,8 +1,12 @@
-"""Fixtures around the real OpenCode. Without its binary they fail; nothing is skipped."""
+"""Fixtures around the real OpenCode. Without its binary they fail; nothing is skipped.
+
+Every test that takes ``line``, or a fixture that does, runs once on each line of OpenCode. One
+that is about a line only says so, and why: ``@pytest.mark.only("1", why="...")``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,27 +14,46 @@ import pytest_asyncio
 from plays import Stage, staged
 
 from lab.harness.client import OpenCodeClient
+from lab.harness.dialect import dialect
+from lab.harness.home import lines_under_test
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelServer
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "main_path: what must work on every supported OpenCode (`make test-versions`)"
-    )
+    for marker in (
+        "main_path: what must work on every supported OpenCode (`make test-versions`)",
+        "only(line, why): what is about one line of OpenCode, or is proved well enough on it",
+    ):
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "line" in metafunc.fixturenames:
+        lines = _lines(metafunc.definition)
+        # Of the module's scope, so that each of its servers is started once for each line.
+        metafunc.parametrize("line", lines, ids=[f"line{one}" for one in lines], scope="module")
+
+
+def _lines(test: pytest.Item) -> Sequence[Line]:
+    mark = test.get_closest_marker("only")
+    wanted = list(Line) if mark is None else [Line(mark.args[0])]
+    assert mark is None or mark.kwargs["why"]
+    return [one for one in wanted if one in lines_under_test()]
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    """A scripted model."""
-    async with ModelServer() as server:
+async def model(line: Line) -> AsyncIterator[ModelServer]:
+    """A scripted model, which calls tools as the line does."""
+    async with ModelServer(dialect=dialect(line)) as server:
         yield server
 
 
 @pytest.fixture
-async def opencode(tmp_path: Path, model: ModelServer) -> AsyncIterator[OpenCode]:
+async def opencode(tmp_path: Path, model: ModelServer, line: Line) -> AsyncIterator[OpenCode]:
     """A running OpenCode that uses ``model`` and has our plugin installed."""
-    async with running_opencode(tmp_path / "opencode", model.base_url) as server:
+    async with running_opencode(tmp_path / "opencode", model.base_url, line) as server:
         yield server
 
 
@@ -42,10 +65,10 @@ async def client(opencode: OpenCode) -> AsyncIterator[OpenCodeClient]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode with our plugin and its model, shared by the tests of a module.
 
     Each test takes a supervisor of its own; such a test runs in the module's loop.
     """
-    async with staged(tmp_path_factory.mktemp("stage")) as ready:
+    async with staged(tmp_path_factory.mktemp("stage"), line) as ready:
         yield ready

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from lab.harness.client import ApiError, OpenCodeClient
-from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary
+from lab.harness.client.events import Answered, Asked, Settled, TextEnded, ToolEnded, ToolRuns
+from lab.harness.dialect import dialect
+from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, lines_under_test
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, OpenCodeFailed, running_opencode
 from lab.model_server import ModelServer, script
 
@@ -17,10 +20,10 @@ pytestmark = pytest.mark.opencode
 
 
 @pytest.fixture
-async def plain(tmp_path: Path, model: ModelServer) -> AsyncIterator[OpenCode]:
+async def plain(tmp_path: Path, model: ModelServer, line: Line) -> AsyncIterator[OpenCode]:
     """A running OpenCode without our plugin."""
     root = tmp_path / "plain"
-    async with running_opencode(root, model.base_url, plugin=False) as server:
+    async with running_opencode(root, model.base_url, line, plugin=False) as server:
         yield server
 
 
@@ -31,7 +34,7 @@ async def test_a_prompt_gets_the_scripted_answer(plain: OpenCode, model: ModelSe
         answer = await client.run(session, "Say it. " + script({"say": "Forty-two."}))
 
         assert answer == "Forty-two."
-        health = await client.request("GET", "/global/health")
+        health = await client.request("GET", plain.line.ways.health)
         assert f'"{plain.binary.version}"' in health.decode()
         assert await client.busy() == set()
     assert model.requests[0].model in {"one", "small"}
@@ -39,7 +42,7 @@ async def test_a_prompt_gets_the_scripted_answer(plain: OpenCode, model: ModelSe
 
 @pytest.mark.main_path
 async def test_the_installed_plugin_is_loaded(client: OpenCodeClient) -> None:
-    assert "delegation_read" in await client.tool_ids()
+    assert await client.has_plugin()
 
 
 async def test_a_killed_server_starts_again_with_the_same_sessions(plain: OpenCode) -> None:
@@ -64,9 +67,12 @@ async def test_waiting_on_a_stream_that_ended_fails_at_once(plain: OpenCode) -> 
             await events.wait_idle("ses_none")
 
 
-async def test_a_password_is_asked_for_and_given(tmp_path: Path, model: ModelServer) -> None:
-    root = tmp_path / "locked"
-    async with running_opencode(root, model.base_url, plugin=False, password="secret") as server:
+async def test_a_password_is_asked_for_and_given(
+    tmp_path: Path, model: ModelServer, line: Line
+) -> None:
+    async with running_opencode(
+        tmp_path / "locked", model.base_url, line, plugin=False, password="secret"
+    ) as server:
         async with server.client() as client:
             assert await client.create_session()
         server.password = None
@@ -75,8 +81,8 @@ async def test_a_password_is_asked_for_and_given(tmp_path: Path, model: ModelSer
                 await stranger.create_session()
 
 
-async def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
-    home = Home(tmp_path, find_binary().version)
+async def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path, line: Line) -> None:
+    home = Home(tmp_path, find_binary(line).version)
     home.create("http://127.0.0.1:9/v1")
     failing = tmp_path / "opencode"
     failing.write_text("#!/bin/sh\necho 'no disk left'\nexit 7\n")
@@ -88,21 +94,92 @@ async def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
 
 def test_a_missing_binary_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(OpenCodeMissing, match="make setup"):
-        find_binary({"OPENCODE_BIN": str(tmp_path / "none")})
+        find_binary(environ={"OPENCODE_BIN": str(tmp_path / "none")})
     with pytest.raises(OpenCodeMissing, match="make test-versions"):
-        find_binary({"OPENCODE_VERSION": "0.0.1"})
+        find_binary(environ={"OPENCODE_VERSION": "0.0.1"})
+
+
+def test_a_binary_that_is_named_says_its_line(line: Line) -> None:
+    found = find_binary(line)
+    assert (found.line, find_binary(environ={"OPENCODE_BIN": str(found.path)})) == (line, found)
+    assert lines_under_test({"OPENCODE_BIN": str(found.path)}) == (line,)
+    assert lines_under_test({"OPENCODE_VERSION": found.version}) == (line,)
 
 
 @pytest.mark.main_path
 async def test_no_setting_of_the_user_reaches_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: Line
 ) -> None:
     monkeypatch.setenv("OPENCODE_CONFIG_CONTENT", '{"model": "other/model"}')
     monkeypatch.setenv("BACKGROUND_AGENTS_MAX_CONCURRENT", "1")
 
-    environment = Home(tmp_path, "1").environment()
+    environment = Home(tmp_path, find_binary(line).version).environment()
 
     ours = {name for name in environment if name.startswith(("OPENCODE", "BACKGROUND_AGENTS"))}
     own = ("DISABLE_AUTOUPDATE", "DISABLE_MODELS_FETCH", "MODELS_PATH")
     assert ours == {f"OPENCODE_{name}" for name in own}
     assert environment["HOME"] == str(tmp_path / "home")
+
+
+async def test_a_session_is_seen_as_a_test_looks_at_it(plain: OpenCode, model: ModelServer) -> None:
+    """Facts, messages and offered tools say the same, whichever line it is."""
+    async with plain.client() as client, client.events() as events:
+        session = await client.create_session()
+        look = {"call": "bash", "args": {"command": "echo seen", "description": "Look"}}
+        await client.prompt(session, script(look, {"say": "So it is."}))
+        await events.fact(ToolRuns, lambda one: one.input.get("command") == "echo seen")
+        tool = await events.fact(ToolEnded, lambda one: one.session == session)
+        await events.fact(TextEnded, lambda one: one.text == "So it is.")
+        answered = await events.fact(Answered, lambda one: one.session == session)
+        await events.wait_idle(session)
+        question, look_at, answer = await client.messages(session)
+
+    assert (tool.tool, tool.output.startswith("seen\n"), tool.failed) == (
+        dialect(plain.line).tool("bash"),
+        True,
+        False,
+    )
+    assert answered.messages == {question.info.id}
+    assert (question.info.role, answer.info.parent) == ("user", question.info.id)
+    (part,) = [one for one in look_at.parts if one.type == "tool"]
+    assert (part.tool, part.status, part.output) == (tool.tool, "completed", tool.output)
+    assert (answer.info.agent, answer.info.model) == ("build", "scripted/one")
+    assert {"bash", "task", "read"} <= model.requests[-1].tool_names
+
+
+async def test_what_is_undone_is_redone(plain: OpenCode) -> None:
+    async with plain.client() as client:
+        session = await client.create_session()
+        await client.run(session, script({"say": "Kept."}))
+        await client.run(session, script({"say": "Undone."}))
+        before = await client.messages(session)
+        await client.undo(session, before[2].info.id)
+        await client.redo(session)
+        assert await client.messages(session) == before
+
+
+async def test_a_permission_is_answered(tmp_path: Path, model: ModelServer, line: Line) -> None:
+    ask = {"permission": {"bash": "ask"}}
+    root = tmp_path / "asking"
+    async with (
+        running_opencode(root, model.base_url, line, plugin=False, config=ask) as server,
+        server.client() as client,
+        client.events() as events,
+    ):
+        session = await client.create_session()
+        touch = {"call": "bash", "args": {"command": "touch it", "description": "Touch"}}
+        await client.prompt(session, script(touch, {"say": "Touched."}))
+        asked = await events.fact(Asked)
+        assert (asked.session, asked.patterns) == (session, ("touch it",))
+        assert await client.permissions() == await client.busy() == {session}
+        await client.answer(session, asked.request, "once")
+        await events.fact(Settled)
+        await events.wait_idle(session)
+        assert (server.home.project / "it").exists()
+
+
+async def test_nothing_is_left_where_it_ran(tmp_path: Path, line: Line) -> None:
+    """OpenCode leaves libraries of 26 MB behind each time it is started."""
+    async with running_opencode(tmp_path, "http://127.0.0.1:9/v1", line, plugin=False) as server:
+        pass
+    assert [one.name for one in server.home.scratch.glob(".*.so")] == []
