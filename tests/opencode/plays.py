@@ -7,19 +7,33 @@ on disk; nothing of the service is asked or known.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from xml.etree import ElementTree
 
-import msgspec
-
 from background_agents.adapters.files.artifacts import Scalar, parse
+from background_agents.config import DATABASE
 from background_agents.hosts.opencode.tools import TOOLS
 from background_agents.testing.scripts import READABLE_ID
-from lab.harness.client import Events, OpenCodeClient, Seen, StoredMessage
+from lab.harness.client import Events, OpenCodeClient, StoredMessage
+from lab.harness.client.base import LOOK_AGAIN_S
+from lab.harness.client.events import (
+    EVENT_TIMEOUT_S,
+    Answered,
+    Asked,
+    Named,
+    Shown,
+    TextStored,
+    ToolEnded,
+)
+from lab.harness.dialect import Dialect, dialect
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelRequest, ModelServer, script
 
@@ -69,17 +83,6 @@ class Notice:
         return self.fields["task-id"]
 
 
-class _Part(msgspec.Struct):
-    id: str
-    type: str
-    session: str = msgspec.field(name="sessionID")
-    message: str = msgspec.field(name="messageID")
-    text: str = ""
-    synthetic: bool = False
-    tool: str = ""
-    state: dict[str, object] = {}
-
-
 @dataclass
 class Supervisor:
     """A session whose model delegates."""
@@ -116,13 +119,14 @@ class Supervisor:
     async def outputs(self, tool: str, count: int = 1) -> list[str]:
         """Wait for ``count`` answers of a tool and return all there are, oldest call first."""
         found: dict[str, str] = {}
+        name = self.stage.dialect.tool(tool)
 
-        def collect(part: _Part) -> bool:
-            if part.type == "tool" and part.tool == tool and part.state["status"] == "completed":
-                found[part.id] = str(part.state["output"])
+        def collect(one: ToolEnded) -> bool:
+            if one.session == self.id and one.tool == name and not one.failed:
+                found[one.part] = one.output
             return len(found) >= count
 
-        await self._wait_for_part(collect)
+        await self.stage.events.fact(ToolEnded, collect)
         return [found[key] for key in sorted(found)]
 
     async def delegated(self, count: int = 1) -> list[str]:
@@ -134,28 +138,24 @@ class Supervisor:
         self, count: int = 1, *, tag: str = ENDED, timeout_s: float = 20
     ) -> list[Notice]:
         """Wait for ``count`` notices and return all there are, in the order of the transcript."""
-        found: dict[str, Notice] = {}
+        found: dict[str, list[Notice]] = {}
 
-        def collect(part: _Part) -> bool:
-            if (notice := _notice(part)) and notice.tag == tag:
-                found[part.id] = notice
-            return len(found) >= count
+        def collect(one: TextStored) -> bool:
+            if one.session == self.id:
+                notices = notices_in(one.message, one.text, one.hidden)
+                found[one.part] = [notice for notice in notices if notice.tag == tag]
+            return sum(map(len, found.values())) >= count
 
-        await self._wait_for_part(collect, timeout_s=timeout_s)
-        return [found[key] for key in sorted(found, key=lambda key: (found[key].message, key))]
+        await self.stage.events.fact(TextStored, collect, timeout_s=timeout_s)
+        told = [notice for part in sorted(found) for notice in found[part]]
+        return sorted(told, key=lambda notice: notice.message)
 
     async def answered(self, message: str) -> None:
         """Wait until the model has taken up a message and has ended its turn."""
-
-        def ends_turn(seen: Seen) -> bool:
-            info = seen.properties.get("info")
-            if seen.type != "message.updated" or not isinstance(info, dict):
-                return False
-            mine = info.get("sessionID") == self.id and info.get("parentID", "") >= message
-            return mine and info.get("finish") == "stop"
-
-        end = await self.stage.events.wait_for(ends_turn)
-        await self.stage.events.wait_idle(self.id, since=self.stage.events.seen.index(end))
+        events = self.stage.events
+        end = await events.fact(Answered, lambda one: message in one.messages)
+        at = next(n for n, seen in enumerate(events.seen) if end in seen.facts)
+        await events.wait_idle(self.id, since=at)
 
     async def settled(self, count: int = 1, *, timeout_s: float = 20) -> list[Notice]:
         """Wait until ``count`` notices came and were answered; return all that are stored."""
@@ -165,9 +165,14 @@ class Supervisor:
 
     async def stored_notices(self, tag: str = ENDED) -> list[Notice]:
         """Return the notices that OpenCode has stored, oldest first."""
-        raw = await self.stage.client.request("GET", f"/session/{self.id}/message")
-        parts = [part for one in msgspec.json.decode(raw, type=list[_Stored]) for part in one.parts]
-        return [notice for part in parts if (notice := _notice(part)) and notice.tag == tag]
+        messages = [*await self.messages(), *await self.stage.client.pending(self.id)]
+        found = [
+            notice
+            for one in messages
+            for part in one.parts
+            for notice in notices_in(one.info.id, part.text, part.synthetic)
+        ]
+        return [notice for notice in found if notice.tag == tag]
 
     @property
     def requests(self) -> list[ModelRequest]:
@@ -182,19 +187,22 @@ class Supervisor:
         answers = [m.info.parent for m in await self.messages() if m.info.role == "assistant"]
         return len(set(answers))
 
-    async def _wait_for_part(
-        self, wanted: Callable[[_Part], bool], *, timeout_s: float = 20
-    ) -> None:
-        def seen_it(seen: Seen) -> bool:
-            if seen.type != "message.part.updated" or seen.session != self.id:
-                return False
-            return wanted(msgspec.convert(seen.properties["part"], _Part))
+    async def children(self) -> list[str]:
+        """Return the sessions that this one has delegated to, oldest first.
 
-        await self.stage.events.wait_for(seen_it, timeout_s=timeout_s)
+        OpenCode 1 knows them for its children; on OpenCode 2 only our records do.
+        """
+        if self.stage.line is Line.ONE:
+            return await self.stage.client.children(self.id)
+        return await asyncio.to_thread(self._recorded_children)
 
-
-class _Stored(msgspec.Struct):
-    parts: list[_Part]
+    def _recorded_children(self) -> list[str]:
+        query = "SELECT session FROM delegations WHERE parent_session = ? AND session IS NOT NULL"
+        found: list[str] = []
+        for database in (self.stage.opencode.home.data / "delegations").glob(f"*/{DATABASE}"):
+            with closing(sqlite3.connect(database)) as connection:
+                found += [one for (one,) in connection.execute(query, (self.id,))]
+        return list(dict.fromkeys(found))
 
 
 @dataclass
@@ -209,36 +217,36 @@ class Stage:
     async def supervisor(self) -> Supervisor:
         return Supervisor(await self.client.create_session(), self)
 
+    @property
+    def line(self) -> Line:
+        return self.opencode.line
+
+    @property
+    def dialect(self) -> Dialect:
+        return dialect(self.line)
+
     async def child(self, delegation: str) -> str:
         """Wait for a delegation's session and return its id."""
-        return str((await self.child_info(delegation))["id"])
+        named = await self.events.fact(Named, lambda one: one.title.endswith(f"· {delegation}"))
+        return named.session
 
-    async def child_info(self, delegation: str) -> Mapping[str, object]:
-        """Wait for a delegation's session and return what OpenCode says of it."""
+    async def ended(self, delegation: str) -> None:
+        """Return once a delegation's artifact is there; it looks, since nobody tells of it."""
+        folder = self.opencode.home.data / "delegations"
+        async with asyncio.timeout(EVENT_TIMEOUT_S):
+            while True:
+                if list(folder.rglob(f"{delegation}.md")):
+                    return
+                await asyncio.sleep(LOOK_AGAIN_S)
 
-        def titled(seen: Seen) -> bool:
-            info = seen.properties.get("info")
-            named = isinstance(info, dict) and str(info.get("title")).endswith(f"· {delegation}")
-            return seen.type == "session.created" and named
-
-        info = (await self.events.wait_for(titled)).properties["info"]
-        assert isinstance(info, dict)
-        return info
-
-    async def toast(self, delegation: str) -> str:
-        """Wait for the toast about a delegation's end and return what it says."""
-        toast = await self.events.wait_for(
-            lambda seen: seen.type == "tui.toast.show" and delegation in str(seen.properties)
-        )
-        return str(toast.properties)
+    async def shown(self, delegation: str) -> str:
+        """Wait for what the human is shown about a delegation, beside the chat, and return it."""
+        return (await self.events.fact(Shown, lambda one: delegation in one.text)).text
 
     async def answer_permission(self, session: str, reply: str) -> None:
         """Answer what a session asks for as the human does in OpenCode's own dialogue."""
-        asked = await self.events.wait_for(
-            lambda seen: seen.type == "permission.asked" and seen.session == session
-        )
-        request = asked.properties["id"]
-        await self.client.request("POST", f"/permission/{request}/reply", {"reply": reply})
+        asked = await self.events.fact(Asked, lambda one: one.session == session)
+        await self.client.answer(session, asked.request, reply)
 
     def artifact(self, delegation: str) -> Path:
         """Return the only file of a delegation, wherever the service keeps it."""
@@ -266,29 +274,40 @@ def _first_prompt(request: ModelRequest) -> str:
 @asynccontextmanager
 async def staged(
     root: Path,
+    line: Line,
     *,
     config: Mapping[str, object] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
     """Set a stage under ``root``."""
     async with (
-        ModelServer() as model,
-        running_opencode(root, model.base_url, config=config, env=env) as opencode,
+        ModelServer(dialect=dialect(line)) as model,
+        running_opencode(root, model.base_url, line, config=config, env=env) as opencode,
         opencode.client() as client,
         client.events() as events,
     ):
         yield Stage(model, opencode, client, events)
 
 
-def _notice(part: _Part) -> Notice | None:
-    """Return the notice in a part; one that is not well-formed XML is an error."""
-    if part.type != "text" or not part.text.startswith(tuple(f"<{tag}>" for tag in TAGS)):
-        return None
-    root = ElementTree.fromstring(part.text)
+def notices_in(message: str, text: str, hidden: bool) -> list[Notice]:
+    """Return the notices that a text consists of; one that is not well-formed XML is an error.
+
+    OpenCode 1 has a part of a message for each, OpenCode 2 one text for all of a message's.
+    """
+    if not text.startswith(tuple(f"<{tag}>" for tag in TAGS)):
+        return []
+    return [_notice(message, one.group(), hidden) for one in _ONE_NOTICE.finditer(text)]
+
+
+_ONE_NOTICE = re.compile(rf"<({'|'.join(TAGS)})>.*?</\1>", re.DOTALL)
+
+
+def _notice(message: str, text: str, hidden: bool) -> Notice:
+    root = ElementTree.fromstring(text)
     elements = list(root)
     fields = {element.tag: element.text or "" for element in elements}
-    assert len(fields) == len(elements), f"a tag stands twice in {part.text}"
-    return Notice(part.message, root.tag, part.text, fields, part.synthetic)
+    assert len(fields) == len(elements), f"a tag stands twice in {text}"
+    return Notice(message, root.tag, text, fields, hidden)
 
 
 def _only(found: Sequence[T]) -> T:

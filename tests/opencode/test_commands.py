@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +12,7 @@ from terminal_user import TerminalUser, ended
 
 from background_agents.testing.scripts import script
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
+from lab.harness.client.events import TextStored
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -196,13 +196,10 @@ async def test_delegate_without_a_conversation(stage: Stage, user: TerminalUser)
     front, _ = stage.result(name)
     notice = f"<task-id>{name}</task-id>"
     parent = str(front["parent_session"])
-    await stage.events.wait_for(
-        lambda seen: seen.type == "message.part.updated" and notice in str(seen.properties)
-    )
-    raw = (await stage.client.request("GET", f"/session/{parent}/message")).decode()
-    assert raw.count(notice) == 1
-    roles = [one["info"]["role"] for one in decoded(raw)]
-    assert roles == ["user"]  # nobody's turn ran there
+    await stage.events.fact(TextStored, lambda one: notice in one.text)
+    messages = [*await stage.client.messages(parent), *await stage.client.pending(parent)]
+    assert sum(one.text.count(notice) for one in messages) == 1
+    assert {one.info.role for one in messages} == {"user"}  # nobody's turn ran there
 
 
 async def test_wrong_use_is_one_clear_sentence(stage: Stage, user: TerminalUser) -> None:
@@ -257,7 +254,3 @@ async def status_of(user: TerminalUser, name: str) -> list[ActiveSheet]:
 async def shown_as(user: TerminalUser, name: str, state: str) -> None:
     (active,) = await status_of(user, name)
     assert (active.delegation.state, active.live is not None) == (state, True)
-
-
-def decoded(raw: str) -> Any:
-    return msgspec.json.decode(raw)

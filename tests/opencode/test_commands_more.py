@@ -18,7 +18,8 @@ from terminal_user import Ran, TerminalUser, ended
 from background_agents.control import places
 from background_agents.testing.scripts import script
 from background_agents.views.json import ActiveSheet, Sheet
-from lab.harness.home import find_binary
+from lab.harness.dialect import dialect
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelServer
 
@@ -38,9 +39,9 @@ PASSWORD = "correct horse"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def careful(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def careful(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode with an agent that asks."""
-    async with staged(tmp_path_factory.mktemp("careful"), config=CAREFUL) as stage:
+    async with staged(tmp_path_factory.mktemp("careful"), line, config=CAREFUL) as stage:
         yield stage
 
 
@@ -148,10 +149,10 @@ async def test_whoever_waits_is_told_who_asks(careful: Stage) -> None:
 
 
 @asynccontextmanager
-async def closed(root: Path) -> AsyncIterator[tuple[Stage, TerminalUser]]:
+async def closed(root: Path, line: Line) -> AsyncIterator[tuple[Stage, TerminalUser]]:
     """A home whose OpenCode the commands can find; whatever they start is ended on the way out."""
-    async with staged(root) as stage:
-        env = {"OPENCODE_BIN": str(find_binary().path)}
+    async with staged(root, line) as stage:
+        env = {"OPENCODE_BIN": str(stage.opencode.binary.path)}
         user = TerminalUser(stage.opencode.home, env)
         try:
             yield stage, user
@@ -177,9 +178,9 @@ async def left(stage: Stage, user: TerminalUser, task: str) -> str:
 
 
 @pytest.mark.timeout(240)
-async def test_what_was_left_behind_is_seen_and_recovered(tmp_path: Path) -> None:
+async def test_what_was_left_behind_is_seen_and_recovered(tmp_path: Path, line: Line) -> None:
     """All looks work with OpenCode closed; `recover` starts one, and it completes there."""
-    async with closed(tmp_path) as (stage, user):
+    async with closed(tmp_path, line) as (stage, user):
         name = await left(stage, user, "Be cut off.")
         status = await user.run("status")
         assert (status.code, status.err) == (0, "")
@@ -205,9 +206,9 @@ async def test_what_was_left_behind_is_seen_and_recovered(tmp_path: Path) -> Non
 
 
 @pytest.mark.timeout(240)
-async def test_delegate_starts_one_on_demand(tmp_path: Path) -> None:
+async def test_delegate_starts_one_on_demand(tmp_path: Path, line: Line) -> None:
     """And the next one uses that; `serve` alone ends itself when it is idle, leaving nothing."""
-    async with closed(tmp_path) as (stage, user):
+    async with closed(tmp_path, line) as (stage, user):
         await stage.opencode.end()
         prompt = f"Say hello.\n{script(say('Hello from nowhere.'))}"
         made = await user.run("delegate", "general", "-", "--wait", given=prompt)
@@ -236,9 +237,9 @@ async def test_delegate_starts_one_on_demand(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_killing_serve_ends_its_opencode(tmp_path: Path) -> None:
+async def test_killing_serve_ends_its_opencode(tmp_path: Path, line: Line) -> None:
     """Even a kill that cannot be caught leaves no OpenCode that nobody knows of."""
-    async with closed(tmp_path) as (stage, user):
+    async with closed(tmp_path, line) as (stage, user):
         await stage.opencode.end()
         serve = await user.start("serve")
         assert serve.stdout is not None
@@ -248,8 +249,8 @@ async def test_killing_serve_ends_its_opencode(tmp_path: Path) -> None:
         await households.empty(stage.opencode.home)
 
 
-async def test_without_an_opencode_to_start_that_is_said(tmp_path: Path) -> None:
-    async with closed(tmp_path) as (stage, user):
+async def test_without_an_opencode_to_start_that_is_said(tmp_path: Path, line: Line) -> None:
+    async with closed(tmp_path, line) as (stage, user):
         await stage.opencode.end()
         lost = TerminalUser(user.home, {"PATH": "/usr/bin:/bin", "OPENCODE_BIN": ""})
         for args in (("serve",), ("delegate", "general", "x")):
@@ -282,10 +283,10 @@ async def test_delegate_to_an_opencode_by_its_address(careful: Stage) -> None:
         await second.end()
 
 
-async def test_an_opencode_without_the_plugin_is_refused(tmp_path: Path) -> None:
+async def test_an_opencode_without_the_plugin_is_refused(tmp_path: Path, line: Line) -> None:
     async with (
-        ModelServer() as model,
-        running_opencode(tmp_path, model.base_url, plugin=False) as opencode,
+        ModelServer(dialect=dialect(line)) as model,
+        running_opencode(tmp_path, model.base_url, line, plugin=False) as opencode,
     ):
         ran = await delegated(TerminalUser(opencode.home), opencode.base_url)
     assert (ran.code, ran.out) == (3, "")
@@ -295,10 +296,10 @@ async def test_an_opencode_without_the_plugin_is_refused(tmp_path: Path) -> None
     )
 
 
-async def test_an_opencode_with_a_password(tmp_path: Path) -> None:
+async def test_an_opencode_with_a_password(tmp_path: Path, line: Line) -> None:
     async with (
-        ModelServer() as model,
-        running_opencode(tmp_path, model.base_url, password=PASSWORD) as opencode,
+        ModelServer(dialect=dialect(line)) as model,
+        running_opencode(tmp_path, model.base_url, line, password=PASSWORD) as opencode,
     ):
         refused = await delegated(TerminalUser(opencode.home), opencode.base_url)
         assert (refused.code, refused.out) == (3, "")

@@ -22,6 +22,7 @@ from background_agents.views.json import (
 from lab.harness import archive
 from lab.harness.archive import Plan
 from lab.harness.home import find_binary
+from lab.harness.line import Line
 
 T = TypeVar("T")
 
@@ -30,11 +31,11 @@ pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 @pytest.mark.timeout(240)
 async def test_each_reading_command_beside_a_live_opencode_and_after_its_end(
-    tmp_path: Path,
+    tmp_path: Path, line: Line
 ) -> None:
     """What a real run has left is found, shown, read, counted, exported; what is old is pruned."""
-    async with staged(tmp_path) as stage:
-        user = TerminalUser(stage.opencode.home, {"OPENCODE_BIN": str(find_binary().path)})
+    async with staged(tmp_path, line) as stage:
+        user = TerminalUser(stage.opencode.home, {"OPENCODE_BIN": str(find_binary(line).path)})
         ended, runs = await two(stage)
         assert (await user.run("wait", ended)).code == 0
         await everything_is_to_be_read(user, ended, runs, state="running")

@@ -7,6 +7,8 @@ import stat
 import pytest
 from plays import OUR_TOOLS, Stage, call, delegate, say, together
 
+from lab.harness.client.events import Named
+
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -76,10 +78,11 @@ async def test_the_child_is_a_session_of_its_own_that_cannot_delegate(stage: Sta
     (name,) = await supervisor.delegated()
     await supervisor.settled()
 
-    info = await stage.child_info(name)
+    child = await stage.child(name)
 
-    assert info["title"] == f"general · {name}"
-    assert info["parentID"] == supervisor.id
+    named = [one.title for one in stage.events.facts(Named) if one.session == child]
+    assert named[-1] == f"general · {name}"
+    assert await supervisor.children() == [child]
     assert supervisor.requests[0].tool_names & OUR_TOOLS == OUR_TOOLS - {"notify_parent"}
     asked = stage.asked("Look around.")
     assert len(asked) == 2

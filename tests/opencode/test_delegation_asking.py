@@ -9,6 +9,8 @@ import pytest_asyncio
 from plays import REQUEST, Stage, Step, Supervisor, call, delegate, say, staged, together
 
 from background_agents.testing.scripts import script
+from lab.harness.client.events import Asked, Settled
+from lab.harness.line import Line
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -42,13 +44,13 @@ CAREFUL = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def careful(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def careful(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode with an agent that asks, and with rules that answer some of it."""
     root = tmp_path_factory.mktemp("careful")
     settings = root / "config" / "background-agents" / "config.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text(RULES)
-    async with staged(root, config=CAREFUL) as stage:
+    async with staged(root, line, config=CAREFUL) as stage:
         yield stage
 
 
@@ -87,13 +89,11 @@ async def test_a_model_grants_nothing_neither_to_its_child_nor_to_itself(careful
     refused = await supervisor.outputs("delegation_answer", len(tries))
     assert set(refused) == {f"Nothing was granted: {only_people_grant(name)}."}
     child = await careful.child(name)
-    assert child in str(await careful.client.request("GET", "/permission"))
+    assert child in await careful.client.permissions()
 
     await supervisor.start(run("printf mine"), say("Never said."), agent="strict")
-    asking = await careful.events.wait_for(
-        lambda seen: seen.type == "permission.asked" and seen.session == supervisor.id
-    )
-    assert asking.properties["patterns"] == ["printf mine"]
+    asking = await careful.events.fact(Asked, lambda one: one.session == supervisor.id)
+    assert asking.patterns == ("printf mine",)
     await careful.answer_permission(supervisor.id, "reject")
     await careful.answer_permission(child, "once")
     await supervisor.settled()
@@ -112,10 +112,7 @@ async def test_a_permission_is_asked_of_the_human_and_the_run_goes_on_once_grant
     assert (request.fields["task-id"], request.fields["agent"]) == (name, "careful")
     assert request.fields["permission"] == "bash: printf granted"
     assert request.fields["answer"] == only_people_grant(name)
-    toast = await careful.events.wait_for(
-        lambda seen: seen.type == "tui.toast.show" and name in str(seen.properties)
-    )
-    assert "printf granted" in str(toast.properties)
+    assert "printf granted" in await careful.shown(name)
 
     await supervisor.turn(call("delegation_status"), say("It asks you."))
     (status,) = await supervisor.outputs("delegation_status")
@@ -131,12 +128,12 @@ async def test_a_permission_is_asked_of_the_human_and_the_run_goes_on_once_grant
 
 
 async def test_a_model_grants_once_where_its_human_lets_it(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, line: Line
 ) -> None:
     """For unattended use; `always` is refused even then, and its own commands are asked for."""
     root = tmp_path_factory.mktemp("unattended")
     env = {"BACKGROUND_AGENTS_MODEL_GRANTS": "once"}
-    async with staged(root, config=CAREFUL, env=env) as stage:
+    async with staged(root, line, config=CAREFUL, env=env) as stage:
         supervisor, name = await asked(stage, "Once.", run("printf granted"), say("Printed."))
         await supervisor.turn(
             call("delegation_answer", id=name, reply="always"),
@@ -222,10 +219,8 @@ async def test_stopping_while_a_permission_is_open(careful: Stage) -> None:
     assert notice.fields["status"] == "stopped"
     assert careful.result(name)[1].startswith("[STOPPED BY SUPERVISOR]")
     child = await careful.child(name)
-    await careful.events.wait_for(
-        lambda seen: seen.type == "permission.replied" and seen.session == child
-    )
-    assert child not in str(await careful.client.request("GET", "/permission"))
+    await careful.events.fact(Settled, lambda one: one.session == child)
+    assert child not in await careful.client.permissions()
 
 
 async def test_a_session_below_the_child_that_asks(careful: Stage) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
+from lab.harness.dialect import dialect
 from lab.harness.home import Home, find_binary
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode
 from lab.model_server import ModelServer
 
@@ -47,9 +49,9 @@ async def answer_of(supervisor: Supervisor, tool: str, count: int = 1) -> str:
     return (await supervisor.outputs(tool, count))[-1]
 
 
-async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
+async def test_a_killed_service_is_started_again(tmp_path: Path, line: Line) -> None:
     """The bridge restarts it, and it knows all that was."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("Before.", say("Done before.")), say("Off."))
         (before,) = await supervisor.delegated()
@@ -68,9 +70,9 @@ async def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
         assert stage.result(after)[1] == "Done after."
 
 
-async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path) -> None:
+async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path, line: Line) -> None:
     """After several deaths the bridge pauses for seconds; a model's call starts the service."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         for count in range(1, 9):
             asked_s = time.monotonic()
@@ -82,9 +84,11 @@ async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path) -> 
         assert took_s < 12
 
 
-async def test_a_service_killed_in_mid_run_finishes_the_delegation(tmp_path: Path) -> None:
+async def test_a_service_killed_in_mid_run_finishes_the_delegation(
+    tmp_path: Path, line: Line
+) -> None:
     """OpenCode and the child live on: the new service takes over and brings the result."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         task = delegate("Survive.", say("Survived.", gate="restart"))
         await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
@@ -101,11 +105,11 @@ async def test_a_service_killed_in_mid_run_finishes_the_delegation(tmp_path: Pat
         assert stage.result(name)[1] == "Survived."
 
 
-async def test_a_missing_python_is_said_and_opencode_works_on(tmp_path: Path) -> None:
+async def test_a_missing_python_is_said_and_opencode_works_on(tmp_path: Path, line: Line) -> None:
     """A tool answers with one clear sentence; OpenCode never breaks or waits."""
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(tmp_path, binary.version)
-    async with ModelServer() as model:
+    async with ModelServer(dialect=dialect(line)) as model:
         home.create(model.base_url)
         shim = home.install_plugin()
         shim.write_text(shim.read_text().replace(sys.executable, "/nowhere/bin/python"))
@@ -147,9 +151,11 @@ async def until_kept(stage: Stage, text: str) -> None:
 
 
 @pytest.mark.main_path
-async def test_opencode_killed_in_mid_run_goes_on_after_the_restart(tmp_path: Path) -> None:
+async def test_opencode_killed_in_mid_run_goes_on_after_the_restart(
+    tmp_path: Path, line: Line
+) -> None:
     """Cut off in the middle: it is told to go on, sees what it had written, and completes."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         half = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
         await supervisor.turn(delegate("Be cut off.", half, say("Whole.")), say("Off."))
@@ -173,9 +179,9 @@ async def test_opencode_killed_in_mid_run_goes_on_after_the_restart(tmp_path: Pa
             assert told.endswith("\n\n" + "Half of it. " * 3)
 
 
-async def test_without_resume_all_that_was_streamed_is_kept(tmp_path: Path) -> None:
+async def test_without_resume_all_that_was_streamed_is_kept(tmp_path: Path, line: Line) -> None:
     """OpenCode has stored nothing of the unfinished text; the artifact has it, to the last word."""
-    async with staged(tmp_path, env={"BACKGROUND_AGENTS_RESUME": "0"}) as stage:
+    async with staged(tmp_path, line, env={"BACKGROUND_AGENTS_RESUME": "0"}) as stage:
         supervisor = await stage.supervisor()
         half = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
         await supervisor.turn(delegate("Be cut off.", half), say("Off."))
@@ -192,9 +198,9 @@ async def test_without_resume_all_that_was_streamed_is_kept(tmp_path: Path) -> N
             assert again.result(name)[1].endswith("\n\n" + "Half of it. " * 3)
 
 
-async def test_quitting_opencode_in_mid_run_stops_nothing(tmp_path: Path) -> None:
+async def test_quitting_opencode_in_mid_run_stops_nothing(tmp_path: Path, line: Line) -> None:
     """Who quits and comes back finds the work going on, not stopped."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         half = say("Half of it. ", gate="never opened")
         await supervisor.turn(delegate("Be quit.", half, say("Whole.")), say("Off."))
@@ -210,9 +216,9 @@ async def test_quitting_opencode_in_mid_run_stops_nothing(tmp_path: Path) -> Non
             assert again.result(name)[1] == "Whole."
 
 
-async def test_opencode_killed_after_the_result_keeps_it(tmp_path: Path) -> None:
+async def test_opencode_killed_after_the_result_keeps_it(tmp_path: Path, line: Line) -> None:
     """Nothing that had ended is told again, and all of it is still there."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("End.", say("The end.")), say("Off."))
         (name,) = await supervisor.delegated()

@@ -12,6 +12,8 @@ import pytest
 from plays import Notice, Stage, Step, Supervisor, call, delegate, say, staged, together
 
 from background_agents.testing.scripts import READABLE_ID
+from lab.harness.client.events import Named, Retrying
+from lab.harness.line import Line
 from lab.model_server import ModelRequest, script
 
 pytestmark = pytest.mark.opencode
@@ -53,18 +55,18 @@ def overlap(request: ModelRequest, moment_s: float) -> bool:
 
 def launched(stage: Stage) -> list[str]:
     """Return the delegations in the order in which OpenCode made their sessions."""
-    infos = [one.properties["info"] for one in stage.events.seen if one.type == "session.created"]
-    titles = [str(info["title"]) for info in infos if isinstance(info, dict)]
-    return [title.partition(" · ")[2] for title in titles if title.startswith("general · ")]
+    titles = [one.title for one in stage.events.facts(Named)]
+    names = [title.partition(" · ")[2] for title in titles if title.startswith("general · ")]
+    return list(dict.fromkeys(names))
 
 
 def said_complete(notices: Sequence[Notice]) -> list[bool]:
     return ["all-complete" in notice.fields for notice in notices]
 
 
-async def test_thirty_run_four_at_a_time_in_their_order(tmp_path: Path) -> None:
+async def test_thirty_run_four_at_a_time_in_their_order(tmp_path: Path, line: Line) -> None:
     """The limit holds, the queue is kept, and every one of them is told of, to the last."""
-    async with staged(tmp_path, env={"BACKGROUND_AGENTS_MAX_CONCURRENT": "4"}) as stage:
+    async with staged(tmp_path, line, env={"BACKGROUND_AGENTS_MAX_CONCURRENT": "4"}) as stage:
         supervisor = await stage.supervisor()
         answer = {"repeat": 3, "every_ms": 20, "gate": "crowd"}
         tasks = [delegate(f"Crowd {n:02}.", say(f"Result {n}. ", **answer)) for n in range(CROWD)]
@@ -102,11 +104,11 @@ def _id(line: str) -> str:
     return found.group()
 
 
-async def test_twenty_notices_leave_agent_model_and_variant(tmp_path: Path) -> None:
+async def test_twenty_notices_leave_agent_model_and_variant(tmp_path: Path, line: Line) -> None:
     """The supervisor's agent, model and variant stay what the user had chosen, to the end."""
     count = sum(GROUPS)
     async with staged(
-        tmp_path, config=CAREFUL, env={"BACKGROUND_AGENTS_MAX_CONCURRENT": str(count)}
+        tmp_path, line, config=CAREFUL, env={"BACKGROUND_AGENTS_MAX_CONCURRENT": str(count)}
     ) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(say("Hello."))
@@ -177,22 +179,16 @@ async def _infos(supervisor: Supervisor) -> list[_Info]:
     return [head.info for head in msgspec.json.decode(raw, type=list[_Head])]
 
 
-async def test_while_the_provider_refuses_the_status_says_so(tmp_path: Path) -> None:
+async def test_while_the_provider_refuses_the_status_says_so(tmp_path: Path, line: Line) -> None:
     """A retry is OpenCode's business, and is to be seen: which attempt, when the next, and why."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         refused = {"fail": 429, "message": "Too many", "times": 2, "retry_after_s": 2}
         task = delegate("Be refused.", refused, say("At last.", gate="accepted"))
         await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
         (name,) = await supervisor.delegated()
         child = await stage.child(name)
-        await stage.events.wait_for(
-            lambda seen: (
-                seen.type == "session.status"
-                and seen.session == child
-                and "'attempt': 2" in str(seen.properties)
-            )
-        )
+        await stage.events.fact(Retrying, lambda one: (one.session, one.attempt) == (child, 2))
         await supervisor.turn(call("delegation_status"), say("It retries."))
         await stage.model.wait_held("accepted")
         await supervisor.turn(call("delegation_status"), say("It works."))
@@ -223,12 +219,14 @@ SECOND: Mapping[str, object] = {
     [{"model": "scripted/two"}, {"agent": "second"}],
     ids=["by argument", "by the agent's own model"],
 )
-async def test_a_model_has_a_limit_of_its_own(tmp_path: Path, on_two: dict[str, str]) -> None:
+async def test_a_model_has_a_limit_of_its_own(
+    tmp_path: Path, on_two: dict[str, str], line: Line
+) -> None:
     """Two on one model follow each other, while one on another model runs beside them."""
     folder = tmp_path / "config" / "background-agents"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(LIMIT)
-    async with staged(tmp_path, config=SECOND) as stage:
+    async with staged(tmp_path, line, config=SECOND) as stage:
         supervisor = await stage.supervisor()
         tasks = [
             delegate("First on two.", say("One.", gate="first"), model="scripted/two"),

@@ -112,7 +112,7 @@ async def test_a_deleted_supervisor_stops_what_it_delegated(stage: Stage) -> Non
     await stage.model.wait_held("orphaned")
 
     await stage.client.delete_session(supervisor.id)
-    await stage.toast(late)
+    await stage.ended(late)
 
     request = stage.asked("Task for orphaned.")[0]
     await stage.model.wait_for(lambda one: one is request and one.cut_off)
@@ -135,7 +135,7 @@ async def test_an_aborted_supervisor_is_told_and_not_woken(stage: Stage) -> None
     asked = len(supervisor.requests)
     stage.model.open("after the abort")
     (notice,) = await supervisor.notices()
-    await stage.toast(notice.id)
+    await stage.shown(notice.id)
     await supervisor.turn(say("I see it."), text="What is new?")
 
     assert notice.fields["status"] == "completed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from plays import Stage, Supervisor, call, delegate, say
 
@@ -12,8 +11,7 @@ FOREVER = say("tick ", repeat=10_000, every_ms=250)
 
 
 async def fork(supervisor: Supervisor) -> Supervisor:
-    raw = await supervisor.stage.client.request("POST", f"/session/{supervisor.id}/fork", {})
-    return Supervisor(str(msgspec.json.decode(raw)["id"]), supervisor.stage)
+    return Supervisor(await supervisor.stage.client.fork(supervisor.id), supervisor.stage)
 
 
 async def test_a_fork_reads_and_stops_what_its_transcript_names(stage: Stage) -> None:

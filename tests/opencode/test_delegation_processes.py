@@ -15,6 +15,7 @@ from plays import Stage, Supervisor, call, delegate, say, staged
 
 from background_agents.control.places import FOLDER
 from background_agents.service.ownership.leases import LEASE
+from lab.harness.line import Line
 from lab.harness.namespaces import INSIDE, why_none
 from lab.harness.opencode import OpenCode
 
@@ -45,9 +46,9 @@ async def until_logged(stage: Stage, words: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_what_a_frozen_opencode_did_goes_on_in_another(tmp_path: Path) -> None:
+async def test_what_a_frozen_opencode_did_goes_on_in_another(tmp_path: Path, line: Line) -> None:
     """Within 30 s the other one takes it over; the first one, thawed, writes nothing more."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         task = delegate("Freeze.", say("Half. ", gate="frozen"), say("Whole."))
         await supervisor.turn(task, say("Off."))
@@ -77,9 +78,9 @@ async def test_what_a_frozen_opencode_did_goes_on_in_another(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(why_none() != "", reason=why_none())
-async def test_a_container_takes_over_only_what_has_been_silent(tmp_path: Path) -> None:
+async def test_a_container_takes_over_only_what_has_been_silent(tmp_path: Path, line: Line) -> None:
     """It can neither see nor judge the processes outside, and goes by their claims alone."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("Stay.", say("Done.", gate="stays")), say("Off."))
         await stage.model.wait_held("stays")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
-from lab.harness.client import OpenCodeClient
+from lab.harness.dialect import dialect
 from lab.harness.home import Home, find_binary
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode
 from lab.model_server import ModelServer, script
 
@@ -22,13 +23,13 @@ RUN_LIMIT_S = 60.0
 """How long a turn of ``opencode run`` may take that takes some seconds."""
 
 
-async def test_a_reload_of_the_instance_stops_nothing(tmp_path: Path) -> None:
+async def test_a_reload_of_the_instance_stops_nothing(tmp_path: Path, line: Line) -> None:
     """The service lives on, for another project is open; it tells the agent to go on."""
     async with (
-        staged(tmp_path) as stage,
-        OpenCodeClient(stage.opencode.base_url, stage.opencode.home.root / "home") as elsewhere,
+        staged(tmp_path, line) as stage,
+        stage.opencode.client(stage.opencode.home.root / "home") as elsewhere,
     ):
-        await elsewhere.tool_ids()
+        await elsewhere.load()
         supervisor, name = await cut_in_half(stage)
 
         async with reloaded(stage) as again:
@@ -38,9 +39,9 @@ async def test_a_reload_of_the_instance_stops_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.main_path
-async def test_a_reload_that_ends_the_service_stops_nothing(tmp_path: Path) -> None:
+async def test_a_reload_that_ends_the_service_stops_nothing(tmp_path: Path, line: Line) -> None:
     """It was the only project: the next service takes over, and knows an abort from a wish."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor, name = await cut_in_half(stage)
 
         async with reloaded(stage) as again:
@@ -49,11 +50,11 @@ async def test_a_reload_that_ends_the_service_stops_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.main_path
-async def test_a_run_that_is_through_stops_nothing(tmp_path: Path) -> None:
+async def test_a_run_that_is_through_stops_nothing(tmp_path: Path, line: Line) -> None:
     """`opencode run` ends with its turn; the next OpenCode on the project takes its work up."""
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(tmp_path, binary.version)
-    async with ModelServer() as model:
+    async with ModelServer(dialect=dialect(line)) as model:
         home.create(model.base_url)
         home.install_plugin()
         half = delegate("Outlive it.", say("Half of it. ", gate="half"), say("Whole."))
@@ -66,11 +67,13 @@ async def test_a_run_that_is_through_stops_nothing(tmp_path: Path) -> None:
             assert stage.result(notice)[1] == "Whole."
 
 
-async def test_a_run_is_told_that_its_opencode_ends_with_the_turn(tmp_path: Path) -> None:
+async def test_a_run_is_told_that_its_opencode_ends_with_the_turn(
+    tmp_path: Path, line: Line
+) -> None:
     """The rules and the answer of `delegate` say so, and a wait for the result works."""
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(tmp_path, binary.version)
-    async with ModelServer() as model:
+    async with ModelServer(dialect=dialect(line)) as model:
         home.create(model.base_url)
         home.install_plugin()
         task = delegate("Be waited for.", say("Waited for."))
@@ -109,7 +112,7 @@ async def cut_in_half(stage: Stage) -> tuple[Supervisor, str]:
 @asynccontextmanager
 async def reloaded(stage: Stage) -> AsyncIterator[Stage]:
     """Let OpenCode dispose the project's instance, and open another one."""
-    await stage.client.request("POST", "/instance/dispose")
+    await stage.client.reload()
     # 1.15 ends the stream without a word.
     with suppress(ConnectionError):
         await stage.events.wait_for(lambda seen: seen.type == "server.instance.disposed")
@@ -129,7 +132,7 @@ async def completed(stage: Stage, supervisor: Supervisor) -> str:
 async def run_once(home: Home, prompt: str) -> str:
     """Let ``opencode run`` play a prompt, and return what it printed."""
     running = await asyncio.create_subprocess_exec(
-        *(str(find_binary().path), "run"),
+        *(str(find_binary(home.line).path), "run"),
         cwd=home.project,
         env=home.environment({"PWD": str(home.project)}),
         # As an argument it would be quoted, and the script no longer be JSON.

@@ -14,7 +14,7 @@ async def refused(supervisor: Supervisor, step: Step) -> str:
     (answer,) = await supervisor.outputs(str(step["call"]))
     (listed,) = await supervisor.outputs("delegation_list")
     assert listed == "Nothing has been delegated in this session yet."
-    assert await supervisor.stage.client.children(supervisor.id) == []
+    assert await supervisor.children() == []
     return answer
 
 

@@ -12,6 +12,8 @@ import pytest_asyncio
 from plays import Stage, Supervisor, call, delegate, say, staged, together
 
 from lab.harness.client import Seen
+from lab.harness.client.events import Asked
+from lab.harness.line import Line
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -29,11 +31,11 @@ DONE = say("Done.")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode with agents that have rules, and with the native tool to compare with."""
     env = {"BACKGROUND_AGENTS_ALLOW_TASK": "1"}
     root = tmp_path_factory.mktemp("rules")
-    async with staged(root, config={"agent": AGENTS}, env=env) as ready:
+    async with staged(root, line, config={"agent": AGENTS}, env=env) as ready:
         yield ready
 
 
@@ -56,9 +58,8 @@ async def rules_of(stage: Stage, session: str) -> list[dict[str, str]]:
 
 async def tasks(supervisor: Supervisor) -> list[str]:
     """Return the states of the native tool's calls."""
-    raw = await supervisor.stage.client.request("GET", f"/session/{supervisor.id}/message")
-    parts = [part for one in msgspec.json.decode(raw) for part in one["parts"]]
-    return [part["state"]["status"] for part in parts if part.get("tool") == "task"]
+    parts = [part for one in await supervisor.messages() for part in one.parts]
+    return [part.status for part in parts if part.tool == supervisor.stage.dialect.tool("task")]
 
 
 def native(agent: str) -> dict[str, object]:
@@ -94,7 +95,7 @@ async def test_what_task_refuses_is_refused(
     assert answer.startswith(f"'{agent}' was not delegated to: the user's rules deny it")
     assert "permission.task" in answer
     assert "\n" not in answer.strip()
-    assert await stage.client.children(supervisor.id) == []
+    assert await supervisor.children() == []
 
 
 @pytest.mark.main_path
@@ -120,7 +121,7 @@ async def test_plan_mode_is_not_left_by_delegating(stage: Stage) -> None:
     assert writer.startswith("'writer' may edit files, and in plan mode")
     assert "reader" in writer
     assert "\n" not in writer.strip()
-    assert len(await stage.client.children(supervisor.id)) == 1, reader
+    assert len(await supervisor.children()) == 1, reader
 
 
 @pytest.mark.parametrize(("by", "asked"), [("careful", "task"), ("polite", "delegate")])
@@ -128,12 +129,10 @@ async def test_what_is_to_be_asked_the_human_is_asked(stage: Stage, by: str, ask
     """OpenCode's own dialogue asks, before anything is registered."""
     supervisor = await stage.supervisor()
     mark = await supervisor.start(delegate("Try.", DONE), say("Off."), agent=by)
-    question = await stage.events.wait_for(
-        lambda seen: seen.type == "permission.asked" and seen.session == supervisor.id
-    )
-    assert question.properties["permission"] == asked
-    assert question.properties["patterns"] == ["general"]
-    assert await stage.client.children(supervisor.id) == []
+    question = await stage.events.fact(Asked, lambda one: one.session == supervisor.id)
+    assert question.permission == stage.dialect.tool(asked)
+    assert question.patterns == ("general",)
+    assert await supervisor.children() == []
 
     await stage.answer_permission(supervisor.id, "once")
     await stage.events.wait_idle(supervisor.id, since=mark)
@@ -154,7 +153,7 @@ async def test_what_is_to_be_asked_is_not_begun_unasked(stage: Stage) -> None:
     if first.type == "permission.asked":
         await stage.answer_permission(supervisor.id, "reject")
     await stage.events.wait_idle(supervisor.id, since=mark)
-    assert await stage.client.children(supervisor.id) == []
+    assert await supervisor.children() == []
 
 
 @pytest.mark.parametrize("by", ["careful", "polite"])
@@ -165,7 +164,7 @@ async def test_what_the_human_rejects_is_not_begun(stage: Stage, by: str) -> Non
     await stage.answer_permission(supervisor.id, "reject")
     await stage.events.wait_idle(supervisor.id, since=mark)
 
-    assert await stage.client.children(supervisor.id) == []
+    assert await supervisor.children() == []
     await supervisor.turn(call("delegation_list"), say("None."))
     assert (await supervisor.outputs("delegation_list"))[0].startswith("Nothing has been delegated")
 
@@ -179,7 +178,7 @@ async def test_rules_for_delegate_itself_hold(stage: Stage) -> None:
 
     denied, allowed = await supervisor.outputs("delegate", 2)
     assert "permission.delegate" in denied
-    assert len(await stage.client.children(supervisor.id)) == 1, allowed
+    assert len(await supervisor.children()) == 1, allowed
     await supervisor.settled()
 
 
@@ -209,7 +208,7 @@ async def test_what_is_passed_on_is_what_task_passes_on(stage: Stage) -> None:
     await supervisor.turn(delegate("Try.", DONE), native("general"), say("Off."))
     await supervisor.settled()
 
-    children = await stage.client.children(supervisor.id)
+    children = await supervisor.children()
     assert len(children) == 2
     for child in children:
         beginning = (await rules_of(stage, child))[: len(passed)]
@@ -238,12 +237,12 @@ async def test_denies_that_came_later_hold_for_a_continuation(stage: Stage) -> N
     assert not target.exists()
 
 
-async def test_rules_that_came_before_the_launch_hold(tmp_path: Path) -> None:
+async def test_rules_that_came_before_the_launch_hold(tmp_path: Path, line: Line) -> None:
     """What waits for its turn is launched under the rules of that moment."""
     env = {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}
 
     async def play() -> None:
-        async with staged(tmp_path, config={"agent": AGENTS}, env=env) as stage:
+        async with staged(tmp_path, line, config={"agent": AGENTS}, env=env) as stage:
             supervisor = await stage.supervisor()
             tasks = (
                 delegate("Hold.", say("Held. ", gate="held"), DONE),
@@ -266,20 +265,20 @@ async def test_rules_that_came_before_the_launch_hold(tmp_path: Path) -> None:
     await asyncio.wait_for(play(), 90)
 
 
-async def test_what_delegate_refuses_is_left_to_task(tmp_path: Path) -> None:
+async def test_what_delegate_refuses_is_left_to_task(tmp_path: Path, line: Line) -> None:
     """The hint to delegate is no dead end: where rules deny that, OpenCode itself decides."""
 
     async def play() -> None:
-        async with staged(tmp_path, config={"agent": AGENTS}) as stage:
+        async with staged(tmp_path, line, config={"agent": AGENTS}) as stage:
             supervisor = await stage.supervisor()
             for by in ("build", "shy", "picky"):
                 await supervisor.turn(native("general"), say("So."), agent=by)
-            raw = await stage.client.request("GET", f"/session/{supervisor.id}/message")
-            parts = [part for one in msgspec.json.decode(raw) for part in one["parts"]]
-            hinted, run, denied = [one["state"] for one in parts if one.get("tool") == "task"]
-            assert "call delegate" in hinted["error"]
-            assert run["status"] == "completed"
-            assert "call delegate" not in denied["error"]
-            assert len(await stage.client.children(supervisor.id)) == 1
+            parts = [part for one in await supervisor.messages() for part in one.parts]
+            task = stage.dialect.tool("task")
+            hinted, run, denied = [one for one in parts if one.tool == task]
+            assert "call delegate" in hinted.error
+            assert run.status == "completed"
+            assert "call delegate" not in denied.error
+            assert len(await supervisor.children()) == 1
 
     await asyncio.wait_for(play(), 90)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from plays import Stage, delegate, say
 
+from lab.harness.line import Line
 from lab.harness.opencode import running_opencode
 from lab.model_server import ModelServer
 
@@ -14,9 +15,9 @@ pytestmark = pytest.mark.opencode
 
 
 async def test_a_projects_modules_do_not_stand_in_for_ours(
-    tmp_path: Path, model: ModelServer
+    tmp_path: Path, model: ModelServer, line: Line
 ) -> None:
-    async with running_opencode(tmp_path / "opencode", model.base_url) as opencode:
+    async with running_opencode(tmp_path / "opencode", model.base_url, line) as opencode:
         for name in ("random", "msgspec", "background_agents"):
             (opencode.home.project / f"{name}.py").write_text("raise SystemExit('the project ran')")
         async with opencode.client() as client, client.events() as events:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 import pytest
 from plays import Stage, Step, Supervisor, call, delegate, say, staged
+
+from lab.harness.line import Line
 
 pytestmark = pytest.mark.opencode
 
@@ -43,10 +43,8 @@ def bash(command: str) -> Step:
 
 async def shells(stage: Stage, session: str) -> list[str]:
     """Return what each command of a session printed, oldest first."""
-    raw = await stage.client.request("GET", f"/session/{session}/message")
-    parts = [part for one in msgspec.json.decode(raw) for part in one["parts"]]
-    states: list[Mapping[str, str]] = [one["state"] for one in parts if one.get("tool") == "bash"]
-    return [state["output"] for state in states]
+    parts = [part for one in await stage.client.messages(session) for part in one.parts]
+    return [one.output for one in parts if one.tool == stage.dialect.tool("bash")]
 
 
 async def liar(stage: Stage, *words: str) -> str:
@@ -58,9 +56,9 @@ async def liar(stage: Stage, *words: str) -> str:
 
 
 @pytest.mark.main_path
-async def test_a_background_agent_reads_and_does_not_act(tmp_path: Path) -> None:
+async def test_a_background_agent_reads_and_does_not_act(tmp_path: Path, line: Line) -> None:
     """Neither by a command, nor without its mark, nor at the socket itself."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("Stay.", say("Here. ", gate="stay")), say("Off."))
         (other,) = await supervisor.delegated()
@@ -92,17 +90,17 @@ async def test_a_background_agent_reads_and_does_not_act(tmp_path: Path) -> None
         for read, said in zip(reads, printed[len(acts) :], strict=True):
             assert "exit 0" in said, (read, said)
             assert other in said
-        assert len(await stage.client.children(supervisor.id)) == 2
+        assert len(await supervisor.children()) == 2
         stage.model.open("stay")
         ended = {one.id: one for one in await supervisor.notices(2)}
         assert ended[other].fields["status"] == "completed"
 
 
 @pytest.mark.main_path
-async def test_only_a_person_grants_from_a_shell(tmp_path: Path) -> None:
+async def test_only_a_person_grants_from_a_shell(tmp_path: Path, line: Line) -> None:
     """The supervisor's model cannot by a command what it may not by its tool; a person can."""
     config = {"agent": {"careful": {"mode": "all", "permission": {"bash": {"touch *": "ask"}}}}}
-    async with staged(tmp_path, config=config) as stage:
+    async with staged(tmp_path, line, config=config) as stage:
         supervisor = await stage.supervisor()
         target = stage.opencode.home.project / "granted.txt"
         touch = call("bash", command=f"touch {target}", description="Touch it.")
@@ -132,15 +130,16 @@ async def test_only_a_person_grants_from_a_shell(tmp_path: Path) -> None:
 
 async def user_runs(supervisor: Supervisor, command: str) -> None:
     """Let OpenCode's user run a command, as by `!` in its input line."""
-    body = {"agent": "build", "command": command}
-    await supervisor.stage.client.request("POST", f"/session/{supervisor.id}/shell", body)
+    await supervisor.stage.client.shell(supervisor.id, command)
 
 
-async def test_an_opencode_below_a_background_agent_does_not_delegate(tmp_path: Path) -> None:
+async def test_an_opencode_below_a_background_agent_does_not_delegate(
+    tmp_path: Path, line: Line
+) -> None:
     """What it runs descends from the agent's shell as well."""
-    async with staged(tmp_path, env={"BACKGROUND_AGENTS_SHELL": "background"}) as stage:
+    async with staged(tmp_path, line, env={"BACKGROUND_AGENTS_SHELL": "background"}) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("Escape.", say("Out.")), say("So."))
         (answer,) = await supervisor.outputs("delegate")
         assert REFUSED in answer
-        assert await stage.client.children(supervisor.id) == []
+        assert await supervisor.children() == []

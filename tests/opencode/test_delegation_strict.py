@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from plays import call, delegate, say, staged, together
 
+from lab.harness.line import Line
+
 pytestmark = pytest.mark.opencode
 
 TOOL = """
@@ -75,9 +77,9 @@ def lay_out(root: Path) -> Mapping[str, object]:
 
 
 @pytest.mark.main_path
-async def test_tools_that_nobody_knows_count_as_writing(tmp_path: Path) -> None:
+async def test_tools_that_nobody_knows_count_as_writing(tmp_path: Path, line: Line) -> None:
     """Custom, plugins' and MCP servers' tools, unless they are denied or named safe."""
-    async with staged(tmp_path, config=lay_out(tmp_path)) as stage:
+    async with staged(tmp_path, line, config=lay_out(tmp_path)) as stage:
         supervisor = await stage.supervisor()
         deploy = call("deploy")
         tried = [delegate("Try.", deploy, say("Done."), agent=name) for name in AGENTS]

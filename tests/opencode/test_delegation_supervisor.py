@@ -6,32 +6,13 @@ import asyncio
 import subprocess
 from pathlib import Path
 
-import msgspec
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
-from lab.harness.client import OpenCodeClient
+from lab.harness.client.events import Deleted, Idle
+from lab.harness.line import Line
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
-
-
-class _Choice(msgspec.Struct):
-    agent: str
-    model: dict[str, str]
-
-
-class _Head(msgspec.Struct):
-    info: msgspec.Raw
-
-
-async def choices(supervisor: Supervisor) -> list[_Choice]:
-    """Return agent and model of each user message, notices included, oldest first."""
-    path = f"/session/{supervisor.id}/message"
-    raw = await supervisor.stage.client.request("GET", path)
-    infos = [head.info for head in msgspec.json.decode(raw, type=list[_Head])]
-    kinds = [msgspec.json.decode(info, type=dict[str, object])["role"] for info in infos]
-    users = [info for info, kind in zip(infos, kinds, strict=True) if kind == "user"]
-    return [msgspec.json.decode(info, type=_Choice) for info in users]
 
 
 async def test_a_notice_keeps_agent_and_model(stage: Stage) -> None:
@@ -48,11 +29,12 @@ async def test_a_notice_keeps_agent_and_model(stage: Stage) -> None:
     )
     await supervisor.settled()
 
-    *_, asked, notified = await choices(supervisor)
-
+    spoken = [one.info for one in await supervisor.messages() if one.info.role == "assistant"]
+    answers = {one.parent: one for one in spoken}
+    assert len(answers) == 3
+    *_, asked, notified = answers.values()
     assert (asked.agent, notified.agent) == ("plan", "plan")
-    assert asked.model == notified.model
-    assert notified.model["modelID"] == "two"
+    assert (asked.model, notified.model) == ("scripted/two", "scripted/two")
     assert {request.model for request in supervisor.requests[1:]} == {"two"}
     assert {request.model for request in stage.asked("Think.")} == {"one"}
 
@@ -104,14 +86,16 @@ async def test_a_notice_while_the_model_speaks_is_taken_up_once(stage: Stage) ->
 
     spoken = [one for one in await supervisor.messages() if one.info.role == "assistant"]
     assert [one.text for one in spoken[-2:]] == ["A long speech.", "Now I know."]
-    idle = [one for one in stage.events.seen[mark:] if one.type == "session.idle"]
-    assert [one.session for one in idle].count(supervisor.id) == 1
+    idle = [one.session for one in stage.events.facts(Idle, since=mark)]
+    assert idle.count(supervisor.id) == 1
     assert len(await supervisor.stored_notices()) == 1
 
 
-async def test_a_slow_small_model_improves_title_and_summary_afterwards(tmp_path: Path) -> None:
+async def test_a_slow_small_model_improves_title_and_summary_afterwards(
+    tmp_path: Path, line: Line
+) -> None:
     """No notice ever waits for a model."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         stage.model.title = "Better title\nA better summary."
         stage.model.title_gate = "small model"
         supervisor = await stage.supervisor()
@@ -123,9 +107,7 @@ async def test_a_slow_small_model_improves_title_and_summary_afterwards(tmp_path
         assert notice.fields["summary"] == "Plain result."
         child = await stage.child(name)
         stage.model.open("small model")
-        await stage.events.wait_for(
-            lambda seen: seen.type == "session.deleted" and _parent(seen.properties) == child
-        )
+        await stage.events.fact(Deleted, lambda one: one.parent in (child, None))
 
         await _until_listed(supervisor, f"- {name} [completed, unread] Better title (general,")
 
@@ -133,11 +115,6 @@ async def test_a_slow_small_model_improves_title_and_summary_afterwards(tmp_path
         assert stage.result(name)[0]["summary"] == "A better summary."
         assert stage.result(name)[1] == "Plain result."
         assert len(await supervisor.stored_notices()) == 1
-
-
-def _parent(properties: object) -> object:
-    info = properties.get("info") if isinstance(properties, dict) else None
-    return info.get("parentID") if isinstance(info, dict) else None
 
 
 async def _until_listed(supervisor: Supervisor, line: str) -> None:
@@ -155,8 +132,7 @@ async def test_two_projects_of_one_opencode_stay_apart(stage: Stage, tmp_path: P
     folder.mkdir()
     await asyncio.to_thread(subprocess.run, ["git", "init", "-q"], cwd=folder, check=True)
     async with (
-        # OpenCode takes the header as a part of a URL.
-        OpenCodeClient(stage.opencode.base_url, folder) as client,
+        stage.opencode.client(folder) as client,
         client.events() as events,
     ):
         other = Stage(stage.model, stage.opencode, client, events)

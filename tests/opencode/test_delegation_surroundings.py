@@ -11,6 +11,7 @@ from plays import call, delegate, say, staged
 from terminal_user import TerminalUser
 
 from background_agents.adapters.projects.git import all_beginnings
+from lab.harness.line import Line
 
 pytestmark = pytest.mark.opencode
 
@@ -30,9 +31,11 @@ SHELL = {
 }
 
 
-async def test_the_shells_python_settings_are_none_of_the_services(tmp_path: Path) -> None:
+async def test_the_shells_python_settings_are_none_of_the_services(
+    tmp_path: Path, line: Line
+) -> None:
     """The service starts with all of them set, and takes no module of the project's."""
-    async with staged(tmp_path, env=SHELL) as stage:
+    async with staged(tmp_path, line, env=SHELL) as stage:
         for name in ("random", "asyncio", "msgspec", "background_agents", "startup"):
             (stage.opencode.home.project / f"{name}.py").write_text("raise SystemExit('yours')")
         supervisor = await stage.supervisor()
@@ -51,9 +54,9 @@ def _stash(project: Path) -> None:
         subprocess.run(["git", *who, "stash", "-u", "-q"], cwd=project, check=True)
 
 
-async def test_a_stash_hides_nothing(tmp_path: Path) -> None:
+async def test_a_stash_hides_nothing(tmp_path: Path, line: Line) -> None:
     """What ended is listed and read; what runs is stopped; the next OpenCode goes on with both."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         user, supervisor = TerminalUser(stage.opencode.home), await stage.supervisor()
         await supervisor.turn(delegate("One.", say("Done.")), say("Off."))
         (one,) = await supervisor.settled()

@@ -8,6 +8,8 @@ import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 from test_delegation_crashes import restarted
 
+from lab.harness.line import Line
+
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -25,7 +27,7 @@ async def held(stage: Stage) -> tuple[Supervisor, str, list[str]]:
     newest = [one.info.id for one in messages if one.info.role == "user"][-1]
     await stage.client.undo(supervisor.id, newest)
     stage.model.open(f"late {supervisor.id}")
-    assert "completed" in await stage.toast(name)
+    await stage.ended(name)
     await told_elsewhere(stage)
     return supervisor, name, [one.info.id for one in messages]
 
@@ -70,9 +72,9 @@ async def users(supervisor: Supervisor) -> list[str]:
     return [one.info.id for one in await supervisor.messages() if one.info.role == "user"]
 
 
-async def test_a_notice_is_held_by_the_next_opencode_too(tmp_path: Path) -> None:
+async def test_a_notice_is_held_by_the_next_opencode_too(tmp_path: Path, line: Line) -> None:
     """What is undone stays so when OpenCode ends, and nobody tells the next service of it."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor, name, before = await held(stage)
         await stage.opencode.kill()
         async with restarted(stage) as again:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from plays import Stage, call, delegate, say, staged
 
-from lab.harness.client import OpenCodeClient
 from lab.harness.home import Home
+from lab.harness.line import Line
 from lab.model_server import ModelRequest
 
 pytestmark = pytest.mark.opencode
@@ -22,21 +22,23 @@ ONE_AT_A_TIME = {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}
 
 
 @asynccontextmanager
-async def worktrees(root: Path) -> AsyncIterator[tuple[Stage, Stage]]:
+async def worktrees(root: Path, line: Line) -> AsyncIterator[tuple[Stage, Stage]]:
     """Set two stages in one OpenCode: a repository, and a worktree of it."""
-    async with staged(root, env=ONE_AT_A_TIME) as stage:
+    async with staged(root, line, env=ONE_AT_A_TIME) as stage:
         tree = root / "worktree"
         await asyncio.to_thread(add_worktree, stage.opencode.home, tree)
         async with (
-            OpenCodeClient(stage.opencode.base_url, tree) as client,
+            stage.opencode.client(tree) as client,
             client.events() as events,
         ):
             yield stage, Stage(stage.model, stage.opencode, client, events)
 
 
-async def test_the_limit_counts_all_worktrees_and_keeps_the_order(tmp_path: Path) -> None:
+async def test_the_limit_counts_all_worktrees_and_keeps_the_order(
+    tmp_path: Path, line: Line
+) -> None:
     """With a limit of one, the next begins when the one before has ended, wherever it runs."""
-    async with worktrees(tmp_path) as (here, there):
+    async with worktrees(tmp_path, line) as (here, there):
         first, second = await here.supervisor(), await there.supervisor()
         await first.turn(delegate("Task one.", say("One.", gate="one")), say("Off."))
         await here.model.wait_held("one")

@@ -17,6 +17,7 @@ from plays import Stage, delegate, say, staged
 
 from background_agents.client.connection import all_of
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
+from lab.harness.line import Line
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(120)]
 
@@ -56,8 +57,8 @@ async def gone(pid: int) -> None:
         os.close(descriptor)
 
 
-async def test_it_sees_a_service_live_freeze_and_die(tmp_path: Path) -> None:
-    async with staged(tmp_path) as stage:
+async def test_it_sees_a_service_live_freeze_and_die(tmp_path: Path, line: Line) -> None:
+    async with staged(tmp_path, line) as stage:
         pid = stage.opencode.pid
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("Go on.", say("Half. ", gate="held")), say("Off."))
@@ -86,9 +87,9 @@ async def test_it_sees_a_service_live_freeze_and_die(tmp_path: Path) -> None:
         assert str(service) in found["service.leases"].says
 
 
-async def test_it_tells_what_a_living_service_cannot_do(tmp_path: Path) -> None:
+async def test_it_tells_what_a_living_service_cannot_do(tmp_path: Path, line: Line) -> None:
     """Another program keeps the database: the service goes on trying, and says since when."""
-    async with staged(tmp_path) as stage:
+    async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(delegate("Be short.", say("Done.")), say("Off."))
         await supervisor.settled()

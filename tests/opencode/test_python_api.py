@@ -17,6 +17,7 @@ from test_delegation_crashes import service_pid
 import background_agents
 from background_agents import AsyncClient, AsyncHandle, errors
 from background_agents.testing.scripts import script
+from lab.harness.line import Line
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -33,9 +34,9 @@ LIMIT_S = 30.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode with an agent that asks, in whose project programs are."""
-    async with staged(tmp_path_factory.mktemp("python"), config=CAREFUL) as stage:
+    async with staged(tmp_path_factory.mktemp("python"), line, config=CAREFUL) as stage:
         yield stage
 
 

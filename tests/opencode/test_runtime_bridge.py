@@ -17,7 +17,6 @@ from background_agents.testing.contracts import AgentRuntimeContract, Supervisor
 from background_agents.testing.contracts.stage import listening, new_child, prompt
 from background_agents.testing.scripts import script
 from lab.harness.bridge import BridgePeer
-from lab.harness.client import OpenCodeClient
 from lab.harness.home import Home
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.harness.stage import OpenCodeStage
@@ -49,10 +48,10 @@ async def bridged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bri
         running_opencode(folder / "opencode", model.base_url, plugin=False) as server,
     ):
         async with server.client() as client:
-            await client.tool_ids()
+            await client.load()
         # The bridge ends its service with the last instance, so there is always another one.
-        async with OpenCodeClient(server.base_url, server.home.root / "home") as elsewhere:
-            await elsewhere.tool_ids()
+        async with server.client(server.home.root / "home") as elsewhere:
+            await elsewhere.load()
         await peer.until_attached(server.home.project)
         yield Bridged(server, peer)
 
@@ -126,8 +125,8 @@ async def test_a_reloaded_project_is_followed_to_its_new_instance(
     before = len(peer.instances(home.project))
     with listening(stage.runtime) as heard:
         async with bridged.server.client() as client:
-            await client.request("POST", "/instance/dispose")
-            await client.tool_ids()
+            await client.reload()
+            await client.load()
         await peer.until_attached(home.project, before + 1)
         assert heard.of("", StreamRestored)
         child = await new_child(stage)

@@ -19,7 +19,6 @@ from background_agents.testing.contracts.asking import ONCE, run
 from background_agents.testing.contracts.runtime import ENDLESS
 from background_agents.testing.contracts.stage import listening, new_child, prompt
 from background_agents.testing.scripts import script
-from lab.harness.client import OpenCodeClient
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.harness.stage import OpenCodeStage
 from lab.harness.transport_http import HttpTransport
@@ -180,7 +179,7 @@ async def test_a_session_of_another_directory_is_reached_there(
     asks = [{"permission": "bash", "pattern": "*", "action": "ask"}]
     runtime = stage.runtime
     async with (
-        OpenCodeClient(served.base_url, elsewhere, PASSWORD) as client,
+        served.client(elsewhere) as client,
         client.events() as events,
     ):
         child = await client.create_session(permission=asks)

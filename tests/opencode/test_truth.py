@@ -20,7 +20,7 @@ from background_agents.views.json import (
     ShowSheet,
     StatsSheet,
 )
-from lab.harness.home import find_binary
+from lab.harness.client.events import ToolRuns
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -30,7 +30,7 @@ MODEL = "scripted/one"
 
 
 def user_of(stage: Stage) -> TerminalUser:
-    return TerminalUser(stage.opencode.home, {"OPENCODE_BIN": str(find_binary().path)})
+    return TerminalUser(stage.opencode.home, {"OPENCODE_BIN": str(stage.opencode.binary.path)})
 
 
 async def test_a_result_cut_by_the_output_limit_is_told_as_cut(stage: Stage) -> None:
@@ -44,7 +44,7 @@ async def test_a_result_cut_by_the_output_limit_is_told_as_cut(stage: Stage) -> 
     assert notice.fields["status"] == "completed"
     assert notice.fields["cut"] == CUT
     assert f'continue_id="{name}"' in notice.fields["retrieval"]
-    assert "cut" in await stage.toast(name)
+    assert "cut" in await stage.shown(name)
     front, body = stage.result(name)
     assert front["cut"] == "length"
     assert body == f"[CUT] {CUT}\n\nOne, two, thr"
@@ -110,12 +110,9 @@ async def test_surfaces_agree_while_a_command_runs(stage: Stage) -> None:
     (name,) = await supervisor.delegated()
     session = await stage.child(name)
 
-    def waits(seen: object) -> bool:
-        part = getattr(seen, "properties", {}).get("part")
-        is_here = getattr(seen, "session", "") == session and isinstance(part, dict)
-        return is_here and "running" in str(part.get("state")) and "cat tap" in str(part)
-
-    await stage.events.wait_for(waits)
+    await stage.events.fact(
+        ToolRuns, lambda one: one.session == session and one.input.get("command") == "cat tap"
+    )
     await supervisor.turn(call("delegation_peek", id=name), say("I see."))
     user = user_of(stage)
     (active,) = msgspec.json.decode(

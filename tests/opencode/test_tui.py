@@ -16,6 +16,8 @@ from plays import Step, call, delegate, say
 from terminal_user import TerminalUser
 
 from background_agents.testing.scripts import NOTICE, READABLE_ID
+from lab.harness.dialect import dialect
+from lab.harness.line import Line
 from lab.harness.tmux import TmuxMissing, terminal
 from lab.harness.tui import LEADER, START_TIMEOUT_S, NotShown, Tui, running_tui
 from lab.model_server import ModelRequest, ModelServer, script
@@ -85,9 +87,9 @@ def look_and(answer: Step) -> Step:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def model() -> AsyncIterator[ModelServer]:
+async def model(line: Line) -> AsyncIterator[ModelServer]:
     """A scripted model, shared by the tests of this module."""
-    async with ModelServer() as server:
+    async with ModelServer(dialect=dialect(line)) as server:
         yield server
 
 

@@ -15,6 +15,8 @@ from boards import WATCH, watching
 from plays import Stage, call, delegate, say, staged
 from terminal_user import TerminalUser
 
+from lab.harness.line import Line
+
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 SIZES = [(200, 50), (100, 30), (60, 20)]
@@ -30,9 +32,9 @@ BASH = call("bash", command="printf granted", description="Print it")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode that asks before it runs a command."""
-    async with staged(tmp_path_factory.mktemp("watch"), config=ASKING) as ready:
+    async with staged(tmp_path_factory.mktemp("watch"), line, config=ASKING) as ready:
         yield ready
 
 
@@ -286,11 +288,11 @@ async def test_without_a_terminal_it_says_so(stage: Stage) -> None:
 
 
 async def test_it_lives_through_the_end_of_opencode(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, line: Line
 ) -> None:
     """Empty, open, killed and open again: it shows what there is, and what helps."""
     async with (
-        staged(tmp_path_factory.mktemp("closed"), config=ASKING) as stage,
+        staged(tmp_path_factory.mktemp("closed"), line, config=ASKING) as stage,
         watching(stage.opencode.home, (100, 30)) as board,
     ):
         await board.shows("Nothing is active.")

@@ -68,6 +68,13 @@ class TextEnded(Fact):
 
 
 @dataclass(frozen=True)
+class Shown(Fact):
+    """The human is shown this line: OpenCode 1 has toasts, which belong to no session."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class ToolRuns(Fact):
     tool: str
     input: Mapping[str, object]

@@ -249,6 +249,8 @@ class _Reader:
                 status = msgspec.convert(about["status"], _Status)
                 retries = status.type == "retry"
                 return [ev.Retrying(str(about["sessionID"]), status.attempt)] if retries else []
+            case "tui.toast.show":
+                return [ev.Shown("", f"{about.get('title', '')}\n{about['message']}")]
             case "permission.asked":
                 one = msgspec.convert(about, _Request)
                 return [ev.Asked(one.session, one.id, one.permission, one.patterns)]

@@ -105,6 +105,7 @@ class _Messages(msgspec.Struct):
 
 class _Said(msgspec.Struct):
     text: str
+    description: str | None = None
 
 
 class _Input(msgspec.Struct):
@@ -354,7 +355,7 @@ class _Reader:
             case "permission.replied":
                 return [ev.Settled(session)]
             case "session.input.admitted":
-                return [_stored(session, about)]
+                return _stored(session, about)
             case "session.input.promoted":
                 self._taken_up.setdefault(session, set()).add(str(about["inputID"]))
                 return []
@@ -384,7 +385,10 @@ class _Reader:
                 return []
 
 
-def _stored(session: str, about: Mapping[str, object]) -> Fact:
+def _stored(session: str, about: Mapping[str, object]) -> list[Fact]:
     message = str(about["inputID"])
     one = msgspec.convert(about["input"], _Input)
-    return ev.TextStored(session, message, message, one.data.text, one.type == "synthetic")
+    is_hidden = one.type == "synthetic"
+    stored = ev.TextStored(session, message, message, one.data.text, is_hidden)
+    shown = one.data.description
+    return [stored, ev.Shown(session, shown)] if shown else [stored]
