@@ -24,8 +24,9 @@ from background_agents.control import places, protocol, shells
 from background_agents.control.server import ControlServer
 from background_agents.control.shells import Starter
 from background_agents.domain.errors import BadSetting, DelegationError, OnlyReads
-from background_agents.hosts.opencode.hooks import HookCall, Hooks
+from background_agents.hosts.opencode.hooks import HookCall, Told
 from background_agents.hosts.opencode.tools import NAMES, Answer, Call, run_tool
+from background_agents.hosts.opencode.v1.hooks import OpenCodeHooks
 from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
@@ -72,7 +73,7 @@ class Directory:
     def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
         self.transport = transport
         self._runtime = app.runtime(transport)
-        self.hooks = Hooks(self._runtime)
+        self.hooks = OpenCodeHooks(self._runtime)
         self._app = app
         self._directory = directory
         self._opening = self._open()
@@ -155,7 +156,7 @@ class Host:
             raise RpcError(protocol.REFUSED, "This project was closed; try again.")
         return await run_tool(await found.delegations(), call)
 
-    async def hook(self, raw: msgspec.Raw) -> str | None:
+    async def hook(self, raw: msgspec.Raw) -> str | Told | None:
         """OpenCode is about to do something that we may have a word to say about."""
         call = msgspec.json.decode(raw, type=HookCall)
         found = self._instances.get(call.instance)

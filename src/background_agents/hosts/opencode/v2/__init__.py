@@ -1,0 +1,1 @@
+"""What is OpenCode 2's alone: its plugin and its hooks."""
