@@ -15,12 +15,15 @@ from background_agents.adapters.files.sessions import SessionFiles
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.v2.channel import OpenCode2Channel
+from background_agents.adapters.opencode.v2.runtime import OpenCode2Runtime
 from background_agents.adapters.projects.identity import project_id
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.adapters.system import processes
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.config import DATABASE, Settings
 from background_agents.domain.ids import SortableIds
+from background_agents.ports.supervisor import SupervisorChannel
 from background_agents.service.context import ProjectContext, Tools
 from background_agents.service.delegations import Delegations
 from background_agents.service.project import Project
@@ -28,6 +31,8 @@ from background_agents.service.tasks import Tasks
 from background_agents.service.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+AnyRuntime = OpenCodeRuntime | OpenCode2Runtime
 
 
 class App:
@@ -41,13 +46,14 @@ class App:
         self._opening = asyncio.Lock()
         self._tasks = Tasks()
 
-    def runtime(self, transport: Transport) -> OpenCodeRuntime:
-        """Return what runs the agents that ``transport`` reaches."""
+    def runtime(self, transport: Transport, line: int) -> AnyRuntime:
+        """Return what runs the agents that ``transport`` reaches, in an OpenCode of a line."""
         # Background agents get none of ours, or are meant to have it.
         safe = (*self._settings.safe_tools, *self._tools.supervisors, *self._tools.children)
-        return OpenCodeRuntime(transport, safe if self._settings.strict_readonly else None)
+        kind = OpenCodeRuntime if line == 1 else OpenCode2Runtime
+        return kind(transport, safe if self._settings.strict_readonly else None)
 
-    async def open_directory(self, directory: Path, runtime: OpenCodeRuntime) -> Delegations:
+    async def open_directory(self, directory: Path, runtime: AnyRuntime) -> Delegations:
         """Serve ``directory``, whose agents ``runtime`` runs.
 
         Raises:
@@ -58,7 +64,7 @@ class App:
             if folder not in self._projects:
                 self._projects[folder] = await self._open_project(folder, str(directory))
         project = self._projects[folder]
-        workspace = Workspace(project, str(directory), runtime, OpenCodeChannel(runtime))
+        workspace = Workspace(project, str(directory), runtime, _channel(runtime))
         await project.open(workspace)
         return Delegations(workspace)
 
@@ -98,6 +104,12 @@ class App:
         # Behind: it looks into every session's folder, and nobody waits for it.
         self._tasks.spawn(_clear_leftovers(folder), f"leftovers in {folder}")
         return project
+
+
+def _channel(runtime: AnyRuntime) -> SupervisorChannel:
+    if isinstance(runtime, OpenCodeRuntime):
+        return OpenCodeChannel(runtime)
+    return OpenCode2Channel(runtime)
 
 
 async def _clear_leftovers(folder: Path) -> None:

@@ -59,7 +59,9 @@ class BridgeTransport:
         *,
         authorization: str | None = None,
         ends_with_turn: bool = False,
+        over_http: bool | None = None,
     ) -> None:
+        """``over_http`` is found out by OpenCode 1's version if it is not said."""
         self.instance = instance
         self.ends_with_turn = ends_with_turn
         self.on_event: WireListener = lambda *_: None
@@ -67,7 +69,7 @@ class BridgeTransport:
         self._caller = caller
         self.base_url = base_url.rstrip("/")
         self._headers = {} if authorization is None else {"authorization": authorization}
-        self._over_http: bool | None = None
+        self._over_http = over_http
         self._is_detached = False
 
     def detached(self, instance: int) -> None:

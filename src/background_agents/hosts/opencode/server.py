@@ -18,15 +18,17 @@ import msgspec
 
 from background_agents import __version__, config
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
+from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.adapters.system.processes import process_name
-from background_agents.app import App
+from background_agents.app import AnyRuntime, App
 from background_agents.control import places, protocol, shells
 from background_agents.control.server import ControlServer
 from background_agents.control.shells import Starter
 from background_agents.domain.errors import BadSetting, DelegationError, OnlyReads
-from background_agents.hosts.opencode.hooks import HookCall, Told
+from background_agents.hosts.opencode.hooks import HookCall, Hooks, Told
 from background_agents.hosts.opencode.tools import NAMES, Answer, Call, run_tool
 from background_agents.hosts.opencode.v1.hooks import OpenCodeHooks
+from background_agents.hosts.opencode.v2.hooks import OpenCode2Hooks
 from background_agents.log import open_log
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import NoSocket, open_descriptor, pump
@@ -55,6 +57,8 @@ class Attach(msgspec.Struct):
     base_url: str
     argv: list[str] = []
     """The beginning of each word that OpenCode was started with."""
+    line: int = 1
+    """1 or 2: which of OpenCode's two kinds it is."""
 
 
 class Detach(msgspec.Struct):
@@ -70,10 +74,10 @@ class Event(msgspec.Struct):
 class Directory:
     """A directory that OpenCode has open, from its first instance on."""
 
-    def __init__(self, app: App, directory: Path, transport: BridgeTransport) -> None:
+    def __init__(self, app: App, directory: Path, transport: BridgeTransport, line: int) -> None:
         self.transport = transport
-        self._runtime = app.runtime(transport)
-        self.hooks = OpenCodeHooks(self._runtime)
+        self._runtime = app.runtime(transport, line)
+        self.hooks = _hooks(self._runtime)
         self._app = app
         self._directory = directory
         self._opening = self._open()
@@ -93,6 +97,12 @@ class Directory:
         opening = asyncio.create_task(self._app.open_directory(self._directory, self._runtime))
         opening.add_done_callback(_log_failure)
         return opening
+
+
+def _hooks(runtime: AnyRuntime) -> Hooks:
+    if isinstance(runtime, OpenCodeRuntime):
+        return OpenCodeHooks(runtime)
+    return OpenCode2Hooks(NAMES, runtime.native_tool)
 
 
 class Host:
@@ -120,17 +130,22 @@ class Host:
         if found is not None:
             found.transport.moved_to(about.instance)
         else:
-            transport = BridgeTransport(
-                self._connection,
-                about.instance,
-                about.base_url,
-                authorization=self._authorization,
-                ends_with_turn=ends_with_turn(about.argv),
-            )
-            found = Directory(self._app, Path(about.directory), transport)
+            transport = self._transport(self._connection, about)
+            found = Directory(self._app, Path(about.directory), transport, about.line)
             self._directories[about.directory] = found
         self._instances[about.instance] = found
         found.hooks.prepare()
+
+    def _transport(self, connection: Connection, about: Attach) -> BridgeTransport:
+        return BridgeTransport(
+            connection,
+            about.instance,
+            about.base_url,
+            authorization=self._authorization,
+            ends_with_turn=ends_with_turn(about.argv),
+            # OpenCode 2's plugin has no other way in.
+            over_http=None if about.line == 1 else False,
+        )
 
     def detach(self, raw: msgspec.Raw) -> None:
         """An instance was disposed. Its project stays open: another one may follow."""
