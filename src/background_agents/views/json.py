@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from background_agents.domain.delegation import Delegation, OpenRequest
-from background_agents.domain.events import Event
+from background_agents.domain.events import FIRST_RUNTIME, Event
 from background_agents.domain.notice import Notice
 from background_agents.domain.statistics import By, Summary
 from background_agents.views.events import told
@@ -85,6 +85,9 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     root_session: str
     parent_session: Annotated[str, Meta(description="the session that delegated it")]
     session: Annotated[str | None, Meta(description="the child session, once there is one")]
+    runtime: Annotated[
+        str, Meta(description="what has these sessions: `opencode-1` or `opencode-2`")
+    ] = FIRST_RUNTIME
     registered_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -283,6 +286,7 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         root_session=delegation.root_session,
         parent_session=delegation.parent_session,
         session=delegation.session or None,
+        runtime=delegation.runtime,
         registered_at=delegation.registered_at,
         started_at=delegation.launched_at,
         ended_at=delegation.ended_at,

@@ -63,9 +63,11 @@ def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[t
     yield "result", f"{one_line(shown.artifact)} ({left})" if shown.artifact else "none yet"
     yield "goes on", f"from {shown.continued_from}" if shown.continued_from else ""
     yield "resumed", f"{shown.resumed} times cut off and told to go on" if shown.resumed else ""
-    yield "session", one_line(shown.session or "")
+    opens = f" (opencode -s {shown.session} opens it)" if shown.session else ""
+    yield "session", one_line(f"{shown.session or ''}{opens}")
     yield "supervisor", one_line(shown.parent_session)
     yield "directory", one_line(shown.directory)
+    yield "runtime", one_line(shown.runtime)
 
 
 def _notice(one: NoticeSheet) -> str:
