@@ -56,6 +56,8 @@ def test_show_tells_record_history_and_notices(archived: Reader) -> None:
     shown = archived.out("show", "odd-new-emu")
     assert shown.startswith("odd-new-emu: completed, unread\nHow PKCE works\n\n")
     assert "  time limit  15m 00s\n" in shown
+    assert "  session     ses_child (opencode -s ses_child opens it)\n" in shown
+    assert "  runtime     opencode-1\n" in shown
     assert "\nPrompt\n  Find out how PKCE works.\n" in shown
     history = shown.partition("\nHistory\n")[2].splitlines()
     assert [line[23:] for line in history] == [
