@@ -11,8 +11,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from background_agents.adapters.opencode.v1.events import EventReader
-from background_agents.adapters.opencode.v1.live import (
+from background_agents.adapters.opencode.live import (
     HEAD_CHARS,
     SESSION_CHARS,
     SLACK_CHARS,
@@ -20,6 +19,7 @@ from background_agents.adapters.opencode.v1.live import (
     LiveSession,
     LiveText,
 )
+from background_agents.adapters.opencode.v1.events import EventReader
 from background_agents.adapters.opencode.v1.wire import (
     ERROR_CHARS,
     Error,

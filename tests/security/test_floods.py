@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from toolbox import Toolbox
 
+from background_agents.adapters.opencode.live import HEAD_CHARS, LiveText
 from background_agents.adapters.opencode.v1.events import EventReader
-from background_agents.adapters.opencode.v1.live import HEAD_CHARS, LiveText
 from background_agents.adapters.opencode.wire import ERROR_CHARS
 from background_agents.config import AnswerRule
 from background_agents.domain import events as ev

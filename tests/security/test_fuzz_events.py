@@ -10,8 +10,8 @@ from fuzzing import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from background_agents.adapters.opencode.live import SESSION_CHARS, LiveSession
 from background_agents.adapters.opencode.v1.events import EventReader
-from background_agents.adapters.opencode.v1.live import SESSION_CHARS, LiveSession
 from background_agents.ports.runtime import Idle, RuntimeEvent
 
 CHILD = "ses_child"

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.v1 import wire
-from background_agents.adapters.opencode.v1.live import LiveSession
 from background_agents.domain.asking import REJECT, Ask, Question, Reply
 from background_agents.ports import runtime as port
 

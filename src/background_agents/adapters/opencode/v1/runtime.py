@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
+from background_agents.adapters.opencode.live import LiveSession
 from background_agents.adapters.opencode.permissions import handed_on
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v1 import wire
 from background_agents.adapters.opencode.v1.api import Api
 from background_agents.adapters.opencode.v1.events import EventReader, permission, questions
-from background_agents.adapters.opencode.v1.live import LiveSession
 from background_agents.adapters.opencode.wire import AgentInfo, PermissionRule
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import MessagesUndone, NotAsked, NotFound

@@ -1,198 +1,46 @@
-"""The parts of OpenCode's API objects that are used, as typed structures.
+"""The parts of line 1's API objects that are used, as typed structures.
 
 Every field that some supported version leaves out has a default (1.15 to 1.18 seen).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TypeVar
-
 import msgspec
 
-from background_agents.adapters.opencode.wire import (
-    ERROR_CHARS,
-    Model,
-    PermissionRule,
-    as_named,
+from background_agents.adapters.opencode.messages import (
+    Error as Error,
 )
-
-LATEST_MS = 4_102_444_800_000
-"""The year 2100, in milliseconds; what lies beyond is no time of a call."""
+from background_agents.adapters.opencode.messages import (
+    ErrorData as ErrorData,
+)
+from background_agents.adapters.opencode.messages import (
+    MessageInfo as MessageInfo,
+)
+from background_agents.adapters.opencode.messages import (
+    Part as Part,
+)
+from background_agents.adapters.opencode.messages import (
+    StoredMessage as StoredMessage,
+)
+from background_agents.adapters.opencode.messages import (
+    Times as Times,
+)
+from background_agents.adapters.opencode.messages import (
+    Tokens as Tokens,
+)
+from background_agents.adapters.opencode.messages import (
+    ToolState as ToolState,
+)
+from background_agents.adapters.opencode.messages import (
+    ToolTimes as ToolTimes,
+)
+from background_agents.adapters.opencode.wire import ERROR_CHARS as ERROR_CHARS
+from background_agents.adapters.opencode.wire import Model as Model
+from background_agents.adapters.opencode.wire import PermissionRule, as_named
 
 
 class Struct(msgspec.Struct, rename=as_named):
     """A part of an API object; members that are not used are skipped."""
-
-
-class Cache(Struct):
-    read: float = 0
-    write: float = 0
-
-
-class Tokens(Struct):
-    input: float = 0
-    output: float = 0
-    reasoning: float = 0
-    cache: Cache = msgspec.field(default_factory=Cache)
-
-
-class Times(Struct):
-    created: float = 0
-    completed: float | None = None
-
-
-class ErrorData(Struct):
-    message: str = ""
-
-    def __post_init__(self) -> None:
-        self.message = self.message[:ERROR_CHARS]
-
-
-class Error(Struct):
-    name: str = "UnknownError"
-    data: ErrorData = msgspec.field(default_factory=ErrorData)
-
-    @property
-    def aborted(self) -> bool:
-        return self.name == "MessageAbortedError"
-
-    @property
-    def text(self) -> str:
-        return (self.data.message or self.name)[:ERROR_CHARS]
-
-
-class MessageInfo(Struct):
-    """A user or assistant message without its parts."""
-
-    id: str
-    role: str
-    session_id: str
-    parent_id: str | None = None
-    agent: str | None = None
-    model: Model | None = None
-    provider_id: str = ""
-    model_id: str = ""
-    variant: str | None = None
-    finish: str | None = None
-    error: Error | None = None
-    time: Times = msgspec.field(default_factory=Times)
-    tokens: Tokens = msgspec.field(default_factory=Tokens)
-    cost: float = 0.0
-
-    @property
-    def answered_by(self) -> str:
-        """The model of an assistant message."""
-        if not self.model_id:
-            return ""
-        model = f"{self.provider_id}/{self.model_id}"
-        return f"{model} ({self.variant})" if self.variant else model
-
-
-class ToolInput(Struct):
-    """What tells of a call what it is about, by how much; models may give anything for each."""
-
-    command: object = None
-    filePath: object = None  # noqa: N815  # the tools' own names
-    path: object = None
-    pattern: object = None
-    url: object = None
-    query: object = None
-    description: object = None
-
-
-class ToolTimes(Struct):
-    start: float = 0
-
-    @property
-    def began_at(self) -> datetime | None:
-        if not 0 < self.start < LATEST_MS:
-            return None
-        return datetime.fromtimestamp(self.start / 1000, UTC)
-
-
-class ToolMetadata(Struct):
-    exit: object = None
-    """What a command exited with."""
-    id: object = None
-    """Of the delegation, by ``delegate``."""
-
-
-class ToolState(Struct):
-    status: str = "pending"
-    title: str | None = None
-    input: msgspec.Raw = msgspec.Raw()
-    error: object = None
-    time: ToolTimes = msgspec.field(default_factory=ToolTimes)
-    metadata: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def subject(self) -> str:
-        """What it is about: its title, or the first of its arguments that says so."""
-        if self.title:
-            return self.title
-        given = _decoded(self.input, ToolInput)
-        said = (getattr(given, name) for name in ToolInput.__struct_fields__)
-        return next((one for one in said if one and isinstance(one, str)), "")
-
-    @property
-    def failure(self) -> str:
-        """Why it failed; a command that ran to its end fails by its exit code."""
-        if self.status == "error":
-            return str(self.error or "no reason was given")
-        code = _decoded(self.metadata, ToolMetadata).exit
-        return f"exit code {code}" if isinstance(code, int) and code else ""
-
-    @property
-    def answered_id(self) -> str:
-        """The id that a call of ``delegate`` has answered."""
-        named = _decoded(self.metadata, ToolMetadata).id
-        return named if self.status == "completed" and isinstance(named, str) else ""
-
-
-S = TypeVar("S", ToolInput, ToolMetadata)
-
-
-def _decoded(raw: msgspec.Raw, kind: type[S]) -> S:
-    """Return what is declared of an object; nothing of it where it is none."""
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError:
-        return kind()
-
-
-class Span(Struct):
-    end: float | None = None
-
-
-class Part(Struct):
-    """A part of a message: text, reasoning, a tool call, or one that is skipped."""
-
-    id: str
-    type: str
-    session_id: str
-    message_id: str
-    text: str = ""
-    tool: str = ""
-    state: ToolState = msgspec.field(default_factory=ToolState)
-    time: Span = msgspec.field(default_factory=Span)
-
-    @property
-    def bookkeeping(self) -> bool:
-        """Whether OpenCode and not the agent wrote it."""
-        return self.type in ("step-start", "step-finish", "snapshot", "patch")
-
-    @property
-    def whole(self) -> bool:
-        """Whether this is a text that has come to its end."""
-        return self.type == "text" and self.time.end is not None
-
-
-class StoredMessage(Struct):
-    """A message as ``GET /session/{id}/message`` lists it."""
-
-    info: MessageInfo
-    parts: list[Part] = []
 
 
 class SessionInfo(Struct):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from background_agents.adapters.opencode.v1 import wire
+from background_agents.adapters.opencode import messages as wire
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 
@@ -200,7 +200,7 @@ class LiveSession:
         self._kept_chars += chars
         if self._kept_chars <= SESSION_CHARS:
             return
-        for message in sorted(self._parts):
+        for message in sorted(self._parts, key=self._place):
             for old in self._parts[message].values():
                 if self._kept_chars <= SESSION_CHARS - SLACK_CHARS:
                     return
@@ -227,14 +227,21 @@ class LiveSession:
 
     def being_written(self) -> Message | None:
         """Return the newest answer while it is not finished."""
-        newest = max((key for key in self._infos if self.is_answer(key)), default=None)
+        answers = (key for key in self._infos if self.is_answer(key))
+        newest = max(answers, key=self._place, default=None)
         if newest is None or self._infos[newest].time.completed is not None:
             return None
         return self._message(self._infos[newest])
 
     def transcript(self) -> Transcript:
-        # Ids sort by time, and a merge may bring older messages after newer ones.
-        return Transcript(tuple(self._message(self._infos[key]) for key in sorted(self._infos)))
+        return Transcript(
+            tuple(self._message(self._infos[key]) for key in sorted(self._infos, key=self._place))
+        )
+
+    def _place(self, message: str) -> tuple[int, str]:
+        # A merge may bring older messages after newer ones.
+        info = self._infos.get(message)
+        return (info.rank if info else 0, message)
 
     def _message(self, info: wire.MessageInfo) -> Message:
         """Return a message as it now is."""
