@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
+from background_agents.adapters.opencode.memory import KNOWN_SESSIONS
 from background_agents.adapters.opencode.transport import (
     Response,
     WireListener,
 )
 from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
-from background_agents.adapters.opencode.v1.events import KNOWN_SESSIONS
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.ports.runtime import Prompt
 

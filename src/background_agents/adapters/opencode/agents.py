@@ -37,14 +37,17 @@ def agents_of(
     infos: Sequence[wire.AgentInfo],
     config: wire.Config,
     unknown: UnknownTools = NOTHING_UNKNOWN,
+    changing: Sequence[str] = CHANGES_THINGS,
 ) -> list[Agent]:
-    """Return the agents as the service knows them."""
-    return [_agent(info, config, unknown) for info in infos]
+    """Return the agents as the service knows them; ``changing`` is as ``CHANGES_THINGS``."""
+    return [_agent(info, config, unknown, changing) for info in infos]
 
 
-def _agent(info: wire.AgentInfo, config: wire.Config, unknown: UnknownTools) -> Agent:
+def _agent(
+    info: wire.AgentInfo, config: wire.Config, unknown: UnknownTools, changing: Sequence[str]
+) -> Agent:
     tools = unknown.given(info.permission)
-    changes = not all(is_denied(info.permission, one) for one in CHANGES_THINGS)
+    changes = not all(is_denied(info.permission, one) for one in changing)
     return Agent(
         info.name,
         info.description or "",
@@ -61,19 +64,21 @@ def leave_of(
     session: Sequence[wire.PermissionRule],
     by: str,
     agent: str,
+    governing: Sequence[str] = GOVERNING,
 ) -> Leave:
     """Return what the rules say when the agent ``by`` wants to run ``agent`` from a session.
 
     As OpenCode's ``task`` is judged: by the rules of ``by`` and then the session's own, with the
-    agent's name for a pattern. ``delegate`` is judged by rules of its own as well.
+    agent's name for a pattern. ``delegate`` is judged by rules of its own as well; ``governing``
+    is as ``GOVERNING``.
     """
     own = next((info.permission for info in infos if info.name == by), [ALLOW_ALL])
     rules = [*own, *session]
-    actions = {one: action(rules, one, agent) for one in GOVERNING}
+    actions = {one: action(rules, one, agent) for one in governing}
     return Leave(
-        denied_by=next((one for one in GOVERNING if actions[one] == DENY), ""),
+        denied_by=next((one for one in governing if actions[one] == DENY), ""),
         # One dialogue is enough; "always" for the native tool's then holds for both.
-        ask=next((one for one in GOVERNING if actions[one] == ASK), ""),
+        ask=next((one for one in governing if actions[one] == ASK), ""),
         planning=by == PLAN and action(rules, "edit", ANY_FILE) == DENY,
     )
 

@@ -173,6 +173,13 @@ class LiveSession:
             self.remove_part(message, part)
         self._parts.pop(message, None)
 
+    def remove_from(self, message: str) -> None:
+        """Remove a message and all that came after it."""
+        if message in self._infos:
+            first = self._place(message)
+            for one in [key for key in self._infos if self._place(key) >= first]:
+                self.remove_message(one)
+
     def part(self, part: wire.Part) -> None:
         parts = self._parts.setdefault(part.message_id, {})
         if live := parts.get(part.id):

@@ -20,8 +20,10 @@ OWN = (
     "task",  # which background agents do not get
     # Judged by the permissions for them, `edit` and `bash`.
     *("edit", "write", "patch", "apply_patch", "multiedit", "bash"),
+    # OpenCode 2's names of `bash` and `task`; and what calls tools by code, each by its own rules.
+    *("shell", "subagent", "execute"),
 )
-"""OpenCode's tools, of 1.15 to 1.18."""
+"""OpenCode's tools, of 1.15 to 1.18 and of 2."""
 
 ANY_END = "\uffff"
 """Ends a name that no rule was written for."""

@@ -10,9 +10,9 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from background_agents.adapters.opencode.memory import remember
 from background_agents.adapters.opencode.v1 import wire
 from background_agents.adapters.opencode.v1.api import Api
-from background_agents.adapters.opencode.v1.events import remember
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.domain.errors import NotFound, RuntimeUnreachable, SupervisorGone
 from background_agents.ports import runtime as port

@@ -9,24 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from background_agents.adapters.opencode.live import LiveSession
+from background_agents.adapters.opencode.memory import remember
 from background_agents.adapters.opencode.v1 import wire
 from background_agents.domain.asking import REJECT, Ask, Question, Reply
 from background_agents.ports import runtime as port
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 EPOCH = datetime.fromtimestamp(0, UTC)
-
-KNOWN_SESSIONS = 1_000
-"""Parents and newest user messages kept in memory, 1 MB of them; the oldest are asked for again.
-Those of sessions that live on are learned anew with each event that tells of them."""
 
 
 class EventReader:
@@ -192,11 +187,3 @@ def questions(asked: wire.Questions) -> Ask:
         for one in asked.questions
     )
     return Ask(id=asked.id, session=asked.session_id, questions=found)
-
-
-def remember(memory: dict[str, T], key: str, value: T) -> None:
-    """Keep a value as the newest of at most ``KNOWN_SESSIONS``."""
-    memory.pop(key, None)
-    memory[key] = value
-    if len(memory) > KNOWN_SESSIONS:
-        del memory[next(iter(memory))]
