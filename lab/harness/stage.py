@@ -15,7 +15,7 @@ from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.ports.runtime import AgentRuntime
-from background_agents.testing.contracts.stage import StoredMessage, StoredPart, mint
+from background_agents.testing.contracts.stage import StoredMessage, StoredPart, Ways, mint
 from lab.harness.client import OpenCodeClient
 
 Crossing = Callable[[], AbstractAsyncContextManager[None]]
@@ -58,6 +58,7 @@ class OpenCodeStage:
     ) -> None:
         self.runtime = OpenCodeRuntime(transport)
         self.channel = OpenCodeChannel(self.runtime)
+        self.ways = Ways()
         self.broken = broken
         self._client = client
         self._silence = silence

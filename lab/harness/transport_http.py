@@ -22,6 +22,7 @@ from background_agents.adapters.opencode.transport import (
     naming,
 )
 from background_agents.domain.errors import RuntimeUnreachable
+from lab.harness.line import Line
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,8 @@ RETRY_FIRST_S, RETRY_MOST_S = 0.1, 5.0
 """Pauses between attempts to open the event stream again."""
 
 SILENCE_LIMIT_S = 40.0
-"""OpenCode sends a heartbeat every 10 s (1.15 to 1.18); a stream that is silent for four
-of them is dead, even where nobody closed it."""
-
+"""OpenCode sends a heartbeat every 10 s (1.15 to 1.18) or 15 s (2); a stream that is silent for
+more than two of them is dead, even where nobody closed it."""
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 """As a frame of the bridge; what is larger breaks the stream, which is opened again."""
@@ -43,6 +43,13 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 class _Event(msgspec.Struct):
     type: str
     properties: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def content(self, line: Line, whole: bytes) -> msgspec.Raw:
+        """Return what the line's adapter reads of it."""
+        return self.properties if line is Line.ONE else msgspec.Raw(whole)
+
+
+_EVENTS = {Line.ONE: "/event", Line.TWO: "/api/event"}
 
 
 class HttpTransport:
@@ -54,6 +61,7 @@ class HttpTransport:
         self,
         base_url: str,
         directory: str,
+        line: Line = Line.ONE,
         *,
         username: str = "opencode",
         password: str | None = None,
@@ -61,6 +69,7 @@ class HttpTransport:
         self.on_event: WireListener = lambda *_: None
         self.on_restored: Callable[[], None] = lambda: None
         self._base_url = base_url.rstrip("/")
+        self._line = line
         self._headers = naming(directory)
         if password:
             secret = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -145,7 +154,7 @@ class HttpTransport:
 
     async def _open_stream(self, session: aiohttp.ClientSession) -> AsyncIterator[bytes]:
         limit = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_LIMIT_S)
-        async with session.get(self._base_url + "/event", timeout=limit) as answer:
+        async with session.get(self._base_url + _EVENTS[self._line], timeout=limit) as answer:
             answer.raise_for_status()
             buffer = bytearray()
             async for chunk in answer.content.iter_any():
@@ -173,4 +182,4 @@ class HttpTransport:
                 self.on_restored()
             self._connected.set()
         else:
-            self.on_event(event.type, event.properties)
+            self.on_event(event.type, event.content(self._line, data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,57 +20,13 @@ from background_agents.testing.contracts.stage import listening, new_child, prom
 from background_agents.testing.scripts import script
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.harness.stage import OpenCodeStage
+from lab.harness.tcp import Wire
 from lab.harness.transport_http import HttpTransport
 from lab.model_server import ModelServer
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
 PASSWORD = "correct horse"
-
-
-class Line:
-    """A TCP connection to OpenCode that can be cut, and joined again."""
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self._server: asyncio.Server | None = None
-        self._port = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    async def join(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for writer in tuple(self._writers):
-            writer.transport.abort()
-        await self._server.wait_closed()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        both = {writer, back}
-        self._writers |= both
-        try:
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        finally:
-            self._writers -= both
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(2**16):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass  # cut, which is what this line is for
-    finally:
-        writer.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -92,7 +47,7 @@ def transport_to(base_url: str, project: Path) -> HttpTransport:
 @asynccontextmanager
 async def silence(server: OpenCode) -> AsyncIterator[Transport]:
     """Give a transport whose OpenCode has gone."""
-    line = Line(server.port)
+    line = Wire(server.port)
     await line.join()
     async with transport_to(line.base_url, server.home.project) as transport:
         await line.cut()
@@ -101,7 +56,7 @@ async def silence(server: OpenCode) -> AsyncIterator[Transport]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def stage(served: OpenCode) -> AsyncIterator[OpenCodeStage]:
-    line = Line(served.port)
+    line = Wire(served.port)
     await line.join()
 
     @asynccontextmanager
@@ -147,7 +102,7 @@ async def test_without_the_password_nothing_is_opened(served: OpenCode) -> None:
 
 
 async def test_what_was_streamed_outlives_a_killed_opencode(served: OpenCode) -> None:
-    line = Line(served.port)
+    line = Wire(served.port)
     await line.join()
     async with (
         transport_to(line.base_url, served.home.project) as transport,

@@ -18,6 +18,7 @@ from background_agents.testing.contracts.stage import (
     Heard,
     StoredMessage,
     StoredPart,
+    Ways,
     listening,
     new_child,
     prompt,
@@ -32,6 +33,7 @@ class ScriptedStage:
     def __init__(self) -> None:
         self.runtime = ScriptedRuntime()
         self.channel = ScriptedChannel(self.runtime)
+        self.ways = Ways()
 
     async def new_session(self) -> str:
         return self.runtime.add_session()

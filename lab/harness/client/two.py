@@ -42,6 +42,15 @@ class _Model(msgspec.Struct):
     variant: str | None = None
 
 
+class _Chosen(msgspec.Struct):
+    agent: str | None = None
+    model: _Model | None = None
+
+
+class _Session(msgspec.Struct):
+    data: _Chosen
+
+
 class _Error(msgspec.Struct):
     type: str
     message: str
@@ -212,6 +221,12 @@ class ClientTwo(OpenCodeClient):
         path = f"/api/session/{session}/message?order=asc&limit=200"
         raw = await self.request("GET", path)
         return _conversation(msgspec.json.decode(raw, type=_Messages).data)
+
+    async def chosen(self, session: str) -> tuple[str | None, str | None]:
+        """Return the agent and the model that a session is set to."""
+        raw = await self.request("GET", f"/api/session/{session}")
+        info = msgspec.json.decode(raw, type=_Session).data
+        return info.agent, f"{info.model.provider}/{info.model.id}" if info.model else None
 
     async def pending(self, session: str) -> list[StoredMessage]:
         raw = await self.request("GET", f"/api/session/{session}/pending")

@@ -54,6 +54,21 @@ class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[StoredPart, ...]
 
 
+class Ways(msgspec.Struct, frozen=True, kw_only=True):
+    """What runtimes do each in their way, within what the ports allow."""
+
+    shell: str = "bash"
+    """The tool that runs commands, and its permission; scripts call it ``bash`` in any case."""
+    asking_agent: str = AGENT
+    """The agent to which ``new_asking_child`` gives its questions."""
+    idles: int = 2
+    """How often a session goes idle after an abort."""
+    has_rules: bool = True
+    """Sessions have rules of their own; else their host hides from agents what they are denied."""
+    takes_back: bool = False
+    """An abort takes back what was asked, and tells so."""
+
+
 class Stage(Protocol):
     """A runtime with a channel, and a user who can be made to do things.
 
@@ -69,13 +84,17 @@ class Stage(Protocol):
     def channel(self) -> SupervisorChannel:
         """The channel to prove."""
 
+    @property
+    def ways(self) -> Ways:
+        """What the runtime does in its own way."""
+
     async def new_session(self) -> str:
         """Create a root session."""
 
     async def new_asking_child(self) -> str:
         """Open a session below a new root in which ``bash`` needs a permission.
 
-        The tool ``question`` is offered there.
+        The tool ``question`` is offered there. It may take the ``asking_agent`` for it.
         """
 
     async def user_says(self, session: str, text: str, *, agent: str, model: str) -> str:
