@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lab.harness.home import PROVIDER, Home, find_binary
+from lab.harness.line import Line
+from lab.harness.shared import ending_shared
 from lab.harness.tmux import LOOK_AGAIN_S, Screen, Terminal, terminal
 
 START_TIMEOUT_S = 40.0
@@ -165,15 +167,23 @@ def _dense(screen: str) -> str:
 
 @asynccontextmanager
 async def running_tui(
-    root: Path, base_url: str, *, evidence: Path, config: Mapping[str, object] | None = None
+    root: Path,
+    base_url: str,
+    line: Line = Line.ONE,
+    *,
+    evidence: Path,
+    config: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Tui]:
     """Run the TUI on a new home under ``root``, with our plugin; end it on the way out.
 
     ``base_url`` is the scripted model's; ``evidence`` is the folder for the screens of a
     start that failed; ``config`` is merged over OpenCode's own.
     """
-    home, command = await asyncio.to_thread(_new_home, root, base_url, config)
-    async with terminal(command, home.project, home.environment()) as window:
+    home, command = await asyncio.to_thread(_new_home, root, base_url, line, config)
+    async with (
+        ending_shared(home),
+        terminal(command, home.project, home.environment()) as window,
+    ):
         tui = Tui(home, window)
         async with tui._kept(evidence):
             await tui.started()
@@ -181,9 +191,9 @@ async def running_tui(
 
 
 def _new_home(
-    root: Path, base_url: str, config: Mapping[str, object] | None
+    root: Path, base_url: str, line: Line, config: Mapping[str, object] | None
 ) -> tuple[Home, list[str]]:
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(root, binary.version)
     home.create(base_url, config)
     home.install_plugin()

@@ -225,6 +225,11 @@ class Stage:
     def dialect(self) -> Dialect:
         return dialect(self.line)
 
+    @property
+    def shell(self) -> str:
+        """What OpenCode calls the tool, and the permission, that scripts call ``bash``."""
+        return self.dialect.tool("bash")
+
     async def child(self, delegation: str) -> str:
         """Wait for a delegation's session and return its id."""
         named = await self.events.fact(Named, lambda one: one.title.endswith(f"· {delegation}"))

@@ -83,7 +83,7 @@ async def test_follow_prints_everything_and_ends_with_the_run(
     assert await process.stdout.readexactly(5) == b"One. "
     stage.model.open("follow")
     ran = await ended(process)
-    assert ran.out.count("[bash completed: true]") == 2
+    assert ran.out.count(f"[{stage.shell} completed: true]") == 2
     assert ran.out.count("Two. ") == 50
     assert ran.out.endswith("The end.\n")
     assert f"{name}  completed" in ran.err

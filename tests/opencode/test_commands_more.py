@@ -82,7 +82,7 @@ async def test_a_permission_is_granted_once(careful: Stage) -> None:
     assert wrong.err.startswith("'perhaps' does not answer a permission; reply ")
     granted = await user.run("answer", name[:-2], "once")
     assert (granted.code, granted.err) == (0, "")
-    assert granted.out == f"Answered: bash: printf granted\n{name} goes on.\n"
+    assert granted.out == f"Answered: {careful.shell}: printf granted\n{name} goes on.\n"
     await careful.model.wait_held("granted")
     await supervisor.turn(call("delegation_answer", id=name, reply="reject"), say("Too late."))
     (late,) = await supervisor.outputs("delegation_answer")
@@ -102,7 +102,7 @@ async def test_always_is_for_those_that_follow_too(careful: Stage) -> None:
     steps = (bash("echo for-ever"), bash("echo for-ever"), say("Twice."))
     supervisor, name = await asked(careful, "Print it twice.", *steps)
     always = await user.run("answer", name, "always")
-    assert always.out == f"Answered: bash: echo for-ever\n{name} goes on.\n"
+    assert always.out == f"Answered: {careful.shell}: echo for-ever\n{name} goes on.\n"
     notice = await settled(supervisor, name)
     assert notice["status"] == "completed"
     assert careful.result(name)[1] == "Twice."
@@ -137,7 +137,7 @@ async def test_whoever_waits_is_told_who_asks(careful: Stage) -> None:
     assert waiting.stderr is not None
     said = (await waiting.stderr.readline()).decode()
     assert said == (
-        f"{name} waits for a permission, bash: printf w; answer with "
+        f"{name} waits for a permission, {careful.shell}: printf w; answer with "
         f"`background-agents answer {name} REPLY`.\n"
     )
     assert (await user.run("answer", name, "once")).code == 0

@@ -24,9 +24,6 @@ from lab.model_server import ModelRequest, ModelServer, script
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
-SUPERVISOR = rules.supervisor(TaskPolicy(strict=False, allowed=False))
-STRICT = rules.supervisor(TaskPolicy(strict=True, allowed=False))
-
 ANY_RULES = "# Background delegations"
 """How a supervisor's rules begin, whatever the settings."""
 
@@ -77,6 +74,11 @@ async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIt
         yield ready
 
 
+def told(stage: Stage, *, strict: bool = False, allowed: bool = False) -> str:
+    """Return the rules that a supervisor is to get."""
+    return rules.supervisor(TaskPolicy(strict, allowed, stage.dialect.tool("task")))
+
+
 def system(request: ModelRequest) -> str:
     """Return the only system message; several are refused by some providers' templates."""
     (text,) = [message.text for message in request.messages if message.role == "system"]
@@ -116,7 +118,7 @@ async def test_rules_go_to_supervisors_and_others_to_children(stage: Stage) -> N
     await supervisor.settled()
 
     for request in supervisor.requests:
-        assert system(request).endswith(SUPERVISOR)
+        assert system(request).endswith(told(stage))
         assert system(request).count(ANY_RULES) == 1
     for request in stage.asked("Be ruled."):
         assert system(request).endswith(rules.CHILD)
@@ -136,7 +138,7 @@ async def test_rules_and_tools_stay_under_their_budget(stage: Stage) -> None:
     definitions = [tool for tool in request.tools if tool.function.name in OUR_TOOLS]
     assert definitions
     # In strict mode the rules are at their longest.
-    added = len(STRICT) + len(msgspec.json.encode(definitions))
+    added = len(told(stage, strict=True)) + len(msgspec.json.encode(definitions))
     assert added / CHARS_PER_TOKEN < TAX_TOKENS
 
 
@@ -228,9 +230,7 @@ async def test_task_is_left_alone_when_the_user_says_so(tmp_path: Path, line: Li
         await supervisor.turn(task("general", f"Look. {script(say('Seen.'))}"), say("Ok."))
         (answer,) = answers_to_tools(supervisor)
         assert "Seen." in answer
-        assert system(supervisor.requests[0]).endswith(
-            rules.supervisor(TaskPolicy(strict=False, allowed=True))
-        )
+        assert system(supervisor.requests[0]).endswith(told(stage, allowed=True))
 
 
 # --- strict read-only mode -----------------------------------------------------------
@@ -254,7 +254,7 @@ async def test_strict_mode_goes_by_effective_permissions(tmp_path: Path, line: L
             assert answers[name].startswith(f"'{name}' may edit files or run commands, and only")
             assert all(f"{one}" in answers[name] for one in READ_ONLY)
             assert f"native {native} tool" in answers[name]
-        assert system(supervisor.requests[0]).endswith(STRICT)
+        assert system(supervisor.requests[0]).endswith(told(stage, strict=True))
 
         writer = await stage.supervisor()
         worker = task("general", f"Write. {script(say('Written.'))}")

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from plays import Stage, Supervisor, call, delegate, say, staged
+from plays import ENDED, Stage, Supervisor, call, delegate, notices_in, say, staged
 
+from lab.harness.client.events import TextEnded, TextStored
 from lab.harness.dialect import dialect
 from lab.harness.home import Home, find_binary
 from lab.harness.line import Line
 from lab.harness.opencode import OpenCode
+from lab.harness.shared import ending_shared
 from lab.model_server import ModelServer, script
 
 pytestmark = pytest.mark.opencode
@@ -49,7 +51,11 @@ async def test_a_reload_that_ends_the_service_stops_nothing(tmp_path: Path, line
         assert stage.result(name)[1] == "Whole."
 
 
+OWN_SERVER = "there `opencode run` is a server of its own, which ends with its turn"
+
+
 @pytest.mark.main_path
+@pytest.mark.only("1", why=OWN_SERVER)
 async def test_a_run_that_is_through_stops_nothing(tmp_path: Path, line: Line) -> None:
     """`opencode run` ends with its turn; the next OpenCode on the project takes its work up."""
     binary = find_binary(line)
@@ -67,6 +73,7 @@ async def test_a_run_that_is_through_stops_nothing(tmp_path: Path, line: Line) -
             assert stage.result(notice)[1] == "Whole."
 
 
+@pytest.mark.only("1", why=OWN_SERVER)
 async def test_a_run_is_told_that_its_opencode_ends_with_the_turn(
     tmp_path: Path, line: Line
 ) -> None:
@@ -94,6 +101,30 @@ async def test_a_run_is_told_that_its_opencode_ends_with_the_turn(
             await other.turn(delegate("In a server.", say("Done.")), say("Off."))
             assert rules not in other.requests[-1].messages[0].text
             assert answer not in (await other.outputs("delegate"))[0]
+
+
+@pytest.mark.main_path
+@pytest.mark.only("2", why="there `opencode run` uses the server that all terminals share")
+async def test_what_a_run_has_delegated_goes_on_in_the_shared_server(
+    tmp_path: Path, line: Line
+) -> None:
+    """The turn is through, the agent works on, and its end is told in the run's session."""
+    binary = find_binary(line)
+    home = Home(tmp_path, binary.version)
+    async with ModelServer(dialect=dialect(line)) as model, ending_shared(home) as shared:
+        home.create(model.base_url)
+        home.install_plugin()
+        task = delegate("Outlive it.", say("Whole.", gate="half"))
+        said = await run_once(home, script(task, say("I am through."), on_notice=[say("Noted.")]))
+        assert "I am through." in said
+        rules = [one for one in model.requests if "delegate" in one.tool_names][-1].messages[0].text
+        assert "ends with your turn" not in rules
+        async with shared.client() as client, client.events() as events:
+            model.open("half")
+            told = await events.fact(TextStored, lambda one: one.text.startswith(f"<{ENDED}>"))
+            (notice,) = notices_in(told.message, told.text, told.hidden)
+            await events.fact(TextEnded, lambda one: one.text == "Noted.")
+        assert notice.fields["status"] == "completed"
 
 
 # --- steps ------------------------------------------------------------------------

@@ -29,6 +29,8 @@ AGENTS = {
 
 DONE = say("Done.")
 
+NO_RULES = "sessions of OpenCode 2 have no rules of their own"
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
@@ -68,23 +70,39 @@ def native(agent: str) -> dict[str, object]:
 
 @pytest.mark.main_path
 @pytest.mark.parametrize(
-    ("by", "session", "agent", "runs"),
+    ("by", "agent", "runs"),
     [
-        ("picky", [], "general", False),
-        ("picky", [], "explore", True),
-        ("lenient", [], "general", True),
-        ("lenient", [], "explore", False),
-        # Of all rules the last that fits counts, and the session's come after the agent's.
-        ("picky", [("task", "general", "allow")], "general", True),
-        ("build", [("task", "*", "allow"), ("t*", "gener??", "deny")], "general", False),
+        ("picky", "general", False),
+        ("picky", "explore", True),
+        ("lenient", "general", True),
+        ("lenient", "explore", False),
     ],
 )
-async def test_what_task_refuses_is_refused(
-    stage: Stage, by: str, session: Sequence[tuple[str, str, str]], agent: str, runs: bool
-) -> None:
+async def test_what_task_refuses_is_refused(stage: Stage, by: str, agent: str, runs: bool) -> None:
     """One clear sentence where the rules for ``task`` deny, which OpenCode's own tool obeys too."""
+    await obeyed(await stage.supervisor(), by, agent, runs)
+
+
+@pytest.mark.main_path
+@pytest.mark.only("1", why=NO_RULES)
+@pytest.mark.parametrize(
+    ("by", "session", "runs"),
+    [
+        ("picky", [("task", "general", "allow")], True),
+        ("build", [("task", "*", "allow"), ("t*", "gener??", "deny")], False),
+    ],
+)
+async def test_rules_of_the_session_come_after_the_agents(
+    stage: Stage, by: str, session: Sequence[tuple[str, str, str]], runs: bool
+) -> None:
+    """Of all rules the last that fits counts."""
     supervisor = await stage.supervisor()
     await forbid(supervisor, *session)
+    await obeyed(supervisor, by, "general", runs)
+
+
+async def obeyed(supervisor: Supervisor, by: str, agent: str, runs: bool) -> None:
+    """Let both tools try an agent; they do the same."""
     await supervisor.turn(delegate("Try.", DONE, agent=agent), native(agent), say("So."), agent=by)
 
     (answer,) = await supervisor.outputs("delegate")
@@ -183,6 +201,7 @@ async def test_rules_for_delegate_itself_hold(stage: Stage) -> None:
 
 
 @pytest.mark.main_path
+@pytest.mark.only("1", why=NO_RULES)
 async def test_denies_of_the_supervisors_session_hold_for_the_child(stage: Stage) -> None:
     """Denies and rules for other directories are passed on, as ``task`` does; grants are not."""
     supervisor = await stage.supervisor()
@@ -200,6 +219,7 @@ async def test_denies_of_the_supervisors_session_hold_for_the_child(stage: Stage
     assert rule("webfetch", "*", "allow") not in own
 
 
+@pytest.mark.only("1", why=NO_RULES)
 async def test_what_is_passed_on_is_what_task_passes_on(stage: Stage) -> None:
     """The two children have the same rules, but for those that each tool adds."""
     supervisor = await stage.supervisor()
@@ -215,6 +235,7 @@ async def test_what_is_passed_on_is_what_task_passes_on(stage: Stage) -> None:
         assert beginning == [rule(*one) for one in passed]
 
 
+@pytest.mark.only("1", why=NO_RULES)
 async def test_denies_that_came_later_hold_for_a_continuation(stage: Stage) -> None:
     """The session that is gone on in gets what its supervisor's has now."""
     supervisor = await stage.supervisor()
@@ -237,6 +258,7 @@ async def test_denies_that_came_later_hold_for_a_continuation(stage: Stage) -> N
     assert not target.exists()
 
 
+@pytest.mark.only("1", why=NO_RULES)
 async def test_rules_that_came_before_the_launch_hold(tmp_path: Path, line: Line) -> None:
     """What waits for its turn is launched under the rules of that moment."""
     env = {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}

@@ -44,7 +44,7 @@ def bash(command: str) -> Step:
 async def shells(stage: Stage, session: str) -> list[str]:
     """Return what each command of a session printed, oldest first."""
     parts = [part for one in await stage.client.messages(session) for part in one.parts]
-    return [one.output for one in parts if one.tool == stage.dialect.tool("bash")]
+    return [one.output for one in parts if one.tool == stage.shell]
 
 
 async def liar(stage: Stage, *words: str) -> str:

@@ -13,7 +13,7 @@ from lab.harness.line import Line
 
 pytestmark = pytest.mark.opencode
 
-TOOL = """
+ONE_TOOL = """
 import { writeFileSync } from "node:fs"
 export default {
   description: "Deploys.",
@@ -22,9 +22,21 @@ export default {
 }
 """
 
-PLUGIN = """
+ONE_PLUGIN = """
 const tool = { description: "Knows.", args: {}, execute: async () => "So it is." }
 export const Plugged = async () => ({ tool: { docs_lookup: tool, docs_store: tool } })
+"""
+
+TWO_PLUGIN = """
+import { writeFileSync } from "node:fs"
+const about = { description: "Does.", input: { type: "object" }, options: { codemode: false } }
+const knows = async () => ({ content: "So it is." })
+const deploys = async () => (writeFileSync("deployed.txt", "by a tool"), { content: "Deployed." })
+const tools = { docs_lookup: knows, docs_store: knows, deploy: deploys }
+const setup = (ctx) => ctx.tool.transform((draft) => {
+  for (const name in tools) draft.add({ ...about, name, execute: tools[name] })
+})
+export default { id: "plugged", setup }
 """
 
 MCP = """
@@ -57,12 +69,17 @@ AGENTS: Mapping[str, Mapping[str, str]] = {
 READ_ONLY = {"neither", "closed"}
 
 
-def lay_out(root: Path) -> Mapping[str, object]:
+def lay_out(root: Path, line: Line) -> Mapping[str, object]:
     """Write a custom tool, a plugin with tools, an MCP server and our settings; return a config."""
     server = root / "shelf.py"
+    tools = {
+        root / "project" / ".opencode" / "tool" / "deploy.js": ONE_TOOL,
+        root / "config" / "opencode" / "plugin" / "plugged.js": ONE_PLUGIN,
+    }
+    if line is Line.TWO:
+        tools = {root / "config" / "opencode" / "plugins" / "plugged.js": TWO_PLUGIN}
     files = {
-        root / "project" / ".opencode" / "tool" / "deploy.js": TOOL,
-        root / "config" / "opencode" / "plugin" / "plugged.js": PLUGIN,
+        **tools,
         root / "config" / "background-agents" / "config.toml": (
             '[background-agents]\nstrict_readonly = true\nsafe_tools = ["docs_l*"]\n'
         ),
@@ -79,7 +96,7 @@ def lay_out(root: Path) -> Mapping[str, object]:
 @pytest.mark.main_path
 async def test_tools_that_nobody_knows_count_as_writing(tmp_path: Path, line: Line) -> None:
     """Custom, plugins' and MCP servers' tools, unless they are denied or named safe."""
-    async with staged(tmp_path, line, config=lay_out(tmp_path)) as stage:
+    async with staged(tmp_path, line, config=lay_out(tmp_path, line)) as stage:
         supervisor = await stage.supervisor()
         deploy = call("deploy")
         tried = [delegate("Try.", deploy, say("Done."), agent=name) for name in AGENTS]

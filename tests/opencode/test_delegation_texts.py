@@ -55,17 +55,17 @@ async def test_strange_characters_survive(stage: Stage) -> None:
     assert "日本語 🦦 second line tab third" in notice.fields["summary"]
 
 
-@pytest.mark.parametrize("line", ["x" * 999 + "\n", "多字节 ", "a\n"])
-async def test_a_result_of_five_megabytes_is_read_in_pages(stage: Stage, line: str) -> None:
+@pytest.mark.parametrize("words", ["x" * 999 + "\n", "多字节 ", "a\n"])
+async def test_a_result_of_five_megabytes_is_read_in_pages(stage: Stage, words: str) -> None:
     """The artifact is complete; a page says where it is and how to go on."""
-    copies = 5_000_000 // len(line.encode())
+    copies = 5_000_000 // len(words.encode())
     supervisor = await stage.supervisor()
-    slow = say(line, repeat=copies, per_chunk=copies // 50)
+    slow = say(words, repeat=copies, per_chunk=copies // 50)
     await supervisor.turn(delegate("Write much.", slow), say("Off."), on_notice=[say("Long.")])
     (name,) = await supervisor.delegated()
     await supervisor.settled()
     whole = stage.text(name)
-    assert stage.result(name)[1] == line * copies
+    assert stage.result(name)[1] == words * copies
 
     await supervisor.turn(call("delegation_read", id=name), say("One page."))
     (first,) = await supervisor.outputs("delegation_read")

@@ -139,7 +139,7 @@ async def test_surfaces_agree_while_a_command_runs(stage: Stage) -> None:
     assert [one.title for one in sheet.active.live.running] == ["cat tap"]
     assert "cat tap" in (await user.run("status")).out.replace("\n", " ")
     (by_model,) = await supervisor.outputs("delegation_peek")
-    assert "bash running: cat tap" in by_model
+    assert f"{stage.shell} running: cat tap" in by_model
     assert "exit code 3" in by_model
     await asyncio.to_thread(tap.write_text, "over\n")
     await supervisor.notices()
