@@ -17,8 +17,9 @@ from pathlib import Path
 from rich.console import Console
 
 from background_agents.domain.errors import DelegationError
-from lab.demo import run, story
+from lab.demo import homes, run, story
 from lab.demo.screen import Screen
+from lab.harness.line import Line
 
 LIMIT_S = 60.0
 """The scripted story takes a third of it on two cores."""
@@ -73,12 +74,14 @@ def _order(arguments: Sequence[str] | None) -> run.Order:
         description="Show a supervisor and three background agents at work on a real OpenCode.",
     )
     add = parser.add_argument
+    add("--line", choices=list(Line), help="of OpenCode: yours if you have one, else 1")
     add("--model", type=_model, metavar="PROVIDER/MODEL", help="a model of your own OpenCode")
     add("--limit", type=float, metavar="SECONDS", help="give up after so many seconds")
     add("--keep", type=Path, metavar="FOLDER", default=KEPT, help=f"for the artifacts ({KEPT})")
     given = parser.parse_args(arguments)
     limit = given.limit or (LIMIT_S if given.model is None else REAL_LIMIT_S)
-    return run.Order(given.model, limit, given.keep.absolute())
+    line = Line(given.line) if given.line else homes.line_of_user()
+    return run.Order(line, given.model, limit, given.keep.absolute())
 
 
 def _model(value: str) -> str:

@@ -17,7 +17,8 @@ import msgspec
 from background_agents.hosts.cli import plugin_conflicts, plugin_files
 from background_agents.hosts.cli.plugin_files import Places, Scope
 from lab.demo import story
-from lab.harness.home import Binary, Home, find_binary, settle
+from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, settle
+from lab.harness.line import Line
 
 CREDENTIALS = ("auth.json", "mcp-auth.json")
 """What OpenCode keeps of its user's keys beside its data."""
@@ -33,13 +34,13 @@ PERMISSIONS = {
 ``task`` would hold for ``delegate`` as well; the plugin refuses ``task`` itself."""
 
 
-def scripted_home(root: Path, base_url: str) -> tuple[Binary, Home]:
+def scripted_home(root: Path, base_url: str, line: Line) -> tuple[Binary, Home]:
     """Make a home that holds nothing of the user's, with the scripted model and our plugin.
 
     Raises:
         OpenCodeMissing: There is no OpenCode.
     """
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(root, binary.version)
     home.create(base_url)
     story.write_project(home.project)
@@ -56,7 +57,7 @@ class UserHome(Home):
         own = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("OPENCODE_SERVER_")
+            if not name.startswith(("OPENCODE_SERVER_", "OPENCODE_PASSWORD"))
         }
         places = {f"XDG_{kind.upper()}_HOME": str(self.root / kind) for kind in ("data", "state")}
         return {
@@ -100,6 +101,14 @@ def find_user_binary(environ: Mapping[str, str] = os.environ) -> Binary:
     return find_binary(environ={**environ, "OPENCODE_BIN": found or ""})
 
 
+def line_of_user(environ: Mapping[str, str] = os.environ) -> Line:
+    """Return the line of the OpenCode that the user runs; OpenCode 1 where there is none."""
+    try:
+        return find_user_binary(environ).line
+    except (OpenCodeMissing, OSError, subprocess.SubprocessError):
+        return Line.ONE
+
+
 def _link_credentials(home: Home) -> None:
     # Links, not copies: a token that is renewed meanwhile has to reach its owner.
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -116,4 +125,5 @@ def _install(home: Home) -> None:
     if own.exists() and plugin_conflicts.is_ours(own.read_text("utf-8")):
         return
     plugin_files.install(places, Scope.PROJECT)
-    settle(home.project / ".opencode", home.version)
+    if home.line is Line.ONE:
+        settle(home.project / ".opencode", home.version)

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from lab.demo.answers import Turn
 from lab.demo.script import next_turn
+from lab.harness.dialect import PLAIN, Dialect
 from lab.model_server import Message
 
 PIECES_PER_S = 25
@@ -35,6 +36,8 @@ class _Body(msgspec.Struct):
 class StoryModel:
     """The server; use it as ``async with``, and ``base_url`` as its provider's ``baseURL``."""
 
+    dialect: Dialect = PLAIN
+    """How whoever asks calls its tools."""
     _port: int = 0
     _runner: web.AppRunner | None = None
 
@@ -66,7 +69,7 @@ class StoryModel:
             return web.json_response({"error": error}, status=turn.refusal.status)
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(http)
-        await _write(response, turn)
+        await self._write(response, turn)
         written = len(turn.text) // 4
         usage = {"prompt_tokens": sum(len(m.text) for m in body.messages) // 4}
         usage |= {"completion_tokens": written, "total_tokens": usage["prompt_tokens"] + written}
@@ -74,20 +77,30 @@ class StoryModel:
         await response.write(b"data: [DONE]\n\n")
         return response
 
+    async def _write(self, response: web.StreamResponse, turn: Turn) -> None:
+        """Write a turn's text word by word, then its tool calls."""
+        await _say(response, turn)
+        for index, call in enumerate(turn.calls):
+            tool, args = self.dialect.call(call.tool, call.args)
+            await _call(response, index, tool, args)
 
-async def _write(response: web.StreamResponse, turn: Turn) -> None:
-    """Write a turn's text word by word, then its tool calls."""
+
+async def _say(response: web.StreamResponse, turn: Turn) -> None:
     words = re.findall(r"\S+\s*", turn.text)
     pieces = max(1, min(len(words), round(turn.seconds * PIECES_PER_S)))
     for number in range(pieces):
         first, last = (len(words) * n // pieces for n in (number, number + 1))
         await _send(response, {"role": "assistant", "content": "".join(words[first:last])})
         await asyncio.sleep(turn.seconds / pieces)
-    for index, call in enumerate(turn.calls):
-        arguments = msgspec.json.encode(call.args).decode()
-        function = {"name": call.tool, "arguments": arguments}
-        entry = {"index": index, "id": f"call_{next(_CALLS)}", "type": "function"}
-        await _send(response, {"role": "assistant", "tool_calls": [entry | {"function": function}]})
+
+
+async def _call(
+    response: web.StreamResponse, index: int, tool: str, args: dict[str, object]
+) -> None:
+    arguments = msgspec.json.encode(args).decode()
+    function = {"name": tool, "arguments": arguments}
+    entry = {"index": index, "id": f"call_{next(_CALLS)}", "type": "function"}
+    await _send(response, {"role": "assistant", "tool_calls": [entry | {"function": function}]})
 
 
 _CALLS = count(1)

@@ -25,7 +25,9 @@ from lab.demo.model import StoryModel
 from lab.demo.screen import Screen
 from lab.demo.timeline import Timeline
 from lab.harness.client import ApiError, Events, OpenCodeClient
+from lab.harness.dialect import dialect
 from lab.harness.home import Binary, Home
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode
 
 FRAME_S = 0.08
@@ -43,6 +45,8 @@ class NotShown(DelegationError):
 class Order:
     """What to show, and how long to wait for it."""
 
+    line: Line
+    """Of the OpenCode to run; the user's own one is of its line."""
     model: str | None
     """``provider/model-id`` of a real model; None for the scripted one."""
     limit_s: float
@@ -99,8 +103,8 @@ async def _opencode(order: Order, root: Path, screen: Screen) -> AsyncIterator[O
 async def _home(order: Order, root: Path, stack: AsyncExitStack) -> tuple[Binary, Home]:
     if order.model is not None:
         return await asyncio.to_thread(homes.user_home, root, order.model)
-    model = await stack.enter_async_context(StoryModel())
-    return await asyncio.to_thread(homes.scripted_home, root, model.base_url)
+    model = await stack.enter_async_context(StoryModel(dialect(order.line)))
+    return await asyncio.to_thread(homes.scripted_home, root, model.base_url, order.line)
 
 
 async def _with_opencode(order: Order, screen: Screen, opencode: OpenCode) -> bool:
@@ -109,35 +113,23 @@ async def _with_opencode(order: Order, screen: Screen, opencode: OpenCode) -> bo
             if not await client.has_plugin():
                 raise NotShown("OpenCode has not loaded the plugin")
             await _require_model(client, order.model)
-            # The first look at agents takes a moment, which is not the story's.
-            await client.request("GET", "/agent")
+            # The first look at a project takes a moment, which is not the story's.
+            await client.load()
             session = await client.create_session("background-agents demo")
         async with client.events() as events:
             timeline = Timeline(session, time.monotonic())
             await client.prompt(session, order.request, model=order.model)
             await _watch(order, screen, timeline, events)
-        transcript = await client.messages(session)
+        transcript = [*await client.messages(session), *await client.pending(session)]
     artifacts = proof.keep_artifacts(opencode.home.data, session, order.kept)
     found = proof.checks(timeline, len(story.TASKS), transcript, artifacts)
     ending.conclude(screen, timeline, found, artifacts)
     return all(check.holds for check in found)
 
 
-class _Provider(msgspec.Struct):
-    id: str
-    models: dict[str, object] = {}
-
-
-class _Providers(msgspec.Struct):
-    providers: list[_Provider] = []
-
-
 async def _require_model(client: OpenCodeClient, model: str | None) -> None:
     """Raise when the user's OpenCode does not know the model, or has no key for it."""
-    raw = await client.request("GET", "/config/providers")
-    found = msgspec.json.decode(raw, type=_Providers).providers
-    known = {f"{provider.id}/{name}" for provider in found for name in provider.models}
-    if model is not None and model not in known:
+    if model is not None and model not in await client.models():
         raise NotShown(
             f"Your OpenCode has no model {model}: `opencode models` lists those it has keys for, "
             "and `opencode auth login` adds a key"

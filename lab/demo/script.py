@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lab.demo import answers, story
 from lab.demo.answers import Call, Turn
-from lab.demo.facts import Notice
+from lab.demo.notices import Notice
 from lab.model_server import Message
 
 READ = "delegation_read"

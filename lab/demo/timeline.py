@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from background_agents.domain.text import title_of
-from lab.demo import facts
+from background_agents.testing.scripts import READABLE_ID
+from lab.demo.notices import Notice
 from lab.harness.client import Seen
+from lab.harness.client import events as ev
 
 SUPERVISOR = "supervisor"
 YOU = "you"
+
+SHELLS = ("bash", "shell")
+"""What OpenCode calls the tool that runs commands, line by line."""
 
 TAIL_CHARS = 200
 """How much of what an agent writes is kept for its progress line."""
@@ -73,7 +78,7 @@ class Agent(Actor):
     call_ms: float = 0.0
     ended: bool = False
     error: str = ""
-    notice: facts.Notice | None = None
+    notice: Notice | None = None
 
 
 @dataclass
@@ -91,8 +96,9 @@ class Timeline:
     """Why the supervisor's own session failed, if it did."""
     _by_session: dict[str, str] = field(default_factory=dict)
     _shown: set[str] = field(default_factory=set)
-    _to_answer: str = ""
-    _answered: str = ""
+    _to_answer: set[str] = field(default_factory=set)
+    """The messages that the supervisor's model has not ended a turn for."""
+    _has_answered: bool = False
 
     # --- what is to come ----------------------------------------------------
 
@@ -104,12 +110,8 @@ class Timeline:
     @property
     def settled(self) -> bool:
         """Whether the supervisor rests, has answered everything, and waits for nothing."""
-        return not self.supervisor.busy and not self.running and self._has_answered
-
-    @property
-    def _has_answered(self) -> bool:
-        # Ids sort by time: an answer names the newest message that it answers.
-        return bool(self._to_answer) and self._answered >= self._to_answer
+        rests = not self.supervisor.busy and not self._to_answer
+        return rests and not self.running and self._has_answered
 
     def awaited(self) -> str:
         """Say what has not happened yet."""
@@ -125,21 +127,31 @@ class Timeline:
 
     def take(self, seen: Seen) -> Iterator[Entry]:
         """Take one event in and yield what it adds to the timeline."""
-        at = seen.at_s - self.start_s
-        match seen.type:
-            case "session.created":
-                self._created(facts.session(seen), at)
-            case "session.status" | "session.idle":
-                yield from self._status(seen, at)
-            case "session.error":
-                yield from self._failed(seen, at)
-            case "message.updated":
-                self._message(facts.info(seen))
-            case "message.part.delta":
-                if (actor := self._actor(seen.session)) is not None:
-                    actor.wrote(str(seen.properties.get("partID")), facts.delta(seen))
-            case "message.part.updated":
-                yield from self._part(facts.part(seen), at)
+        for fact in seen.facts:
+            yield from self._take(fact, seen.at_s - self.start_s)
+
+    def _take(self, fact: ev.Fact, at: float) -> Iterator[Entry]:
+        match fact:
+            case ev.Named():
+                self._named(fact, at)
+            case ev.Busy() | ev.Idle():
+                yield from self._status(fact, at)
+            case ev.Retrying():
+                yield from self._retries(fact, at)
+            case ev.Failed():
+                yield from self._failed(fact, at)
+            case ev.Answered() if fact.session == self.session:
+                self._to_answer -= fact.messages
+                self._has_answered = True
+            case ev.TextGrew():
+                if (actor := self._actor(fact.session)) is not None:
+                    actor.wrote(fact.part, fact.text)
+            case ev.TextStored() if fact.session == self.session:
+                yield from self._received(fact, at)
+            case ev.TextEnded() if fact.session == self.session and fact.text.strip():
+                yield Entry(at, SUPERVISOR, Kind.SAID, fact.text.strip())
+            case ev.ToolEnded():
+                yield from self._used(fact, at)
 
     def _actor(self, session: str | None) -> Actor | None:
         if session == self.session:
@@ -152,21 +164,22 @@ class Timeline:
     def _agent(self, id_: str) -> Agent:
         return self.agents.setdefault(id_, Agent(id=id_))
 
-    def _created(self, created: facts.Session, at: float) -> None:
-        if created.parent == self.session:
-            id_ = created.title.rpartition(" ")[2]
-            self._by_session[created.id] = id_
+    def _named(self, named: ev.Named, at: float) -> None:
+        """Know a session by its title, ``agent · id``: not every line says whose child it is."""
+        _, separator, id_ = named.title.rpartition(" · ")
+        if separator and READABLE_ID.fullmatch(id_) and named.session not in self._by_session:
+            self._by_session[named.session] = id_
             self._agent(id_).since_s = at
 
-    def _status(self, seen: Seen, at: float) -> Iterator[Entry]:
-        actor = self._actor(seen.session)
-        status = seen.properties.get("status")
-        state = status.get("type") if isinstance(status, dict) else "idle"
-        if actor is not None and isinstance(status, dict) and state == "retry":
-            said = f"the provider refused ({status.get('message')}); OpenCode tries again"
+    def _status(self, fact: ev.Busy | ev.Idle, at: float) -> Iterator[Entry]:
+        actor, busy = self._actor(fact.session), isinstance(fact, ev.Busy)
+        if actor is not None and busy != actor.busy:
+            yield from self._turned(actor, busy, at)
+
+    def _retries(self, fact: ev.Retrying, at: float) -> Iterator[Entry]:
+        if (actor := self._actor(fact.session)) is not None:
+            said = f"the provider refused ({fact.why}); OpenCode tries again"
             yield Entry(at, self._name(actor), Kind.USED, said)
-        if actor is not None and (state != "idle") != actor.busy:
-            yield from self._turned(actor, state != "idle", at)
 
     def _turned(self, actor: Actor, busy: bool, at: float) -> Iterator[Entry]:
         actor.busy = busy
@@ -190,66 +203,52 @@ class Timeline:
         text = f"done: {agent.chars:,} characters written, {used}"
         yield Entry(at, agent.id, Kind.ENDED, text)
 
-    def _failed(self, seen: Seen, at: float) -> Iterator[Entry]:
-        actor = self._actor(seen.session)
+    def _failed(self, fact: ev.Failed, at: float) -> Iterator[Entry]:
+        actor = self._actor(fact.session)
         if actor is self.supervisor:
-            self.error = facts.error(seen)
+            self.error = fact.why
         elif isinstance(actor, Agent) and not actor.ended:
-            actor.ended, actor.error = True, facts.error(seen)
+            actor.ended, actor.error = True, fact.why
             yield Entry(at, actor.id, Kind.FAILED, actor.error)
 
-    def _message(self, info: facts.Info) -> None:
-        if info.session != self.session:
+    # --- messages and tools -------------------------------------------------
+
+    def _received(self, stored: ev.TextStored, at: float) -> Iterator[Entry]:
+        if stored.part in self._shown:
             return
-        if info.role == "user":
-            self._to_answer = max(self._to_answer, info.id)
-        elif info.finish not in ("", "tool-calls", "unknown"):
-            self._answered = max(self._answered, info.parent)
-
-    # --- parts of messages --------------------------------------------------
-
-    def _part(self, part: facts.Part, at: float) -> Iterator[Entry]:
-        finished = part.time.end is not None or part.state.status in ("completed", "error")
-        from_user = part.type == "text" and not part.time.start
-        if part.id in self._shown or not (finished or from_user):
-            return
-        self._shown.add(part.id)
-        if part.session == self.session:
-            if from_user:
-                yield from self._received(part, at)
-            elif part.type == "text" and part.text.strip():
-                yield Entry(at, SUPERVISOR, Kind.SAID, part.text.strip())
-            elif part.type == "tool":
-                yield from self._supervisor_used(part, at)
-        elif part.type == "tool" and isinstance(agent := self._actor(part.session), Agent):
-            agent.tools += 1
-            yield Entry(at, agent.id, Kind.USED, _call(part))
-
-    def _received(self, part: facts.Part, at: float) -> Iterator[Entry]:
-        notices = facts.Notice.all_in(part.text) if part.synthetic else []
-        for notice in notices:
+        self._shown.add(stored.part)
+        self._to_answer.add(stored.message)
+        for notice in Notice.all_in(stored.text) if stored.hidden else []:
             self._agent(notice.id).notice = notice
             yield Entry(at, notice.id, Kind.NOTICE, _told(notice))
-        if not part.synthetic:
+        if not stored.hidden:
             # From here on time counts; what came before was OpenCode getting ready.
             self.start_s += at
-            yield Entry(0.0, YOU, Kind.ASKED, part.text.strip())
+            yield Entry(0.0, YOU, Kind.ASKED, stored.text.strip())
 
-    def _supervisor_used(self, part: facts.Part, at: float) -> Iterator[Entry]:
-        if part.tool == "delegate" and part.state.status == "completed":
-            yield self._delegated(part, at)
+    def _used(self, call: ev.ToolEnded, at: float) -> Iterator[Entry]:
+        actor = self._actor(call.session)
+        if f"{call.session}/{call.part}" in self._shown or actor is None:
             return
-        self.reads += part.tool == "delegation_read"
-        self.own_steps += bool(self.running) and not part.tool.startswith("delegation_")
-        yield Entry(at, SUPERVISOR, Kind.USED, _call(part))
+        self._shown.add(f"{call.session}/{call.part}")
+        if isinstance(actor, Agent):
+            actor.tools += 1
+            yield Entry(at, actor.id, Kind.USED, _call(call))
+        elif call.tool == "delegate" and not call.failed:
+            yield self._delegated(call, at)
+        else:
+            self.reads += call.tool == "delegation_read"
+            self.own_steps += bool(self.running) and not call.tool.startswith("delegation_")
+            yield Entry(at, SUPERVISOR, Kind.USED, _call(call))
 
-    def _delegated(self, part: facts.Part, at: float) -> Entry:
-        given = part.state.input
-        agent = self._agent(str(part.state.metadata.get("id", "")))
+    def _delegated(self, call: ev.ToolEnded, at: float) -> Entry:
+        found = READABLE_ID.search(call.output)
+        agent = self._agent(found.group() if found else "")
         agent.since_s = agent.since_s or at
+        given = call.input
         agent.agent, agent.model = str(given.get("agent", "")), str(given.get("model") or "")
         agent.title = title_of(str(given.get("prompt", "")))
-        agent.call_ms = part.call_ms
+        agent.call_ms = call.took_ms
         return Entry(at, agent.id, Kind.DELEGATED, agent.title)
 
 
@@ -258,21 +257,20 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _told(notice: facts.Notice) -> str:
+def _told(notice: Notice) -> str:
     rest = "all complete" if notice.all_complete else f"{notice.remaining} still at work"
     return f"{notice.status} after {notice.elapsed}, {rest}"
 
 
-def _call(part: facts.Part) -> str:
+def _call(call: ev.ToolEnded) -> str:
     """Return a tool call in one line: what was called, on what, and how it ended."""
-    state = part.state
-    asked = state.input.get("command") or state.input.get("id") or state.title
-    text = f"{part.tool} {asked}".strip()
-    if state.status == "error":
-        return f"{text}: {state.error}"
-    if part.tool == "bash":
-        lines = [line for line in state.output.splitlines() if line.strip()]
+    given = (call.input.get(name) for name in ("command", "id", "filePath", "path"))
+    text = f"{call.tool} {next((one for one in given if one), '')}".strip()
+    if call.failed:
+        return f"{text}: {call.output}"
+    if call.tool in SHELLS:
+        lines = [line for line in call.output.splitlines() if line.strip()]
         return f"{text}: {' '.join(lines[-1].split())}" if lines else text
-    if part.tool == "delegation_read":
-        return f"{text}: the whole artifact, {len(state.output):,} characters"
+    if call.tool == "delegation_read":
+        return f"{text}: the whole artifact, {len(call.output):,} characters"
     return text

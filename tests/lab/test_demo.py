@@ -21,7 +21,8 @@ from rich.console import Console
 from lab.demo.model import StoryModel
 from lab.demo.screen import Screen
 from lab.demo.timeline import Entry, Kind, Timeline
-from lab.harness.home import find_binary, settle
+from lab.harness.home import find_binary, lines_under_test, settle
+from lab.harness.line import Line
 
 pytestmark = pytest.mark.opencode
 
@@ -95,8 +96,9 @@ def _ids(text: str, pattern: str) -> list[str]:
     return re.findall(pattern + r"([a-z]+-[a-z]+-[a-z]+)", text)
 
 
-async def test_it_shows_three_delegations_and_proves_what_it_shows(demo: Demo) -> None:
-    outcome = await demo.run()
+@pytest.mark.parametrize("line", lines_under_test(), ids=lambda line: f"line{line}")
+async def test_it_shows_three_delegations_and_proves_what_it_shows(demo: Demo, line: Line) -> None:
+    outcome = await demo.run("--line", line)
 
     assert (outcome.code, outcome.err) == (0, "")
     assert "\x1b" not in outcome.out, "a pipe gets no control codes"

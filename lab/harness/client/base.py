@@ -119,6 +119,10 @@ class OpenCodeClient(ABC):
         """Return whether OpenCode has loaded our plugin for the project."""
 
     @abstractmethod
+    async def models(self) -> set[str]:
+        """Return the models that OpenCode can call, as ``provider/model-id``."""
+
+    @abstractmethod
     async def reload(self) -> None:
         """Let OpenCode put the project away, with its plugins."""
 

@@ -26,6 +26,18 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Busy(Fact):
+    """It works; said again and again by some lines."""
+
+
+@dataclass(frozen=True)
+class Failed(Fact):
+    """What it did has failed for good, and came to rest or will."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Idle(Fact):
     """Nothing runs in it any more, be that an end, an error or an interruption."""
 
@@ -61,6 +73,14 @@ class TextStored(Fact):
 
 
 @dataclass(frozen=True)
+class TextGrew(Fact):
+    """A model has written some more."""
+
+    part: str
+    text: str
+
+
+@dataclass(frozen=True)
 class TextEnded(Fact):
     """A model has said this."""
 
@@ -85,8 +105,12 @@ class ToolEnded(Fact):
     part: str
     """Later calls have higher ones."""
     tool: str
+    input: Mapping[str, object]
     output: str
+    """Or why it failed."""
     failed: bool
+    took_ms: float
+    """By OpenCode's own clock, in whole milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +130,7 @@ class Settled(Fact):
 @dataclass(frozen=True)
 class Retrying(Fact):
     attempt: int
+    why: str
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,23 @@ class _Session(msgspec.Struct):
     parent: str | None = msgspec.field(default=None, name="parentID")
 
 
+class _Provider(msgspec.Struct):
+    id: str
+    models: dict[str, object] = {}
+
+
+class _Providers(msgspec.Struct):
+    providers: list[_Provider] = []
+
+
 class _Status(msgspec.Struct):
     type: str
     attempt: int = 0
+    message: str = ""
+
+    def facts(self, session: str) -> list[Fact]:
+        busy: list[Fact] = [] if self.type == "idle" else [ev.Busy(session)]
+        return [*busy, ev.Retrying(session, self.attempt, self.message)] if self.attempt else busy
 
 
 class _Request(msgspec.Struct):
@@ -87,12 +101,16 @@ class _Part(msgspec.Struct):
     time: _Time = msgspec.field(default_factory=_Time)
     state: _State | None = None
 
+    @property
+    def took_ms(self) -> float:
+        time = self.state.time if self.state else _Time()
+        return max(0.0, time.end - time.start)
+
     def read(self) -> Part:
         state = self.state or _State("")
         return Part(
             *(self.id, self.type, self.text, self.synthetic, self.tool),
-            *(state.status, state.output, state.error, state.input),
-            max(0.0, state.time.end - state.time.start),
+            *(state.status, state.output, state.error, state.input, self.took_ms),
         )
 
 
@@ -129,6 +147,11 @@ class ClientOne(OpenCodeClient):
         """Return the names of the tools that OpenCode has for this project."""
         raw = await self.request("GET", "/experimental/tool/ids")
         return msgspec.json.decode(raw, type=list[str])
+
+    async def models(self) -> set[str]:
+        raw = await self.request("GET", "/config/providers")
+        found = msgspec.json.decode(raw, type=_Providers).providers
+        return {f"{provider.id}/{name}" for provider in found for name in provider.models}
 
     async def reload(self) -> None:
         await self.request("POST", "/instance/dispose")
@@ -246,9 +269,12 @@ class _Reader:
                 info = msgspec.convert(about["info"], _Session)
                 return [ev.Deleted(info.id, info.parent)]
             case "session.status":
-                status = msgspec.convert(about["status"], _Status)
-                retries = status.type == "retry"
-                return [ev.Retrying(str(about["sessionID"]), status.attempt)] if retries else []
+                return msgspec.convert(about["status"], _Status).facts(str(about["sessionID"]))
+            case "session.error":
+                return [ev.Failed(str(about.get("sessionID")), _why(about.get("error")))]
+            case "message.part.delta" if about.get("field") == "text":
+                place = (str(about["sessionID"]), str(about["partID"]))
+                return [ev.TextGrew(*place, str(about["delta"]))]
             case "tui.toast.show":
                 return [ev.Shown("", f"{about.get('title', '')}\n{about['message']}")]
             case "permission.asked":
@@ -268,7 +294,8 @@ class _Reader:
         if info.role == "user":
             waiting.add(info.id)
             self._users.add(info.id)
-        if info.finish != "stop" or info.parent is None:
+        # After these it goes on by itself.
+        if info.finish in (None, "", "tool-calls", "unknown") or info.parent is None:
             return []
         # Ids rise, and a model reads all that was there when it began.
         ended = {message for message in waiting if message <= info.parent}
@@ -293,9 +320,18 @@ def _of_tool(part: _Part) -> list[Fact]:
         case "completed" | "error":
             failed = state.status == "error"
             output = state.error if failed else state.output
-            return [ev.ToolEnded(part.session, part.id, part.tool, output, failed)]
+            about = (part.session, part.id, part.tool, state.input)
+            return [ev.ToolEnded(*about, output, failed, part.took_ms)]
         case _:
             return []
+
+
+def _why(error: object) -> str:
+    """Return what an error says, in one line."""
+    found = error if isinstance(error, dict) else {}
+    data = found.get("data")
+    message = data.get("message") if isinstance(data, dict) else None
+    return " ".join(str(message or found.get("name") or "unknown error").split())
 
 
 def _session(properties: Mapping[str, object]) -> str | None:

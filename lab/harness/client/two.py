@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -49,6 +50,10 @@ class _Chosen(msgspec.Struct):
 
 class _Session(msgspec.Struct):
     data: _Chosen
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
 
 
 class _Error(msgspec.Struct):
@@ -149,7 +154,19 @@ class _Place(msgspec.Struct):
 class _Event(msgspec.Struct):
     type: str
     data: dict[str, object] = {}
+    created: float = 0.0
+    """In milliseconds."""
     location: _Place | None = None
+
+
+@dataclass
+class _Call:
+    """A tool call that has begun."""
+
+    part: str
+    tool: str
+    began_ms: float
+    input: dict[str, object] = field(default_factory=dict)
 
 
 class ClientTwo(OpenCodeClient):
@@ -179,6 +196,11 @@ class ClientTwo(OpenCodeClient):
     async def _ids(self, what: str) -> list[str]:
         raw = await self.request("GET", f"/api/{what}?{self._here}")
         return [one.id for one in msgspec.json.decode(raw, type=_Ids).data]
+
+    async def models(self) -> set[str]:
+        raw = await self.request("GET", f"/api/model?{self._here}")
+        found = msgspec.json.decode(raw, type=_Models).data
+        return {f"{one.provider}/{one.id}" for one in found}
 
     async def reload(self) -> None:
         await self.request("DELETE", f"/api/debug/location?{self._here}")
@@ -336,8 +358,7 @@ class _Reader:
 
     def __init__(self, directory: Path) -> None:
         self._directory = str(directory)
-        self._calls: dict[str, tuple[int, str]] = {}
-        """By id: the number of the call, and the tool's name."""
+        self._calls: dict[str, _Call] = {}
         self._taken_up: dict[str, set[str]] = {}
         """By session, what was taken up and no turn has ended for."""
 
@@ -346,16 +367,24 @@ class _Reader:
         if event.location is not None and event.location.directory != self._directory:
             return None
         session = event.data.get("sessionID")
-        facts = self._facts(event.type, str(session), event.data)
+        facts = self._facts(event, str(session))
         named = str(session) if session is not None else None
         return Seen(now_s(), event.type, event.data, named, tuple(facts))
 
-    def _facts(self, kind: str, session: str, about: Mapping[str, object]) -> list[Fact]:
-        match kind:
+    def _facts(self, event: _Event, session: str) -> list[Fact]:
+        about = event.data
+        match event.type:
+            case "session.execution.started":
+                return [ev.Busy(session)]
             case "session.execution.succeeded":
                 return [self._answered(session), ev.Idle(session)]
-            case "session.execution.failed" | "session.execution.interrupted":
+            case "session.execution.failed":
+                return [ev.Failed(session, _why(about)), ev.Idle(session)]
+            case "session.execution.interrupted":
                 return [ev.Idle(session)]
+            case "session.text.delta":
+                part = f"{about['assistantMessageID']}/{about['ordinal']}"
+                return [ev.TextGrew(session, part, str(about["delta"]))]
             case "session.text.ended":
                 return [ev.TextEnded(session, str(about["text"]))]
             case "session.renamed":
@@ -363,7 +392,8 @@ class _Reader:
             case "session.deleted":
                 return [ev.Deleted(session, None)]
             case "session.retry.scheduled":
-                return [ev.Retrying(session, msgspec.convert(about["attempt"], int))]
+                attempt = msgspec.convert(about["attempt"], int)
+                return [ev.Retrying(session, attempt, _why(about))]
             case "permission.asked":
                 one = msgspec.convert(about, _Request)
                 return [ev.Asked(session, one.id, one.action, one.resources)]
@@ -374,30 +404,38 @@ class _Reader:
             case "session.input.promoted":
                 self._taken_up.setdefault(session, set()).add(str(about["inputID"]))
                 return []
-            case _ if kind.startswith("session.tool."):
-                return self._of_tool(kind, session, about)
+            case kind if kind.startswith("session.tool."):
+                return self._of_tool(event, session)
             case _:
                 return []
 
     def _answered(self, session: str) -> Fact:
         return ev.Answered(session, frozenset(self._taken_up.pop(session, set())))
 
-    def _of_tool(self, kind: str, session: str, about: Mapping[str, object]) -> list[Fact]:
-        call = f"{about['assistantMessageID']}/{about['callID']}"
-        if kind == "session.tool.input.started":
-            self._calls[call] = (len(self._calls), str(about["name"]))
-        number, name = self._calls.get(call, (0, ""))
-        match kind:
+    def _of_tool(self, event: _Event, session: str) -> list[Fact]:
+        about = event.data
+        id_ = f"{about['assistantMessageID']}/{about['callID']}"
+        if event.type == "session.tool.input.started":
+            part = f"{len(self._calls):08}"
+            self._calls[id_] = _Call(part, str(about["name"]), event.created)
+        call = self._calls.get(id_, _Call("", "", event.created))
+        match event.type:
             case "session.tool.called":
-                return [ev.ToolRuns(session, name, msgspec.convert(about["input"], dict))]
-            case "session.tool.success":
-                content = _text(msgspec.convert(about["content"], list[_Content]))
-                return [ev.ToolEnded(session, f"{number:08}", name, content, False)]
-            case "session.tool.failed":
-                error = msgspec.convert(about["error"], _Error).message
-                return [ev.ToolEnded(session, f"{number:08}", name, error, True)]
+                call.input, call.began_ms = msgspec.convert(about["input"], dict), event.created
+                return [ev.ToolRuns(session, call.tool, call.input)]
+            case "session.tool.success" | "session.tool.failed":
+                failed = event.type == "session.tool.failed"
+                content = msgspec.convert(about.get("content", []), list[_Content])
+                output = _why(about) if failed else _text(content)
+                took_ms = event.created - call.began_ms
+                known = (session, call.part, call.tool, call.input)
+                return [ev.ToolEnded(*known, output, failed, took_ms)]
             case _:
                 return []
+
+
+def _why(about: Mapping[str, object]) -> str:
+    return msgspec.convert(about["error"], _Error).message
 
 
 def _stored(session: str, about: Mapping[str, object]) -> list[Fact]:
