@@ -4,14 +4,18 @@
 const FOLLOWED = ["session.", "permission.", "question.", "form."]
 
 // Of no use to anybody there, or told once more by what comes after.
-const LEFT_OUT = ["session.tool.input.", "session.instructions.", "session.compaction.delta", "session.shell."]
+const LEFT_OUT = [
+  "session.tool.input.delta", "session.tool.input.ended", "session.compaction.delta", "session.usage.",
+  "session.instructions.", "session.shell.",
+]
 
 // Of these there are very many, and they concern only who follows the session.
-const DETAILS = ["session.step.", "session.text.", "session.reasoning.", "session.tool.", "session.usage."]
+const DETAILS = ["session.text.", "session.reasoning.", "session.tool."]
 
-// A text is wanted whole. Of prompts, of tools' arguments and of what tools printed a beginning is
-// more than is ever shown.
-const WHOLE = ["session.text."]
+// Of tools' arguments and of what they printed, and of the prompts and summaries of sessions that
+// nobody follows, the beginning is more than is ever shown.
+const LONG = ["session.tool.", "session.input.", "session.inbox.", "session.compaction."]
+const PROMPTS = ["session.input.", "session.inbox."]
 const WORDS = 1_000
 
 const isOne = (beginnings, { type }) => beginnings.some((beginning) => type.startsWith(beginning))
@@ -23,9 +27,14 @@ export const isDetail = (event) => isOne(DETAILS, event)
 export const sessionOf = ({ data }) => data.sessionID
 
 /** Return an event in the form of the session's log, without what nobody reads. */
-export function lean(event) {
+export function lean(event, isFollowed) {
   const { id, location, metadata, ...rest } = event
-  return isOne(WHOLE, event) ? rest : shortened(rest)
+  if (event.type === "permission.asked") {
+    const { metadata, ...asked } = event.data // which has whole files in diffs
+    return { ...rest, data: asked }
+  }
+  if (!isOne(LONG, event) || (isFollowed && isOne(PROMPTS, event))) return rest
+  return shortened(rest)
 }
 
 function shortened(value) {

@@ -103,8 +103,8 @@ class Location {
     shells.hear(event)
     this.settle(event)
     if (this.number === undefined || !concerns(event)) return
-    if (isDetail(event) && !this.service.followed.has(sessionOf(event))) return
-    this.service.tell(this.number, event.type, lean(event))
+    const isFollowed = this.service.followed.has(sessionOf(event))
+    if (isFollowed || !isDetail(event)) this.service.tell(this.number, event.type, lean(event, isFollowed))
   }
 
   settle({ type, data }) {
