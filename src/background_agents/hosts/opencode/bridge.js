@@ -1,5 +1,5 @@
-// What a plugin file of ours loads. `connect` is OpenCode 1's form of a plugin; `plugin` is one that
-// OpenCode 1 (from 1.18.29 on) and OpenCode 2 both take, and of which each runs its own half.
+// What a plugin file of ours loads. `plugin` is one that both lines of OpenCode take, and of which
+// each runs its own half; `connect` is OpenCode 1's half alone, as earlier files of ours load it.
 
 import { connect } from "./v1/plugin.js"
 import { setup } from "./v2/plugin.js"

@@ -14,7 +14,7 @@ const DETAILS = ["session.text.", "session.reasoning.", "session.tool."]
 
 // Of tools' arguments and of what they printed, and of the prompts and summaries of sessions that
 // nobody follows, the beginning is more than is ever shown.
-const LONG = ["session.tool.", "session.input.", "session.inbox.", "session.compaction."]
+const LONG = ["session.tool.", "session.input.", "session.inbox.", "session.compaction.", "session.revert."]
 const PROMPTS = ["session.input.", "session.inbox."]
 const WORDS = 1_000
 
