@@ -158,7 +158,10 @@ async def test_an_agent_without_our_tools_gets_no_rules(stage: Stage) -> None:
 
 @pytest.mark.main_path
 async def test_a_compaction_carries_delegations_over(stage: Stage) -> None:
-    """Running and unread ones reach the summarising model, escaped; our rules do not."""
+    """Running and unread ones reach the summarising model, escaped; our rules do not.
+
+    On OpenCode 2, whose preview lets nobody speak to it, they are told right after.
+    """
     supervisor = await stage.supervisor()
     await supervisor.turn(
         delegate("Be <b>unread</b>.", say("Done.")), say("Off."), on_notice=[say("Later.")]
@@ -169,37 +172,48 @@ async def test_a_compaction_carries_delegations_over(stage: Stage) -> None:
     unread, running = await supervisor.delegated(2)
     await stage.model.wait_held("compaction")
 
-    request = await summarize(stage, supervisor.id)
+    summary, kept = await summarize(stage, supervisor.id)
     stage.model.open("compaction")
     await supervisor.settled(2)
 
-    assert f"- {running} [running] Go on. (general): once it has ended, " in request.text
+    assert f"- {running} [running] Go on. (general): once it has ended, " in kept.text
     told = f"- {unread} [completed, unread] Be &lt;b&gt;unread&lt;/b&gt;. (general): "
-    assert told in request.text
-    assert f'delegation_read("{running}")' in request.text
-    assert f'delegation_read("{unread}")' in request.text
-    assert ANY_RULES not in request.text
+    assert told in kept.text
+    assert f'delegation_read("{running}")' in kept.text
+    assert f'delegation_read("{unread}")' in kept.text
+    assert ANY_RULES not in summary.text
 
-    childs = await summarize(stage, await stage.child(unread))
-    assert rules.CHILD not in childs.text
-    assert CARRIED not in childs.text
+    summary, kept = await summarize(stage, await stage.child(unread))
+    assert rules.CHILD not in summary.text
+    assert CARRIED not in kept.text
 
 
 async def test_a_compaction_without_delegations_is_left_alone(stage: Stage) -> None:
     """Nothing is said where there is nothing to say."""
     supervisor = await stage.supervisor()
     await supervisor.turn(say("Hello."))
-    assert CARRIED not in (await summarize(stage, supervisor.id)).text
+    _, kept = await summarize(stage, supervisor.id)
+    assert CARRIED not in kept.text
 
 
-async def summarize(stage: Stage, session: str) -> ModelRequest:
-    """Compact a session, as its user does, and return what the model was asked."""
+async def summarize(stage: Stage, session: str) -> tuple[ModelRequest, ModelRequest]:
+    """Compact a session, as its user does.
+
+    Return what the model was asked to sum up, and where it is told what must be kept: there, or
+    on OpenCode 2 in the step that follows.
+    """
     asked = len(stage.model.requests)
     await stage.client.compact(session)
-    (request,) = [
+    (summary,) = [
         one for one in stage.model.requests[asked:] if one.model == "one" and not one.tools
     ]
-    return request
+    if stage.line is Line.ONE:
+        return summary, summary
+    begun = stage.events.mark()
+    await stage.client.prompt(session, f"Go on. {script(say('Gone.'), on_notice=[say('Later.')])}")
+    await stage.events.wait_idle(session, since=begun)
+    after = stage.model.requests[stage.model.requests.index(summary) :]
+    return summary, next(one for one in after if one.tools and "Go on. <script>" in one.text)
 
 
 # --- native task -------------------------------------------------------------------
@@ -339,7 +353,8 @@ async def test_opencode_goes_on_without_the_service(
         (answer,) = answers_to_tools(supervisor)
         assert "Seen." in answer
         assert ANY_RULES not in supervisor.requests[-1].text
-        assert CARRIED not in (await summarize(stage, supervisor.id)).text
+        _, kept = await summarize(stage, supervisor.id)
+        assert CARRIED not in kept.text
 
 
 @asynccontextmanager
@@ -347,10 +362,10 @@ async def plugged(
     root: Path, command: str, config: dict[str, object], line: Line
 ) -> AsyncIterator[Stage]:
     """Set a stage whose plugin starts ``command`` (JavaScript) in the place of the service."""
-    plugin = root / "config" / "opencode" / "plugin" / "plugged.js"
-    plugin.parent.mkdir(parents=True)
-    source = f"import {{ connect }} from {json.dumps(str(BRIDGE))}\n"
-    plugin.write_text(f"{source}export const Plugged = connect({{ command: {command} }})\n")
+    file = root / "config" / "opencode" / "plugin" / "plugged.js"
+    file.parent.mkdir(parents=True)
+    source = f"import {{ plugin }} from {json.dumps(str(BRIDGE))}\n"
+    file.write_text(f"{source}export default plugin({{ command: {command} }})\n")
     async with (
         ModelServer(dialect=dialect(line)) as model,
         running_opencode(root, model.base_url, line, plugin=False, config=config) as opencode,
