@@ -85,6 +85,11 @@ def system(request: ModelRequest) -> str:
     return text
 
 
+def newest(request: ModelRequest) -> str:
+    """Return the last thing that was said to the model."""
+    return request.messages[-1].text
+
+
 def without_tools(stage: Stage, beginning: str) -> list[ModelRequest]:
     """Return OpenCode's own calls (titles, summaries) about a session."""
     return [one for one in stage.model.requests if not one.tools and beginning in one.text]
@@ -150,7 +155,7 @@ async def test_an_agent_without_our_tools_gets_no_rules(stage: Stage) -> None:
     assert not first.tool_names & OUR_TOOLS
     assert ANY_RULES not in first.text
     assert "refused" not in second.text
-    assert stage.asked("Say hello.")
+    assert [one for one in stage.model.requests if newest(one).endswith("Say hello.")]
 
 
 # --- compaction --------------------------------------------------------------------
@@ -209,11 +214,11 @@ async def summarize(stage: Stage, session: str) -> tuple[ModelRequest, ModelRequ
     ]
     if stage.line is Line.ONE:
         return summary, summary
-    begun = stage.events.mark()
-    await stage.client.prompt(session, f"Go on. {script(say('Gone.'), on_notice=[say('Later.')])}")
-    await stage.events.wait_idle(session, since=begun)
-    after = stage.model.requests[stage.model.requests.index(summary) :]
-    return summary, next(one for one in after if one.tools and "Go on. <script>" in one.text)
+    text = f"{session}, go on. {script(say('Gone.'), on_notice=[say('Later.')])}"
+    await stage.client.prompt(session, text)
+    return summary, await stage.model.wait_for(
+        lambda one: bool(one.tools) and f"{session}, go on." in one.text
+    )
 
 
 # --- native task -------------------------------------------------------------------
@@ -227,8 +232,8 @@ async def test_a_native_task_is_refused_and_a_users_command_is_not(stage: Stage)
 
     refused, unknown = answers_to_tools(supervisor)
     native = stage.dialect.tool("task")
-    assert refused.startswith(f"The {native} tool is refused for general, ")
-    assert 'delegate(prompt, agent="general")' in refused
+    assert f"The {native} tool is refused for general, " in refused
+    assert "delegate(prompt, agent=" in refused
     assert "nobody" in unknown
     assert "refused" not in unknown
     assert not stage.asked("Never run.")
@@ -256,6 +261,8 @@ async def test_strict_mode_goes_by_effective_permissions(tmp_path: Path, line: L
     env = {"BACKGROUND_AGENTS_STRICT_READONLY": "1"}
     async with staged(tmp_path, line, config=STRICT_CONFIG, env=env) as stage:
         native = stage.dialect.tool("task")
+        # OpenCode 1 lets its own one run commands.
+        read_only = {*READ_ONLY, *(["explore"] if line is Line.TWO else [])}
         supervisor = await stage.supervisor()
         names = [*AGENTS, "general", "explore", "plan", "build"]
         steps = [delegate("Try.", say("Done."), agent=name) for name in names]
@@ -263,10 +270,10 @@ async def test_strict_mode_goes_by_effective_permissions(tmp_path: Path, line: L
 
         answers = dict(zip(names, answers_to_tools(supervisor), strict=True))
         taken = {name for name, answer in answers.items() if answer.startswith("Delegated to")}
-        assert taken == set(READ_ONLY)
+        assert taken == read_only
         for name in set(names) - taken:
             assert answers[name].startswith(f"'{name}' may edit files or run commands, and only")
-            assert all(f"{one}" in answers[name] for one in READ_ONLY)
+            assert all(f"{one}" in answers[name] for one in read_only)
             assert f"native {native} tool" in answers[name]
         assert system(supervisor.requests[0]).endswith(told(stage, strict=True))
 
@@ -301,7 +308,7 @@ async def test_only_a_delegation_can_notify_its_parent(stage: Stage) -> None:
     for agent in ("build", "open", "mute"):
         await supervisor.turn(say("Ok."), agent=agent)
     tasks = [delegate(f"As {one}.", say("Done."), agent=one) for one in ("open", "mute")]
-    await supervisor.turn(*tasks, say("Off."), on_notice=[say("Ok.")])
+    await supervisor.turn(*tasks, say("Off."), on_notice=[say("Ok.")], agent="build")
     await supervisor.settled(2)
 
     assert not [one for one in supervisor.requests if "notify_parent" in one.tool_names]

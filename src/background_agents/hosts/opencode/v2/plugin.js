@@ -10,6 +10,9 @@ import { shells } from "./shells.js"
 // What nobody gets who is not known to be a background agent.
 const CHILDREN_ONLY = Object.keys(TOOLS).filter((name) => TOOLS[name].children_only)
 
+// Background agents get these whatever their rules say of other tools; many deny all but some.
+const READING = "read"
+
 // How the message begins that stands for everything before a compaction.
 const CHECKPOINT = "<conversation-checkpoint>"
 
@@ -170,9 +173,10 @@ export const setup = (options) => async (context) => {
   here.listen().catch(() => {}) // ends with the location
   here.attached().catch(() => {}) // a model that calls a tool is told
   await context.tool.transform((draft) => {
-    for (const [name, { description, schema }] of Object.entries(TOOLS)) {
+    for (const [name, { description, schema, children_only }] of Object.entries(TOOLS)) {
       const execute = (args, call) => here.execute(name, args, call)
-      draft.add({ name, description, input: schema, options: { codemode: false }, execute })
+      const options = { codemode: false, permission: children_only ? READING : name }
+      draft.add({ name, description, input: schema, options, execute })
     }
   })
   await attempt(() => context.session.hook("context", (event) => here.beforeStep(event)))
