@@ -86,8 +86,8 @@ def test_it_writes_one_line_with_absolute_paths(user: User) -> None:
     assert comment.startswith("// ")
     assert "`background-agents uninstall`" in comment
     assert code == (
-        f'import {{ connect }} from "{BRIDGE}"; '
-        f'export const BackgroundAgents = connect({{ python: "{sys.executable}" }})'
+        f'import {{ plugin }} from "{BRIDGE}"; '
+        f'export default plugin({{ python: "{sys.executable}" }})'
     )
     assert list(user.files()) == ["config/opencode/plugin/background-agents.js"]
 
@@ -118,6 +118,23 @@ def test_an_install_refreshes_what_points_elsewhere(user: User) -> None:
 
     assert done.stdout.startswith("Refreshed: ")
     assert user.file.read_text() == current
+
+
+def test_an_install_refreshes_what_an_earlier_version_wrote_for_opencode_1_alone(
+    user: User,
+) -> None:
+    write(
+        user.file,
+        "// Written by `background-agents install`; `background-agents uninstall` removes it.\n"
+        f'import {{ connect }} from "{BRIDGE}"; '
+        f'export const BackgroundAgents = connect({{ python: "{sys.executable}" }})\n',
+    )
+
+    done = user.run("install")
+
+    assert done.stdout.startswith("Refreshed: ")
+    assert "export default plugin(" in user.file.read_text()
+    assert list(user.files()) == ["config/opencode/plugin/background-agents.js"]
 
 
 def test_a_project_install_goes_to_the_top_of_its_git_tree(user: User) -> None:
@@ -193,6 +210,8 @@ def test_a_file_of_the_same_name_that_is_not_ours_is_left_alone(user: User, comm
         "config/opencode/plugins/a.ts",
         "project/.opencode/plugins/a.js",
         ".opencode/plugin/a.ts",
+        "config/opencode/plugins/other/index.ts",
+        "project/.opencode/plugin/other/server.js",
     ],
 )
 def test_another_delegation_plugin_is_named(user: User, place: str, text: str) -> None:
@@ -235,6 +254,60 @@ def test_a_configured_package_is_named_with_its_line(user: User, place: str) -> 
 
     assert f"{file} (line 5)" in said
     assert '"@kdco/background-agents@1.2"' in said
+
+
+@pytest.mark.parametrize("key", ["plugin", "plugins"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '"@kdco/background-agents"',
+        '{"package": "@kdco/background-agents", "options": {}}',
+        '"./rival.js"',
+        '"./rival"',
+    ],
+)
+def test_a_rival_is_named_in_either_list_and_in_each_form(user: User, key: str, entry: str) -> None:
+    """OpenCode 1 and 2 call the list by different names, and 2 names packages and folders."""
+    write(user.config / "rival.js", "tool: { delegation_read: 1 }")
+    write(user.config / "rival" / "package.json", '{"main": "dist/main.js"}')
+    write(user.config / "rival" / "dist" / "main.js", "tool: { delegation_read: 1 }")
+    file = write(user.config / "opencode.json", f'{{"{key}": [\n  {entry}\n]}}')
+
+    assert f'in the "{key}" list of {file} (line 2)' in refused(user, "install")
+
+
+@pytest.mark.parametrize("key", ["plugin", "plugins"])
+def test_our_plugin_in_a_list_is_a_second_one(user: User, key: str) -> None:
+    user.run("install")
+    copy = write(user.config / "copies" / "index.js", user.file.read_text())
+    user.run("uninstall")
+    write(user.config / "opencode.json", f'{{"{key}": ["./copies"]}}')
+
+    assert str(copy) in refused(user, "install")
+
+
+def test_our_own_file_in_a_list_is_loaded_once(user: User) -> None:
+    user.run("install")
+    write(user.config / "opencode.json", '{"plugin": ["./plugin/background-agents.js"]}')
+
+    assert user.run("install").stdout.startswith("Already there: ")
+
+
+def test_a_plugin_above_the_work_tree_is_named(user: User) -> None:
+    """OpenCode 2 reads `.opencode` of every folder above; OpenCode 1 those of the work tree."""
+    inner = user.project / "inner"
+    (inner / ".git").mkdir(parents=True)
+    above = write(user.project / ".opencode" / "plugins" / "b.js", "tool: { delegation_read: 1 }")
+
+    done = user.run("install", cwd=inner)
+    assert done.returncode == 2
+    assert str(above) in done.stderr
+
+
+def test_what_opencode_2_is_told_to_leave_out_is_no_conflict(user: User) -> None:
+    write(user.config / "opencode.json", '{"plugins": ["-kdco-background-agents"]}')
+
+    assert user.run("install").returncode == 0
 
 
 def test_other_plugins_are_no_conflict(user: User) -> None:

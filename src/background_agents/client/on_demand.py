@@ -1,11 +1,13 @@
 """A service for a project: one that lives, or one that is started for the occasion.
 
 Work is always supervised by the service inside an OpenCode, since the agents live there. Where none
-has the project open, ``serve`` is started beside us, which runs an OpenCode without a screen.
+has the project open, ``serve`` is started beside us, which has OpenCode 2's managed server open it,
+or runs an OpenCode without a screen.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from background_agents.client.connection import Connection, all_of
+from background_agents.client.managed_server import environment_for
 from background_agents.client.opencode_server import load_instance, same_server
 from background_agents.client.place import Place
 from background_agents.control import protocol
@@ -92,7 +95,7 @@ def start(place: Place) -> None:
 
 def _at(url: str, place: Place) -> tuple[Connection, str]:
     """Return the service inside the OpenCode at ``url``, which may open the place only now."""
-    load_instance(url, place.directory)
+    load_instance(url, place.directory, environment_for(url, os.environ))
 
     def matches(one: protocol.Served) -> bool:
         return Path(one.directory) == place.directory and same_server(one.base_url, url)

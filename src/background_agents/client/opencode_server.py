@@ -1,15 +1,16 @@
 """OpenCode as a server without a screen: started, asked whether it is well, and ended.
 
-Knows its program and three of its addresses; nothing of delegations.
+Knows how the two lines of OpenCode differ in that, which is a handful of addresses and names;
+nothing of delegations.
 """
 
 from __future__ import annotations
 
 import base64
 import ctypes
+import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,11 +19,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from background_agents.adapters.files.private import open_private, private_root
+from background_agents.client.opencode_program import Line, programs
 from background_agents.domain.errors import InvalidRequest, NotServed
 
 PROBE_LIMIT_S = 0.5
@@ -37,7 +40,35 @@ LOAD_LIMIT_S = 60.0
 END_LIMIT_S = 5.0
 """OpenCode disposes its plugins on SIGTERM within a second."""
 
-PASSWORD, USERNAME = "OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME"
+PASSWORD, PASSWORD_OF_1 = "OPENCODE_PASSWORD", "OPENCODE_SERVER_PASSWORD"
+"""OpenCode 2 takes either, OpenCode 1 the second."""
+
+
+class _Api(NamedTuple):
+    """What a line of OpenCode serves."""
+
+    health: tuple[str, ...]
+    """Where it says that it is well; the newest name last."""
+    says: str
+    """What the answer has that the other line's has not: some paths both of them answer."""
+    load: str
+    """What makes it open a directory, with its plugins, once the directory is put behind it."""
+    passwords: tuple[str, ...]
+    """Where it has its password from."""
+    username: str | None
+    """Where it has a user's name from; whom else it lets in is called ``opencode``."""
+
+
+_APIS = {
+    Line.TWO: _Api(
+        ("/api/health", "/api/info"), "pid", "/api/agent?location[directory]=",
+        (PASSWORD, PASSWORD_OF_1), None,
+    ),
+    Line.ONE: _Api(
+        ("/global/health",), "version", "/agent?directory=",
+        (PASSWORD_OF_1,), "OPENCODE_SERVER_USERNAME",
+    ),
+}  # fmt: skip
 
 
 @dataclass
@@ -56,11 +87,12 @@ class OpenCodeServer:
         Raises:
             NotServed: there is no OpenCode, or it did not come up.
         """
-        program = os.environ.get("OPENCODE_BIN") or shutil.which("opencode")
+        program = next(iter(programs(os.environ)), None)
         if program is None:
             raise NotServed("OpenCode was not found; install it, or name it with OPENCODE_BIN.")
         env = dict(os.environ)
-        env.setdefault(PASSWORD, secrets.token_urlsafe(24))
+        secret = env.get(PASSWORD) or env.get(PASSWORD_OF_1) or secrets.token_urlsafe(24)
+        env |= {PASSWORD: secret, PASSWORD_OF_1: secret}
         if plugin is not None:
             env["OPENCODE_CONFIG_CONTENT"] = _with_plugin(env, plugin)
         port = _free_port()
@@ -88,6 +120,14 @@ class OpenCodeServer:
             raise
         return server
 
+    def has_ended(self, within_s: float) -> bool:
+        """Wait for its end so long, and return whether it came."""
+        try:
+            self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def end(self) -> None:
         """End it, and with it the service that it hosts."""
         self.process.terminate()
@@ -100,7 +140,7 @@ class OpenCodeServer:
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + HEALTHY_LIMIT_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            if _is_answered(f"{self.url}/global/health", self.env, PROBE_LIMIT_S):
+            if line_at(self.url, self.env, PROBE_LIMIT_S) is not None:
                 return
             time.sleep(0.05)  # there is no event for "another program opened its port"
         ended = self.process.poll() is not None
@@ -112,15 +152,26 @@ def load_instance(url: str, directory: Path, env: Mapping[str, str] = os.environ
     """Have the OpenCode at ``url`` open a directory, with its plugins. Raises ``NotServed``."""
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
         raise InvalidRequest(f"{url!r} is no address; write it as http://127.0.0.1:4096.")
-    address = f"{url.rstrip('/')}/agent?directory={quote(str(directory))}"
+    # One that answers neither is asked as OpenCode 2: what it answers says what is wrong.
+    line = line_at(url, env, LOAD_LIMIT_S) or Line.TWO
+    address = f"{url.rstrip('/')}{_APIS[line].load}{quote(str(directory))}"
     try:
-        with urlopen(_request(address, env), timeout=LOAD_LIMIT_S) as answer:
+        with urlopen(_request(address, env, line), timeout=LOAD_LIMIT_S) as answer:
             answer.read()
     except HTTPError as error:
-        hint = f"; set {PASSWORD}" if error.code == 401 else ""
+        hint = f"; set {PASSWORD} (OpenCode 1: {PASSWORD_OF_1})" if error.code == 401 else ""
         raise NotServed(f"The OpenCode at {url} answers {error.code}{hint}.") from error
     except (URLError, OSError) as error:
         raise NotServed(f"No OpenCode answers at {url}; start `opencode serve` there.") from error
+
+
+def line_at(url: str, env: Mapping[str, str], limit_s: float) -> Line | None:
+    """Return of which line the OpenCode at ``url`` is; None if there is none that lets us in."""
+    for line, api in _APIS.items():
+        for path in api.health:
+            if _says(_request(f"{url.rstrip('/')}{path}", env, line), api.says, limit_s):
+                return line
+    return None
 
 
 def same_server(one: str, other: str) -> bool:
@@ -133,33 +184,37 @@ def _port(url: str) -> int | None:
     return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _is_answered(address: str, env: Mapping[str, str], limit_s: float) -> bool:
+def _says(request: Request, member: str, limit_s: float) -> bool:
+    """Return whether a request is answered by a JSON object that has a member."""
     try:
-        with urlopen(_request(address, env), timeout=limit_s) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
+        with urlopen(request, timeout=limit_s) as answer:
+            told = json.loads(answer.read())
+    except (OSError, ValueError):  # URLError is an OSError
         return False
+    return isinstance(told, dict) and member in told
 
 
-def _request(address: str, env: Mapping[str, str]) -> Request:
+def _request(address: str, env: Mapping[str, str], line: Line) -> Request:
     request = Request(address)
-    if password := env.get(PASSWORD):
-        secret = f"{env.get(USERNAME) or 'opencode'}:{password}"
-        request.add_header("authorization", f"Basic {base64.b64encode(secret.encode()).decode()}")
+    api = _APIS[line]
+    password = next((given for name in api.passwords if (given := env.get(name))), None)
+    if password:
+        user = (api.username and env.get(api.username)) or "opencode"
+        secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("authorization", f"Basic {secret}")
     return request
 
 
 def _with_plugin(env: Mapping[str, str], plugin: Path) -> str:
     """Return OpenCode's inline configuration with one more plugin."""
-    import json
-
     given = env.get("OPENCODE_CONFIG_CONTENT") or "{}"
     try:
         config = json.loads(given)
     except ValueError as error:
         raise InvalidRequest(f"OPENCODE_CONFIG_CONTENT is not JSON: {error}.") from error
-    plugins = [*config.get("plugin", []), plugin.as_uri()]
-    return json.dumps({**config, "plugin": plugins})
+    # OpenCode 2 takes the first as well, as long as the second, which is its own, is not there.
+    key = "plugins" if "plugins" in config else "plugin"
+    return json.dumps({**config, key: [*config.get(key, []), plugin.as_uri()]})
 
 
 def _free_port() -> int:

@@ -1,8 +1,10 @@
 """Finds the delegation plugins that OpenCode would load: ours, and any other.
 
 Two plugins with a tool of the same name would shadow each other, and a model would see
-one's tools and the other's notices. Text is searched, nothing is run: what is in the way
-is named, with the file or the line to remove.
+one's tools and the other's notices; of two of ours OpenCode 2 loads neither, nor any other plugin.
+Both lines of OpenCode are looked at, whichever is installed, so that an upgrade finds nothing new
+in its way. Text is searched, nothing is run: what is in the way is named, with the file or the line
+to remove.
 """
 
 from __future__ import annotations
@@ -30,6 +32,11 @@ _TOOLS = re.compile(
     re.VERBOSE,
 )
 
+_FOLDERS = ("plugin", "plugins")
+"""Where both lines look for files; OpenCode 1 calls a list of others by the first, 2 by either."""
+
+_STEMS = ("server", "index")
+
 _SHADOW = "and two would shadow each other's tools"
 
 _PACKAGE = re.compile(r"background[-_]agents", re.IGNORECASE)
@@ -46,7 +53,7 @@ class Kind(StrEnum):
     RIVAL = "rival"
     """A file with another delegation plugin."""
     ENTRY = "entry"
-    """An entry of a "plugin" list that is another delegation plugin."""
+    """An entry of a list of plugins that is another delegation plugin."""
     UNREADABLE = "unreadable"
     """A file of which nobody can say."""
 
@@ -103,8 +110,26 @@ def read_text(file: Path) -> str:
 
 
 def _plugins(folder: Path) -> Iterator[Path]:
-    for name in ("plugin", "plugins"):
+    for name in _FOLDERS:
         yield from sorted(_there((folder / name).glob("*.[jt]s")))
+        # OpenCode 2 takes a folder as a plugin, too.
+        for package in sorted((folder / name).glob("*/")):
+            yield from _entry_points(package)
+
+
+def _entry_points(package: Path) -> list[Path]:
+    """Return what OpenCode would load of a folder that is a plugin: its first file by these names.
+
+    A ``package.json`` may name another.
+    """
+    named: list[Path] = []
+    try:
+        main = read_config(package / "package.json").get("main")
+        named = [package / main] if isinstance(main, str) else []
+    except InvalidRequest:
+        pass  # without one, or one that is no JSON, the names below count
+    usual = (package / f"{stem}.{suffix}" for stem in _STEMS for suffix in ("js", "ts", "mjs"))
+    return _there([*named, *usual])[:1]
 
 
 def _configs(folder: Path) -> Iterator[Path]:
@@ -130,23 +155,32 @@ def _in_file(file: Path) -> Iterator[Found]:
 
 def _in_config(file: Path) -> Iterator[Found]:
     text = read_text(file)
-    for name in _plugin_names(file):
-        if _delegates(name, file.parent):
+    for key, name in _plugin_names(file):
+        named = _file_of(name, file.parent)
+        if named is not None and is_ours(read_text(named)):
+            yield from _in_file(named)
+        elif _delegates(name, named):
             quoted = json.dumps(name, ensure_ascii=False)
             line = next((n for n, line in enumerate(text.splitlines(), 1) if quoted in line), 1)
-            where = f'{quoted} in the "plugin" list of {file} (line {line})'
+            where = f'{quoted} in the "{key}" list of {file} (line {line})'
             why = f"{where} is another delegation plugin, {_SHADOW}; remove that entry first."
             yield Found(Kind.ENTRY, file, why)
 
 
-def _delegates(entry: str, folder: Path) -> bool:
-    """Return whether an entry of a "plugin" list is a delegation plugin.
+def _file_of(entry: str, folder: Path) -> Path | None:
+    """Return the file that an entry of a list of plugins leads to; None if it is a package."""
+    path = Path(unquote(urlsplit(entry).path)) if entry.startswith("file:") else folder / entry
+    files = _entry_points(path) if path.is_dir() else _there([path])
+    return files[0] if files else None
+
+
+def _delegates(entry: str, file: Path | None) -> bool:
+    """Return whether an entry of a list of plugins is a delegation plugin.
 
     A file says so by what is in it, whatever its folder is called; a package by its name.
     """
-    path = Path(unquote(urlsplit(entry).path)) if entry.startswith("file:") else folder / entry
-    if path.is_file():
-        return _TOOLS.search(read_text(path)) is not None
+    if file is not None:
+        return _TOOLS.search(read_text(file)) is not None
     return _PACKAGE.search(entry) is not None
 
 
@@ -159,13 +193,22 @@ def read_config(file: Path) -> dict[str, object]:
     return config if isinstance(config, dict) else {}
 
 
-def _plugin_names(file: Path) -> list[str]:
-    entries = read_config(file).get("plugin")
-    if not isinstance(entries, list):
-        return []
-    # An entry is a name, or a list of a name and its options.
-    names = [entry[0] if isinstance(entry, list) and entry else entry for entry in entries]
-    return [name for name in names if isinstance(name, str)]
+def _plugin_names(file: Path) -> list[tuple[str, str]]:
+    """Return the plugins that a configuration file lists, each with the key of its list."""
+    config = read_config(file)
+    listed = ((key, entries) for key in _FOLDERS if isinstance(entries := config.get(key), list))
+    names = ((key, _name(entry)) for key, entries in listed for entry in entries)
+    # OpenCode 2 switches off what a minus begins.
+    return [(key, name) for key, name in names if name and not name.startswith("-")]
+
+
+def _name(entry: object) -> str | None:
+    """Return what an entry names: it may be that alone, or have options beside it."""
+    if isinstance(entry, list):
+        entry = entry[0] if entry else None
+    if isinstance(entry, dict):
+        entry = entry.get("package")
+    return entry if isinstance(entry, str) else None
 
 
 def _plain_json(text: str) -> str:

@@ -1,7 +1,9 @@
 """The file that makes OpenCode load us: where it belongs, what it says, and its removal.
 
 It holds one line of code, which imports the bridge by its absolute path, so nothing is
-copied and an upgrade of the package is an upgrade of the plugin. Knows OpenCode's
+copied and an upgrade of the package is an upgrade of the plugin. OpenCode 1 and 2 read the
+same folders and would each complain about a file that is only for the other, so there is one
+file for both, and it need not be written anew when OpenCode is upgraded. Knows OpenCode's
 folders, and nothing of its API.
 """
 
@@ -19,11 +21,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import background_agents
-from background_agents.adapters.files.private import FILE_MODE
+from background_agents.adapters.files.private import FILE_MODE, private_root
 from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli.plugin_conflicts import OURS, Kind, find, is_ours, read_text
 
 _NAME = "background-agents.js"
+
+_ASIDE = "plugin-for-serve"
+"""In the data root, beside the projects' folders, whose names are hashes or ids."""
 
 BRIDGE = Path(background_agents.__file__).parent / "hosts" / "opencode" / "bridge.js"
 
@@ -68,7 +73,8 @@ class Places:
         home = Path(environ.get("HOME") or Path.home())
         config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
         between = _up_to_git_top(folder.absolute())
-        others = [step / ".opencode" for step in between[:-1]]
+        # OpenCode 1 stops at the top of the work tree, OpenCode 2 goes on to the root.
+        others = [step / ".opencode" for step in (*between[:-1], *between[-1].parents)]
         others.append(home / ".opencode")
         if custom := environ.get("OPENCODE_CONFIG_DIR"):
             others.append(Path(custom).absolute())
@@ -100,8 +106,8 @@ def shim(scope: Scope) -> str:
     more = f", userbase: {json.dumps(userbase)}" if userbase else ""
     return (
         f"{OURS}{scope.flag}`; `background-agents uninstall{scope.flag}` removes it.\n"
-        f"import {{ connect }} from {bridge}; "
-        f"export const BackgroundAgents = connect({{ python: {python}{more} }})\n"
+        f"import {{ plugin }} from {bridge}; "
+        f"export default plugin({{ python: {python}{more} }})\n"
     )
 
 
@@ -120,11 +126,14 @@ class Shim(NamedTuple):
     """The interpreter that OpenCode starts."""
     userbase: str | None = None
     """Where its user's own packages are, if background-agents is one of them."""
+    is_for_both: bool = True
+    """Whether OpenCode 2 takes it, too; files of earlier versions are for OpenCode 1 alone."""
 
 
 _SHIM = re.compile(
-    r'import \{ connect \} from (?P<bridge>"(?:[^"\\]|\\.)*"); '
-    r'export const \w+ = connect\(\{ python: (?P<python>"(?:[^"\\]|\\.)*")'
+    r'import \{ (?:connect|plugin) \} from (?P<bridge>"(?:[^"\\]|\\.)*"); '
+    r"export (?:const \w+ = connect|(?P<both>default plugin))"
+    r'\(\{ python: (?P<python>"(?:[^"\\]|\\.)*")'
     r'(?:, userbase: (?P<userbase>"(?:[^"\\]|\\.)*"))? \}\)'
 )
 
@@ -135,7 +144,8 @@ def read_shim(text: str) -> Shim | None:
     if found is None:
         return None
     userbase = found["userbase"] and json.loads(found["userbase"])
-    return Shim(Path(json.loads(found["bridge"])), json.loads(found["python"]), userbase)
+    bridge, python = Path(json.loads(found["bridge"])), json.loads(found["python"])
+    return Shim(bridge, python, userbase, found["both"] is not None)
 
 
 def install(places: Places, scope: Scope) -> Change:
@@ -160,7 +170,7 @@ def install(places: Places, scope: Scope) -> Change:
 
 def _put(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{_NAME}.{os.getpid()}")
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     # At once, so that an OpenCode that starts now never loads half a file.
     draft.replace(file)
@@ -182,11 +192,16 @@ def is_installed(places: Places, scope: Scope) -> bool:
 
 
 def write_aside(folder: Path) -> Path:
-    """Write our file where OpenCode does not look by itself, to be named to it; return where."""
-    file = folder / _NAME
+    """Write our plugin where OpenCode does not look by itself, and return the folder to name to it.
+
+    A folder, since OpenCode 2 takes no file by its name; OpenCode 1 takes either.
+    """
+    aside = folder / _ASIDE
+    private_root(aside)
+    file = aside / "index.js"
     _put(file, shim(Scope.GLOBAL))
     file.chmod(FILE_MODE)
-    return file
+    return aside
 
 
 def _ours(file: Path) -> str | None:

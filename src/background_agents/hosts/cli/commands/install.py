@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
+from background_agents.client.managed_server import registered
+from background_agents.client.opencode_program import programs, version_of
 from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.plugin_files import Change, Scope
 
@@ -34,12 +37,35 @@ def run(given: Namespace) -> None:
         return
     change = plugin_files.install(places, scope)
     print(_SAID[change].format(file=places.file(scope)))
+    for sentence in _next_steps(change):
+        print(sentence)
 
 
-_NEXT = "OpenCode loads it at its next start; `background-agents doctor` says whether all is well."
+def _next_steps(change: Change) -> Iterator[str]:
+    """Say which OpenCode loads it, and when."""
+    found = _found()
+    if change is not Change.UNCHANGED:
+        yield f"OpenCode 1 and OpenCode 2 load it at their next start; {found}"
+        managed = registered(os.environ)
+        if managed is not None and managed.is_there:
+            yield "OpenCode 2's managed server runs; start it again by `opencode service restart`."
+    else:
+        yield found[:1].upper() + found[1:]
+    yield "Whether all is well says `background-agents doctor`."
+
+
+def _found() -> str:
+    program = next(iter(programs(os.environ)), None)
+    if program is None:
+        return "none is installed here, or its folder is not in PATH."
+    version = version_of(program, os.environ)
+    if version is None:
+        return f"yours is {program}, which does not tell its version."
+    return f"yours is OpenCode {version.line} ({version.text}, {program})."
+
 
 _SAID = {
-    Change.WRITTEN: f"Installed: {{file}}\n{_NEXT}",
-    Change.REFRESHED: f"Refreshed: {{file}}\n{_NEXT}",
-    Change.UNCHANGED: "Already there: {file}\nWhether all is well says `background-agents doctor`.",
+    Change.WRITTEN: "Installed: {file}",
+    Change.REFRESHED: "Refreshed: {file}",
+    Change.UNCHANGED: "Already there: {file}",
 }

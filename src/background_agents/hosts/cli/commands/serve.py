@@ -1,18 +1,23 @@
-"""``background-agents serve``: run an OpenCode without a screen, with the service in it."""
+"""``background-agents serve``: run an OpenCode without a screen, with the service in it.
+
+Where OpenCode 2's managed server runs, that one serves the project: two servers of one user would
+each know half of what goes on. It is not ended then.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
+from background_agents.client import managed_server
 from background_agents.client.connection import all_of
 from background_agents.client.on_demand import LOOK_AGAIN_S, READY
-from background_agents.client.opencode_server import OpenCodeServer, same_server
+from background_agents.client.opencode_server import OpenCodeServer, load_instance, same_server
 from background_agents.client.place import Place
 from background_agents.domain.errors import NotServed
 from background_agents.hosts.cli import plugin_files
@@ -28,6 +33,23 @@ CHECKS = 6
 """How often it is looked within the idle time whether anything is active."""
 
 
+class Server(Protocol):
+    """An OpenCode that serves, whoever has started it."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def log(self) -> Path:
+        """Where it says what goes wrong."""
+
+    def has_ended(self, within_s: float) -> bool:
+        """Wait for its end so long, and return whether it came."""
+
+    def end(self) -> None:
+        """End it, if that is for us to do."""
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """Take where, and when to end."""
     parser.add_argument(
@@ -41,12 +63,13 @@ def run(given: Namespace) -> int:
     """Serve until Ctrl-C, SIGTERM, or the end of the idle time."""
     place = place_of(given)
     signal.signal(signal.SIGTERM, _end)
-    server = OpenCodeServer.start(place.directory, place.data_root, _plugin(place))
+    server = _server(place)
     try:
         _wait_for_service(server, place)
         # Whoever started us reads one line and leaves; a later one would break the pipe.
         print(READY, flush=True)
-        _stay(server, place, given.idle_s)
+        if given.idle_s is None or isinstance(server, OpenCodeServer):
+            _stay(server, place, given.idle_s)
     except KeyboardInterrupt:
         pass
     finally:
@@ -54,15 +77,27 @@ def run(given: Namespace) -> int:
     return Exit.DONE
 
 
-def _stay(server: OpenCodeServer, place: Place, idle_s: float | None) -> None:
+def _server(place: Place) -> Server:
+    """Return the managed server if it runs and loads us, or else one that is started."""
+    is_installed = _is_installed(place)
+    managed = None if os.environ.get("OPENCODE_BIN") else managed_server.registered(os.environ)
+    if managed is not None and is_installed and managed.answers():
+        load_instance(managed.url, place.directory, managed.env)
+        return managed
+    plugin = None if is_installed else plugin_files.write_aside(place.data_root)
+    return OpenCodeServer.start(place.directory, place.data_root, plugin)
+
+
+def _is_installed(place: Place) -> bool:
+    places = Places.of(place.directory, os.environ)
+    return any(plugin_files.is_installed(places, scope) for scope in Scope)
+
+
+def _stay(server: Server, place: Place, idle_s: float | None) -> None:
     last_seen = last_active = time.monotonic()
     pace = (idle_s or 60.0) / CHECKS
     while True:
-        try:
-            server.process.wait(pace)
-        except subprocess.TimeoutExpired:
-            pass
-        else:
+        if server.has_ended(pace):
             raise NotServed(f"OpenCode has ended; {server.log} has its last words.")
         active, now = _active(server, place), time.monotonic()
         if active is not None:
@@ -74,8 +109,8 @@ def _stay(server: OpenCodeServer, place: Place, idle_s: float | None) -> None:
             return
 
 
-def _active(server: OpenCodeServer, place: Place) -> int | None:
-    """Return how many delegations the OpenCode runs; None while there is no service in it."""
+def _active(server: Server, place: Place) -> int | None:
+    """Return how many delegations the OpenCode runs; None while nothing in it serves the place."""
     for client in all_of(place.data_root):
         with client:
             try:
@@ -83,29 +118,24 @@ def _active(server: OpenCodeServer, place: Place) -> int | None:
             except NotServed:
                 continue  # one that hangs is somebody else's, or will be back
         # Not by its parent's pid: `opencode` may be a script that starts the program itself.
-        if any(same_server(one.base_url, server.url) for one in about.served):
+        here = (one for one in about.served if Path(one.directory) == place.directory)
+        if any(same_server(one.base_url, server.url) for one in here):
             return about.active
     return None
 
 
-def _wait_for_service(server: OpenCodeServer, place: Place) -> None:
+def _wait_for_service(server: Server, place: Place) -> None:
     """Return once the OpenCode has a service that answers. Raises ``NotServed``."""
     deadline = time.monotonic() + APPEAR_LIMIT_S
-    while time.monotonic() < deadline and server.process.poll() is None:
+    while time.monotonic() < deadline:
         if _active(server, place) is not None:
             return
-        time.sleep(LOOK_AGAIN_S)
+        if server.has_ended(LOOK_AGAIN_S):
+            break
     raise NotServed(
-        f"The service did not come up in OpenCode; {place.data_root}/service.log may tell."
+        "The service did not come up in OpenCode; `background-agents doctor` tells what is wrong, "
+        f"or {server.log}."
     )
-
-
-def _plugin(place: Place) -> Path | None:
-    """Return a plugin file for an OpenCode that does not load one by itself."""
-    places = Places.of(place.directory, os.environ)
-    if any(plugin_files.is_installed(places, scope) for scope in Scope):
-        return None
-    return plugin_files.write_aside(place.data_root)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
