@@ -134,7 +134,8 @@ def test_opencode_is_missing(used: Patient) -> None:
         ("1.15.0", Mark.OK),
         ("1.18.99", Mark.OK),
         ("1.19.0", Mark.WARNING),
-        ("2.0.1-beta", Mark.WARNING),
+        ("2.0.1-beta", Mark.OK),
+        ("0.0.0-next-16350", Mark.OK),
     ],
 )
 def test_an_untested_version_is_named(used: Patient, version: str, mark: Mark) -> None:
@@ -143,6 +144,24 @@ def test_an_untested_version_is_named(used: Patient, version: str, mark: Mark) -
     assert one.mark is mark
     assert f"OpenCode {version}" in one.says
     assert one.mend == (None if mark is Mark.OK else f"opencode upgrade {NEWEST}")
+
+
+def test_a_line_that_nobody_knows_yet_wants_a_newer_background_agents(used: Patient) -> None:
+    replace(used, "echo opencode v3.0.0")
+    one = used.finding("opencode.version")
+    assert one.mark is Mark.WARNING
+    assert one.mend is not None
+    assert "background-agents" in one.mend
+
+
+def test_both_lines_beside_each_other_are_told(used: Patient) -> None:
+    second = used.programs / "opencode2"
+    second.write_text("#!/bin/sh\necho opencode2 v0.0.0-next-16350\n")
+    second.chmod(0o755)
+    told = [one.says for one in findings(used.examined()) if one.check == "opencode.version"]
+    assert len(told) == 2
+    assert str(second) in told[1]
+    assert "0.0.0-next-16350" in told[1]
 
 
 @pytest.mark.parametrize("script", ["echo no >&2; exit 1", "echo nonsense"])

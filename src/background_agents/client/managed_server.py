@@ -57,8 +57,15 @@ class ManagedServer:
 def registered(env: Mapping[str, str]) -> ManagedServer | None:
     """Return the user's managed server; None if there is no file, or one that says nothing."""
     home = Path(env.get("HOME") or Path.home())
-    file = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "opencode" / "service.json"
+    folder = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "opencode"
     log = Path(env.get("XDG_DATA_HOME") or home / ".local/share") / "opencode/log/opencode.log"
+    # Releases from before 2.0 put the name of their channel behind a hyphen.
+    files = [folder / "service.json", *sorted(folder.glob("service-*.json"))]
+    found = [one for file in files if (one := _read(file, log)) is not None]
+    return next((one for one in found if one.is_there), found[0] if found else None)
+
+
+def _read(file: Path, log: Path) -> ManagedServer | None:
     try:
         about = json.loads(file.read_text("utf-8"))
         url, version, pid = str(about["url"]), str(about.get("version")), int(about["pid"])

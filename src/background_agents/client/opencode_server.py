@@ -159,7 +159,7 @@ def load_instance(url: str, directory: Path, env: Mapping[str, str] = os.environ
         with urlopen(_request(address, env, line), timeout=LOAD_LIMIT_S) as answer:
             answer.read()
     except HTTPError as error:
-        hint = f"; set {PASSWORD} (OpenCode 1: {PASSWORD_OF_1})" if error.code == 401 else ""
+        hint = f"; set {PASSWORD_OF_1}" if error.code == 401 else ""
         raise NotServed(f"The OpenCode at {url} answers {error.code}{hint}.") from error
     except (URLError, OSError) as error:
         raise NotServed(f"No OpenCode answers at {url}; start `opencode serve` there.") from error

@@ -2,71 +2,113 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
+from background_agents.client.opencode_program import (
+    Line,
+    Version,
+    programs,
+    thrown_away,
+    version_in,
+)
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
-from background_agents.hosts.cli.diagnosis.scene import Answer, Scene
+from background_agents.hosts.cli.diagnosis.scene import Answer, Scene, quoted, upgrade
 
 TESTED = ((1, 15), (1, 18))
-"""The oldest and the newest version that the tests run on; `make test-versions` has them."""
+"""The oldest and the newest of OpenCode 1 that the tests run on; `make test-versions` has them."""
 
 NEWEST = "1.18.33"
 
-_VERSION = re.compile(r"\b(\d+)\.(\d+)\.\d+\S*")
+PREVIEW = "0.0.0-next-16350"
+"""Of OpenCode 2, which the tests run on, too."""
 
 _INSTALL = "npm install -g opencode-ai"
 
 
 def check_opencode(scene: Scene) -> Iterator[Finding]:
-    """Find the program, and ask for its version."""
-    program = shutil.which("opencode", path=scene.env.get("PATH"))
-    if program is None:
+    """Find the programs, and ask each for its version."""
+    found = programs(scene.env)
+    if not found:
         why = "OpenCode is not installed, or its folder is not in PATH."
         yield problem("opencode.program", why, _INSTALL)
-        return
+    for program in found:
+        yield _examined(scene, program)
+
+
+def _examined(scene: Scene, program: Path) -> Finding:
     answer = _version_of(scene, program)
-    found = _VERSION.search(answer.out) if answer.code == 0 else None
-    if found is None:
-        said = answer.last_words if answer.code else answer.out or answer.last_words
-        why = f"OpenCode is {program}, but does not tell its version: {said}."
-        yield problem("opencode.program", why, _INSTALL)
-        return
-    yield _judged(found, program)
+    version = version_in(answer.out) if answer.code == 0 else None
+    if version is not None:
+        return _judged(version, program)
+    said = answer.last_words if answer.code else answer.out or answer.last_words
+    why = f"OpenCode is {program}, but does not tell its version: {said}."
+    return problem("opencode.program", why, _INSTALL)
 
 
-def _judged(version: re.Match[str], program: str) -> Finding:
+def _judged(version: Version, program: Path) -> Finding:
+    said = f"OpenCode {version.text} is {program}"
+    if version.line is Line.TWO:
+        return _judged_as_two(version, said)
     oldest, newest = TESTED
-    number = (int(version[1]), int(version[2]))
-    said = f"OpenCode {version[0]} is {program}"
+    number = (version.major, version.minor)
     if oldest <= number <= newest:
         return ok("opencode.version", f"{said}.")
     tested = f"{'.'.join(map(str, oldest))} to {'.'.join(map(str, newest))}"
     age = "older" if number < oldest else "newer"
     return warning(
         "opencode.version",
-        f"{said}, which is {age} than what background-agents was tested with ({tested}); it may "
-        "work, or may not.",
+        f"{said}, which is {age} than what background-agents was tested with ({tested}, and "
+        "OpenCode 2); it may work, or may not.",
         f"opencode upgrade {NEWEST}",
     )
 
 
-def _version_of(scene: Scene, program: str) -> Answer:
+def _judged_as_two(version: Version, said: str) -> Finding:
+    if version.major > Line.TWO:
+        why = f"{said}, which is newer than what this background-agents knows (OpenCode 1 and 2)."
+        return warning("opencode.version", why, upgrade())
+    if version.text == PREVIEW:
+        return ok("opencode.version", f"{said}, a preview of OpenCode 2.")
+    return ok(
+        "opencode.version",
+        f"{said}. Of OpenCode 2 the preview {PREVIEW} was tested; what others do differently is "
+        "known from its documentation.",
+    )
+
+
+def _version_of(scene: Scene, program: Path) -> Answer:
     """Ask for the version. OpenCode makes folders for that, so it gets a place to throw away."""
     with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
-        kinds = ("CONFIG", "DATA", "STATE", "CACHE")
-        elsewhere = {f"XDG_{kind}_HOME": folder for kind in kinds} | {"TMPDIR": folder}
-        answer = scene.ask([program, "--version"], elsewhere)
+        answer = scene.ask([str(program), "--version"], thrown_away(folder))
     if answer.code == 0:
         return answer
     # Some version managers look for programs where XDG says.
-    return scene.ask([program, "--version"])
+    return scene.ask([str(program), "--version"])
 
 
 def check_plugins_allowed(scene: Scene) -> Iterator[Finding]:
     """Look for settings of OpenCode's own that keep plugins out."""
     if scene.is_set("OPENCODE_PURE"):
-        why = "OPENCODE_PURE is set, so that an OpenCode that is started from here loads no plugin."
+        why = (
+            "OPENCODE_PURE is set, so that an OpenCode 1 that is started from here loads no plugin."
+        )
         yield problem("opencode.pure", why, "unset OPENCODE_PURE")
+
+
+def check_managed_server(scene: Scene) -> Iterator[Finding]:
+    """Look after the server that the terminals of OpenCode 2 share."""
+    server = scene.managed
+    if server is None:
+        return
+    name = f"OpenCode 2's managed server (version {server.version}, process {server.pid})"
+    program = quoted(scene.managed_by)
+    if not server.is_there:
+        why = f"{name} has ended without an orderly stop; the next OpenCode waits 5 s for it."
+        yield warning("opencode.server", why, f"{program} service start", str(server.file))
+    elif not server.answers():
+        why = f"{name} does not answer at {server.url}, or not to the password in its file."
+        yield problem("opencode.server", why, f"{program} service restart", str(server.file))
+    else:
+        yield ok("opencode.server", f"{name} serves {server.url}.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from background_agents import __version__
 from background_agents.hosts.cli import plugin_files
-from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem
+from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
 from background_agents.hosts.cli.plugin_conflicts import Kind
 from background_agents.hosts.cli.plugin_files import Scope, Shim
@@ -26,11 +26,23 @@ def check_loaded(scene: Scene) -> Iterator[Finding]:
             "background-agents install",
         )
     elif len(ours) > 1:
-        why = "OpenCode loads background-agents more than once, and so registers its tools twice."
+        why = (
+            "OpenCode loads background-agents more than once: OpenCode 1 registers its tools "
+            "twice, and OpenCode 2 loads no plugin at all."
+        )
         yield problem("plugin.twice", why, _one_less(scene, ours), *map(str, ours))
     elif scene.is_set("OPENCODE_DISABLE_PROJECT_CONFIG") and ours[0] == project:
         why = f"OpenCode does not load {ours[0]}, since OPENCODE_DISABLE_PROJECT_CONFIG is set."
         yield problem("plugin.loaded", why, "unset OPENCODE_DISABLE_PROJECT_CONFIG")
+    elif scene.is_set("OPENCODE_CONFIG_PROJECT_DISABLE") and ours[0] == project:
+        why = f"OpenCode 2 does not load {ours[0]}, since OPENCODE_CONFIG_PROJECT_DISABLE is set."
+        yield problem("plugin.loaded", why, "unset OPENCODE_CONFIG_PROJECT_DISABLE")
+    elif scene.env.get("OPENCODE_CONFIG_DIR") and ours[0] == scene.places.file(Scope.GLOBAL):
+        why = (
+            f"OpenCode 1 loads {ours[0]}; OpenCode 2 does not while OPENCODE_CONFIG_DIR is set, "
+            "which takes that folder's place."
+        )
+        yield warning("plugin.loaded", why, "unset OPENCODE_CONFIG_DIR")
     else:
         yield ok("plugin.loaded", f"OpenCode loads background-agents from {ours[0]}.")
 
@@ -97,6 +109,12 @@ def _check_file(scene: Scene, file: Path) -> Iterator[Finding]:
             "installed anew elsewhere.",
             _again(scene, file),
         )
+    if not shim.is_for_both:
+        why = (
+            f"{file} was written by an earlier version, for OpenCode 1 alone: OpenCode 2 does not "
+            "load it."
+        )
+        yield warning("plugin.file", why, _again(scene, file))
     if file.is_relative_to(scene.places.user) or shim.python == sys.executable:
         yield _check_python(scene, file, shim)
     else:

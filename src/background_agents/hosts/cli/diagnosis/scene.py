@@ -20,6 +20,8 @@ from background_agents import config
 from background_agents.adapters.projects.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
 from background_agents.adapters.system import processes
+from background_agents.client.managed_server import ManagedServer, registered
+from background_agents.client.opencode_program import NAMES, programs
 from background_agents.client.place import Place
 from background_agents.hosts.cli.plugin_conflicts import Found, find
 from background_agents.hosts.cli.plugin_files import Places
@@ -63,6 +65,17 @@ class Scene:
     def plugins(self) -> list[Found]:
         """The delegation plugins that OpenCode would load, and what cannot be read."""
         return find(self.places.all, self.places.configs)
+
+    @cached_property
+    def managed(self) -> ManagedServer | None:
+        """OpenCode 2's managed server, whether it lives or not."""
+        return registered(self.env)
+
+    @property
+    def managed_by(self) -> Path:
+        """The program that starts and stops it; in PATH, OpenCode 2 may have either name."""
+        found = programs(self.env)
+        return next((one for one in found if one.name == NAMES[1]), Path(NAMES[0]))
 
     @property
     def database(self) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from background_agents.adapters.system.processes import is_alive, is_running
 from background_agents.client.connection import Connection
+from background_agents.client.opencode_program import NAMES
 from background_agents.control import places
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed
@@ -39,6 +40,14 @@ def check_service(scene: Scene) -> Iterator[Finding]:
             "and start it again.",
             scene.here("opencode"),
         )
+    elif scene.managed is not None and scene.managed.is_there:
+        yield warning(
+            "service.running",
+            f"OpenCode 2's managed server runs (process {scene.managed.pid}) without our service "
+            "for this project: it has not opened it yet, or did so before the plugin was installed "
+            "and needs a restart.",
+            f"{quoted(scene.managed_by)} service restart",
+        )
     elif last := _last_seen(scene):
         yield ok("service.running", f"OpenCode is closed here; the service ran last on {last}.")
     else:
@@ -56,7 +65,7 @@ def _opencode_in(folder: Path) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             name = (process / "comm").read_text("utf-8", errors="replace").strip().lstrip(".")
-            if name == "opencode" and (process / "cwd").resolve().is_relative_to(folder.resolve()):
+            if name in NAMES and (process / "cwd").resolve().is_relative_to(folder.resolve()):
                 found.append(process.name)
         except OSError:
             continue  # it has ended, or is somebody else's
