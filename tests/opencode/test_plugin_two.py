@@ -34,7 +34,10 @@ pytestmark = [
     pytest.mark.only("2", why="OpenCode 1's plugin is another file, with tests of its own"),
 ]
 
-CONFIG: dict[str, object] = {"permission": {"subagent": "ask"}}
+CONFIG: dict[str, object] = {
+    "permission": {"subagent": "ask"},
+    "agent": {"careful": {"mode": "primary", "permission": {"bash": "ask"}}},
+}
 
 PERMISSION = {"permission": "subagent", "patterns": ["general"], "always": ["*"], "metadata": {}}
 
@@ -52,10 +55,10 @@ class Plugged:
     client: OpenCodeClient
     events: Events
 
-    async def begin(self, *steps: Mapping[str, object]) -> str:
+    async def begin(self, *steps: Mapping[str, object], agent: str = "build") -> str:
         """Let a new session begin a turn, and return its id."""
         session = await self.client.create_session()
-        await self.client.prompt(session, script(*steps), agent="build", model="scripted/one")
+        await self.client.prompt(session, script(*steps), agent=agent, model="scripted/one")
         return session
 
     async def turn(self, *steps: Mapping[str, object]) -> tuple[str, list[Part]]:
@@ -295,6 +298,25 @@ async def test_only_the_shells_of_models_are_marked(plugged: Plugged) -> None:
         lambda seen: seen.type == "session.shell.ended", since=since
     )
     assert "[]" in str(ended.properties)
+
+
+async def test_a_person_has_a_shell_while_a_model_waits_for_leave(plugged: Plugged) -> None:
+    """Most of all to give it."""
+    plugged.peer.advise = only_at("shell", "background")
+    show = f"echo [${MARK}]"
+    since = plugged.events.mark()
+    session = await plugged.begin(call("bash", command=show), say("Seen."), agent="careful")
+    asked = await plugged.events.fact(Asked, lambda one: one.session == session, since=since)
+    persons = await plugged.client.create_session()
+    await plugged.client.shell(persons, show)
+    ended = await plugged.events.wait_for(
+        lambda seen: seen.type == "session.shell.ended", since=since
+    )
+    assert "[]" in str(ended.properties)
+    await plugged.client.answer(session, asked.request, "once")
+    await plugged.events.wait_idle(session, since=since)
+    (part,) = await plugged.tools(session)
+    assert "[background]" in part.output
 
 
 async def test_a_shell_of_which_nobody_knows_anything_is_marked(plugged: Plugged) -> None:

@@ -1,6 +1,7 @@
 // Marks the shells that models start. A released OpenCode 2 has a hook for the environment of
 // shells; the preview gives them its own, so there the mark stands in it from a model's call to
-// the start of its shell. The command is left as it is: people and rules judge what they see.
+// the start of its shell, except while somebody is asked for permission: that may take hours, in
+// which people start shells too. The command is left as it is: people and rules judge what they see.
 
 import { MARK, STARTED_FROM } from "../service.js"
 
@@ -8,21 +9,33 @@ import { MARK, STARTED_FROM } from "../service.js"
 const LEAST = "supervisor"
 
 class Shells {
-  // Calls of models that are about to start a shell, or wait for their permission.
+  // Calls of models that may start a shell: whose, how to mark it, and what permission they wait for.
   expected = new Map()
   hasHook = false
 
   expect(call, session, mark) {
-    this.expected.set(call, { session, mark })
+    this.expected.set(call, { session, mark, request: undefined })
     this.show()
   }
 
   hear({ type, data }) {
+    if (type === "permission.asked") this.waits(callOf(data.source ?? {}), data.id)
+    if (type === "permission.replied") this.goesOn(data.requestID)
     if (type === "shell.created" && !this.hasHook) this.forget(this.callIn(data.info?.metadata?.sessionID))
     if (type === "session.tool.success" || type === "session.tool.failed") this.forget(callOf(data))
-    if (type.startsWith("session.execution.") && type !== "session.execution.started") {
-      for (let call; (call = this.callIn(data.sessionID)) !== undefined; ) this.forget(call)
-    }
+    if (!type.startsWith("session.execution.") || type === "session.execution.started") return
+    for (const [call, { session }] of this.expected) if (session === data.sessionID) this.forget(call)
+  }
+
+  waits(call, request) {
+    if (!this.expected.has(call)) return
+    this.expected.get(call).request = request
+    this.show()
+  }
+
+  goesOn(request) {
+    for (const one of this.expected.values()) if (one.request === request) one.request = undefined
+    this.show()
   }
 
   forget(call) {
@@ -30,11 +43,12 @@ class Shells {
   }
 
   callIn(session) {
-    for (const [call, one] of this.expected) if (one.session === session) return call
+    for (const [call, one] of this.expected) if (one.session === session && !one.request) return call
   }
 
   get mark() {
-    const marks = [...this.expected.values()].map((one) => one.mark)
+    const about = [...this.expected.values()].filter(({ request }) => !request)
+    const marks = about.map(({ mark }) => mark)
     if (STARTED_FROM) marks.push(STARTED_FROM)
     return marks.find((mark) => mark !== LEAST) ?? marks[0]
   }
