@@ -67,6 +67,20 @@ class Tui:
         await self.press("Enter")
         await self.until(lambda screen: PASTED not in screen, f"{beginning!r} sent")
 
+    async def type(self, command: str) -> None:
+        """Type a slash command and send it: one that is pasted is a message."""
+        await self.press(*command)
+        await self.until(lambda screen: f"┃  {command}" in screen, f"{command!r} in the input")
+        await self.press("Enter")
+
+    async def gone(self) -> None:
+        """Return once OpenCode has ended."""
+        deadline = time.monotonic() + SCREEN_TIMEOUT_S
+        while not (await self._look()).ended:
+            if time.monotonic() >= deadline:
+                raise NotShown(f"OpenCode did not end in {SCREEN_TIMEOUT_S:g} s.")
+            await asyncio.sleep(LOOK_AGAIN_S)
+
     async def shows(self, *texts: str, timeout_s: float = SCREEN_TIMEOUT_S) -> str:
         """Return the first screen that shows all of ``texts``, each on one line."""
         return await self.until(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from plays import Stage, Supervisor, call, delegate, say, staged
 
-from lab.harness.client.events import Deleted, Idle
+from lab.harness.client.events import Idle
 from lab.harness.line import Line
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
@@ -105,9 +105,10 @@ async def test_a_slow_small_model_improves_title_and_summary_afterwards(
         await stage.model.wait_held("small model")
         assert notice.fields["title"] == "Plain words."
         assert notice.fields["summary"] == "Plain result."
-        child = await stage.child(name)
         stage.model.open("small model")
-        await stage.events.fact(Deleted, lambda one: one.parent in (child, None))
+        await stage.model.wait_for(
+            lambda one: one.gate == "small model" and one.ended_s is not None
+        )
 
         await _until_listed(supervisor, f"- {name} [completed, unread] Better title (general,")
 

@@ -7,78 +7,29 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from plays import Step, call, delegate, say
 from terminal_user import TerminalUser
+from tui_user import CAREFUL, User
 
-from background_agents.testing.scripts import NOTICE, READABLE_ID
+from background_agents.testing.scripts import NOTICE
 from lab.harness.dialect import dialect
 from lab.harness.line import Line
 from lab.harness.tmux import TmuxMissing, terminal
 from lab.harness.tui import LEADER, START_TIMEOUT_S, NotShown, Tui, running_tui
-from lab.model_server import ModelRequest, ModelServer, script
+from lab.model_server import ModelServer, script
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="the TUI of OpenCode 2 is another one, see test_tui_two"),
+]
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens"
 """Where the screens of a test that failed stay, each test in a folder of its name."""
-
-
-CAREFUL = {
-    "agent": {
-        "careful": {
-            "description": "Asks before it runs anything.",
-            "mode": "subagent",
-            "permission": {"bash": "ask"},
-        }
-    }
-}
-
-
-@dataclass
-class User:
-    """Who sits before the TUI, in a session of their own."""
-
-    name: str
-    tui: Tui
-    model: ModelServer
-
-    async def says(self, *steps: Step, on_notice: tuple[Step, ...] = ()) -> None:
-        """Send a message that carries what the model does next."""
-        await self.tui.send(f"{self.name}: {script(*steps, on_notice=on_notice)}")
-
-    async def delegated(self) -> str:
-        """Wait until the model was told a delegation's id, and return it."""
-        request = await self.model.wait_for(
-            lambda one: one in self.requests and one.messages[-1].role == "tool"
-        )
-        told = request.messages[-1].text
-        found = READABLE_ID.search(told)
-        assert found, told
-        return found.group()
-
-    @property
-    def requests(self) -> list[ModelRequest]:
-        """What the model was asked in this session."""
-        return self.asked(self.name)
-
-    def asked(self, beginning: str) -> list[ModelRequest]:
-        """Return the requests of the session whose first prompt begins so, oldest first."""
-        asked = [request for request in self.model.requests if request.tools]
-        return [request for request in asked if _first_prompt(request).startswith(beginning)]
-
-    def artifact(self, delegation: str) -> str:
-        """Return what is on disk about a delegation."""
-        (file,) = (self.tui.home.data / "delegations").rglob(f"{delegation}.md")
-        return file.read_text()
-
-
-def _first_prompt(request: ModelRequest) -> str:
-    return next((one.text for one in request.messages if one.role == "user"), "")
 
 
 def look_and(answer: Step) -> Step:
