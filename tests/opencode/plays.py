@@ -188,13 +188,14 @@ class Supervisor:
         return len(set(answers))
 
     async def children(self) -> list[str]:
-        """Return the sessions that this one has delegated to, oldest first.
+        """Return the sessions that this one has made, by ``delegate`` or OpenCode's own tool.
 
-        OpenCode 1 knows them for its children; on OpenCode 2 only our records do.
+        OpenCode 1 knows all of them; on OpenCode 2 only our records know ours.
         """
+        known = await self.stage.client.children(self.id)
         if self.stage.line is Line.ONE:
-            return await self.stage.client.children(self.id)
-        return await asyncio.to_thread(self._recorded_children)
+            return known
+        return [*known, *await asyncio.to_thread(self._recorded_children)]
 
     def _recorded_children(self) -> list[str]:
         query = "SELECT session FROM delegations WHERE parent_session = ? AND session IS NOT NULL"

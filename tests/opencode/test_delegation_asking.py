@@ -72,10 +72,12 @@ async def asked(stage: Stage, task: str, *steps: Step) -> tuple[Supervisor, str]
     return supervisor, name
 
 
-def only_people_grant(name: str) -> str:
+def only_people_grant(stage: Stage, name: str) -> str:
     """Return what the supervisor's model is told of how a permission is answered."""
+    # OpenCode 2 shows a session's dialogue in that session alone.
+    dialogue = "in OpenCode's dialogue, " if stage.line is Line.ONE else ""
     return (
-        "only your human may grant it, so ask them; they answer in OpenCode's dialogue, with "
+        f"only your human may grant it, so ask them; they answer {dialogue}with "
         f"`bga answer {name} once` in a terminal, or by an answers rule in the configuration. "
         f'You may refuse it: delegation_answer("{name}", "reject: why")'
     )
@@ -89,7 +91,7 @@ async def test_a_model_grants_nothing_neither_to_its_child_nor_to_itself(careful
     calls = together(*(call("delegation_answer", id=name, reply=one) for one in tries))
     await supervisor.turn(calls, say("I tried."))
     refused = await supervisor.outputs("delegation_answer", len(tries))
-    assert set(refused) == {f"Nothing was granted: {only_people_grant(name)}."}
+    assert set(refused) == {f"Nothing was granted: {only_people_grant(careful, name)}."}
     child = await careful.child(name)
     assert child in await careful.client.permissions()
 
@@ -113,14 +115,14 @@ async def test_a_permission_is_asked_of_the_human_and_the_run_goes_on_once_grant
     assert request.is_hidden
     assert (request.fields["task-id"], request.fields["agent"]) == (name, "careful")
     assert request.fields["permission"] == f"{careful.shell}: printf granted"
-    assert request.fields["answer"] == only_people_grant(name)
+    assert request.fields["answer"] == only_people_grant(careful, name)
     assert "printf granted" in await careful.shown(name)
 
     await supervisor.turn(call("delegation_status"), say("It asks you."))
     (status,) = await supervisor.outputs("delegation_status")
     assert f"- {name} [waiting]" in status
     waits = f"waits for a permission, {careful.shell}: printf granted; "
-    assert waits + only_people_grant(name) in status
+    assert waits + only_people_grant(careful, name) in status
     await careful.answer_permission(await careful.child(name), "once")
     (notice,) = await supervisor.settled()
     assert notice.fields["status"] == "completed"
@@ -144,7 +146,7 @@ async def test_a_model_grants_once_where_its_human_lets_it(
         )
         always, once = await supervisor.outputs("delegation_answer", 2)
         assert always.startswith("Nothing was granted: ")
-        assert once == f"Answered: {careful.shell}: printf granted. {name} goes on."
+        assert once == f"Answered: {stage.shell}: printf granted. {name} goes on."
         await supervisor.settled()
         assert stage.result(name)[1] == "Printed."
         await supervisor.start(run("printf mine"), say("Never said."), agent="strict")
@@ -221,7 +223,9 @@ async def test_stopping_while_a_permission_is_open(careful: Stage) -> None:
     assert notice.fields["status"] == "stopped"
     assert careful.result(name)[1].startswith("[STOPPED BY SUPERVISOR]")
     child = await careful.child(name)
-    await careful.events.fact(Settled, lambda one: one.session == child)
+    if careful.line is Line.ONE:
+        # OpenCode 2 forgets what was asked without a word.
+        await careful.events.fact(Settled, lambda one: one.session == child)
     assert child not in await careful.client.permissions()
 
 

@@ -111,7 +111,7 @@ async def obeyed(supervisor: Supervisor, by: str, agent: str, runs: bool) -> Non
         assert (await supervisor.settled())[0].fields["status"] == "completed"
         return
     assert answer.startswith(f"'{agent}' was not delegated to: the user's rules deny it")
-    assert "permission.task" in answer
+    assert f"permission.{supervisor.stage.dialect.tool('task')}" in answer
     assert "\n" not in answer.strip()
     assert await supervisor.children() == []
 
@@ -164,8 +164,8 @@ async def test_what_is_to_be_asked_is_not_begun_unasked(stage: Stage) -> None:
     mark = await supervisor.start(delegate("Try.", DONE), say("Off."), agent="careful")
 
     def asked_or_told(seen: Seen) -> bool:
-        mine = seen.session == supervisor.id
-        return mine and (seen.type == "permission.asked" or "permission.task" in str(seen))
+        told = f"permission.{stage.dialect.tool('task')}" in str(seen)
+        return seen.session == supervisor.id and (seen.type == "permission.asked" or told)
 
     first = await stage.events.wait_for(asked_or_told, since=mark)
     if first.type == "permission.asked":
