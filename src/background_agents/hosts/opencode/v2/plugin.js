@@ -42,7 +42,11 @@ class Location {
     if (this.closed.signal.aborted) throw new Error("The project was closed; try again.")
     const about = { directory, base_url: url, argv: server.argv(), line: 2, version: this.context.app?.version ?? "" }
     this.directory = directory
-    return (this.number = this.service.attach(about, (request) => server.fetch(request)))
+    // Without it a request is about the folder that the server was started in: a managed one's is its
+    // user's home.
+    const own = { "x-opencode-directory": encodeURIComponent(directory) }
+    const fetch = (request) => server.fetch({ ...request, headers: { ...own, ...request.headers } })
+    return (this.number = this.service.attach(about, fetch))
   }
 
   close() {
