@@ -262,6 +262,12 @@ async def test_without_an_opencode_to_start_that_is_said(tmp_path: Path, line: L
 # --- an OpenCode by its address --------------------------------------------------
 
 
+def visitor(opencode: OpenCode) -> TerminalUser:
+    """Return a user who knows the server's password, if it asks for one."""
+    password = {opencode.line.ways.password: opencode.password} if opencode.password else {}
+    return TerminalUser(opencode.home, password)
+
+
 async def delegated(user: TerminalUser, url: str) -> Ran:
     prompt = f"Say hello.\n{script(say('Hello there.'))}"
     return await user.run("delegate", "general", "-", "--wait", "--url", url, given=prompt)
@@ -273,7 +279,7 @@ async def test_delegate_to_an_opencode_by_its_address(careful: Stage) -> None:
     second = OpenCode(careful.opencode.binary, home)
     await second.start()
     try:
-        ran = await delegated(TerminalUser(home), second.base_url)
+        ran = await delegated(visitor(second), second.base_url)
         assert (ran.code, ran.out) == (0, "Hello there.\n"), ran.err
         name = ran.err.split(" ", 1)[0]
         waited = await TerminalUser(home).run("wait", name, "--json")
@@ -288,7 +294,7 @@ async def test_an_opencode_without_the_plugin_is_refused(tmp_path: Path, line: L
         ModelServer(dialect=dialect(line)) as model,
         running_opencode(tmp_path, model.base_url, line, plugin=False) as opencode,
     ):
-        ran = await delegated(TerminalUser(opencode.home), opencode.base_url)
+        ran = await delegated(visitor(opencode), opencode.base_url)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err == (
         f"The OpenCode at {opencode.base_url} does not load background-agents; run "
