@@ -17,6 +17,7 @@ from background_agents.domain.errors import (
     RuntimeUnreachable,
     UnknownDelegation,
 )
+from background_agents.domain.order import Order
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import Agent, Prompt, RunState
 from background_agents.ports.storage import Change
@@ -289,6 +290,8 @@ async def test_of_two_that_would_go_on_at_once_one_does(
 async def test_one_of_another_runtime_cannot_be_continued(world: World, service: Service) -> None:
     """As after OpenCode was exchanged for a version that has its own sessions."""
     before = await ended(world, service)
-    world.runtime.delete_session(before.session or "")
-    world.runtime.name = "another"
-    await refused(world, service, before.id, "its session stayed with scripted")
+    world.runtime.sessions, world.runtime.name = {}, "another"
+    order = Order(prompt="More.", agent="build", continue_id=before.id)
+    with pytest.raises(NotContinuable, match="its session stayed with scripted"):
+        await service.user.delegate(service.workspace.directory, order)
+    assert not world.runtime.sessions

@@ -317,15 +317,13 @@ class Delegations:
             raise StillActive(before.id, before.status)
         if not before.session:
             raise NotContinuable(before.id, "it has ended before it began; delegate anew")
+        await self._workspace.check_reaches(before)
         for other in await self._context.store.unfinished():
             if before.session == await self._session_of(other):
                 raise NotContinuable(before.id, f"{other.id} goes on with it already; steer that")
         state = await self._context.runtime.state(before.session)
         if not state.exists:
-            gone = "its session was deleted; delegate anew"
-            away = f"its session stayed with {before.runtime}; delegate anew and name its result"
-            is_ours = before.runtime == self._context.runtime.name
-            raise NotContinuable(before.id, gone if is_ours else away)
+            raise NotContinuable(before.id, "its session was deleted; delegate anew")
         if state.busy:
             raise NotContinuable(before.id, "its session is at work for its user; try later")
         if state.undone:

@@ -28,6 +28,7 @@ from background_agents.views.model import Answered
 
 if TYPE_CHECKING:
     from background_agents.service.project import Project
+    from background_agents.service.workspace import Workspace
 
 LOOK_LIMIT = timedelta(seconds=30)
 """How long a follower may hear nothing before it is looked at the run once more."""
@@ -137,7 +138,7 @@ class UserDelegations:
         agents = await runtime.agents(refresh=True)
         # Before there is a session that nobody would need.
         checks.check_agent(order.agent, agents, leave_to=workspace.context.left_to(self._settings))
-        supervisor = await self._continued(order) or await runtime.open_session(
+        supervisor = await self._continued(order, workspace) or await runtime.open_session(
             SessionOrder(parent=None, title=title_of(order.prompt))
         )
         return await Delegations(workspace).delegate(supervisor, order)
@@ -220,11 +221,13 @@ class UserDelegations:
                 found[name] = (await run.look()).delegation
         return list(found.values())
 
-    async def _continued(self, order: Order) -> str | None:
+    async def _continued(self, order: Order, workspace: Workspace) -> str | None:
         """Return the supervisor of the delegation that this one goes on with, if it does."""
         if not order.continue_id:
             return None
-        return (await self._get(order.continue_id)).parent_session
+        before = await self._get(order.continue_id)
+        await workspace.check_reaches(before)
+        return before.parent_session
 
     async def _run(self, delegation: str) -> Run:
         found = await self._get(delegation)

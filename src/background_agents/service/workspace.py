@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError, NotDelegable, RunElsewhere
+from background_agents.domain.errors import (
+    DelegationError,
+    NotContinuable,
+    NotDelegable,
+    RunElsewhere,
+)
 from background_agents.domain.notice import Notice
 from background_agents.ports.runtime import (
     AgentRuntime,
@@ -87,6 +92,12 @@ class Workspace:
         except DelegationError as error:
             log.info("whether %s is ours is asked again: %s", delegation.id, error)
             return False
+
+    async def check_reaches(self, delegation: Delegation) -> None:
+        """Raise ``NotContinuable`` where a delegation's sessions are another runtime's."""
+        if not await self.reaches(delegation):
+            where = f"its session stayed with {delegation.runtime}"
+            raise NotContinuable(delegation.id, f"{where}; delegate anew and name its result")
 
     def abandon(self) -> None:
         """Let go of all runs: another process conducts them now, with a runtime of its own."""
