@@ -226,7 +226,10 @@ async def summarize(stage: Stage, session: str) -> tuple[ModelRequest, ModelRequ
 
 @pytest.mark.main_path
 async def test_a_native_task_is_refused_and_a_users_command_is_not(stage: Stage) -> None:
-    """The model reads what to do instead; ``subtask: true`` runs through the same hook."""
+    """The model reads what to do instead.
+
+    OpenCode 1 runs a command with ``subtask: true`` through the same hook, OpenCode 2 as a prompt.
+    """
     supervisor = await stage.supervisor()
     await supervisor.turn(task("general", "Never run."), task("nobody"), say("I see."))
 
@@ -239,7 +242,7 @@ async def test_a_native_task_is_refused_and_a_users_command_is_not(stage: Stage)
     assert not stage.asked("Never run.")
 
     await stage.client.command(supervisor.id, "sub", f"it. {script(say('It is done.'))}")
-    await stage.model.wait_for(lambda one: one in stage.asked("Do it."))
+    await stage.model.wait_for(lambda one: bool(one.tools) and newest(one).startswith("Do it."))
 
 
 async def test_task_is_left_alone_when_the_user_says_so(tmp_path: Path, line: Line) -> None:
@@ -282,7 +285,7 @@ async def test_strict_mode_goes_by_effective_permissions(tmp_path: Path, line: L
         await writer.turn(worker, task("by-tools"), say("Ok."))
         done, refused = answers_to_tools(writer)
         assert "Written." in done
-        assert refused.startswith(f"The {native} tool is refused for by-tools, ")
+        assert f"The {native} tool is refused for by-tools, " in refused
 
 
 @pytest.mark.only("1", why="it reads what OpenCode 1 answers with")
