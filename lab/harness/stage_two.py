@@ -26,7 +26,9 @@ CONFIG: dict[str, object] = {
             "mode": "all",
             "description": "Asks before it runs a command",
             "permission": {"bash": "ask", "question": "allow"},
-        }
+        },
+        # The model that writes titles is the small one; no other setting names it.
+        "title": {"model": "scripted/small"},
     }
 }
 """What an OpenCode needs for this stage."""
@@ -50,13 +52,13 @@ class OpenCode2Stage:
             shell="shell", asking_agent=ASKING, idles=1, has_rules=False, takes_back=True
         )
         self.broken = broken
-        self._client = client
+        self.user = client
         self._silence = silence
         self._anew = anew
 
     async def new_session(self) -> str:
         """See ``Stage``."""
-        return await self._client.create_session()
+        return await self.user.create_session()
 
     async def new_asking_child(self) -> str:
         """See ``Stage``."""
@@ -68,20 +70,20 @@ class OpenCode2Stage:
         message = mint("msg")
         provider, _, name = model.partition("/")
         chosen = {"model": {"providerID": provider, "id": name}}
-        await self._client.request("POST", f"/api/session/{session}/agent", {"agent": agent})
-        await self._client.request("POST", f"/api/session/{session}/model", chosen)
+        await self.user.request("POST", f"/api/session/{session}/agent", {"agent": agent})
+        await self.user.request("POST", f"/api/session/{session}/model", chosen)
         said = {"id": message, "text": text}
-        await self._client.request("POST", f"/api/session/{session}/prompt", said)
+        await self.user.request("POST", f"/api/session/{session}/prompt", said)
         return message
 
     async def stored(self, session: str) -> list[StoredMessage]:
         """See ``Stage``; an input has agent and model of whatever answers it, or is to."""
         # In this order, for what waits may be taken up between the two looks.
-        waiting = await self._client.pending(session)
-        found = await self._client.messages(session)
+        waiting = await self.user.pending(session)
+        found = await self.user.messages(session)
         known = {message.info.id for message in found}
         found += [message for message in waiting if message.info.id not in known]
-        agent, model = await self._client.chosen(session)
+        agent, model = await self.user.chosen(session)
         messages: list[StoredMessage] = []
         for message in reversed(found):
             if message.info.role == "assistant":
@@ -92,15 +94,15 @@ class OpenCode2Stage:
 
     async def user_undoes(self, session: str, message: str) -> None:
         """See ``Stage``."""
-        await self._client.undo(session, message)
+        await self.user.undo(session, message)
 
     async def user_redoes(self, session: str) -> None:
         """See ``Stage``."""
-        await self._client.redo(session)
+        await self.user.redo(session)
 
     async def delete_session(self, session: str) -> None:
         """See ``Stage``."""
-        await self._client.delete_session(session)
+        await self.user.delete_session(session)
 
     async def begin_anew(self) -> None:
         """See ``Stage``."""

@@ -124,6 +124,10 @@ class LivePart(LiveText):
         return self.append(delta) if self._part.type == SAID else 0
 
     @property
+    def lean(self) -> wire.Part:
+        return self._part
+
+    @property
     def tool_call(self) -> ToolCall | None:
         if self._part.type != "tool":
             return None
@@ -222,6 +226,14 @@ class LiveSession:
             self.message(message.info)
             for part in message.parts:
                 self.part(part)
+
+    def info(self, message: str) -> wire.MessageInfo | None:
+        return self._infos.get(message)
+
+    def known(self, message: str, part: str) -> wire.Part | None:
+        """Return what is held of a part besides its text."""
+        live = self._parts.get(message, {}).get(part)
+        return None if live is None else live.lean
 
     def one(self, message: str) -> Message | None:
         info = self._infos.get(message)

@@ -80,7 +80,7 @@ class Api:
 
     async def generate(self, model: wire.ModelRef, prompt: str) -> str:
         """Let a model answer, outside of any session."""
-        body = {"prompt": prompt, "model": model}
+        body = {"prompt": prompt, "model": _chosen(model)}
         return self._data(await self._ask("POST", "/api/generate", body), "", _Text).text
 
     # --- sessions ---------------------------------------------------------------------
@@ -114,8 +114,7 @@ class Api:
         await self._of("POST", session, "agent", {"agent": agent})
 
     async def select_model(self, session: str, model: wire.ModelRef) -> None:
-        body = {"providerID": model.provider_id, "id": model.id}
-        await self._of("POST", session, "model", {"model": body})
+        await self._of("POST", session, "model", {"model": _chosen(model)})
 
     async def prompt(self, session: str, body: dict[str, object]) -> None:
         """Hand a person's message over; return as soon as it is stored."""
@@ -200,6 +199,10 @@ class Api:
 
 def _of(session: str) -> str:
     return f"/api/session/{quote(session)}"
+
+
+def _chosen(model: wire.ModelRef) -> dict[str, str]:
+    return {"providerID": model.provider_id, "id": model.id}
 
 
 def _words(body: bytes) -> str:

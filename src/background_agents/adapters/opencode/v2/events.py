@@ -15,8 +15,9 @@ import msgspec
 
 from background_agents.adapters.opencode.memory import remember
 from background_agents.adapters.opencode.v2 import wire
-from background_agents.adapters.opencode.v2.fold import DETAILS, SessionFold
+from background_agents.adapters.opencode.v2.fold import SessionFold
 from background_agents.adapters.opencode.v2.forms import ask_of, words_of
+from background_agents.adapters.opencode.v2.kinds import DETAILS, KINDS, decoded
 from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.ports import runtime as port
 
@@ -67,7 +68,7 @@ class EventReader:
         data = decoded(event)
         if isinstance(data, wire.OfSession):
             fold = self._fold(data.session_id)
-            changed = fold.take(event, data)
+            changed = fold.hear(event, data)
             self._told(fold, changed, event, data)
         if event.type in _ALONE:
             _ALONE[event.type](self, data)
@@ -98,7 +99,7 @@ class EventReader:
         self.current.clear()
         self._asked.clear()
         for fold in self.live.values():
-            fold.unbroken = False
+            fold.lost()
 
     # --- what is known of sessions ----------------------------------------------------
 
@@ -279,49 +280,6 @@ _ALONE: Mapping[str, Callable[[EventReader, Any], None]] = {
     "form.cancelled": EventReader._cancelled,
     "agent.updated": lambda reader, _data: reader.on_agents(),
 }
-
-KINDS: Mapping[str, type] = {
-    "session.created": wire.Created,
-    "session.deleted": wire.OfSession,
-    "session.input.admitted": wire.OfInput,
-    "session.inbox.enqueued": wire.OfInput,
-    "session.input.promoted": wire.OfInput,
-    "session.inbox.delivered": wire.OfInput,
-    "session.execution.succeeded": wire.OfSession,
-    "session.execution.failed": wire.Failed,
-    "session.execution.interrupted": wire.Interrupted,
-    "session.step.started": wire.StepStarted,
-    "session.step.ended": wire.StepEnded,
-    "session.step.failed": wire.StepEnded,
-    "session.retry.scheduled": wire.Retry,
-    "session.text.started": wire.Text,
-    "session.text.delta": wire.Text,
-    "session.text.ended": wire.Text,
-    "session.tool.input.started": wire.Tool,
-    "session.tool.called": wire.Tool,
-    "session.tool.success": wire.Tool,
-    "session.tool.failed": wire.Tool,
-    "session.agent.selected": wire.AgentSelected,
-    "session.model.selected": wire.ModelSelected,
-    "session.moved": wire.Moved,
-    "session.renamed": wire.Renamed,
-    "session.revert.staged": wire.Staged,
-    "session.revert.cleared": wire.OfSession,
-    "session.revert.committed": wire.Committed,
-    "permission.asked": wire.Permission,
-    "permission.replied": wire.Replied,
-    "form.created": wire.FormCreated,
-    "form.replied": wire.FormSettled,
-    "form.cancelled": wire.FormSettled,
-    "agent.updated": dict,
-}
-"""The events that are read, and what their data are. Of sessions that nobody follows, all but
-``DETAILS`` matter."""
-
-
-def decoded(event: wire.Event) -> object:
-    """Return an event's data. Raises ``msgspec.DecodeError``."""
-    return msgspec.json.decode(event.data, type=KINDS[event.type])
 
 
 def permission(asked: wire.Permission) -> Ask:

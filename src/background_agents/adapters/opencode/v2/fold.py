@@ -1,13 +1,15 @@
-"""A session's messages, folded from its events: live ones and those of its log, in any order.
+"""A session's messages, folded from its events: live ones, and what its log has of those missed.
 
-Each event that OpenCode stores has a number in its session's log, so one that comes twice, or
-late, changes nothing. What was streamed and never stored is kept.
+Each event that OpenCode stores has a number in its session's log, and a fold knows up to which
+one it has missed none. From there it reads the log, where events may come a second time, but in
+their order. What was streamed and never stored is kept.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,6 +27,7 @@ from background_agents.adapters.opencode.messages import (
     ToolTimes,
 )
 from background_agents.adapters.opencode.v2 import wire
+from background_agents.adapters.opencode.v2.kinds import DETAILS, KINDS, decoded
 from background_agents.domain.transcript import Message
 
 DONE = "other"
@@ -34,6 +37,16 @@ DONE = "other"
 class _Title(wire.Struct):
     title: object = None
     """What a plugin's tool calls itself."""
+
+
+@dataclass
+class _Reading:
+    """A log that was asked for, and has not come."""
+
+    tail: list[wire.Event] = field(default_factory=list)
+    """What came live since it was asked for."""
+    is_broken: bool = False
+    """Something may have been missed since."""
 
 
 class SessionFold:
@@ -46,19 +59,18 @@ class SessionFold:
     def __init__(self, session: str, *, is_glimpse: bool = False) -> None:
         self.messages = LiveSession()
         self.seen = 0
-        """The number up to which every entry of the log is known."""
-        self.unbroken = False
-        """Nothing was missed since, so what comes live counts as known."""
+        """The number of the log's entry up to which none was missed."""
+        self._is_whole = False
+        """Nothing was missed since then either, so what comes live counts."""
+        self._readings: list[_Reading] = []
         self._session = session
         self._is_glimpse = is_glimpse
         self._turns: list[tuple[int, str]] = []
         """The inputs that were taken up, by number."""
         self._inputs: dict[str, wire.Input] = {}
         """Those that were not taken up yet."""
-        self._newest: MessageInfo | None = None
-        """The newest answer."""
-        self._calls: dict[str, Part] = {}
-        """Tools that are being called."""
+        self._answers: list[tuple[int, str]] = []
+        """The assistant's messages, by rank."""
 
     def followed(self) -> SessionFold:
         """Return a fold that keeps everything from now on, and knows what this one does."""
@@ -71,15 +83,46 @@ class SessionFold:
     def _knowing(self, *, is_glimpse: bool) -> SessionFold:
         fold = SessionFold(self._session, is_glimpse=is_glimpse)
         fold._turns, fold._inputs = self._turns[-1:], dict(self._inputs)
-        if self._newest is not None:
-            fold._newest = self._newest
-            fold.messages.message(self._newest)
+        for _, answer in self._answers[-1:]:
+            if (info := self.messages.info(answer)) is not None:
+                fold._keep(info)
         return fold
 
-    def take(self, event: wire.Event, data: Any) -> str:  # as _TAKEN says
-        """Take an event; return the id of the message that it is about, if it is about one."""
-        if self.unbroken:
-            self.seen = max(self.seen, event.number)
+    def hear(self, event: wire.Event, data: Any) -> str:  # as _TAKEN says
+        """Take a live event; return the id of the message that it is about, if there is one."""
+        if event.number:
+            for reading in self._readings:
+                reading.tail.append(event)
+            if self._is_whole:
+                self.seen = max(self.seen, event.number)
+        return self._take(event, data)
+
+    def lost(self) -> None:
+        """The stream broke: from here on the log is to be read."""
+        self._is_whole = False
+        for reading in self._readings:
+            reading.is_broken = True
+
+    async def catch_up(self, log: Callable[[int], Awaitable[list[wire.Event]]]) -> None:
+        """Take all that the log has after an entry, and again what came live meanwhile."""
+        reading = _Reading()
+        self._readings.append(reading)
+        try:
+            entries = await log(self.seen)
+        finally:
+            self._readings = [one for one in self._readings if one is not reading]
+        # The last entry is no event, and says how far the log goes.
+        end = max((max(one.number, one.seq) for one in entries), default=0)
+        tail = [one for one in reading.tail if one.number > end]
+        for event in (*entries, *tail):
+            if event.type in KINDS:
+                self._take(event, decoded(event))
+        self.seen = max(self.seen, end)
+        if not reading.is_broken:
+            self._is_whole = True
+            self.seen = max(self.seen, *(one.number for one in tail), 0)
+
+    def _take(self, event: wire.Event, data: Any) -> str:  # as _TAKEN says
         if event.type not in _TAKEN or (self._is_glimpse and event.type in DETAILS):
             return ""
         return _TAKEN[event.type](self, event, data)
@@ -100,7 +143,8 @@ class SessionFold:
         if turn not in self._turns:
             insort(self._turns, turn)
         if self._is_glimpse:
-            self.messages, self._turns = LiveSession(), self._turns[-1:]
+            self.messages, self._answers = LiveSession(), []
+            self._turns = self._turns[-1:]
         self.messages.message(
             MessageInfo(data.message, "user", self._session, event.number, time=_at(event))
         )
@@ -109,9 +153,8 @@ class SessionFold:
         return data.message
 
     def _step_started(self, event: wire.Event, data: wire.StepStarted) -> str:
-        newest = self._newest
-        again = newest is not None and newest.id == data.message_id  # after a pause
-        rank = newest.rank if newest is not None and again else event.number
+        known = self.messages.info(data.message_id)  # where a step is tried again
+        rank = min(known.rank, event.number) if known else event.number
         before = bisect_left(self._turns, (rank, ""))
         info = MessageInfo(
             data.message_id,
@@ -137,16 +180,18 @@ class SessionFold:
         return self._close(event, data, error=failed)
 
     def _interrupted(self, event: wire.Event, data: wire.Interrupted) -> str:
-        newest = self._newest
-        if newest is None or newest.rank > event.number or data.reason == wire.SHUTDOWN:
+        before = bisect_left(self._answers, (event.number, ""))
+        answer = self.messages.info(self._answers[before - 1][1]) if before else None
+        if answer is None or data.reason == wire.SHUTDOWN:
             return ""
-        if newest.finish is not None or newest.error is not None:
+        if answer.finish is not None or answer.error is not None:
             return ""
-        aborted = Error(ABORTED, ErrorData("It was interrupted."))
-        completed = newest.time.completed or event.created
+        completed = answer.time.completed or event.created
         return self._keep(
             msgspec.structs.replace(
-                newest, error=aborted, time=Times(newest.time.created, completed)
+                answer,
+                error=Error(ABORTED, ErrorData("It was interrupted.")),
+                time=Times(answer.time.created, completed),
             )
         )
 
@@ -158,24 +203,27 @@ class SessionFold:
         finish: str | None = None,
         error: Error | None = None,
     ) -> str:
-        newest = self._newest
-        if newest is None or newest.id != data.message_id:
-            # Its beginning was missed; the log has it.
-            newest = MessageInfo(data.message_id, "assistant", self._session, event.number)
-            newest.parent_id = self._turns[-1][1] if self._turns else None
+        # Its beginning may have been missed; the log has it.
+        missed = MessageInfo(data.message_id, "assistant", self._session, event.number)
+        answer = self.messages.info(data.message_id) or missed
         info = msgspec.structs.replace(
-            newest,
+            answer,
             finish=finish,
             error=error,
             tokens=data.tokens,
             cost=data.cost,
-            time=Times(newest.time.created, event.created),
+            time=Times(answer.time.created, event.created),
         )
         return self._keep(info)
 
     def _keep(self, info: MessageInfo) -> str:
-        if self._newest is None or self._newest.rank <= info.rank:
-            self._newest = info
+        known = self.messages.info(info.id)
+        if known is None and self._is_glimpse:
+            self.messages, self._answers = LiveSession(), []
+        if known is not None and known.rank != info.rank:
+            self._answers.remove((known.rank, info.id))
+        if known is None or known.rank != info.rank:
+            insort(self._answers, (info.rank, info.id))
         self.messages.message(info)
         return info.id
 
@@ -198,14 +246,12 @@ class SessionFold:
 
     def _tool_begun(self, event: wire.Event, data: wire.Tool) -> str:
         state = ToolState("pending", time=ToolTimes(event.created))
-        name = data.name[:NAME_CHARS]
-        return self._call(data, Part("", "tool", self._session, "", tool=name, state=state))
+        return self._call(data, state, name=data.name)
 
     def _tool_called(self, event: wire.Event, data: wire.Tool) -> str:
-        state = ToolState("running", input=data.input, time=ToolTimes(event.created))
-        title = state.subject[:NAME_CHARS]
-        state = ToolState("running", title, time=state.time)
-        return self._call(data, msgspec.structs.replace(self._called(data), state=state))
+        return self._call(
+            data, ToolState("running", input=data.input, time=ToolTimes(event.created))
+        )
 
     def _tool_succeeded(self, _event: wire.Event, data: wire.Tool) -> str:
         return self._tool_over(data, "completed", None)
@@ -214,25 +260,24 @@ class SessionFold:
         return self._tool_over(data, "error", data.error.text)
 
     def _tool_over(self, data: wire.Tool, status: str, error: str | None) -> str:
-        part = self._called(data)
-        title = _own_title(data.metadata) or part.state.title
-        state = ToolState(status, title, error=error, time=part.state.time, metadata=data.metadata)
-        self._call(data, msgspec.structs.replace(part, state=state))
-        self._calls.pop(data.call_id, None)
-        return data.message_id
+        was = self._called(data).state
+        title = _own_title(data.metadata) or was.title
+        state = ToolState(status, title, error=error, time=was.time, metadata=data.metadata)
+        return self._call(data, state)
 
     def _called(self, data: wire.Tool) -> Part:
         missed = Part(data.call_id, "tool", self._session, data.message_id, tool=data.name)
-        return self._calls.get(data.call_id, missed)
+        return self.messages.known(data.message_id, data.call_id) or missed
 
-    def _call(self, data: wire.Tool, part: Part) -> str:
-        part = msgspec.structs.replace(part, id=data.call_id, message_id=data.message_id)
-        self._calls[data.call_id] = part
+    def _call(self, data: wire.Tool, state: ToolState, *, name: str = "") -> str:
+        part = self._called(data)
+        part = msgspec.structs.replace(part, tool=name or part.tool, state=state)
         self.messages.part(part)
         return data.message_id
 
     def _committed(self, _event: wire.Event, data: wire.Committed) -> str:
         self.messages.remove_from(data.to)
+        self._answers = [one for one in self._answers if self.messages.info(one[1])]
         return ""
 
 
@@ -254,9 +299,6 @@ _TAKEN: Mapping[str, Callable[[SessionFold, wire.Event, Any], str]] = {
     "session.tool.failed": SessionFold._tool_failed,
     "session.revert.committed": SessionFold._committed,
 }
-
-DETAILS = frozenset(kind for kind in _TAKEN if kind.startswith(("session.text.", "session.tool.")))
-"""The events that matter of sessions alone that somebody follows."""
 
 
 def _at(event: wire.Event) -> Times:

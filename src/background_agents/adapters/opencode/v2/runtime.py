@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
 from background_agents.adapters.opencode.describing import (
@@ -18,7 +19,7 @@ from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v2 import wire
 from background_agents.adapters.opencode.v2.api import Api, Conflict
-from background_agents.adapters.opencode.v2.events import KINDS, EventReader, decoded, permission
+from background_agents.adapters.opencode.v2.events import EventReader, permission
 from background_agents.adapters.opencode.v2.fold import SessionFold
 from background_agents.adapters.opencode.v2.forms import values_of
 from background_agents.adapters.opencode.wire import AgentInfo, Config, PermissionRule
@@ -114,10 +115,9 @@ class OpenCode2Runtime:
             raise RuntimeUnreachable("OpenCode has told of no agents.") from error
 
     def tools_offered(self, names: Sequence[str]) -> None:
-        """Take the names of the tools that models get: only a request to one has them all."""
-        offered = tuple(names)
-        if offered != self._offered:
-            self._offered, self._agents = offered, []
+        """Take the names of tools that a model gets; nothing else tells of those of plugins."""
+        if new := [name for name in names if name not in self._offered]:
+            self._offered, self._agents = (*self._offered, *new), []
 
     async def _unknown_tools(self) -> UnknownTools:
         if self._safe_tools is None:
@@ -286,16 +286,8 @@ class OpenCode2Runtime:
         fold = self.reader.live.get(session)
         if fold is None or refresh:
             fold = self._follow(session)
-            await self._catch_up(session, fold)
+            await fold.catch_up(partial(self.api.log, session))
         return fold.messages.transcript()
-
-    async def _catch_up(self, session: str, fold: SessionFold) -> None:
-        """Take what the session's log has that the fold may have missed."""
-        for event in await self.api.log(session, fold.seen):
-            if event.type in KINDS:
-                fold.take(event, decoded(event))
-            fold.seen = max(fold.seen, event.number, event.seq)
-        fold.unbroken = True
 
     async def delegated_in(self, session: str) -> frozenset[str]:
         """See ``AgentRuntime``; the log of a fork lacks what was copied, so messages are read."""

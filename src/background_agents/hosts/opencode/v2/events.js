@@ -1,7 +1,7 @@
 // Which of OpenCode 2's events the service hears, and what is left of one on the way there.
 
 // What Python follows, by the beginning of its name; everything else stays in OpenCode.
-const FOLLOWED = ["session.", "permission.", "question.", "form."]
+const FOLLOWED = ["session.", "permission.", "form.", "agent."]
 
 // Of no use to anybody there, or told once more by what comes after.
 const LEFT_OUT = [

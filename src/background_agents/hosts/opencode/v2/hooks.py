@@ -6,6 +6,7 @@ summary either, so that what a compaction must keep is told right after it.
 
 from __future__ import annotations
 
+from background_agents.adapters.opencode.v2.runtime import OpenCode2Runtime
 from background_agents.hosts.opencode.hooks import HookCall, Hooks, Told
 from background_agents.service.context import Tools
 from background_agents.service.guidance import Guidance
@@ -14,10 +15,11 @@ from background_agents.service.guidance import Guidance
 class OpenCode2Hooks(Hooks):
     """The hooks of one project of an OpenCode 2."""
 
-    def __init__(self, tools: Tools, native_tool: str) -> None:
+    def __init__(self, tools: Tools, runtime: OpenCode2Runtime) -> None:
         super().__init__()
         self._tools = tools
-        self._native_tool = native_tool
+        self._native_tool = runtime.native_tool
+        self._offered = runtime.tools_offered
         self._carried: dict[str, tuple[str, str | None]] = {}
         """By session: the newest compaction, and what was to be kept over it."""
 
@@ -27,6 +29,7 @@ class OpenCode2Hooks(Hooks):
         return await super()._run(call, guidance)
 
     async def _step(self, call: HookCall, guidance: Guidance) -> Told:
+        self._offered(call.tools)
         has_tools = {"delegate", self._native_tool} <= set(call.tools)
         self._remember(call.session, has_tools=has_tools)
         said = (
