@@ -15,6 +15,8 @@ from background_agents.adapters.opencode.transport import (
 )
 from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.v2.channel import OpenCode2Channel
+from background_agents.adapters.opencode.v2.runtime import OpenCode2Runtime
 from background_agents.ports.runtime import Prompt
 
 MOST_BYTES = 20_000
@@ -79,4 +81,50 @@ async def test_runs_that_were_stopped_leave_nothing_behind(held: Callable[[], in
     before = held()
     for number in range(KNOWN_SESSIONS * 2, KNOWN_SESSIONS * 5):
         await stopped_run(transport, runtime, number)
+    assert held() - before < MOST_BYTES
+
+
+class Silent2(Silent):
+    """The same of line 2, whose events are numbered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+
+    def tell_of(self, session: str, kind: str, **data: object) -> None:
+        self._number += 1
+        event = {
+            "type": kind,
+            "durable": {"seq": self._number},
+            "data": {"sessionID": session, **data},
+        }
+        self.on_event(kind, msgspec.Raw(msgspec.json.encode(event)))
+
+
+async def stopped_run_of_two(transport: Silent2, runtime: OpenCode2Runtime, number: int) -> None:
+    """Let a child be created, prompted, asked something, interrupted and released."""
+    child, message = f"ses_{number:08}", f"msg_{number:08}"
+    info = {"id": child, "directory": "/project", "agent": "general"}
+    transport.tell_of(child, "session.created", info=info)
+    await runtime.prompt(child, Prompt(message=message, text="Work.", agent="general"))
+    stored = {"type": "user", "data": {"text": "Work."}}
+    transport.tell_of(child, "session.input.admitted", inputID=message, input=stored)
+    transport.tell_of(child, "session.input.promoted", inputID=message)
+    transport.tell_of(child, "session.step.started", assistantMessageID=f"{message}a")
+    transport.tell_of(child, "permission.asked", id=f"per_{number}", action="shell")
+    transport.tell_of(child, "session.execution.interrupted", reason="user")
+    runtime.release(child)
+
+
+async def test_runs_of_line_2_that_were_stopped_leave_nothing_behind(
+    held: Callable[[], int],
+) -> None:
+    transport = Silent2()
+    runtime = OpenCode2Runtime(transport)
+    OpenCode2Channel(runtime)
+    for number in range(KNOWN_SESSIONS * 2):
+        await stopped_run_of_two(transport, runtime, number)
+    before = held()
+    for number in range(KNOWN_SESSIONS * 2, KNOWN_SESSIONS * 5):
+        await stopped_run_of_two(transport, runtime, number)
     assert held() - before < MOST_BYTES

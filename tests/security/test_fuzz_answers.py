@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from background_agents.adapters.opencode.transport import Response
 from background_agents.adapters.opencode.transport_bridge import BridgeTransport
 from background_agents.adapters.opencode.v1.api import Api
+from background_agents.adapters.opencode.v2.api import Api as Api2
+from background_agents.adapters.opencode.v2.wire import ModelRef
 from background_agents.domain.asking import Ask
 from background_agents.domain.errors import RuntimeRefused, RuntimeUnreachable
 from background_agents.rpc.connection import Connection
 from lab.harness.pairs import pair
 
-CALLS = sorted(
-    name for name, one in inspect.getmembers(Api, inspect.iscoroutinefunction) if name[0] != "_"
-)
-"""Every call that the adapter makes."""
+CALLS = [
+    (kind, name)
+    for kind in (Api, Api2)
+    for name, _ in inspect.getmembers(kind, inspect.iscoroutinefunction)
+    if name[0] != "_"
+]
+"""Every call that the adapters make."""
 
 ARGUMENTS: dict[str, object] = {
     "ask": Ask(id="per_1", session="ses_1"),
@@ -27,6 +32,10 @@ ARGUMENTS: dict[str, object] = {
     "rules": [],
     "answers": [["yes"]],
     "limit": 1,
+    "model": ModelRef(),
+    "values": {},
+    "after": 1,
+    "count": 1,
 }
 
 DEEP = b"[" * 100_000
@@ -57,7 +66,7 @@ class Says:
         """Nothing happens there."""
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(("kind", "name"), CALLS)
 @given(body=st.binary(max_size=40) | json_like.map(lambda value: repr(value).encode()))
 @example(body=b"")
 @example(body=b"<html>a proxy's page</html>")
@@ -65,8 +74,8 @@ class Says:
 @example(body=b"\xff\xfe")
 @example(body=DEEP)
 @settings(max_examples=40, deadline=None)
-def test_an_answer_that_is_none_is_refused(name: str, body: bytes) -> None:
-    call = getattr(Api(Says(body)), name)  # type: ignore[arg-type]
+def test_an_answer_that_is_none_is_refused(kind: type[Api | Api2], name: str, body: bytes) -> None:
+    call = getattr(kind(Says(body)), name)  # type: ignore[arg-type]
     wanted = inspect.signature(call).parameters
     asked = call(**{key: ARGUMENTS.get(key, "ses_1") for key in wanted})
     try:

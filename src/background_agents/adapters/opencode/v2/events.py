@@ -17,7 +17,7 @@ from background_agents.adapters.opencode.memory import remember
 from background_agents.adapters.opencode.v2 import wire
 from background_agents.adapters.opencode.v2.fold import SessionFold
 from background_agents.adapters.opencode.v2.forms import ask_of, words_of
-from background_agents.adapters.opencode.v2.kinds import DETAILS, KINDS, decoded
+from background_agents.adapters.opencode.v2.kinds import DETAILS, KINDS, UNREADABLE, decoded
 from background_agents.domain.asking import REJECT, Ask, Reply
 from background_agents.ports import runtime as port
 
@@ -61,7 +61,7 @@ class EventReader:
             return
         try:
             self._take(msgspec.json.decode(event, type=wire.Event))
-        except (ValueError, OverflowError, RecursionError) as error:
+        except UNREADABLE as error:
             log.warning("an OpenCode event %s could not be read: %s", kind, error)
 
     def _take(self, event: wire.Event) -> None:
@@ -178,6 +178,7 @@ class EventReader:
         for request in [one for one, asks in self._asked.items() if asks == session]:
             # OpenCode takes back what was asked, and tells nobody.
             self._settle(session, request, Reply(word=REJECT))
+        self._refused.discard(session)
         self._emit(port.Idle(session))
 
     def _retry(self, seen: wire.Retry) -> None:

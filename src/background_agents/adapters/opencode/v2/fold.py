@@ -7,6 +7,7 @@ their order. What was streamed and never stored is kept.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left, insort
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,8 +28,10 @@ from background_agents.adapters.opencode.messages import (
     ToolTimes,
 )
 from background_agents.adapters.opencode.v2 import wire
-from background_agents.adapters.opencode.v2.kinds import DETAILS, KINDS, decoded
+from background_agents.adapters.opencode.v2.kinds import DETAILS, KINDS, UNREADABLE, decoded
 from background_agents.domain.transcript import Message
+
+log = logging.getLogger(__name__)
 
 DONE = "other"
 """Stands for a finish that the provider did not name: unlike line 1, a run is over then."""
@@ -103,24 +106,31 @@ class SessionFold:
         for reading in self._readings:
             reading.is_broken = True
 
-    async def catch_up(self, log: Callable[[int], Awaitable[list[wire.Event]]]) -> None:
+    async def catch_up(self, read: Callable[[int], Awaitable[list[wire.Event]]]) -> None:
         """Take all that the log has after an entry, and again what came live meanwhile."""
         reading = _Reading()
         self._readings.append(reading)
         try:
-            entries = await log(self.seen)
+            entries = await read(self.seen)
         finally:
             self._readings = [one for one in self._readings if one is not reading]
         # The last entry is no event, and says how far the log goes.
         end = max((max(one.number, one.seq) for one in entries), default=0)
         tail = [one for one in reading.tail if one.number > end]
         for event in (*entries, *tail):
-            if event.type in KINDS:
-                self._take(event, decoded(event))
+            self._retake(event)
         self.seen = max(self.seen, end)
         if not reading.is_broken:
             self._is_whole = True
             self.seen = max(self.seen, *(one.number for one in tail), 0)
+
+    def _retake(self, event: wire.Event) -> None:
+        if event.type not in KINDS:
+            return
+        try:
+            self._take(event, decoded(event))
+        except UNREADABLE as error:
+            log.warning("an entry %s of OpenCode's log could not be read: %s", event.type, error)
 
     def _take(self, event: wire.Event, data: Any) -> str:  # as _TAKEN says
         if event.type not in _TAKEN or (self._is_glimpse and event.type in DETAILS):

@@ -50,5 +50,9 @@ DETAILS = frozenset(one for one in KINDS if one.startswith(("session.text.", "se
 
 
 def decoded(event: wire.Event) -> object:
-    """Return an event's data. Raises ``msgspec.DecodeError``."""
+    """Return an event's data. Raises what ``UNREADABLE`` says."""
     return msgspec.json.decode(event.data, type=KINDS[event.type])
+
+
+UNREADABLE = (ValueError, OverflowError, RecursionError)
+"""What is raised by events that are none, or whose numbers are none of a run's."""
