@@ -177,7 +177,7 @@ class Home:
             folder.mkdir(parents=True, exist_ok=True)
         self._settle()
         self.models.write_text("{}")
-        merged = _merge(_default_config(base_url), config or {})
+        merged = _merge(_default_config(base_url, self.line), config or {})
         text = msgspec.json.format(msgspec.json.encode(merged), indent=2)
         (self.config / "opencode.json").write_bytes(text)
         (self.project / "README.md").write_text("# A project\n")
@@ -243,7 +243,7 @@ def settle(folder: Path, version: str) -> None:
     (folder / "package-lock.json").write_bytes(msgspec.json.encode(lock))
 
 
-def _default_config(base_url: str) -> dict[str, object]:
+def _default_config(base_url: str, line: Line) -> dict[str, object]:
     limit = {"context": 200_000, "output": 32_000}
     models = {name: {"name": name, "limit": limit} for name in ("one", "two", "small")}
     provider = {
@@ -252,9 +252,14 @@ def _default_config(base_url: str) -> dict[str, object]:
         "options": {"baseURL": base_url, "apiKey": "none"},
         "models": models,
     }
+    # OpenCode 2 has no small model beside the one that its agent for titles may have.
+    small = {
+        Line.ONE: {"small_model": "scripted/small"},
+        Line.TWO: {"agent": {"title": {"model": "scripted/small"}}},
+    }
     return {
         "model": "scripted/one",
-        "small_model": "scripted/small",
+        **small[line],
         "share": "disabled",
         "provider": {"scripted": provider},
     }

