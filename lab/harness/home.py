@@ -253,7 +253,7 @@ def _default_config(base_url: str, line: Line) -> dict[str, object]:
         "models": models,
     }
     # OpenCode 2 has no small model beside the one that its agent for titles may have.
-    small = {
+    small: Mapping[Line, dict[str, object]] = {
         Line.ONE: {"small_model": "scripted/small"},
         Line.TWO: {"agent": {"title": {"model": "scripted/small"}}},
     }
