@@ -39,7 +39,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="wait for the result, and print it")
     parser.add_argument(
         "--url", help="the running `opencode serve` that is to do it (default: one that has the "
-        "project open; else one is started and ends when it is idle)",
+        "project open; else OpenCode 2's managed server; else one is started and ends when it is "
+        "idle)",
     )  # fmt: skip
     add_json(parser)
     add_place(parser)
