@@ -25,6 +25,10 @@ RUN_LIMIT_S = 60.0
 """How long a turn of ``opencode run`` may take that takes some seconds."""
 
 
+CUTS_OFF = "there a reload aborts what runs in the instance"
+
+
+@pytest.mark.only("1", why=CUTS_OFF)
 async def test_a_reload_of_the_instance_stops_nothing(tmp_path: Path, line: Line) -> None:
     """The service lives on, for another project is open; it tells the agent to go on."""
     async with (
@@ -41,6 +45,7 @@ async def test_a_reload_of_the_instance_stops_nothing(tmp_path: Path, line: Line
 
 
 @pytest.mark.main_path
+@pytest.mark.only("1", why=CUTS_OFF)
 async def test_a_reload_that_ends_the_service_stops_nothing(tmp_path: Path, line: Line) -> None:
     """It was the only project: the next service takes over, and knows an abort from a wish."""
     async with staged(tmp_path, line) as stage:
@@ -49,6 +54,28 @@ async def test_a_reload_that_ends_the_service_stops_nothing(tmp_path: Path, line
         async with reloaded(stage) as again:
             await completed(again, supervisor)
         assert stage.result(name)[1] == "Whole."
+
+
+@pytest.mark.main_path
+@pytest.mark.only("2", why="there what runs goes on while its location is put away")
+@pytest.mark.parametrize("ends_the_service", [False, True])
+async def test_what_runs_in_a_location_that_is_reloaded_is_not_lost(
+    tmp_path: Path, line: Line, ends_the_service: bool
+) -> None:
+    """Whether the service lives on, since another project is open, or another one takes over."""
+    async with (
+        staged(tmp_path, line) as stage,
+        stage.opencode.client(stage.opencode.home.root / "home") as elsewhere,
+    ):
+        if not ends_the_service:
+            await elsewhere.load()
+        supervisor, name = await cut_in_half(stage)
+        await stage.client.reload()
+        await stage.client.load()
+        stage.model.open("never opened")
+        (notice,) = await supervisor.settled()
+        assert notice.fields["status"] == "completed"
+        assert stage.result(name)[1] == "Half of it. "
 
 
 OWN_SERVER = "there `opencode run` is a server of its own, which ends with its turn"
