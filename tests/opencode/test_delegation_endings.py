@@ -19,7 +19,10 @@ async def held(stage: Stage, gate: str, supervisor: Supervisor) -> tuple[str, st
     await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
     (name,) = await supervisor.delegated()
     await stage.model.wait_held(gate)
-    return name, await stage.child(name)
+    child = await stage.child(name)
+    # What the model has sent OpenCode is still to read.
+    await stage.events.wait_for(lambda seen: seen.session == child and "delta" in seen.type)
+    return name, child
 
 
 async def test_a_timeout_keeps_every_token(stage: Stage) -> None:

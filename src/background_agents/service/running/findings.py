@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import NotFound
 from background_agents.domain.transcript import Transcript
 from background_agents.ports.runtime import RunFailed, StreamRestored
 from background_agents.service.context import Context
@@ -84,7 +85,10 @@ class Findings:
         """Return how a run has ended whose session is idle, or what else came of it; or None."""
         await self._asking.forget(self._now(), session)
         for is_fresh in (False, True):
-            transcript = await self.transcript(refresh=is_fresh)
+            try:
+                transcript = await self.transcript(refresh=is_fresh)
+            except NotFound:
+                return Sign.DELETED  # it was interrupted first
             if is_fresh and not await self._still_rests(session):
                 break
             await self._steering.confirm(self._now(), transcript.answers)
