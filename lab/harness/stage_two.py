@@ -27,8 +27,6 @@ CONFIG: dict[str, object] = {
             "description": "Asks before it runs a command",
             "permission": {"bash": "ask", "question": "allow"},
         },
-        # The model that writes titles is the small one; no other setting names it.
-        "title": {"model": "scripted/small"},
     }
 }
 """What an OpenCode needs for this stage."""

@@ -27,7 +27,7 @@ from background_agents.ports.runtime import (
 )
 from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
-from background_agents.testing.contracts.asking import ONCE, run
+from background_agents.testing.contracts.asking import ONCE, asking, run
 from background_agents.testing.contracts.runtime import ENDLESS
 from background_agents.testing.contracts.stage import (
     Heard,
@@ -189,6 +189,22 @@ async def test_a_bad_answer_is_refused_in_one_sentence_and_the_form_stays_open(
         assert heard.of(child, InputSettled) == []
         await stage.runtime.answer(ask, Reply(word=REJECT))
         assert (await heard.first(child, InputSettled)).reply.is_rejection
+
+
+async def test_the_reason_of_a_refusal_reaches_the_model(
+    stage: OpenCode2Stage, model: ModelServer
+) -> None:
+    """The tool tells that it could not run, and no more."""
+    steps = (run("printf no"), {"say": "Without it."})
+    async with asking(stage, *steps) as (heard, child, (ask,)):
+        await stage.runtime.answer(ask, Reply(word=REJECT, reason="The disk is full."))
+        await heard.answered(child)
+        with pytest.raises(NotAsked):
+            await stage.runtime.answer(ask, Reply(word=REJECT, reason="The disk is full."))
+    transcript = await stage.runtime.transcript(child)
+    assert (transcript.verdict, transcript.result) == (Verdict.FINISHED, "Without it.")
+    spoken = [one for one in model.requests if "printf no" in one.text]
+    assert "printf no was refused: The disk is full." in spoken[-1].text
 
 
 async def test_a_form_that_was_shown_unheard_is_answered_all_the_same(

@@ -163,6 +163,11 @@ class Api:
         """Return the forms that are open in the directory of ``session``, or in our own."""
         return await self._get("/api/form/request", list[wire.Form], session)
 
+    async def permission(self, ask: Ask) -> wire.Permission:
+        """Return what is asked, if it still is."""
+        path = f"{_of(ask.session)}/permission/{quote(ask.id)}"
+        return await self._get(path, wire.Permission, ask.session)
+
     async def reply_permission(self, ask: Ask, reply: str, message: str) -> None:
         body = {"reply": reply} | ({"message": message} if message else {})
         await self._of("POST", ask.session, f"permission/{quote(ask.id)}/reply", body)

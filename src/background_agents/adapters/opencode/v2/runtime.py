@@ -265,13 +265,22 @@ class OpenCode2Runtime:
     async def answer(self, ask: Ask, reply: Reply) -> None:
         try:
             if not ask.questions:
-                await self.api.reply_permission(ask, reply.word, reply.reason)
+                await self._decide(ask, reply)
             elif reply.is_rejection:
                 await self.api.cancel_form(ask)
             else:
                 await self._fill_in(ask, reply)
         except (NotFound, Conflict) as error:
             raise NotAsked(ask.id) from error
+
+    async def _decide(self, ask: Ask, reply: Reply) -> None:
+        if reply.reason:
+            # A tool tells its model that it was refused, and not why.
+            await self.api.permission(ask)
+            text = f"{ask.text} was refused: {reply.reason}"
+            body: dict[str, object] = {"id": _note_id(ask), "text": text, "resume": False}
+            await self.api.synthetic(ask.session, body)
+        await self.api.reply_permission(ask, reply.word, reply.reason)
 
     async def _fill_in(self, ask: Ask, reply: Reply) -> None:
         if ask.id not in self.reader.forms:
@@ -336,6 +345,11 @@ class OpenCode2Runtime:
     def _emit(self, event: port.RuntimeEvent) -> None:
         for listener in tuple(self._listeners):
             listener(event)
+
+
+def _note_id(ask: Ask) -> str:
+    """Return the id of the message that goes with the answer to a permission."""
+    return "msg_" + ask.id.removeprefix("per_")
 
 
 NO_RULES: Sequence[PermissionRule] = ()
