@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from plays import OUR_TOOLS, Stage, Step, Supervisor, call, delegate, say, staged
 
+from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of
-from background_agents.adapters.opencode.v1 import wire
 from background_agents.views import rules
 from background_agents.views.rules import TaskPolicy
 from lab.harness.bridge import BRIDGE
