@@ -73,13 +73,14 @@ class Tui:
         await self.until(lambda screen: f"┃  {command}" in screen, f"{command!r} in the input")
         await self.press("Enter")
 
-    async def gone(self) -> None:
-        """Return once OpenCode has ended."""
+    async def gone(self) -> str:
+        """Return what OpenCode leaves on the screen, once it has ended."""
         deadline = time.monotonic() + SCREEN_TIMEOUT_S
-        while not (await self._look()).ended:
-            if time.monotonic() >= deadline:
-                raise NotShown(f"OpenCode did not end in {SCREEN_TIMEOUT_S:g} s.")
+        while time.monotonic() < deadline:
+            if (screen := await self._look()).ended:
+                return screen.text
             await asyncio.sleep(LOOK_AGAIN_S)
+        raise NotShown(f"OpenCode did not end in {SCREEN_TIMEOUT_S:g} s.")
 
     async def shows(self, *texts: str, timeout_s: float = SCREEN_TIMEOUT_S) -> str:
         """Return the first screen that shows all of ``texts``, each on one line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -98,7 +99,7 @@ async def test_the_human_answers_in_the_childs_session(tui: Tui, model: ModelSer
         await tui.press("Enter")
         await model.wait_held("printed")
         model.open("printed")
-        await model.wait_for(lambda one: one in user.requests and "completed" in one.text)
+        await user.ended(name)
         assert "\nPrinted." in user.artifact(name)
 
 
@@ -114,7 +115,9 @@ async def test_escape_leaves_the_children_alone(tui: Tui, model: ModelServer) ->
         name = await user.delegated()
         await model.wait_held("go on")
         await tui.shows(f"I think about {name}.")
-        await tui.press("Escape", "Escape")
+        await tui.press("Escape")
+        await tui.until(lambda screen: "esc interrupt" not in screen, "the first ESC")
+        await tui.press("Escape")
         await tui.shows("· interrupted")
         before = len(user.requests)
         model.open("go on")
@@ -166,10 +169,13 @@ async def test_who_quits_and_comes_back_is_told(tui: Tui, model: ModelServer, li
         name = await user.delegated()
         await second.shows(f"Off as {name}.")
         await second.press(LEADER, "q")
-        await second.gone()
+        session = re.search(r"-s (ses_\w+)", await second.gone())
+        assert session is not None
     model.open("outlive")
     await model.wait_for(lambda one: one in user.requests and f">{name}<" in one.text)
     assert SharedServer(home).pid == served
-    async with terminal([*command, "-c"], home.project, home.environment()) as window:
+    # The newest session, which `-c` would open, is the child's.
+    back = [*command, "-s", session.group(1)]
+    async with terminal(back, home.project, home.environment()) as window:
         again = Tui(home, window)
         await again.shows(f"{TOLD} completed: general · {name} (", f"I know of {name}.")
