@@ -7,8 +7,8 @@ OPENCODE_PINNED := 1.18.33
 OPENCODE_OTHERS := 1.15.4 1.17.19
 OPENCODE_NEXT := 0.0.0-next-16350
 
-# Tests of one file stay together, since they share what is slow to start. A real OpenCode keeps a
-# core busy while it starts, and waits for most of the rest.
+# Tests of one file and line of OpenCode stay together, since they share what is slow to start. A
+# real OpenCode keeps a core busy while it starts, and waits for most of the rest.
 WORKERS := 2
 
 # Stamps: what they depend on says when an installation is out of date.
@@ -33,7 +33,7 @@ test: setup ## Run every check and every test
 	$(PYTHON_BIN) -m ruff format --check
 	$(PYTHON_BIN) -m mypy
 	.venv/bin/lint-imports
-	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadfile -m "not alone"
+	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadgroup -m "not alone"
 	$(PYTHON_BIN) -m pytest -m alone
 
 test-versions: setup $(OTHERS_READY) ## Run the main path on each supported OpenCode

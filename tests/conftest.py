@@ -15,6 +15,17 @@ pytest.register_assert_rewrite("background_agents.testing.contracts")
 _CHECKED = {Path(__file__).parent / room for room in ("adapters", "client", "service")}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, with several workers, what shares what is slow to start.
+
+    That is a file's tests, and of one that runs on both lines of OpenCode those of a line.
+    """
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        line = "" if spec is None else spec.params.get("line", "")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {line}".strip()))
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing in the temporary folder; what failing tests keep there stays."""
     with suppress(OSError):  # there is something in it, or somebody else's tests run

@@ -1,7 +1,8 @@
 """Fixtures around the real OpenCode. Without its binary they fail; nothing is skipped.
 
 Every test that takes ``line``, or a fixture that does, runs once on each line of OpenCode. One
-that is about a line only says so, and why: ``@pytest.mark.only("1", why="...")``.
+that is about a line only, or is proved well enough on one, says so and why:
+``@pytest.mark.only("1", why="...")``. Named twice, a test's own mark counts, not its module's.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _lines(test: pytest.Item) -> Sequence[Line]:
     if mark is None:
         return list(Line)
     assert mark.kwargs["why"]
-    return [Line(mark.args[0])]
+    return [Line(one) for one in mark.args]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

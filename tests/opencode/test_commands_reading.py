@@ -26,7 +26,11 @@ from lab.harness.line import Line
 
 T = TypeVar("T")
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="it reads our store, whichever line has filled it"),
+]
 
 
 @pytest.mark.timeout(240)

@@ -19,7 +19,11 @@ from lab.harness.line import Line
 from lab.harness.namespaces import INSIDE, why_none
 from lab.harness.opencode import OpenCode
 
-pytestmark = [pytest.mark.opencode, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.timeout(180),
+    pytest.mark.only("1", why="leases are between our services, of whichever line"),
+]
 
 
 @asynccontextmanager

@@ -54,6 +54,7 @@ def _stash(project: Path) -> None:
         subprocess.run(["git", *who, "stash", "-u", "-q"], cwd=project, check=True)
 
 
+@pytest.mark.only("1", why="which project it is, our service says by itself")
 async def test_a_stash_hides_nothing(tmp_path: Path, line: Line) -> None:
     """What ended is listed and read; what runs is stopped; the next OpenCode goes on with both."""
     async with staged(tmp_path, line) as stage:

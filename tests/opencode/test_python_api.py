@@ -19,7 +19,11 @@ from background_agents import AsyncClient, AsyncHandle, errors
 from background_agents.testing.scripts import script
 from lab.harness.line import Line
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="it asks our service, as the commands do that run on both lines"),
+]
 
 CAREFUL = {
     "agent": {

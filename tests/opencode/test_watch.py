@@ -17,7 +17,11 @@ from terminal_user import TerminalUser
 
 from lab.harness.line import Line
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="the board shows what our service says, of whichever line"),
+]
 
 SIZES = [(200, 50), (100, 30), (60, 20)]
 
@@ -103,6 +107,7 @@ async def test_the_board_shows_what_runs_and_what_has_ended(
     assert (await user.run("wait", runs, asks)).code == 0
 
 
+@pytest.mark.only("1", "2", why="what it does, and not only shows, is another thing on each line")
 async def test_a_run_is_peeked_steered_and_stopped_by_keys(stage: Stage) -> None:
     """The pane follows what it writes, and shows the receipt; a stop is asked for first."""
     supervisor = await stage.supervisor()
@@ -154,6 +159,7 @@ async def test_a_run_is_peeked_steered_and_stopped_by_keys(stage: Stage) -> None
     assert body.startswith("[STOPPED BY USER] ")
 
 
+@pytest.mark.only("1", "2", why="what it does, and not only shows, is another thing on each line")
 async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
     """What is asked stands above the input; a reply that is none is refused in the footer."""
     (name,) = await running(stage, ("Ask for it.", BASH))
