@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -38,10 +39,9 @@ class User:
         return self.project / ".opencode" / "plugin" / "background-agents.js"
 
     def run(
-        self, *args: str, cwd: Path | None = None, xdg: bool = True
+        self, *args: str, cwd: Path | None = None, xdg: bool = True, path: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if name == "PATH"}
-        env = {**kept, "HOME": str(self.root), "NO_COLOR": "1"}
+        env = {"PATH": str(path or os.environ["PATH"]), "HOME": str(self.root), "NO_COLOR": "1"}
         if xdg:
             env["XDG_CONFIG_HOME"] = str(self.root / "config")
         command = [sys.executable, "-m", "background_agents", *args]
@@ -157,6 +157,23 @@ def test_a_folder_outside_git_is_its_own_project(user: User) -> None:
     assert list(user.files()) == ["elsewhere/deep/.opencode/plugin/background-agents.js"]
 
 
+def test_it_says_which_opencode_there_is(user: User) -> None:
+    program = write(user.root / "bin" / "opencode2", "#!/bin/sh\necho opencode2 v2.1.4\n")
+    program.chmod(0o755)
+    assert "none is installed here" in user.run("install", path=Path("/usr/bin")).stdout
+
+    done = user.run("install", path=program.parent)
+
+    assert f"Yours is OpenCode 2 (2.1.4, {program})." in done.stdout.splitlines()
+
+
+def test_a_managed_server_that_runs_wants_a_restart(user: User) -> None:
+    about = {"url": "http://127.0.0.1:9", "pid": os.getpid(), "version": "2.1.4", "password": "x"}
+    write(user.root / ".local/state/opencode/service.json", json.dumps(about))
+
+    assert "opencode service restart" in user.run("install").stdout
+
+
 def test_print_writes_nothing(user: User) -> None:
     done = user.run("install", "--print")
 
@@ -176,6 +193,14 @@ def test_uninstall_removes_our_file_and_nothing_else(user: User) -> None:
     assert done.returncode == 0
     assert done.stdout == f"Removed: {user.file}\n"
     assert set(user.files()) == {str(path.relative_to(user.root)) for path in (other, config)}
+
+
+def test_uninstall_leaves_no_folder_of_ours(user: User) -> None:
+    user.run("install")
+    user.run("uninstall")
+
+    assert not user.file.parent.exists()
+    assert user.config.exists()
 
 
 def test_uninstall_says_when_there_was_none(user: User) -> None:

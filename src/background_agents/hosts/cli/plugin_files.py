@@ -15,6 +15,7 @@ import re
 import site
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -182,6 +183,8 @@ def uninstall(places: Places, scope: Scope) -> bool:
     is_there = _ours(file) is not None
     if is_there:
         file.unlink()
+        with suppress(OSError):  # somebody else's files are in there
+            file.parent.rmdir()
     return is_there
 
 
