@@ -179,3 +179,34 @@ async def test_who_quits_and_comes_back_is_told(tui: Tui, model: ModelServer, li
     async with terminal(back, home.project, home.environment()) as window:
         again = Tui(home, window)
         await again.shows(f"{TOLD} completed: general · {name} (", f"I know of {name}.")
+
+
+async def test_two_terminals_in_two_projects_are_told_of_their_own(
+    tui: Tui, model: ModelServer, line: Line
+) -> None:
+    """One server and one service have both; what ends at one moment is told each where it began."""
+    home = tui.home
+    served, other = SharedServer(home).pid, home.root / "other"
+    other.mkdir()
+    command = [str(find_binary(line).path)]
+    play = (delegate("Be one of two.", say("Mine.", gate="both")), say("Off as {id}."))
+    async with (
+        terminal(command, other, home.environment()) as window,
+        tui.chat(SCREENS / "two"),
+    ):
+        second = Tui(home, window)
+        await second.started()
+        here, there = User("The one here", tui, model), User("The one there", second, model)
+        for user in (here, there):
+            await user.says(*play, on_notice=(say("I know of {id}."),))
+        names = {user: await user.delegated() for user in (here, there)}
+        await model.wait_held("both", 2)
+        model.open("both")
+        for user in (here, there):
+            await user.tui.shows(f"{TOLD} completed: general · {names[user]} (")
+            await user.tui.shows(f"I know of {names[user]}.")
+    assert SharedServer(home).pid == served
+    for user, stranger in ((here, names[there]), (there, names[here])):
+        told = [one for one in user.requests if one.messages[-1].text.startswith(NOTICE)]
+        assert len(told) == 1
+        assert all(stranger not in one.text for one in user.requests)

@@ -24,7 +24,7 @@ CAREFUL = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class User:
     """Who sits before the TUI, in a session of their own."""
 
