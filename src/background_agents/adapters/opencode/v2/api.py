@@ -207,7 +207,8 @@ def _of(session: str) -> str:
 
 
 def _chosen(model: wire.ModelRef) -> dict[str, str]:
-    return {"providerID": model.provider_id, "id": model.id}
+    variant = {"variant": model.variant} if model.variant else {}
+    return {"providerID": model.provider_id, "id": model.id, **variant}
 
 
 def _words(body: bytes) -> str:

@@ -227,10 +227,18 @@ class OpenCode2Runtime:
         if info.agent != prompt.agent:
             await self.api.select_agent(session, prompt.agent)
             self.reader.changed(session, agent=prompt.agent)
-        if prompt.model is not None and (not info.model or info.model.name != prompt.model):
-            model = wire.model_ref(prompt.model)
+        model = await self._model_for(prompt)
+        if model is not None and (not info.model or info.model.name != model.name):
             await self.api.select_model(session, model)
             self.reader.changed(session, model=model)
+
+    async def _model_for(self, prompt: port.Prompt) -> wire.ModelRef | None:
+        """Return a prompt's model; OpenCode gives an agent its own only where it makes sessions."""
+        if prompt.model is not None:
+            return wire.model_ref(prompt.model)
+        infos = await self.infos()
+        own = next((info.model for info in infos if info.name == prompt.agent), None)
+        return wire.ModelRef(own.model_id, own.provider_id, own.variant) if own else None
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
         with suppress(NotFound):  # which is told to whoever sends something there
