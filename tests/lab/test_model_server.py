@@ -9,6 +9,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from lab.harness.dialect import dialect
+from lab.harness.line import Line
 from lab.model_server import ModelServer, script
 
 Turn = Mapping[str, object]
@@ -108,6 +110,33 @@ async def test_steps_are_played_one_for_each_request(http: aiohttp.ClientSession
     assert (await ask(http, prompt)).text == "One."
     assert (await ask(http, prompt, said("One."), user("Go on."))).text == "Two."
     assert (await ask(http, prompt, said("One."), user("Go on."), said("Two."))).text == "Done."
+
+
+@pytest.mark.parametrize("kept", [[], [said("On")]], ids=["nothing kept", "the half kept"])
+async def test_an_answer_that_was_cut_off_counts(
+    http: aiohttp.ClientSession, kept: Sequence[Turn]
+) -> None:
+    """Whatever the runtime has kept of it: the next answer is the next step."""
+    prompt = user(script({"say": "One."}, {"say": "Two."}))
+    go_on = user("You were cut off: the program that runs you ended and was started again.")
+
+    assert (await ask(http, prompt, *kept, go_on)).text == "Two."
+
+
+async def test_tools_are_called_by_the_names_of_who_asks() -> None:
+    """Scripts and what a test sees have OpenCode 1's names, whichever line asks."""
+    offered: list[Turn] = [{"type": "function", "function": {"name": "shell"}}]
+    look = {"call": "bash", "args": {"command": "true"}}
+    read = {"call": "read", "args": {"filePath": "a", "limit": 1}}
+    async with (
+        ModelServer(dialect=dialect(Line.TWO)) as model,
+        aiohttp.ClientSession(model.base_url + "/") as http,
+    ):
+        both = user(script({"calls": [look, read]}))
+        answer = await ask(http, both, tools=offered)
+
+    assert answer.calls == [("shell", {"command": "true"}), ("read", {"path": "a", "limit": 1})]
+    assert model.requests[0].tool_names == {"bash"}
 
 
 async def test_the_newest_script_counts(http: aiohttp.ClientSession) -> None:

@@ -61,6 +61,7 @@ async def test_a_result_cut_by_the_output_limit_is_told_as_cut(stage: Stage) -> 
     assert msgspec.json.decode(exported, type=ExportSheet).cut == "length"
 
 
+@pytest.mark.only("1", why="OpenCode 2 ends with an answer for whose end no reason is known")
 async def test_a_whole_result_is_not_told_as_cut(stage: Stage) -> None:
     """Nor after an answer for whose end no reason was known: OpenCode goes on by itself."""
     supervisor = await stage.supervisor()
@@ -168,7 +169,7 @@ async def test_a_wait_whose_reader_has_left_ends(stage: Stage) -> None:
     """`wait 2>&1 | head -1`: what asks is told to nobody, and nothing waits for ever."""
     user = user_of(stage)
     supervisor = await stage.supervisor()
-    asks = call("bash", command="cat /etc/hostname", description="Outside")
+    asks = call("read", filePath="/etc/hostname")
     await supervisor.turn(delegate("Ask.", asks, say("Done.")), say("Off."))
     (name,) = await supervisor.delegated()
     await supervisor.notices(tag=REQUEST)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import msgspec
@@ -41,6 +42,9 @@ NATIVE_NOTICE = "<task id="
 
 NOTICES = (NOTICE, "<delegation-request>", "<child-notification>", NATIVE_NOTICE)
 """How the messages begin that a supervisor's model gets about its delegations."""
+
+CUT_OFF = "You were cut off: "
+"""How an agent is told to go on whose runtime has ended in the middle of an answer."""
 
 _decoder = msgspec.json.Decoder()
 
@@ -125,7 +129,13 @@ def _is_notice(message: Said) -> bool:
 
 
 def _answers(messages: Sequence[Said]) -> int:
-    return sum(message.role == "assistant" for message in messages)
+    """Count the answers that were begun; OpenCode 2 keeps none of one that it was killed in."""
+    kept = sum(message.role == "assistant" for message in messages)
+    lost = sum(
+        before.role == "user" and message.text.startswith(CUT_OFF)
+        for before, message in pairwise(messages)
+    )
+    return kept + lost
 
 
 def _script_in(text: str) -> Script | None:
