@@ -48,6 +48,8 @@ async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIt
 def project(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project, seen by a program of its user."""
     monkeypatch.setenv("XDG_DATA_HOME", str(stage.opencode.home.data.parent))
+    if stage.opencode.password:
+        monkeypatch.setenv(stage.line.ways.password, stage.opencode.password)
     return stage.opencode.home.project
 
 
