@@ -16,12 +16,14 @@ from plays import say
 from terminal_user import TerminalUser, ended
 
 from background_agents.client.managed_server import ManagedServer, registered
+from background_agents.control.shells import MARK, Starter, mark_for, starter_of
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
-from background_agents.testing.scripts import script
+from background_agents.testing.scripts import READABLE_ID, script
 from background_agents.views.json import Sheet
 from lab.harness.dialect import dialect
 from lab.harness.home import Binary, Home, find_binary
 from lab.harness.line import Line
+from lab.harness.shared import SharedServer
 from lab.model_server import ModelServer
 
 pytestmark = [
@@ -33,12 +35,12 @@ pytestmark = [
 PROMPT = f"Say hello.\n{script(say('Hello there.'))}"
 
 
-async def service(binary: Binary, home: Home, word: str) -> str:
+async def service(binary: Binary, home: Home, word: str, **env: str) -> str:
     """Call ``opencode service`` and return what it prints."""
     running = await asyncio.create_subprocess_exec(
         *(str(binary.path), "service", word),
         cwd=home.project,
-        env=home.environment(),
+        env=home.environment(env),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -48,7 +50,9 @@ async def service(binary: Binary, home: Home, word: str) -> str:
 
 
 @asynccontextmanager
-async def managed(root: Path, line: Line) -> AsyncIterator[tuple[TerminalUser, ManagedServer]]:
+async def managed(
+    root: Path, line: Line, **env: str
+) -> AsyncIterator[tuple[TerminalUser, ManagedServer]]:
     """A user with our plugin, whose managed server runs and has opened nothing yet."""
     binary = find_binary(line)
     async with ModelServer(dialect=dialect(line)) as model:
@@ -59,7 +63,7 @@ async def managed(root: Path, line: Line) -> AsyncIterator[tuple[TerminalUser, M
         programs.mkdir()
         (programs / "opencode").symlink_to(binary.path)
         user = TerminalUser(home, {"PATH": f"{programs}:{os.environ['PATH']}"})
-        await service(binary, home, "start")
+        await service(binary, home, "start", **env)
         try:
             server = registered(user.environment())
             assert server is not None
@@ -93,6 +97,27 @@ async def test_it_delegates_there_and_leaves_it_alone(tmp_path: Path, line: Line
         serve.send_signal(signal.SIGTERM)
         assert (await ended(serve)).code == 0
         assert server.is_there
+
+
+async def test_whoever_has_started_it_binds_nobody_who_uses_it(tmp_path: Path, line: Line) -> None:
+    """As when a background agent ran ``opencode`` while no terminal was open."""
+    async with managed(tmp_path, line, **{MARK: mark_for(Starter.BACKGROUND)}) as (user, server):
+        assert (await user.run("delegate", "general", "-", "--wait", given=PROMPT)).code == 0
+        async with SharedServer(user.home).client() as client, client.events() as events:
+            session = await client.create_session()
+            mark = events.mark()
+            child = {"prompt": PROMPT, "agent": "general"}
+            steps = ({"call": "delegate", "args": child}, {"say": "Off."})
+            await client.prompt(session, script(*steps, on_notice=[say("Noted.")]))
+            await events.wait_idle(session, since=mark)
+            (answer,) = [
+                part.output
+                for message in await client.messages(session)
+                for part in message.parts
+                if part.tool == "delegate"
+            ]
+            assert READABLE_ID.search(answer), answer
+        assert starter_of(server.pid) is Starter.PERSON
 
 
 async def test_its_address_needs_no_password(tmp_path: Path, line: Line) -> None:

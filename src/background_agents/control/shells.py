@@ -18,6 +18,10 @@ from background_agents.domain.errors import OnlyByTool, OnlyReads
 
 MARK = "BACKGROUND_AGENTS_SHELL"
 
+SHARED = {b"serve", b"--service"}
+"""The words of a server that all terminals share: whoever happened to start it is nobody to those
+who use it."""
+
 LOOKS = 3
 """Of a line in which a process ends between two looks, which is then adopted by another."""
 
@@ -84,6 +88,8 @@ def _line(pid: int) -> Iterator[int]:
 def _mark_of(pid: int) -> str | None:
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        if set(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")) >= SHARED:
+            return None
     except PermissionError:
         return None  # another user's, such as the one that a person has logged in by
     beginning = f"{MARK}=".encode()

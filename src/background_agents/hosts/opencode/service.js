@@ -27,7 +27,9 @@ const GRACE_MS = 3_000
 // How the environment of a model's shell tells that it is one.
 export const MARK = "BACKGROUND_AGENTS_SHELL"
 
-// Whether OpenCode itself was started from one; what is put there later is meant for shells.
+// Whether OpenCode itself was started from one; what is put there later is meant for shells. Whoever
+// happened to start the server that all terminals share is nobody to those who use it.
+if (process.argv.includes("--service")) delete process.env[MARK]
 export const STARTED_FROM = process.env[MARK]
 
 // Words of OpenCode's command line are followed by a prompt of any length.
