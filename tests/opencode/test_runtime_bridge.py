@@ -17,7 +17,7 @@ from background_agents.testing.contracts import AgentRuntimeContract, Supervisor
 from background_agents.testing.contracts.stage import listening, new_child, prompt
 from background_agents.testing.scripts import script
 from lab.harness.bridge import BridgePeer
-from lab.harness.home import Home
+from lab.harness.home import Home, find_binary
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.harness.stage import OpenCodeStage
 from lab.model_server import ModelServer
@@ -41,7 +41,7 @@ async def bridged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bri
     """One OpenCode for all tests here."""
     folder = tmp_path_factory.mktemp("bridge")
     peer = BridgePeer(folder)
-    peer.install(Home(folder / "opencode", version=""))
+    peer.install(Home(folder / "opencode", find_binary().version))
     async with (
         ModelServer() as model,
         peer.listening(),

@@ -48,7 +48,11 @@ from lab.harness.tcp import Wire
 from lab.harness.transport_http import HttpTransport
 from lab.model_server import ModelServer
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("2", why="line 1 has the same suites in test_runtime_http"),
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
