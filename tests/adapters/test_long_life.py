@@ -106,7 +106,8 @@ async def stopped_run_of_two(transport: Silent2, runtime: OpenCode2Runtime, numb
     child, message = f"ses_{number:08}", f"msg_{number:08}"
     info = {"id": child, "directory": "/project", "agent": "general"}
     transport.tell_of(child, "session.created", info=info)
-    await runtime.prompt(child, Prompt(message=message, text="Work.", agent="general"))
+    work = Prompt(message=message, text="Work.", agent="general", model="scripted/one")
+    await runtime.prompt(child, work)
     stored = {"type": "user", "data": {"text": "Work."}}
     transport.tell_of(child, "session.input.admitted", inputID=message, input=stored)
     transport.tell_of(child, "session.input.promoted", inputID=message)
