@@ -196,6 +196,7 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
     (err.SupervisorGone("ses_1"), "The session ses_1 no longer exists."),
     (err.RuntimeRefused("OpenCode refused GET /x (500): {}"), "OpenCode refused GET /x (500): {}"),
     (err.NotFound("OpenCode refused GET /x (404): "), "OpenCode refused GET /x (404): "),
+    (err.Conflict("OpenCode refused POST /x (409): "), "OpenCode refused POST /x (409): "),
     (
         err.MessagesUndone("ses_1"),
         f"Nothing was sent to the session ses_1: {UNDONE}; let them redo these or go on there "

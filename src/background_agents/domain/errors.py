@@ -38,6 +38,7 @@
     ├── SupervisorGone        the supervisor's session exists no longer
     ├── RuntimeRefused        the runtime answered, and said no
     │   ├── NotFound
+    │   ├── Conflict
     │   └── MessagesUndone
     ├── RuntimeUnreachable    the runtime did not answer
     ├── NotServed             no living service can do it
@@ -366,6 +367,10 @@ class RuntimeRefused(DelegationError):
 
 class NotFound(RuntimeRefused):
     """The runtime has no such session or message."""
+
+
+class Conflict(RuntimeRefused):
+    """The runtime has what was to be changed in another state, or as something else."""
 
 
 class MessagesUndone(RuntimeRefused):

@@ -15,17 +15,13 @@ import msgspec
 from background_agents.adapters.opencode.transport import Transport, read_answer
 from background_agents.adapters.opencode.v2 import wire
 from background_agents.domain.asking import Ask
-from background_agents.domain.errors import NotFound, RuntimeRefused
+from background_agents.domain.errors import Conflict, NotFound, RuntimeRefused
 from background_agents.domain.text import one_line
 
 T = TypeVar("T")
 
 PAGE = 200
 """Messages or sessions in one answer; OpenCode gives no more."""
-
-
-class Conflict(RuntimeRefused):
-    """It was settled, or stored otherwise, before."""
 
 
 class _Data(msgspec.Struct):

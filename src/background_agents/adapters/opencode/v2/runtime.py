@@ -18,13 +18,14 @@ from background_agents.adapters.opencode.memory import MAX_DEPTH, remember
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v2 import wire
-from background_agents.adapters.opencode.v2.api import Api, Conflict
+from background_agents.adapters.opencode.v2.api import Api
 from background_agents.adapters.opencode.v2.events import EventReader, permission
 from background_agents.adapters.opencode.v2.fold import SessionFold
 from background_agents.adapters.opencode.v2.forms import values_of
 from background_agents.adapters.opencode.wire import AgentInfo, Config, PermissionRule
 from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
+    Conflict,
     DelegationError,
     MessagesUndone,
     NotAsked,
