@@ -17,13 +17,15 @@ from lab.faults.matrix import Case, run_case, run_scenario
 from lab.faults.scenarios import SCENARIOS
 from lab.faults.table import Report, keep, markdown, report
 from lab.faults.troubles import TROUBLES
+from lab.harness.home import lines_under_test
+from lab.harness.line import Line
 
 BLOCK = "faults"
 """The block of a document that ``--write`` replaces."""
 
 
-async def run(*, with_opencode: bool = True) -> Report:
-    """Run every case."""
+async def run(lines: Sequence[Line]) -> Report:
+    """Run every case; those with a real OpenCode on each of ``lines``."""
     begun = time.monotonic()
     cases: list[Case] = []
 
@@ -39,10 +41,10 @@ async def run(*, with_opencode: bool = True) -> Report:
         done(scenario.name, await run_scenario(scenario))
     for scenario in TROUBLES:
         done(scenario.name, [await run_case(scenario, None)])
-    if with_opencode:
-        done("real OpenCode", await real.run_points())
-        for name, case in (await real_troubles.run_troubles()).items():
-            done(name, [case])
+    for line in lines:
+        done(real.title_of(line), await real.run_points(line))
+        for case in (await real_troubles.run_troubles(line)).values():
+            done(case.scenario, [case])
     return report(cases, time.monotonic() - begun)
 
 
@@ -54,10 +56,12 @@ def main() -> None:
     )
     parser.add_argument("--without-opencode", action="store_true", help="the fast part alone")
     parser.add_argument("--write", type=Path, help="document whose table to replace")
+    parser.add_argument("--line", action="append", type=Line, choices=list(Line), help="else both")
     options = parser.parse_args()
+    lines = () if options.without_opencode else (options.line or lines_under_test())
     broken = 0
     for _ in range(options.repeat):
-        found = asyncio.run(run(with_opencode=not options.without_opencode))
+        found = asyncio.run(run(lines))
         broken += len(found.broken)
         table = markdown(found)
         Console().print(Markdown(table))

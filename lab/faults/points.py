@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 
@@ -116,7 +116,9 @@ class Failpoints:
         os.write(self._trace, f"{line}\n".encode())
 
 
-def arm(plan: Path, runtime: type[AgentRuntime], channel: type[SupervisorChannel]) -> None:
+def arm(
+    plan: Path, runtimes: Iterable[type[AgentRuntime]], channels: Iterable[type[SupervisorChannel]]
+) -> None:
     """Arm this process with the next line of ``plan``; every life takes one."""
     lines = plan.read_text("utf-8").splitlines()
     plan.write_text("\n".join(lines[1:]), "utf-8")
@@ -124,8 +126,10 @@ def arm(plan: Path, runtime: type[AgentRuntime], channel: type[SupervisorChannel
     points.inside_storage()
     points.around("store", DelegationStore, SqliteStore)
     points.around("artifacts", ArtifactStore, MarkdownArtifacts)
-    points.around("runtime", AgentRuntime, runtime)
-    points.around("channel", SupervisorChannel, channel)
+    for runtime in runtimes:
+        points.around("runtime", AgentRuntime, runtime)
+    for channel in channels:
+        points.around("channel", SupervisorChannel, channel)
 
 
 def trace_of(plan: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import sys
 import tempfile
@@ -21,12 +22,15 @@ from background_agents.config import DATABASE
 from background_agents.domain.status import Status
 from lab.faults.matrix import Case
 from lab.faults.points import KILLED, lives, pids
-from lab.faults.stage import ENDING, LISTED, NAMED
+from lab.faults.stage import ENDING, LISTED
+from lab.faults.table import REAL
 from lab.faults.verdict import Verdict, evidence, judge_dead, judge_ended
 from lab.harness.bridge import BRIDGE
 from lab.harness.client import Events, OpenCodeClient
 from lab.harness.client.events import TextStored
+from lab.harness.dialect import dialect
 from lab.harness.home import Home, find_binary
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode
 from lab.model_server import ModelServer, script
 
@@ -37,34 +41,45 @@ KILLS_EACH = 4
 """The bridge waits 0.25 s before the first restart and twice as long before each further one:
 these four take 3.75 s, two more would take 12 s."""
 
+SOME = 4
+"""``fewer`` takes one in so many of the points that do not lie around the end."""
+
+Choice = Callable[[Sequence[str]], Sequence[str]]
+"""Chooses among the points of a run."""
+
 TURNS = 20
 """A turn takes a fifth of a second, and the longest back-off here two seconds."""
 
 LOOKS, LOOK_EVERY_S = 200, 0.05
 """A receipt is stored within milliseconds of the notice, a title written within a second."""
 
+ENDED = re.compile(ENDING + r"\s*<task-id>([^<]+)</task-id>")
+"""Names what has ended, in a text that may tell of several."""
+
 DOWN = "is not running"
 """What a tool answers while the service is dead."""
 
 SHIM = """
-import {{ connect }} from {bridge}
+import {{ plugin }} from {bridge}
+import {{ Service }} from {service}
 import {{ readFileSync, writeFileSync }} from "node:fs"
-const start = connect({{ command: {command} }})
 // Answers some requests of the service in OpenCode's place, as `shaky` says.
-export const Armed = async (context) => {{
-  const config = context.client._client.getConfig()
-  const fetch = async (request) => {{
-    let rule = {{}}
-    try {{ rule = JSON.parse(readFileSync({shaky}, "utf8")) }} catch {{ }}
-    const fits = request.method === "POST" && new URL(request.url).pathname.endsWith(rule.path)
-    if (!(rule.times > 0) || !fits) return config.fetch(request)
-    writeFileSync({shaky}, JSON.stringify({{ ...rule, times: rule.times - 1 }}))
-    if (rule.arrives) await config.fetch(request)
-    return new Response("scripted failure", {{ status: rule.status }})
-  }}
-  const client = {{ _client: {{ getConfig: () => ({{ ...config, fetch }}) }} }}
-  return start({{ ...context, client }})
+const shaky = (fetch) => async (request) => {{
+  let rule = {{}}
+  try {{ rule = JSON.parse(readFileSync({shaky}, "utf8")) }} catch {{ }}
+  const fits = request.method === "POST" && request.path.split("?")[0].endsWith(rule.path)
+  if (!(rule.times > 0) || !fits) return fetch(request)
+  writeFileSync({shaky}, JSON.stringify({{ ...rule, times: rule.times - 1 }}))
+  if (rule.arrives) await fetch(request)
+  return new Response("scripted failure", {{ status: rule.status }})
 }}
+class Shaky extends Service {{
+  attach(directory, fetch) {{ return super.attach(directory, shaky(fetch)) }}
+}}
+const options = {{ command: {command} }}
+// Where the bridge looks for the service of this process, whichever line it is loaded by.
+globalThis[Symbol.for("background-agents.service")] ??= new Shaky(options)
+export default plugin(options)
 """
 
 
@@ -79,6 +94,10 @@ class Theatre:
     events: Events
     played: list[str] = field(default_factory=list)
     """The supervisors' sessions."""
+
+    @property
+    def line(self) -> Line:
+        return self.opencode.line
 
     @property
     def plan(self) -> Path:
@@ -129,16 +148,19 @@ class Theatre:
             return
 
         def is_told(one: TextStored) -> bool:
-            if one.session == supervisor and one.text.startswith(ENDING):
-                ids.update(NAMED.findall(one.text))
+            if one.session == supervisor:
+                ids.update(ENDED.findall(one.text))
             return len(ids) >= count
 
         await self.events.fact(TextStored, is_told, timeout_s=30)
 
     async def endings(self, supervisor: str) -> list[str]:
         """Return the delegation of each notice of an ending, as OpenCode has stored them."""
-        parts = [part for one in await self.client.messages(supervisor) for part in one.parts]
-        return [NAMED.findall(one.text)[0] for one in parts if one.text.startswith(ENDING)]
+        # In this order, since what waits may be taken up between the two looks.
+        waiting = await self.client.pending(supervisor)
+        stored = [*waiting, *await self.client.messages(supervisor)]
+        once = {one.info.id: one for one in stored}.values()
+        return [name for one in once for part in one.parts for name in ENDED.findall(part.text)]
 
     async def settled(self) -> None:
         """Return once the outbox is empty. There is no event for another process's commit."""
@@ -170,11 +192,11 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(root: Path, plan: Sequence[str]) -> AsyncIterator[Theatre]:
+async def theatre(root: Path, line: Line, plan: Sequence[str]) -> AsyncIterator[Theatre]:
     """Run an OpenCode on a new home, whose services follow ``plan``; end all of it."""
-    binary = find_binary()
+    binary = find_binary(line)
     home = Home(root / "opencode", binary.version)
-    async with ModelServer() as model:
+    async with ModelServer(dialect=dialect(line)) as model:
         await asyncio.to_thread(home.create, model.base_url)
         _install(home, root, plan)
         opencode = OpenCode(binary, home)
@@ -228,11 +250,16 @@ async def judged(case: Case, stage: Theatre, allowed: frozenset[Status], count: 
     return case
 
 
-async def kill_at(plan: Sequence[str]) -> Case:
+def title_of(line: Line) -> str:
+    """Return what tables call a real OpenCode of a line."""
+    return f"{REAL} {line}"
+
+
+async def kill_at(line: Line, plan: Sequence[str]) -> Case:
     """Let supervisors delegate until every line of the plan has had its service."""
-    case, begun = Case("real OpenCode", tuple(plan)), time.monotonic()
+    case, begun = Case(title_of(line), tuple(plan)), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        async with theatre(Path(name), plan) as stage:
+        async with theatre(Path(name), line, plan) as stage:
             for _ in range(len(plan) + 1):
                 supervisor = await stage.delegate({"say": "Found it."})
                 await stage.told(supervisor)
@@ -244,16 +271,34 @@ async def kill_at(plan: Sequence[str]) -> Case:
     return case
 
 
-async def run_points(*, step: int = 1) -> list[Case]:
-    """Kill a service of a real OpenCode at each of its points, or at every ``step``-th."""
-    whole = await kill_at([])
-    points = whole.lives[0][::step]
+def around_the_end(points: Sequence[str]) -> Sequence[str]:
+    """Return the points from the writing of the result to the receipt of its notice."""
+    begins = next(at for at, point in enumerate(points) if point.startswith("artifacts.write("))
+    ends = max(at for at, point in enumerate(points) if point.startswith("store.settle("))
+    return points[begins : ends + 1]
+
+
+def fewer(points: Sequence[str]) -> Sequence[str]:
+    """Return the points around the end, and some of the others."""
+    end = around_the_end(points)
+    return [*[point for point in points if point not in end][::SOME], *end]
+
+
+def every(points: Sequence[str]) -> Sequence[str]:
+    """Return all of them."""
+    return points
+
+
+async def run_points(line: Line, chosen: Choice = every) -> list[Case]:
+    """Kill a service of a real OpenCode at its points, or at those that are chosen of them."""
+    whole = await kill_at(line, [])
+    points = chosen(whole.lives[0])
     plans = [points[at : at + KILLS_EACH] for at in range(0, len(points), KILLS_EACH)]
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def one(plan: Sequence[str]) -> Case:
         async with limit:
-            return await kill_at(plan)
+            return await kill_at(line, plan)
 
     return [whole, *await asyncio.gather(*map(one, plans))]
 
@@ -266,6 +311,7 @@ def _install(home: Home, root: Path, plan: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shim = SHIM.format(
         bridge=json.dumps(str(BRIDGE)),
+        service=json.dumps(str(BRIDGE.with_name("service.js"))),
         command=json.dumps(command),
         shaky=json.dumps(str(root / "shaky.json")),
     )

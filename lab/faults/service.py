@@ -13,6 +13,7 @@ import re
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,10 +22,13 @@ import msgspec
 from background_agents import app, config
 from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
+from background_agents.adapters.opencode.v2.channel import OpenCode2Channel
+from background_agents.adapters.opencode.v2.runtime import OpenCode2Runtime
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.control import protocol
 from background_agents.hosts.opencode import server
 from background_agents.hosts.opencode.tools import NAMES
+from background_agents.hosts.opencode.v1.hooks import OpenCodeHooks
 from background_agents.log import open_log
 from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.descriptor import open_descriptor, pump
@@ -77,12 +81,14 @@ def main() -> None:
     """Serve one connection until it is closed, or until the armed point is reached."""
     plan = Path(sys.argv[1])
     if sys.argv[2] == "bridge":
-        points.arm(plan, OpenCodeRuntime, OpenCodeChannel)
+        # Whichever line of OpenCode it serves; a process is attached to one only.
+        runtimes = (OpenCodeRuntime, OpenCode2Runtime)
+        points.arm(plan, runtimes, (OpenCodeChannel, OpenCode2Channel))
         answer_signals(plan)
         server.main()
         return
     if plan.exists():
-        points.arm(plan, RemoteRuntime, RemoteChannel)
+        points.arm(plan, [RemoteRuntime], [RemoteChannel])
     setattr(streamed, "PACE", JOURNAL_PACE)  # noqa: B010
     asyncio.run(_serve(int(sys.argv[2])))
 
@@ -119,15 +125,16 @@ async def _serve(descriptor: int) -> None:
 
 def _rewire(runtime: RemoteRuntime) -> None:
     """Let the composition root find the driver's runtime where OpenCode's would be."""
-    replaced: dict[str, object] = {
-        "OpenCodeRuntime": lambda *_: runtime,
-        "OpenCodeChannel": RemoteChannel,
-        "SystemClock": SteppingClock,
-    }
-    for name, instead in replaced.items():
-        if not hasattr(app, name):
+    replaced: Sequence[tuple[object, str, object]] = (
+        (app.App, "runtime", lambda *_: runtime),
+        (app, "_channel", RemoteChannel),
+        (app, "SystemClock", SteppingClock),
+        (server, "_hooks", OpenCodeHooks),
+    )
+    for where, name, instead in replaced:
+        if not hasattr(where, name):
             raise AssertionError(f"the composition root has no {name} any more")
-        setattr(app, name, instead)
+        setattr(where, name, instead)
 
 
 async def _rest(_raw: msgspec.Raw) -> list[str]:

@@ -10,6 +10,9 @@ import msgspec
 
 from lab.faults.matrix import Case
 
+REAL = "real OpenCode"
+"""How cases with a real OpenCode are called; its line follows."""
+
 COUNT = re.compile(r"#\d+$")
 
 
@@ -40,7 +43,7 @@ class Report(msgspec.Struct):
 
     @property
     def real_kills(self) -> int:
-        return sum(row.kills for row in self.rows if row.fault.startswith("real OpenCode"))
+        return sum(row.kills for row in self.rows if row.fault.startswith(REAL))
 
 
 def report(cases: Iterable[Case], seconds: float) -> Report:
@@ -81,7 +84,7 @@ def keep(found: Report, folder: Path) -> None:
 def _fault(case: Case) -> str:
     if not case.plan:
         return case.scenario
-    if case.scenario.startswith("real OpenCode"):
+    if case.scenario.startswith(REAL):
         return f"{case.scenario}, killed"
     point = COUNT.sub("", case.plan[-1])
     return f"{point}, in a recovery" if len(case.plan) > 1 else point

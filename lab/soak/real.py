@@ -20,7 +20,8 @@ import aiohttp
 from background_agents.domain.status import Status
 from lab.faults.inside import inside_of
 from lab.faults.points import pids
-from lab.faults.real import KILLS_EACH, Theatre, reopened, theatre, verdict_of
+from lab.faults.real import KILLS_EACH, Theatre, reopened, theatre, title_of, verdict_of
+from lab.harness.line import Line
 from lab.soak.report import Part
 from lab.soak.samples import Rest, Sample, Series, leaks, rest, sample
 
@@ -119,17 +120,17 @@ class Players:
                 self.told += 1
 
 
-async def work(seconds: float, seed: int) -> tuple[Part, Series | None]:
+async def work(seconds: float, seed: int, line: Line) -> tuple[Part, Series | None]:
     """Let a real OpenCode work, measure its service, then kill that at random, and OpenCode."""
     begun = time.monotonic()
-    part = Part("real OpenCode", 0, 0, 0, 0)
+    part = Part(title_of(line), 0, 0, 0, 0)
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        async with theatre(Path(name), ()) as stage:
+        async with theatre(Path(name), line, ()) as stage:
             players = Players(stage, seed)
             series = await _unharmed(stage, players, seconds)
             if series is not None:
                 part.rate = series.after.delegations / (time.monotonic() - begun)
-                part.broken += [f"real OpenCode: {one}" for one in leaks(series)]
+                part.broken += [f"{part.name}: {one}" for one in leaks(series)]
             left_s = seconds * (1 - WARM_UP - UNHARMED)
             playing = asyncio.create_task(players.play(left_s))
             part.kills = await _killed(stage, playing, left_s, seed) + 1
