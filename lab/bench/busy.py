@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
+from lab.bench import native
 from lab.bench.calls import DELEGATE, TASK, play, round_of
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import NATIVE, WARM_UP, at_rest, calls, probed
 from lab.harness.client import OpenCodeClient, StoredMessage
+from lab.harness.dialect import dialect
+from lab.harness.line import Line
 from lab.model_server import ModelRequest, ModelServer, script
 
 CHILDREN = 20
@@ -36,12 +39,12 @@ CHILD = script(
 )
 
 
-async def while_others_run(root: Path, rounds: int) -> Findings:
+async def while_others_run(root: Path, rounds: int, line: Line) -> Findings:
     """Measure calls before, while and after twenty children write."""
     half = -(-rounds // 2)
     async with (
-        ModelServer() as model,
-        probed(root, model, at_once=CHILDREN + 8, env=NATIVE) as opencode,
+        ModelServer(dialect=dialect(line)) as model,
+        probed(root, model, line, at_once=CHILDREN + 8, env=NATIVE) as opencode,
         opencode.client() as client,
     ):
         await _rounds(client, WARM_UP, DELEGATE, TASK)
@@ -49,17 +52,17 @@ async def while_others_run(root: Path, rounds: int) -> Findings:
         supervisor = await client.create_session()
         await _begin(client, supervisor, model)
         busy = await _rounds(client, 2 * half, DELEGATE, TASK)
-        for child in await client.children(supervisor):
+        for child in await client.busy() - {supervisor}:
             await client.abort(child)
         await _settled(client, supervisor)
         after = await _rounds(client, half, DELEGATE)
-    delegate, task = calls(busy, "delegate"), calls(busy, "task")
+    delegate, task = calls(busy, "delegate"), calls(busy, native.tool(line))
     idle = calls([*before, *after], "delegate")
     return Findings(
         [
             judged("`delegate`, call, nothing else runs", idle),
             judged(f"`delegate`, call, {CHILDREN} children write", delegate),
-            judged(f"native `task(background)`, call, {CHILDREN} children write", task),
+            judged(f"{native.shown(line)}, call, {CHILDREN} children write", task),
         ],
         [
             compared(f"`delegate`, {CHILDREN} children write / idle", delegate, idle, most=2),
@@ -81,7 +84,7 @@ async def _rounds(
 
 async def _begin(client: OpenCodeClient, supervisor: str, model: ModelServer) -> None:
     prompts = [f"Go on, number {number}. {CHILD}" for number in range(CHILDREN)]
-    tasks = [{"call": "delegate", "args": {"prompt": one, "agent": "general"}} for one in prompts]
+    tasks = [native.delegate(one) for one in prompts]
     begin = "Begin. " + script({"calls": tasks}, {"say": "All are off."})
     await client.run(supervisor, begin, timeout_s=LIMIT_S)
     await asyncio.gather(*(_writes(model, prompt) for prompt in prompts))

@@ -1,43 +1,38 @@
 """One delegation after the other: the call, and the way of its notice, against what there is.
 
 Each round does the same in three ways, in one session: our ``delegate``, OpenCode's own
-``task`` in the background, and a bare launch over the API.
+subagent in the background, and a bare launch over the API.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from lab.bench import native
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import NATIVE, WARM_UP, at_rest, calls, probed, stamps, ways
 from lab.harness.client import OpenCodeClient, StoredMessage
 from lab.harness.client.events import TextEnded
+from lab.harness.dialect import dialect
+from lab.harness.line import Line
 from lab.model_server import ModelServer, script
 
 CHILD = "Look it up. " + script({"say": "Here is what I found."})
 
 NOTHING: Mapping[str, object] = {"call": "nothing"}
 
-DELEGATE: Mapping[str, object] = {"call": "delegate", "args": {"prompt": CHILD, "agent": "general"}}
+DELEGATE = native.delegate(CHILD)
 
-TASK: Mapping[str, object] = {
-    "call": "task",
-    "args": {
-        "description": "Look it up",
-        "prompt": CHILD,
-        "subagent_type": "general",
-        "background": True,
-    },
-}
-
-NATIVE_TITLE = "subagent)"
-"""How OpenCode ends the titles of its own children."""
+TASK = native.task(CHILD)
 
 CROSSINGS = 200
+
+STORE = {Line.ONE: "`prompt_async`", Line.TWO: "`synthetic`"}
+"""The request that stores a message without waking anybody."""
 
 NOTICED: Mapping[str, object] = {"say": "Noticed."}
 
@@ -55,22 +50,21 @@ async def play(client: OpenCodeClient, session: str, prompt: str) -> None:
         await at_rest(client, events, session)
 
 
-async def bare_launch(client: OpenCodeClient) -> float:
+async def bare_launch(client: OpenCodeClient, line: Line) -> float:
     """Launch a child over the API; return milliseconds, once the child has ended."""
     async with client.events() as events:
         started = time.perf_counter()
-        session = await client.create_session()
-        await client.prompt(session, CHILD)
+        session = await native.launch(client, line, CHILD)
         took = (time.perf_counter() - started) * 1000
         await events.wait_idle(session)
     return took
 
 
-async def delegate_and_notice(root: Path, rounds: int) -> Findings:
+async def delegate_and_notice(root: Path, rounds: int, line: Line) -> Findings:
     """Measure calls and notices on an OpenCode that does nothing else."""
     async with (
-        ModelServer() as model,
-        probed(root, model, env=NATIVE) as opencode,
+        ModelServer(dialect=dialect(line)) as model,
+        probed(root, model, line, env=NATIVE) as opencode,
         opencode.client() as client,
     ):
         session = await client.create_session()
@@ -78,32 +72,32 @@ async def delegate_and_notice(root: Path, rounds: int) -> Findings:
         for _ in range(WARM_UP + rounds):
             await play(client, session, round_of(DELEGATE))
             await play(client, session, round_of(TASK))
-            launches.append(await bare_launch(client))
+            launches.append(await bare_launch(client, line))
         messages = await client.messages(session)
     found = ways(stamps(root), session)
-    native = [one.took_ms for one in found if one.title.endswith(NATIVE_TITLE)][WARM_UP:]
-    ours = [one.took_ms for one in found if not one.title.endswith(NATIVE_TITLE)][WARM_UP:]
+    theirs = [one.took_ms for one in found if one.is_native][WARM_UP:]
+    ours = [one.took_ms for one in found if not one.is_native][WARM_UP:]
     figures = [
         judged("child idle → notice in parent", ours, most=20),
-        judged("the same, native", native),
+        judged("the same, native", theirs),
     ]
-    ratios = [compared("notice / native notice", ours, native, most=2)]
-    return _of_calls(messages, launches[WARM_UP:]) + Findings(figures, ratios)
+    ratios = [compared("notice / native notice", ours, theirs, most=2)]
+    return _of_calls(messages, launches[WARM_UP:], line) + Findings(figures, ratios)
 
 
-def _of_calls(messages: list[StoredMessage], launches: list[float]) -> Findings:
+def _of_calls(messages: Sequence[StoredMessage], launches: Sequence[float], line: Line) -> Findings:
     nothing = calls(messages, "nothing")[2 * WARM_UP :: 2]
-    delegate, task = (calls(messages, tool)[WARM_UP:] for tool in ("delegate", "task"))
+    delegate, task = (calls(messages, tool)[WARM_UP:] for tool in ("delegate", native.tool(line)))
     return Findings(
         [
             judged("a tool that does nothing, call", nothing),
             judged("`delegate`, call", delegate, most=6, p95_most=20),
-            judged("native `task(background)`, call", task),
-            judged("bare API: `POST /session` + `prompt_async`", launches),
+            judged(f"{native.shown(line)}, call", task),
+            judged(f"bare API: {native.LAUNCH[line]}", launches),
         ],
         [
             compared("`delegate` / a tool that does nothing", delegate, nothing, most=2),
-            compared("`delegate` / native `task(background)`", delegate, task, most=0.3),
+            compared(f"`delegate` / {native.shown(line)}", delegate, task, most=0.3),
             compared("`delegate` / bare API", delegate, launches),
         ],
     )
@@ -114,7 +108,7 @@ class _Took(msgspec.Struct):
     answer: str
 
 
-async def inside(root: Path, rounds: int) -> Findings:
+async def inside(root: Path, rounds: int, line: Line) -> Findings:
     """Measure from inside OpenCode's process: calls over the bridge, and OpenCode's own part."""
     over_bridge = {
         "a call that is refused": ("delegation_peek", {"id": "?"}),
@@ -122,8 +116,8 @@ async def inside(root: Path, rounds: int) -> Findings:
     }
     found = Findings()
     async with (
-        ModelServer() as model,
-        probed(root, model) as opencode,
+        ModelServer(dialect=dialect(line)) as model,
+        probed(root, model, line) as opencode,
         opencode.client() as client,
     ):
         session = await client.create_session()
@@ -133,7 +127,7 @@ async def inside(root: Path, rounds: int) -> Findings:
             case = f"bridge round trip, {name}"
             found.figures.append(judged(case, took[CROSSINGS // 4 :], most=0.5))
         took = await _timed(client, session, "storing", {"count": WARM_UP + rounds})
-        case = "`prompt_async` inside OpenCode → message stored, nothing else running"
+        case = f"{STORE[line]} inside OpenCode → message stored, nothing else running"
         found.figures.append(judged(case, took[WARM_UP:]))
     return found
 

@@ -2,7 +2,7 @@
 
 Two OpenCodes are up at the same time and take turns: one with the plugin, one without. The
 one without runs the children over the API, all at the same moment, and then once more by its
-own ``task`` in the background, for a supervisor who calls it as ours does.
+own subagents in the background, for a supervisor who calls it as ours does.
 """
 
 from __future__ import annotations
@@ -14,39 +14,42 @@ from pathlib import Path
 from typing import NamedTuple
 
 from background_agents.service.delivery.titles import MOST_WAITING
-from background_agents.testing.scripts import NATIVE_NOTICE
+from background_agents.testing.scripts import NATIVE_NOTICES, NOTICE
+from lab.bench import native
 from lab.bench.calls import CHILD
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import NATIVE, at_rest, probed
 from lab.harness.client import Events, OpenCodeClient
 from lab.harness.client.events import Deleted, Idle, TextStored
+from lab.harness.dialect import dialect
+from lab.harness.line import Line
 from lab.model_server import ModelServer, script
 
 TURNS: Mapping[int, int] = {10: 6, 50: 3, 200: 1}
 """How often each crowd is measured: two hundred children take many seconds."""
 
 MOST_NATIVE = 50
-"""Two hundred native tasks take longer than all else here; ten and fifty show the ratio."""
+"""Two hundred native subagents take longer than all else here; ten and fifty show the ratio."""
 
 LIMIT_S = 300.0
 """Two hundred children on a slow machine."""
 
 
-async def crowds(root: Path, turns: Mapping[int, int] = TURNS) -> Findings:
+async def crowds(root: Path, line: Line, turns: Mapping[int, int] = TURNS) -> Findings:
     """Measure crowds with and without the plugin by turns."""
     found = Findings()
     async with (
-        ModelServer() as model,
-        probed(root / "with", model, at_once=max(turns)) as ours,
-        probed(root / "without", model, plugin=False, env=NATIVE) as bare,
+        ModelServer(dialect=dialect(line)) as model,
+        probed(root / "with", model, line, at_once=max(turns)) as ours,
+        probed(root / "without", model, line, plugin=False, env=NATIVE) as bare,
         ours.client() as with_plugin,
         bare.client() as without,
     ):
         for size, count in turns.items():
             took: dict[str, list[float]] = {"ours": [], "bare": [], "native": []}
             for _ in range(count):
-                took["ours"].append(await _delegated(with_plugin, size, OURS))
-                took["bare"].append(await _bare(without, size))
+                took["ours"].append(await _delegated(with_plugin, size, OURS[line]))
+                took["bare"].append(await _bare(without, size, line))
                 if size <= MOST_NATIVE:
                     took["native"].append(await _delegated(without, size, THEIRS))
             found += _of(size, took)
@@ -63,9 +66,9 @@ def _of(size: int, took: Mapping[str, list[float]]) -> Findings:
         [compared(f"{size} delegations / bare children", ours, bare, most=1.05)],
     )
     if native:
-        case = f"{size} native tasks at once until all are notified"
+        case = f"{size} native subagents at once until all are notified"
         found.figures.append(judged(case, native))
-        found.ratios.append(compared(f"{size} delegations / native tasks", ours, native))
+        found.ratios.append(compared(f"{size} delegations / native subagents", ours, native))
     return found
 
 
@@ -73,24 +76,19 @@ class Kind(NamedTuple):
     """A way to delegate."""
 
     call: Callable[[str], dict[str, object]]
-    notice: str
-    """How the news of an ending begins."""
+    notice: tuple[str, ...]
+    """How the news of an ending may begin."""
     titles: int
     """For how many, at least, a small model writes a title, in a session that is then deleted."""
 
 
-def _delegate(prompt: str) -> dict[str, object]:
-    return {"call": "delegate", "args": {"prompt": prompt, "agent": "general"}}
+OURS = {
+    Line.ONE: Kind(native.delegate, (NOTICE,), MOST_WAITING),
+    # No session is needed there to ask a model for a title.
+    Line.TWO: Kind(native.delegate, (NOTICE,), 0),
+}
 
-
-def _task(prompt: str) -> dict[str, object]:
-    about = {"description": "Look it up", "subagent_type": "general", "background": True}
-    return {"call": "task", "args": {**about, "prompt": prompt}}
-
-
-OURS = Kind(_delegate, "<task-notification>", MOST_WAITING)
-
-THEIRS = Kind(_task, NATIVE_NOTICE, 0)
+THEIRS = Kind(native.task, NATIVE_NOTICES, 0)
 
 
 async def _delegated(client: OpenCodeClient, size: int, kind: Kind) -> float:
@@ -101,12 +99,13 @@ async def _delegated(client: OpenCodeClient, size: int, kind: Kind) -> float:
     async with client.events() as events:
         started = time.perf_counter()
         await client.prompt(supervisor, prompt)
-        told: set[str] = set()
+        told: dict[str, int] = {}
 
         def last(one: TextStored) -> bool:
-            if one.session == supervisor and one.text.startswith(kind.notice):
-                told.add(one.part)
-            return len(told) >= size
+            if one.session == supervisor:
+                # OpenCode 2 has no parts in a message: there several come as one text.
+                told[one.part] = sum(map(one.text.count, kind.notice))
+            return sum(told.values()) >= size
 
         await events.fact(TextStored, last, timeout_s=LIMIT_S)
         took = (time.perf_counter() - started) * 1000
@@ -129,12 +128,15 @@ async def _all_deleted(events: Events, count: int) -> None:
     await events.fact(Deleted, last, timeout_s=LIMIT_S)
 
 
-async def _bare(client: OpenCodeClient, size: int) -> float:
+async def _bare(client: OpenCodeClient, size: int, line: Line) -> float:
     """Run ``size`` children over the API; return ms until the last of them is idle."""
     parent = await client.create_session()
     async with client.events() as events:
         started = time.perf_counter()
-        at_work = set(await asyncio.gather(*(_child(client, parent, n) for n in range(size))))
+        launches = [
+            native.launch(client, line, f"Task {number}. {CHILD}", parent) for number in range(size)
+        ]
+        at_work = set(await asyncio.gather(*launches))
 
         def last(one: Idle) -> bool:
             at_work.discard(one.session)
@@ -144,9 +146,3 @@ async def _bare(client: OpenCodeClient, size: int) -> float:
         took = (time.perf_counter() - started) * 1000
         await at_rest(client, events)
     return took
-
-
-async def _child(client: OpenCodeClient, parent: str, number: int) -> str:
-    session = await client.create_session(f"Child {number}", parent=parent)
-    await client.prompt(session, f"Task {number}. {CHILD}", agent="general")
-    return session

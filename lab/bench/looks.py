@@ -11,6 +11,7 @@ from pathlib import Path
 from background_agents.adapters.projects.identity import project_id
 from background_agents.config import DATABASE
 from background_agents.views import model as for_model
+from lab.bench import native
 from lab.bench.calls import NOTICED, play
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import WARM_UP, calls, probed
@@ -54,9 +55,7 @@ async def while_many_run(root: Path, rounds: int) -> Findings:
         supervisor = await client.create_session()
         # OpenCode asks its user when a model makes the same call three times in a row.
         prompts = [f"Go on, number {number}. {BUSY_CHILD}" for number in range(ACTIVE)]
-        tasks = [
-            {"call": "delegate", "args": {"prompt": one, "agent": "general"}} for one in prompts
-        ]
+        tasks = [native.delegate(one) for one in prompts]
         begin = script({"calls": tasks}, {"say": "All are off."})
         await client.run(supervisor, "Begin. " + begin, timeout_s=START_ALL_S)
         await model.wait_held("active", ACTIVE, timeout_s=START_ALL_S)
@@ -123,8 +122,8 @@ async def _prepared(
     names = []
     for steps in ({"say": RESULT}, {"say": "So far so good.", "gate": gate}):
         prompt = f"Look into it. {script(steps)}"
-        call = {"call": "delegate", "args": {"prompt": prompt, "agent": "general"}}
-        begin = f"Begin. {script(call, {'say': '{id} is off.'}, on_notice=[NOTICED])}"
+        steps_above = (native.delegate(prompt), {"say": "{id} is off."})
+        begin = f"Begin. {script(*steps_above, on_notice=[NOTICED])}"
         if "gate" in steps:
             await client.run(supervisor, begin)
             await model.wait_held(gate, timeout_s=START_ALL_S)

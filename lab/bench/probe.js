@@ -1,12 +1,31 @@
-// What the benchmark adds to OpenCode: a tool that does nothing, to compare with; two that
-// time calls over the bridge and requests to OpenCode's own API; and the moments of events
+// What the benchmark adds to OpenCode, of either line: a tool that does nothing, to compare with;
+// two that time calls over the bridge and requests to OpenCode's own API; and the moments of events
 // inside the process, which no connection delays. PROBE_FILE takes those.
 import { appendFileSync } from "node:fs"
 
-const STAMPED = new Set(["session.created", "session.idle", "message.updated"])
-
 // Where the bridge keeps its service.
 const SERVICE = Symbol.for("background-agents.service")
+
+// By message: when it was stored, and who waits for that.
+const stored = new Map()
+const awaited = new Map()
+
+const stamp = (at_ms, type, session, text) =>
+  appendFileSync(process.env.PROBE_FILE, JSON.stringify({ at_ms, type, session, text: text?.slice(0, 40) }) + "\n")
+
+const TOOLS = {
+  nothing: { description: "Does nothing.", args: {}, execute: async () => "nothing" },
+  crossings: {
+    description: "Times calls over the bridge.",
+    args: { tool: { type: "string" }, args: { type: "object" }, count: { type: "number" } },
+    execute: crossings,
+  },
+  storing: {
+    description: "Times how long a message takes to be stored.",
+    args: { count: { type: "number" } },
+    execute: storing,
+  },
+}
 
 async function crossings({ tool, args, count }, { sessionID }) {
   const service = globalThis[SERVICE]
@@ -27,58 +46,76 @@ let counter = 0
 const mint = (prefix) =>
   prefix + (BigInt(Date.now()) * 4096n + BigInt(++counter)).toString(16).slice(-12) + "0".repeat(14)
 
+// How a line stores a message that begins nothing: the path, and the body.
+const STORE = [
+  (session, id) => {
+    const parts = [{ id: mint("prt_"), type: "text", text: "It is done.", synthetic: true }]
+    return [`/session/${session}/prompt_async`, { messageID: id, noReply: true, agent: "general", parts }]
+  },
+  (session, id) => [`/api/session/${session}/synthetic`, { id, text: "It is done.", resume: false }],
+]
+const CREATE = [(parentID) => ["/session", { title: "Stores", parentID }], () => ["/api/session", {}]]
+let line = 0
+
 // How long OpenCode takes to store a message: from the request, sent from inside its own
 // process, to the event. What any plugin pays for a notice that goes over the API.
-const storing = (config, awaited) => async ({ count }, { sessionID }) => {
-  const headers = new Headers(config.headers)
-  headers.set("content-type", "application/json")
-  const post = (path, body) =>
-    config.fetch(new Request(new URL(path, config.baseUrl), { method: "POST", headers, body: JSON.stringify(body) }))
-  const { id } = await (await post("/session", { title: "Stores", parentID: sessionID })).json()
+async function storing({ count }, { sessionID }) {
+  const [{ fetch }] = globalThis[SERVICE].instances.values()
+  const post = ([path, body]) => fetch({ method: "POST", path, body })
+  const created = await (await post(CREATE[line](sessionID))).json()
+  const { id } = created.data ?? created
   const took_ms = []
   for (let i = 0; i < count; i++) {
     await new Promise((resolve) => setTimeout(resolve, 50)) // until OpenCode has settled
-    const messageID = mint("msg_")
-    const seen = new Promise((resolve) => awaited.set(messageID, resolve))
-    const parts = [{ id: mint("prt_"), type: "text", text: "It is done.", synthetic: true }]
+    const message = mint("msg_")
+    const seen = new Promise((resolve) => awaited.set(message, resolve))
     const started = performance.now()
-    const accepted = post(`/session/${id}/prompt_async`, { messageID, noReply: true, agent: "general", parts })
+    const accepted = post(STORE[line](id, message))
     took_ms.push((await seen) - started)
     await accepted
   }
   return JSON.stringify({ took_ms, answer: "" })
 }
 
-const awaited = new Map()
-
-export const Probe = async (context) => ({
-  event: async ({ event }) => {
-    awaited.get(event.properties.info?.id)?.(performance.now())
-    if (!STAMPED.has(event.type)) return
-    const { info, sessionID } = event.properties
-    const isSession = event.type === "session.created"
-    const stamp = {
-      at_ms: performance.now(),
-      type: event.type,
-      session: isSession ? info.id : (sessionID ?? info?.sessionID),
-      parent: isSession ? info.parentID : undefined,
-      title: isSession ? info.title : undefined,
-      message: isSession ? undefined : info?.id,
-      role: info?.role,
+// OpenCode 1 stores a message, and then what it says.
+const server = async () => ({
+  event: async ({ event: { type, properties } }) => {
+    const now = performance.now()
+    if (type === "session.idle") stamp(now, "idle", properties.sessionID)
+    if (type === "message.updated" && properties.info.role === "user") {
+      awaited.get(properties.info.id)?.(now)
+      if (!stored.has(properties.info.id)) stored.set(properties.info.id, now)
     }
-    appendFileSync(process.env.PROBE_FILE, JSON.stringify(stamp) + "\n")
+    if (type !== "message.part.updated" || properties.part.type !== "text") return
+    const { messageID, sessionID, text } = properties.part
+    if (stored.get(messageID)) stamp(stored.get(messageID), "told", sessionID, text)
+    stored.set(messageID, 0)
   },
-  tool: {
-    nothing: { description: "Does nothing.", args: {}, execute: async () => "nothing" },
-    crossings: {
-      description: "Times calls over the bridge.",
-      args: { tool: { type: "string" }, args: { type: "object" }, count: { type: "number" } },
-      execute: crossings,
-    },
-    storing: {
-      description: "Times how long a message takes to be stored.",
-      args: { count: { type: "number" } },
-      execute: storing(context.client._client.getConfig(), awaited),
-    },
-  },
+  tool: TOOLS,
 })
+
+async function listen(events) {
+  for await (const { type, data } of events) {
+    const now = performance.now()
+    if (type === "session.execution.succeeded") stamp(now, "idle", data.sessionID)
+    if (type !== "session.input.admitted") continue
+    awaited.get(data.inputID)?.(now)
+    stamp(now, "told", data.sessionID, data.input.data.text)
+  }
+}
+
+const setup = async (context) => {
+  line = 1
+  await context.tool.transform((draft) => {
+    for (const [name, { description, args, execute }] of Object.entries(TOOLS)) {
+      const input = { type: "object", properties: args, required: Object.keys(args) }
+      const answer = async (given, call) => ({ content: await execute(given, call) })
+      draft.add({ name, description, input, options: { codemode: false }, execute: answer })
+    }
+  })
+  const closed = new AbortController()
+  listen(context.event.subscribe({ signal: closed.signal })).catch(() => {}) // ends with the location
+  return () => closed.abort()
+}
+
+export default { id: "bench-probe", server, setup }

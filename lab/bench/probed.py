@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from background_agents.testing.scripts import NATIVE_NOTICES, NOTICE
 from lab.harness.client import Events, OpenCodeClient, StoredMessage
 from lab.harness.client.events import Idle
+from lab.harness.home import Home, find_binary
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelServer
 
@@ -32,19 +38,17 @@ class Stamp(msgspec.Struct):
     """A moment that the probe saw inside OpenCode, in milliseconds since its start."""
 
     at_ms: float
-    type: str
-    session: str | None = None
-    parent: str | None = None
-    title: str | None = None
-    message: str | None = None
-    role: str | None = None
+    type: Literal["idle", "told"]
+    """A session has come to its end, or a message for it was stored."""
+    session: str
+    text: str = ""
+    """How the message begins."""
 
 
 class Way(msgspec.Struct):
     """How long it took from a child's idle to the news of it in its parent."""
 
-    title: str
-    """The child's."""
+    is_native: bool
     took_ms: float
 
 
@@ -52,22 +56,27 @@ class Way(msgspec.Struct):
 async def probed(
     root: Path,
     model: ModelServer,
+    line: Line = Line.ONE,
     *,
     plugin: bool = True,
     at_once: int = 8,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[OpenCode]:
     """Run OpenCode with the probe, and with or without our plugin."""
-    config = {"plugin": [PROBE.as_uri()]}
+    await asyncio.to_thread(_install_probe, Home(root, find_binary(line).version))
     given = {
         "PROBE_FILE": str(stamps_file(root)),
         "BACKGROUND_AGENTS_MAX_CONCURRENT": str(at_once),
         **(env or {}),
     }
-    async with running_opencode(
-        root, model.base_url, plugin=plugin, config=config, env=given
-    ) as opencode:
+    async with running_opencode(root, model.base_url, line, plugin=plugin, env=given) as opencode:
         yield opencode
+
+
+def _install_probe(home: Home) -> None:
+    folder = home.config / "plugin"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "probe.js").write_text(f"export {{ default }} from {json.dumps(str(PROBE))}\n")
 
 
 def stamps_file(root: Path) -> Path:
@@ -87,19 +96,17 @@ def calls(messages: Sequence[StoredMessage], tool: str) -> list[float]:
 
 
 def ways(seen: Sequence[Stamp], parent: str) -> list[Way]:
-    """Return the time from each child's idle to the parent's next user message."""
-    titles = {one.session: one.title or "" for one in seen if one.parent == parent}
+    """Return the time from each child's idle to the notice of it in its parent."""
     found: list[Way] = []
     idle: Stamp | None = None
-    told: set[str | None] = set()
     for stamp in seen:
-        if stamp.type == "session.idle" and stamp.session in titles:
+        if stamp.type == "idle" and stamp.session != parent:
             idle = stamp
-        elif stamp.role == "user" and stamp.session == parent and stamp.message not in told:
-            told.add(stamp.message)
-            if idle is not None:
-                found.append(Way(titles[idle.session], stamp.at_ms - idle.at_ms))
-                idle = None
+        elif stamp.type == "told" and stamp.session == parent:
+            is_native = stamp.text.startswith(NATIVE_NOTICES)
+            if idle is not None and (is_native or stamp.text.startswith(NOTICE)):
+                found.append(Way(is_native, stamp.at_ms - idle.at_ms))
+            idle = None
     return found
 
 

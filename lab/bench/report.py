@@ -20,6 +20,7 @@ from lab.bench.recovery import recovery
 from lab.bench.start import start
 from lab.bench.tax import Tax, context_tax, table
 from lab.harness.home import find_binary
+from lab.harness.line import Line
 
 TAX = "tax"
 
@@ -31,14 +32,20 @@ def _slow(rounds: int) -> int:
     return max(rounds // SLOW_SHARE, 1)
 
 
-Part = Callable[[Path, int], Awaitable[Findings]]
+Part = Callable[[Path, int, Line], Awaitable[Findings]]
 
-PARTS: Mapping[str, Part | None] = {
+Ours = Callable[[Path, int], Awaitable[Findings]]
+
+PARTS: Mapping[str, Part] = {
     "calls": delegate_and_notice,
     "inside": inside,
     "busy": while_others_run,
-    "crowd": lambda root, _: crowds(root),
-    "start": lambda root, rounds: start(root, _slow(rounds)),
+    "crowd": lambda root, _, line: crowds(root, line),
+    "start": lambda root, rounds, line: start(root, _slow(rounds), line),
+}
+"""What each line of OpenCode is measured with, in the order of the table."""
+
+OURS: Mapping[str, Ours] = {
     "looks": while_many_run,
     "stored": with_many_stored,
     "lifecycle": lambda root, rounds: lifecycle(root, 2 * _slow(rounds)),
@@ -47,13 +54,21 @@ PARTS: Mapping[str, Part | None] = {
     "alone": calls_alone,
     "recovery": lambda root, rounds: recovery(root, _slow(rounds)),
     "commands": commands,
-    TAX: None,
 }
-"""What can be measured by itself, in the order of the table; the tax has a table of its own."""
+"""What the service alone decides, or nearly so: it is measured once, with ``FIRST``."""
 
+FIRST = Line.ONE
 
-UNASKED = [name for name in PARTS if name != "commands"]
+NAMES = (*PARTS, *OURS, TAX)
+"""What can be measured by itself; the tax has a table of its own."""
+
+UNASKED = [name for name in NAMES if name != "commands"]
 """What is measured where no part is named; the command line over 100,000 takes minutes more."""
+
+
+def of_line(line: Line, parts: Sequence[str]) -> list[str]:
+    """Return those of ``parts`` that are measured with a line."""
+    return [part for part in parts if line is FIRST or part not in OURS]
 
 
 class Report(msgspec.Struct):
@@ -68,26 +83,27 @@ class Report(msgspec.Struct):
 
 
 async def measure(
-    root: Path, parts: Sequence[str], rounds: int, begun: Callable[[str], None]
+    root: Path, parts: Sequence[str], rounds: int, line: Line, begun: Callable[[str], None]
 ) -> Report:
-    """Measure parts one after the other; ``begun`` is told of each."""
-    versions = f"OpenCode {find_binary().version}, background-agents {__version__}"
+    """Measure parts one after the other with a line; ``begun`` is told of each."""
+    versions = f"OpenCode {find_binary(line).version}, background-agents {__version__}"
     report = Report(machine(), versions, {})
     for name in parts:
         begun(name)
         try:
-            await _measure(report, name, root / name, rounds)
+            await _measure(report, name, root / name, rounds, line)
         except Exception as error:  # what the other parts found is worth keeping
             report.failed[name] = f"{type(error).__name__}: {error}"
     return report
 
 
-async def _measure(report: Report, name: str, root: Path, rounds: int) -> None:
-    part = PARTS[name]
-    if part is None:
-        report.tax = await context_tax(root)
+async def _measure(report: Report, name: str, root: Path, rounds: int, line: Line) -> None:
+    if name == TAX:
+        report.tax = await context_tax(root, line)
+    elif name in PARTS:
+        report.findings[name] = await PARTS[name](root, rounds, line)
     else:
-        report.findings[name] = await part(root, rounds)
+        report.findings[name] = await OURS[name](root, rounds)
 
 
 def markdown(report: Report) -> str:

@@ -7,18 +7,19 @@ from pathlib import Path
 
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import probed
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode
 from lab.model_server import ModelServer, script
 
 
-async def start(root: Path, rounds: int) -> Findings:
+async def start(root: Path, rounds: int, line: Line) -> Findings:
     """Measure second starts on a home, since users have a home."""
     took: dict[bool, list[float]] = {True: [], False: []}
     async with ModelServer() as model:
         for number in range(rounds + 1):
             for plugin in (False, True):
                 folder = root / f"{number}-{plugin}"
-                took[plugin].append(await _first_answer(folder, model, plugin))
+                took[plugin].append(await _first_answer(folder, model, line, plugin))
     without, with_plugin = took[False][1:], took[True][1:]
     return Findings(
         [
@@ -29,8 +30,8 @@ async def start(root: Path, rounds: int) -> Findings:
     )
 
 
-async def _first_answer(root: Path, model: ModelServer, plugin: bool) -> float:
-    async with probed(root, model, plugin=plugin) as opencode:
+async def _first_answer(root: Path, model: ModelServer, line: Line, plugin: bool) -> float:
+    async with probed(root, model, line, plugin=plugin) as opencode:
         await _answer(opencode)
         await opencode.end()
         started = time.perf_counter()

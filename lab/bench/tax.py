@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelRequest, ModelServer, script
 
@@ -47,11 +48,11 @@ def tokens(chars: int) -> int:
     return math.ceil(chars / CHARS_PER_TOKEN)
 
 
-async def context_tax(root: Path) -> Tax:
+async def context_tax(root: Path, line: Line) -> Tax:
     """Measure on a new home under ``root``."""
     async with (
         ModelServer() as model,
-        running_opencode(root, model.base_url, plugin=False) as opencode,
+        running_opencode(root, model.base_url, line, plugin=False) as opencode,
     ):
         without = _parts(await _request(model, opencode))
         await opencode.end()

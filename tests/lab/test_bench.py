@@ -15,9 +15,13 @@ import pytest
 
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.views.model import LIST_LINES
-from lab.bench import calls, lifecycle, process, recovery, stored
+from lab.bench import calls, lifecycle, native, process, recovery, stored
 from lab.bench.figures import CLOCK_STEP, Findings, compared, judged, percentile, tables
+from lab.bench.probed import Stamp, Way, ways
+from lab.bench.report import of_line
 from lab.bench.service import bare_start_ms, start_ms
+from lab.harness.home import lines_under_test
+from lab.harness.line import Line
 
 
 def ratio(found: Findings, case: str) -> float:
@@ -26,12 +30,13 @@ def ratio(found: Findings, case: str) -> float:
 
 
 @pytest.mark.opencode
+@pytest.mark.parametrize("line", lines_under_test())
 async def test_a_call_costs_less_than_a_native_one_and_little_more_than_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "WARM_UP", 1)
-    found = await calls.delegate_and_notice(tmp_path / "home", 5)
-    assert ratio(found, "`delegate` / native `task(background)`") < 1
+    found = await calls.delegate_and_notice(tmp_path / "home", 5, line)
+    assert ratio(found, f"`delegate` / {native.shown(line)}") < 1
     assert ratio(found, "`delegate` / a tool that does nothing") < 10
     assert {len(one.samples) for one in found.figures} == {5}
 
@@ -79,6 +84,30 @@ async def test_a_service_recovers_among_many_that_are_stored(tmp_path: Path) -> 
     full = await recovery.recover(tmp_path / "full", 2_000, 30)
     empty = await recovery.recover(tmp_path / "empty", 0, 0)
     assert full.ready_ms < 5 * empty.ready_ms
+
+
+def test_a_way_begins_at_the_end_of_a_child_and_ends_at_its_notice() -> None:
+    """Other messages, and notices that no child's end came before, count for nothing."""
+    seen = [
+        Stamp(0, "told", "ses_parent", "Go on."),
+        Stamp(1, "idle", "ses_parent"),
+        Stamp(3, "idle", "ses_child"),
+        Stamp(4, "told", "ses_other", "<task-notification>"),
+        Stamp(10, "told", "ses_parent", "<task-notification>"),
+        Stamp(11, "idle", "ses_bare"),
+        Stamp(12, "told", "ses_parent", "Go on."),
+        Stamp(13, "told", "ses_parent", "<task-notification>"),
+        Stamp(20, "idle", "ses_theirs"),
+        Stamp(22, "told", "ses_parent", '<subagent id="ses_theirs"'),
+        Stamp(30, "idle", "ses_theirs"),
+        Stamp(33, "told", "ses_parent", '<task id="ses_theirs"'),
+    ]
+    assert ways(seen, "ses_parent") == [Way(False, 7), Way(True, 2), Way(True, 3)]
+
+
+def test_what_the_service_alone_decides_is_measured_once() -> None:
+    assert of_line(Line.ONE, ["calls", "lifecycle", "tax"]) == ["calls", "lifecycle", "tax"]
+    assert of_line(Line.TWO, ["calls", "lifecycle", "tax"]) == ["calls", "tax"]
 
 
 def test_percentiles_are_samples() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from lab.bench.tax import LIMIT_TOKENS, RULES, context_tax, table
+from lab.harness.line import Line
 
 pytestmark = pytest.mark.opencode
 
 
-async def test_rules_and_tools_cost_little(tmp_path: Path) -> None:
+async def test_rules_and_tools_cost_little(tmp_path: Path, line: Line) -> None:
     """The context tax, tokens of rules and tool definitions, stays within its limit."""
-    tax = await context_tax(tmp_path)
+    tax = await context_tax(tmp_path, line)
 
     assert {RULES, "delegate", "delegation_read", "delegation_status"} <= set(tax.added_chars)
     assert min(tax.added_chars.values()) > 0, table(tax)

@@ -37,10 +37,10 @@ READABLE_ID = re.compile(r"\b[a-z]+-[a-z]+-[a-z]+(?:-[0-9]+)?\b")
 
 NOTICE = "<task-notification>"
 
-NATIVE_NOTICE = "<task id="
-"""How a notice of OpenCode's own background subagents begins."""
+NATIVE_NOTICES = ("<task id=", "<subagent id=")
+"""How a notice of OpenCode's own background subagents begins, on OpenCode 1 and on 2."""
 
-NOTICES = (NOTICE, "<delegation-request>", "<child-notification>", NATIVE_NOTICE)
+NOTICES = (NOTICE, "<delegation-request>", "<child-notification>", *NATIVE_NOTICES)
 """How the messages begin that a supervisor's model gets about its delegations."""
 
 CUT_OFF = "You were cut off: "
