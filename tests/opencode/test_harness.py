@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.harness.client import ApiError, OpenCodeClient
+from lab.harness.client import ApiError, OpenCodeClient, two
 from lab.harness.client.events import Answered, Asked, Settled, TextEnded, ToolEnded, ToolRuns
 from lab.harness.dialect import dialect
 from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, lines_under_test
@@ -121,8 +121,11 @@ async def test_no_setting_of_the_user_reaches_it(
     assert environment["HOME"] == str(tmp_path / "home")
 
 
-async def test_a_session_is_seen_as_a_test_looks_at_it(plain: OpenCode, model: ModelServer) -> None:
+async def test_a_session_is_seen_as_a_test_looks_at_it(
+    plain: OpenCode, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Facts, messages and offered tools say the same, whichever line it is."""
+    monkeypatch.setattr(two, "PAGE", 1)  # as if each session were a long one
     async with plain.client() as client, client.events() as events:
         session = await client.create_session()
         look = {"call": "bash", "args": {"command": "echo seen", "description": "Look"}}

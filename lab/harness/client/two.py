@@ -25,6 +25,10 @@ PLUGIN = "background-agents"
 """Our plugin's id."""
 
 
+PAGE = 200
+"""Messages in one answer, at most."""
+
+
 class _Id(msgspec.Struct):
     id: str
 
@@ -113,8 +117,13 @@ class _Message(msgspec.Struct):
     error: _Error | None = None
 
 
+class _Cursor(msgspec.Struct):
+    next: str | None = None
+
+
 class _Messages(msgspec.Struct):
     data: list[_Message]
+    cursor: _Cursor = msgspec.field(default_factory=_Cursor)
 
 
 class _Said(msgspec.Struct):
@@ -240,9 +249,15 @@ class ClientTwo(OpenCodeClient):
         await self.request("POST", f"/api/session/{session}/prompt", {"text": text})
 
     async def messages(self, session: str) -> list[StoredMessage]:
-        path = f"/api/session/{session}/message?order=asc&limit=200"
-        raw = await self.request("GET", path)
-        return _conversation(msgspec.json.decode(raw, type=_Messages).data)
+        path, query = f"/api/session/{session}/message?limit={PAGE}", "&order=asc"
+        found: list[_Message] = []
+        while True:
+            raw = await self.request("GET", path + query)
+            page = msgspec.json.decode(raw, type=_Messages)
+            found += page.data
+            if len(page.data) < PAGE or page.cursor.next is None:
+                return _conversation(found)
+            query = f"&cursor={quote(page.cursor.next, safe='')}"
 
     async def chosen(self, session: str) -> tuple[str | None, str | None]:
         """Return the agent and the model that a session is set to."""
