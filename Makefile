@@ -49,17 +49,17 @@ docs: setup ## Write the reference anew and build the documentation into build/d
 screens: setup ## Take the picture of `watch` anew, of the real program at work
 	$(PYTHON_BIN) -m lab.screens
 
-bench: setup ## Measure, on the real OpenCode
-	@$(PYTHON_BIN) -m lab.bench
+bench: setup ## Measure, on a real OpenCode of each line (LINE=2 for one)
+	@$(PYTHON_BIN) -m lab.bench $(if $(LINE),--line $(LINE))
 
 fuzz: setup ## Look a hundred times longer for input that breaks a parser
 	HYPOTHESIS_PROFILE=fuzz $(PYTHON_BIN) -m pytest tests/security --timeout 3600
 
 faults: setup ## Kill it at every commit and every send, and check the promise
-	@$(PYTHON_BIN) -m lab.faults
+	@$(PYTHON_BIN) -m lab.faults $(if $(LINE),--line $(LINE))
 
 soak: setup ## Work without a pause, be killed at random, and measure (MINUTES=15, SEED=)
-	@$(PYTHON_BIN) -m lab.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
+	@$(PYTHON_BIN) -m lab.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED)) $(if $(LINE),--line $(LINE))
 
 clean: ## Remove everything that setup and the tools made
 	rm -rf .venv tools/opencode/node_modules tools/opencode/next/node_modules tools/opencode/versions
