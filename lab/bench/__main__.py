@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
 
-from lab.bench.report import NAMES, UNASKED, Report, markdown, measure, of_line
+from lab.bench.report import FIRST, NAMES, UNASKED, Report, markdown, measure, of_line
 from lab.document import write_into
 from lab.harness.home import lines_under_test
 from lab.harness.line import Line
@@ -32,10 +32,13 @@ def main() -> None:
     options = parser.parse_args()
     lines = options.line or lines_under_test()
     chosen = {line: of_line(line, options.only or UNASKED) for line in lines}
+    chosen = {line: parts for line, parts in chosen.items() if parts}
+    if not chosen:
+        raise SystemExit(f"{', '.join(options.only)}: measured with OpenCode {FIRST} only.")
     reports = {line: _measured(line, parts, options.rounds) for line, parts in chosen.items()}
     _keep(reports)
     for line, report in reports.items():
-        if options.write is not None and chosen[line]:
+        if options.write is not None:
             write_into(options.write, BLOCKS[line], markdown(report))
     failed = [
         f"OpenCode {line}, {part}: {why}"
