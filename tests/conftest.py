@@ -15,6 +15,8 @@ pytest.register_assert_rewrite("background_agents.testing.contracts")
 _CHECKED = {Path(__file__).parent / room for room in ("adapters", "client", "service")}
 
 
+# Before the workers' own, which reads the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together, with several workers, what shares what is slow to start.
 
