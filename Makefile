@@ -33,7 +33,7 @@ test: setup ## Run every check and every test
 	$(PYTHON_BIN) -m ruff format --check
 	$(PYTHON_BIN) -m mypy
 	.venv/bin/lint-imports
-	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadgroup -m "not alone"
+	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadfile -m "not alone"
 	$(PYTHON_BIN) -m pytest -m alone
 
 test-versions: setup $(OTHERS_READY) ## Run the main path on each supported OpenCode

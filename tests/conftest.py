@@ -1,6 +1,7 @@
 """What all tests share: the contract suites assert as tests do, and nothing blocks the loop."""
 
 import getpass
+import re
 import resource
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,23 +10,31 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest.register_assert_rewrite("background_agents.testing.contracts")
+
+_LINE = re.compile(r"\bline[12]\b")
 
 _CHECKED = {Path(__file__).parent / room for room in ("adapters", "client", "service")}
 
 
-# Before the workers' own, which reads the marks.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, with several workers, what shares what is slow to start.
+class ByFileAndLine(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps together, with several workers, what shares what is slow to start.
 
     That is a file's tests, and of one that runs on both lines of OpenCode those of a line.
     """
-    for item in items:
-        spec = getattr(item, "callspec", None)
-        line = "" if spec is None else spec.params.get("line", "")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {line}".strip()))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        line = _LINE.search(test)
+        return f"{file} {line[0]}" if line else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFileAndLine:
+    """Hand tests out so; xdist 3.8 does not see its own groups with pytest 9.2."""
+    return ByFileAndLine(config, log)
 
 
 def pytest_unconfigure() -> None:
