@@ -15,9 +15,11 @@ import msgspec
 import pytest
 from archived import Reader
 from msgspec.structs import replace
+from sheetworks import active, asks
 
 from background_agents.domain import events as ev
 from background_agents.domain.asking import Ask
+from background_agents.hosts.cli.text import status
 from background_agents.hosts.cli.text.export import COLUMNS
 from background_agents.testing.contracts.samples import at, completed, launched, registered
 from background_agents.views.events import told
@@ -328,3 +330,11 @@ def _sample(kind: type[ev.Event]) -> ev.Event:
     }  # fmt: skip
     raw = {name: values.get(name, "text") for name in kind.__struct_fields__}
     return msgspec.convert({**raw, "event": kind.__name__}, kind)
+
+
+@pytest.mark.parametrize("columns", range(60, 121, 3))
+def test_an_id_is_never_cut_in_two(columns: int) -> None:
+    """It stands in the command that is to be copied."""
+    name = "daft-hopeful-locust"
+    said = status.active(active(name, asks("Which? (SQLite, PostgreSQL)")), columns)
+    assert said.count(name) == 2

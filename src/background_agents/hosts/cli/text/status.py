@@ -103,4 +103,7 @@ def ended(one: Sheet) -> str:
 def _folded(text: str, columns: int) -> list[str]:
     """Return text as indented lines that fit."""
     room = max(columns, _NARROW)
-    return wrap(text, room, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    # An id stays whole, so that it can be copied.
+    return wrap(
+        text, room, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+    )
