@@ -35,6 +35,18 @@ async def test_a_finished_one_is_gone_on_with_in_its_own_session(stage: Stage) -
     assert front["session"] == stage.result(first)[0]["session"]
 
 
+async def test_a_model_was_for_that_delegation_alone(stage: Stage) -> None:
+    """Who goes on with it gets the agent's own again, although the session has known another."""
+    supervisor = await stage.supervisor()
+    first = delegate("Use another.", say("Used."), model="scripted/two")
+    await supervisor.turn(first, say("Off."))
+    (name,) = await supervisor.delegated()
+    await supervisor.settled()
+    await supervisor.turn(delegate("And now?", say("Done."), continue_id=name), say("Off again."))
+    await supervisor.settled(2)
+    assert [one.model for one in stage.asked("Use another.")] == ["two", "one"]
+
+
 async def test_only_what_has_ended_and_is_ours_is_gone_on_with(stage: Stage) -> None:
     """Unknown ids, others' and what still runs are refused in a sentence; nothing is begun."""
     supervisor, stranger = await stage.supervisor(), await stage.supervisor()

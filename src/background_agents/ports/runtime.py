@@ -48,6 +48,8 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     """The session that it is a child of; None for one that stands for itself."""
     title: str
+    agent: str | None = None
+    """Who will work in it, where that is known; a prompt says so in any case."""
     denied_tools: tuple[str, ...] = ()
     """Tools that agents in the session never get."""
     allowed_tools: tuple[str, ...] = ()

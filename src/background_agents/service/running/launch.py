@@ -47,6 +47,7 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
     order = SessionOrder(
         parent=delegation.parent_session,
         title=for_model.session_title(delegation),
+        agent=delegation.agent,
         denied_tools=context.denied_tools,
         allowed_tools=context.tools.children,
     )

@@ -12,17 +12,16 @@ from urllib.parse import quote
 
 import msgspec
 
+from background_agents.adapters.opencode.calls import Calls
 from background_agents.adapters.opencode.transport import Transport, read_answer
 from background_agents.adapters.opencode.v1 import wire
 from background_agents.adapters.opencode.wire import AgentInfo, Config, PermissionRule
 from background_agents.domain.asking import Ask
-from background_agents.domain.errors import NotFound, RuntimeRefused
-from background_agents.domain.text import one_line
 
 T = TypeVar("T")
 
 
-class Api:
+class Api(Calls):
     """The calls that the adapter makes.
 
     Each raises ``RuntimeRefused`` or ``RuntimeUnreachable``. ``learn`` hears of each session that
@@ -38,9 +37,8 @@ class Api:
         learn: Callable[[wire.SessionInfo], None] = lambda _: None,
         directory_of: Callable[[str], str] = lambda _: "",
     ) -> None:
-        self._transport = transport
+        super().__init__(transport, directory_of)
         self._learn = learn
-        self._directory_of = directory_of
 
     async def agents(self) -> list[AgentInfo]:
         return await self._get("/agent", list[AgentInfo])
@@ -132,14 +130,3 @@ class Api:
 
     async def _get(self, path: str, kind: type[T], session: str | None = None) -> T:
         return read_answer(await self._ask("GET", path, session=session), path, kind)
-
-    async def _ask(
-        self, method: str, path: str, body: object = None, session: str | None = None
-    ) -> bytes:
-        directory = self._directory_of(session) if session else ""
-        response = await self._transport.request(method, path, body, directory)
-        if response.status < 300:
-            return response.body
-        words = one_line(response.body.decode(errors="replace"), 300)
-        kind = NotFound if response.status == 404 else RuntimeRefused
-        raise kind(f"OpenCode refused {method} {path} ({response.status}): {words}")

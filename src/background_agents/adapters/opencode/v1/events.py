@@ -73,6 +73,10 @@ class EventReader:
             # Else an event has told, which is newer than an answer on its way.
             self._is_now(info)
 
+    def parent(self, session: str) -> str | None:
+        """Return the parent of a session, if it is known to have one."""
+        return self.parents.get(session)
+
     def is_undone(self, session: str) -> bool:
         """Return whether messages of a session are known to be undone."""
         return session in self.current and self.current[session].revert is not None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
 from background_agents.adapters.opencode.describing import (
@@ -13,8 +12,8 @@ from background_agents.adapters.opencode.describing import (
     request,
 )
 from background_agents.adapters.opencode.live import LiveSession
-from background_agents.adapters.opencode.memory import MAX_DEPTH
 from background_agents.adapters.opencode.permissions import handed_on
+from background_agents.adapters.opencode.runtime import SharedRuntime
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v1 import wire
@@ -22,7 +21,7 @@ from background_agents.adapters.opencode.v1.api import Api
 from background_agents.adapters.opencode.v1.events import EventReader, permission, questions
 from background_agents.adapters.opencode.wire import AgentInfo, PermissionRule
 from background_agents.domain.asking import Ask, Reply
-from background_agents.domain.errors import MessagesUndone, NotAsked, NotFound
+from background_agents.domain.errors import NotAsked, NotFound
 from background_agents.domain.events import FIRST_RUNTIME
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.ports import runtime as port
@@ -33,29 +32,25 @@ that had to wait for that took 15 ms in the median, against 3 ms for a tool that
 Of several calls in one answer the last is through after ~20 ms."""
 
 
-class OpenCodeRuntime:
+class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
     """One project of one OpenCode, over either transport, as ``AgentRuntime`` says."""
 
     def __init__(self, transport: Transport, safe_tools: Sequence[str] | None = None) -> None:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
+        super().__init__()
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self.name = FIRST_RUNTIME
         self.shows_what_children_ask = True
         self.native_tool = "task"
         self._transport = transport
-        self.reader = EventReader(self._emit)
-        self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
-        self._listeners: list[port.Listener] = []
+        self.reader: EventReader = EventReader(self._emit)
+        self.api: Api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
         self._agents: list[port.Agent] = []
         self._infos: list[AgentInfo] = []
         self._asking = asyncio.Lock()
         transport.on_event = self.reader.read
         transport.on_restored = self._restored
-
-    def subscribe(self, listener: port.Listener) -> Callable[[], None]:
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
 
     async def agents(self, *, refresh: bool = False) -> Sequence[port.Agent]:
         if refresh or not self._agents:
@@ -81,27 +76,6 @@ class OpenCodeRuntime:
     async def leave(self, session: str, by: str, agent: str) -> port.Leave:
         info, _ = await asyncio.gather(self._now(session), self.agents())
         return leave_of(self._infos, info.permission or [], by, agent)
-
-    async def lineage(self, session: str) -> tuple[str, ...]:
-        chain = self.ancestors(session)
-        for _ in range(MAX_DEPTH):
-            if chain[-1] in self.reader.parents:
-                break
-            await self.api.session(chain[-1])  # which tells its parent
-            chain = self.ancestors(session)
-        return chain
-
-    def _directory_of(self, session: str) -> str:
-        return self.reader.directories.get(session, "")
-
-    def ancestors(self, session: str) -> tuple[str, ...]:
-        chain = [session]
-        while len(chain) < MAX_DEPTH:
-            parent = self.reader.parents.get(chain[-1])
-            if parent is None or parent in chain:
-                break
-            chain.append(parent)
-        return tuple(chain)
 
     async def below(self, session: str) -> Sequence[str]:
         found: list[str] = []
@@ -132,11 +106,6 @@ class OpenCodeRuntime:
             return []
         return handed_on((await self._now(order.parent)).permission or [])
 
-    async def _now(self, session: str) -> wire.SessionInfo:
-        """Return a session as it is now. Events tell; to ask takes 40 ms while a tool is called."""
-        known = self.reader.current.get(session)
-        return await self.api.session(session) if known is None else known
-
     async def prompt(self, session: str, prompt: port.Prompt) -> None:
         self._follow(session)
         body: dict[str, object] = {
@@ -149,18 +118,6 @@ class OpenCodeRuntime:
             body["model"] = model_body(prompt.model)
         await self.make_sure_nothing_is_undone(session)
         await self.api.prompt(session, body)
-
-    async def make_sure_nothing_is_undone(self, session: str) -> None:
-        with suppress(NotFound):  # which is told to whoever sends something there
-            await self._now(session)
-        if self.reader.is_undone(session):
-            raise MessagesUndone(session)
-
-    async def requests(self) -> Sequence[Ask]:
-        # One session of each directory, and none for our own.
-        places = {self._directory_of(one): one for one in self.reader.live} | {"": None}
-        found = await asyncio.gather(*(self._requests(one) for one in places.values()))
-        return list({ask.id: ask for asks in found for ask in asks}.values())
 
     async def _requests(self, session: str | None) -> list[Ask]:
         asked, wondered = await asyncio.gather(
@@ -237,10 +194,6 @@ class OpenCodeRuntime:
         self._agents, self._infos = [], []  # the break may have been a reload that changed them
         self.reader.current.clear()  # and what was undone or redone meanwhile nobody told
         self._emit(port.StreamRestored(""))
-
-    def _emit(self, event: port.RuntimeEvent) -> None:
-        for listener in tuple(self._listeners):
-            listener(event)
 
 
 def _own_rules(order: port.SessionOrder) -> list[PermissionRule]:

@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from background_agents.adapters.opencode.calls import Calls
 from background_agents.adapters.opencode.transport import Transport, read_answer
 from background_agents.adapters.opencode.v2 import wire
 from background_agents.domain.asking import Ask
-from background_agents.domain.errors import Conflict, NotFound, RuntimeRefused
-from background_agents.domain.text import one_line
 
 T = TypeVar("T")
 
@@ -32,11 +31,7 @@ class _Text(msgspec.Struct):
     text: str
 
 
-class _Words(msgspec.Struct):
-    message: str = ""
-
-
-class Api:
+class Api(Calls):
     """The calls that the adapter makes.
 
     Each raises ``RuntimeRefused`` or ``RuntimeUnreachable``. ``learn`` hears of each session that
@@ -51,9 +46,8 @@ class Api:
         learn: Callable[[wire.SessionInfo], None] = lambda _: None,
         directory_of: Callable[[str], str] = lambda _: "",
     ) -> None:
-        self._transport = transport
+        super().__init__(transport, directory_of)
         self._learn = learn
-        self._directory_of = directory_of
 
     # --- of the project ---------------------------------------------------------------
 
@@ -186,17 +180,6 @@ class Api:
     async def _of(self, method: str, session: str, what: str, body: object = None) -> None:
         await self._ask(method, f"{_of(session)}/{what}", body, session)
 
-    async def _ask(
-        self, method: str, path: str, body: object = None, session: str | None = None
-    ) -> bytes:
-        directory = self._directory_of(session) if session else ""
-        response = await self._transport.request(method, path, body, directory)
-        if response.status < 300:
-            return response.body
-        words = one_line(_words(response.body), 300)
-        kind = {404: NotFound, 409: Conflict}.get(response.status, RuntimeRefused)
-        raise kind(f"OpenCode refused {method} {path} ({response.status}): {words}")
-
 
 def _of(session: str) -> str:
     return f"/api/session/{quote(session)}"
@@ -205,12 +188,3 @@ def _of(session: str) -> str:
 def _chosen(model: wire.ModelRef) -> dict[str, str]:
     variant = {"variant": model.variant} if model.variant else {}
     return {"providerID": model.provider_id, "id": model.id, **variant}
-
-
-def _words(body: bytes) -> str:
-    """Return what an error says, or all of it where it is none of OpenCode's own."""
-    try:
-        said = msgspec.json.decode(body, type=_Words).message
-    except (ValueError, RecursionError):
-        said = ""
-    return said or body.decode(errors="replace")

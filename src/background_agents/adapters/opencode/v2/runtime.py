@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -14,7 +14,8 @@ from background_agents.adapters.opencode.describing import (
     described,
     request,
 )
-from background_agents.adapters.opencode.memory import MAX_DEPTH, remember
+from background_agents.adapters.opencode.memory import remember
+from background_agents.adapters.opencode.runtime import SharedRuntime
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v2 import wire
@@ -27,7 +28,6 @@ from background_agents.domain.asking import Ask, Reply
 from background_agents.domain.errors import (
     Conflict,
     DelegationError,
-    MessagesUndone,
     NotAsked,
     NotFound,
     RuntimeUnreachable,
@@ -54,26 +54,26 @@ TITLES = "title"
 """The agent that writes titles, and whose model is the small one."""
 
 
-class OpenCode2Runtime:
+class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
     """One project of one OpenCode, over either transport, as ``AgentRuntime`` says."""
 
     def __init__(self, transport: Transport, safe_tools: Sequence[str] | None = None) -> None:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
+        super().__init__()
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self.name = "opencode-2"
         self.shows_what_children_ask = False
         self.native_tool = "subagent"
         self._transport = transport
-        self.reader = EventReader(self._emit)
-        self.api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
-        self._listeners: list[port.Listener] = []
+        self.reader: EventReader = EventReader(self._emit)
+        self.api: Api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
         self._agents: list[port.Agent] = []
         self._infos: list[AgentInfo] = []
         self._offered: tuple[str, ...] = ()
         self._asking = asyncio.Lock()
         self._told_of_agents = asyncio.Event()
-        self._place: wire.Location | None = None
+        self._place = ""
         self._titles: dict[str, str] = {}
         """Those of sessions that OpenCode has not named itself yet, as it does once."""
         self._renaming: set[asyncio.Task[None]] = set()
@@ -81,10 +81,6 @@ class OpenCode2Runtime:
         self.reader.on_renamed = self._renamed
         transport.on_event = self.reader.read
         transport.on_restored = self._restored
-
-    def subscribe(self, listener: port.Listener) -> Callable[[], None]:
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
 
     # --- agents and their rules -------------------------------------------------------
 
@@ -132,24 +128,6 @@ class OpenCode2Runtime:
 
     # --- whose session is whose -------------------------------------------------------
 
-    async def lineage(self, session: str) -> tuple[str, ...]:
-        chain = self.ancestors(session)
-        for _ in range(MAX_DEPTH):
-            if chain[-1] in self.reader.parents:
-                break
-            await self.api.session(chain[-1])  # which tells its parent
-            chain = self.ancestors(session)
-        return chain
-
-    def ancestors(self, session: str) -> tuple[str, ...]:
-        chain = [session]
-        while len(chain) < MAX_DEPTH:
-            parent = self.reader.parent(chain[-1])
-            if parent is None or parent in chain:
-                break
-            chain.append(parent)
-        return tuple(chain)
-
     async def below(self, session: str) -> Sequence[str]:
         found: dict[str, None] = {}
         to_look_at = [session]
@@ -161,17 +139,13 @@ class OpenCode2Runtime:
             found |= dict.fromkeys(children)
         return list(found)
 
-    def _directory_of(self, session: str) -> str:
-        return self.reader.directories.get(session, "")
-
     # --- sessions ---------------------------------------------------------------------
 
     async def open_session(self, order: port.SessionOrder) -> str:
         await asyncio.sleep(POLITE_PAUSE_S)
-        if self._place is None:
-            self._place = await self.api.location()
         body: dict[str, object] = {
-            "location": {"directory": self._place.directory},
+            "location": {"directory": await self._here()},
+            **({"agent": order.agent} if order.agent else {}),
             # Which released versions know; then OpenCode itself shows whose child it is.
             "title": order.title,
             **({"parentID": order.parent} if order.parent else {}),
@@ -183,6 +157,13 @@ class OpenCode2Runtime:
                 remember(self._titles, info.id, order.title)
             await self.api.rename(info.id, order.title)
         return info.id
+
+    async def _here(self) -> str:
+        """Return where our sessions work. Asked for once, however many begin at the same time."""
+        async with self._asking:
+            if not self._place:
+                self._place = (await self.api.location()).directory
+        return self._place
 
     async def reopen_session(self, session: str, order: port.SessionOrder) -> None:
         """See ``AgentRuntime``: sessions have no rules here; the host hides tools from them."""
@@ -208,11 +189,6 @@ class OpenCode2Runtime:
         except DelegationError as error:
             log.warning("the session %s keeps a title that is not ours: %s", session, error)
 
-    async def _now(self, session: str) -> wire.SessionInfo:
-        """Return a session as it is now. Events tell; so it is asked for once."""
-        known = self.reader.current.get(session)
-        return await self.api.session(session) if known is None else known
-
     # --- runs -------------------------------------------------------------------------
 
     async def prompt(self, session: str, prompt: port.Prompt) -> None:
@@ -229,6 +205,9 @@ class OpenCode2Runtime:
             await self.api.select_agent(session, prompt.agent)
             self.reader.changed(session, agent=prompt.agent)
         model = await self._model_for(prompt)
+        if model is None and info.model is not None:
+            # One that was meant for an earlier prompt alone.
+            model = await self.api.default_model()
         if model is not None and (not info.model or info.model.name != model.name):
             await self.api.select_model(session, model)
             self.reader.changed(session, model=model)
@@ -240,12 +219,6 @@ class OpenCode2Runtime:
         infos = await self.infos()
         own = next((info.model for info in infos if info.name == prompt.agent), None)
         return wire.ModelRef(own.model_id, own.provider_id, own.variant) if own else None
-
-    async def make_sure_nothing_is_undone(self, session: str) -> None:
-        with suppress(NotFound):  # which is told to whoever sends something there
-            await self._now(session)
-        if self.reader.is_undone(session):
-            raise MessagesUndone(session)
 
     async def abort(self, session: str) -> None:
         with suppress(NotFound):
@@ -260,12 +233,6 @@ class OpenCode2Runtime:
         return port.RunState(exists=True, busy=busy, undone=info.revert is not None)
 
     # --- what is asked ----------------------------------------------------------------
-
-    async def requests(self) -> Sequence[Ask]:
-        # One session of each directory, and none for our own.
-        places = {self._directory_of(one): one for one in self.reader.live} | {"": None}
-        found = await asyncio.gather(*(self._requests(one) for one in places.values()))
-        return list({ask.id: ask for asks in found for ask in asks}.values())
 
     async def _requests(self, session: str | None) -> list[Ask]:
         asked, forms = await asyncio.gather(self.api.permissions(session), self.api.forms(session))
@@ -350,10 +317,6 @@ class OpenCode2Runtime:
         self._agents_changed()  # the break may have been a restart that changed them
         self.reader.lost()
         self._emit(port.StreamRestored(""))
-
-    def _emit(self, event: port.RuntimeEvent) -> None:
-        for listener in tuple(self._listeners):
-            listener(event)
 
 
 def _note_id(ask: Ask) -> str:
