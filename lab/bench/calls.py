@@ -25,6 +25,8 @@ CHILD = "Look it up. " + script({"say": "Here is what I found."})
 
 NOTHING: Mapping[str, object] = {"call": "nothing"}
 
+WAITING: Mapping[str, object] = {"call": "waiting"}
+
 DELEGATE = native.delegate(CHILD)
 
 TASK = native.task(CHILD)
@@ -38,8 +40,8 @@ NOTICED: Mapping[str, object] = {"say": "Noticed."}
 
 
 def round_of(call: Mapping[str, object]) -> str:
-    """Return the prompt of one round: a call to compare with, and the one that delegates."""
-    return "Go on. " + script(NOTHING, call, {"say": "Delegated."}, on_notice=[NOTICED])
+    """Return the prompt of one round: two calls to compare with, and the one that delegates."""
+    return "Go on. " + script(NOTHING, WAITING, call, {"say": "Delegated."}, on_notice=[NOTICED])
 
 
 async def play(client: OpenCodeClient, session: str, prompt: str) -> None:
@@ -86,17 +88,20 @@ async def delegate_and_notice(root: Path, rounds: int, line: Line) -> Findings:
 
 
 def _of_calls(messages: Sequence[StoredMessage], launches: Sequence[float], line: Line) -> Findings:
-    nothing = calls(messages, "nothing")[2 * WARM_UP :: 2]
+    # Of each two rounds the first is ours.
+    nothing, waiting = (calls(messages, one)[2 * WARM_UP :: 2] for one in ("nothing", "waiting"))
     delegate, task = (calls(messages, tool)[WARM_UP:] for tool in ("delegate", native.tool(line)))
     return Findings(
         [
             judged("a tool that does nothing, call", nothing),
+            judged("a tool that waits 2.5 ms, call", waiting),
             judged("`delegate`, call", delegate, most=6, p95_most=20),
             judged(f"{native.shown(line)}, call", task),
             judged(f"bare API: {native.LAUNCH[line]}", launches),
         ],
         [
             compared("`delegate` / a tool that does nothing", delegate, nothing, most=2),
+            compared("`delegate` / a tool that waits 2.5 ms", delegate, waiting, most=1.3),
             compared(f"`delegate` / {native.shown(line)}", delegate, task, most=0.3),
             compared("`delegate` / bare API", delegate, launches),
         ],

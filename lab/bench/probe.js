@@ -1,10 +1,13 @@
-// What the benchmark adds to OpenCode, of either line: a tool that does nothing, to compare with;
-// two that time calls over the bridge and requests to OpenCode's own API; and the moments of events
-// inside the process, which no connection delays. PROBE_FILE takes those.
+// What the benchmark adds to OpenCode, of either line: a tool that does nothing and one that only waits,
+// to compare with; two that time calls over the bridge and requests to OpenCode's own API; and the
+// moments of events inside the process, which no connection delays. PROBE_FILE takes those.
 import { appendFileSync } from "node:fs"
 
 // Where the bridge keeps its service.
 const SERVICE = Symbol.for("background-agents.service")
+
+// From a call to its durable record, as the service needs it on a quiet machine.
+const COMMIT_MS = 2.5
 
 // By message: when it was stored, and who waits for that.
 const stored = new Map()
@@ -15,6 +18,11 @@ const stamp = (at_ms, type, session, text) =>
 
 const TOOLS = {
   nothing: { description: "Does nothing.", args: {}, execute: async () => "nothing" },
+  waiting: {
+    description: "Waits as long as a commit takes.",
+    args: {},
+    execute: () => new Promise((done) => setTimeout(() => done("waited"), COMMIT_MS)),
+  },
   crossings: {
     description: "Times calls over the bridge.",
     args: { tool: { type: "string" }, args: { type: "object" }, count: { type: "number" } },

@@ -47,6 +47,10 @@ POLITE_PAUSE_S = 0.025
 """As on line 1: the tool call that asked for a session is still on its way through OpenCode,
 which has one thread."""
 
+NAMING_PAUSE_S = 0.2
+"""OpenCode names a session when its first turn ends, which is when a notice is on its way: giving
+it our title takes OpenCode 10 ms, for which the notice would wait."""
+
 LOADING_LIMIT_S = 20.0
 """OpenCode knows no agents of a project that it loads: 0.2 s were seen, from its first request."""
 
@@ -184,6 +188,7 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
             task.add_done_callback(self._renaming.discard)
 
     async def _rename(self, session: str, title: str) -> None:
+        await asyncio.sleep(NAMING_PAUSE_S)
         try:
             await self.api.rename(session, title)
         except DelegationError as error:
