@@ -7,6 +7,7 @@ evidence for when a test fails. Knows nothing of delegations.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -158,10 +159,15 @@ class Tui:
 
 
 def toast_on(screen: str) -> str:
-    """Return what the toast says that lies over the chat, as one line; empty without one."""
+    """Return what the toast says that lies over the chat, as one line; empty without one.
+
+    OpenCode breaks words at hyphens, too, such as a delegation's id.
+    """
     # Its box alone has a bar at both sides; what is beside the chat follows the second.
     split = [line.rsplit("┃", 2) for line in screen.splitlines()]
-    return " ".join(" ".join(line[1] for line in split if len(line) == 3).split())
+    lines = (line[1].strip() for line in split if len(line) == 3)
+    said = " ".join(line for line in lines if line)
+    return re.sub(r"(?<=\w-) (?=\w)", "", " ".join(said.split()))
 
 
 def _write(screens: list[Screen], folder: Path) -> None:

@@ -36,7 +36,7 @@ COMES_TO: Mapping[Step, frozenset[Sign]] = {
     Step.LOOK: frozenset(
         {Sign.BUSY, Sign.DELETED, Sign.AT_REST, Sign.CUT_OFF, Sign.UNBEGUN, Sign.ENDED}
     ),
-    Step.JUDGE: frozenset({Sign.DENIED, Sign.ENDED}),
+    Step.JUDGE: frozenset({Sign.DENIED, Sign.ACCEPTED, Sign.ENDED}),
     Step.HAND_OVER: frozenset({Sign.ACCEPTED}),
     Step.RELAUNCH: frozenset({Sign.ACCEPTED, Sign.ENDED}),
     Step.NUDGE: frozenset(),

@@ -10,11 +10,11 @@ from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import Status
-from background_agents.ports.runtime import Idle, MessageChanged, RunFailed
+from background_agents.ports.runtime import Busy, Idle, MessageChanged, Prompt, RunFailed
 from background_agents.ports.storage import Piece
 from background_agents.service.running.launch import GO_ON, MOST_RELAUNCHES, UNDONE
 from background_agents.service.running.streamed import PACE, Streamed
-from background_agents.service.running.timers import ABORT_LIMIT
+from background_agents.service.running.timers import ABORT_LIMIT, TURN_LIMIT
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.views import live
 
@@ -130,6 +130,33 @@ async def test_a_runtime_that_was_restarted_under_a_living_service(world: World)
         child.cut_off()
     ended = await world.ended(delegation)
     assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
+
+
+async def test_what_is_told_late_of_what_was_cut_off_does_not_end_what_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that begins anew may say so of a turn that it has not begun; it is told again."""
+    delegation, child = await cut_off(world, HANG, {"say": "Whole."})
+    told: list[str] = []
+    deliver = world.runtime.prompt
+
+    async def lose_the_first(session: str, prompt: Prompt) -> None:
+        told.append(prompt.message)
+        if len(told) > 1:
+            await deliver(session, prompt)
+
+    monkeypatch.setattr(world.runtime, "prompt", lose_the_first)
+    await world.service(owner=LIVING)
+    await world.until(lambda: bool(told))
+    await world.settle()
+    world.runtime.emit(Busy(child.name))
+    world.runtime.emit(Idle(child.name))
+    await world.settle()
+    assert not world.now(delegation).is_terminal
+    world.clock.advance(TURN_LIMIT)
+    ended = await world.ended(delegation)
+    assert (ended.status, ended.relaunches) == (Status.COMPLETED, 1)
+    assert len(set(told)) == 1
 
 
 # --- what is kept ----------------------------------------------------------------

@@ -48,6 +48,8 @@ ASKING = msgspec.structs.replace(
     PLAIN, requests=(OpenRequest(Ask(id="per_1", session="ses_3", permission="bash"), NOW),)
 )
 
+RELAUNCHED = msgspec.structs.replace(PLAIN, relaunches=1, relaunch_message="u2")
+
 PROMPT = Message(id="u1", role="user", text="Do it.")
 
 
@@ -60,6 +62,12 @@ DONE = said(text="Done.", finished=True)
 HALF = said(text="Half.")
 GIVEN_UP = said(text="Half.", aborted=True, error="Aborted")
 UNBEGUN = Transcript((PROMPT,))
+
+GO_ON = Message(id="u2", role="user", text="Go on.")
+CUT_OFF = Transcript((*HALF.messages, GO_ON))
+HALF_AGAIN = Transcript(
+    (*CUT_OFF.messages, Message(id="a3", role="assistant", answers="u2", text="More"))
+)
 
 BAD_MODEL = RunFailed("ses_2", "Model not found.", aborted=False)
 ABORT = RunFailed("ses_2", "Aborted", aborted=True)
@@ -74,9 +82,10 @@ def seen(
     is_ours: bool = False,
     is_fresh: bool = True,
     is_abort_told: bool = True,
+    awaited: str | None = None,
 ) -> Evidence:
     refusal = None if refused is None else Refusal(refused, is_ours)
-    return Evidence(delegation, transcript, failure, refusal, is_fresh, is_abort_told)
+    return Evidence(delegation, transcript, failure, refusal, is_fresh, is_abort_told, awaited)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,8 @@ def seen(
         ),
         (seen(STEERED, HALF, failure=ABORT), Status.STOPPED, "First.\n\nHalf.", ABORTED),
         (seen(PLAIN, HALF), Status.FAILED, "First.\n\nHalf.", UNFINISHED),
+        (seen(RELAUNCHED, CUT_OFF, awaited="u2"), Status.FAILED, "First.\n\nHalf.", UNFINISHED),
+        (seen(RELAUNCHED, HALF_AGAIN), Status.FAILED, "First.\n\nHalf.\n\nMore", UNFINISHED),
         (
             seen(PLAIN, HALF, refused="bash: rm -rf x"),
             Status.FAILED,
@@ -122,6 +133,8 @@ def test_an_ending_that_is_certain(
 @pytest.mark.parametrize(
     ("evidence", "undecided"),
     [
+        (seen(RELAUNCHED, HALF), Undecided.NOT_BEGUN),
+        (seen(RELAUNCHED, CUT_OFF), Undecided.NOT_BEGUN),
         (seen(STEERED, DONE, is_fresh=False), Undecided.LOOK_AGAIN),
         (seen(STEERED, DONE), Undecided.GOES_ON),
         (seen(ASKING, DONE), Undecided.GOES_ON),

@@ -32,6 +32,8 @@ class Undecided(Enum):
     """The runtime is to be asked for the transcript: events may be missing."""
     REFUSED = auto()
     """It stopped at a refusal that was not meant to end it, and is to be told to go on."""
+    NOT_BEGUN = auto()
+    """What rests is what was cut off; the turn that it was told to go on with is to come."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Evidence:
     """The runtime was asked for the transcript after the session went idle."""
     is_abort_told: bool = True
     """What comes after an abort has come, or has had its time."""
+    awaited: str | None = None
+    """The message that told it to go on, if its turn was waited for already, in vain."""
+
+    @property
+    def is_turn_due(self) -> bool:
+        """Whether it was told to go on, has not answered, and was given no time to begin."""
+        message = self.delegation.relaunch_message
+        if message is None or message == self.awaited:
+            return False
+        return not self.transcript.has_answered(message)
 
 
 def found(seen: Evidence, state: RunState) -> Outcome | Sign:
@@ -107,6 +119,8 @@ def _without_an_answer(seen: Evidence) -> Outcome | Undecided:
     if seen.refusal is not None:
         error = f"It ended as this was refused: {seen.refusal.text}"
         return _cut_short(seen, Status.FAILED, error)
+    if seen.is_turn_due:
+        return Undecided.NOT_BEGUN
     return _cut_short(seen, Status.FAILED, UNFINISHED)
 
 

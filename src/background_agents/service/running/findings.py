@@ -38,6 +38,8 @@ class Findings:
         self._steering = steering
         self._failure: RunFailed | None = None
         """The last error that was told of."""
+        self._awaited: str | None = None
+        """The message that told it to go on whose turn was waited for."""
         self._abort = Alarm(context.clock, lambda: inbox.put(LookDue()))
         """Set while what comes after an abort has neither come nor had its time."""
 
@@ -95,13 +97,24 @@ class Findings:
             came = judge(self._evidence(transcript, is_fresh=is_fresh))
             if isinstance(came, Outcome):
                 return came
+            if came is Undecided.NOT_BEGUN:
+                self._awaited = self._now().relaunch_message
+                return Sign.ACCEPTED
             if came is not Undecided.LOOK_AGAIN:
                 return Sign.DENIED if came is Undecided.REFUSED else None
         return None
 
     def _evidence(self, transcript: Transcript, *, is_fresh: bool) -> Evidence:
         refusal, is_abort_told = self._asking.refusal, not self._abort.is_set
-        return Evidence(self._now(), transcript, self._failure, refusal, is_fresh, is_abort_told)
+        return Evidence(
+            self._now(),
+            transcript,
+            self._failure,
+            refusal,
+            is_fresh,
+            is_abort_told,
+            self._awaited,
+        )
 
     async def _still_rests(self, session: str) -> bool:
         """Ask whether the session rests, in a runtime that has neither ended nor begun anew."""

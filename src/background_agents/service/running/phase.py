@@ -53,7 +53,7 @@ class Sign(Enum):
     TURN_OVERDUE = auto()  # a prompt was accepted, and has begun no turn in time
     LOOK_DUE = auto()  # the runtime is to be asked how the session is
 
-    ACCEPTED = auto()  # the runtime has taken the prompt
+    ACCEPTED = auto()  # the runtime has taken the prompt, and its turn is to come
     SETTLED = auto()  # nothing is asked any more
     AT_REST = auto()  # found by a look: it does not work, and it is told how its turn ended
     CUT_OFF = auto()  # found by a look: it does not work, and a turn was cut off
@@ -147,6 +147,7 @@ TABLE: Mapping[Phase, Mapping[Sign, Move]] = {
         # What aborted it may have been the end of what it ran in, and its prompt is lost.
         Sign.RESTORED: Move(Phase.UNSURE, Step.LOOK),
         Sign.DENIED: Move(Phase.WORKING, Step.NUDGE),
+        Sign.ACCEPTED: Move(Phase.PROMPTED, Step.AWAIT_TURN),
     },
     Phase.WORKING: {
         **_followed(Phase.WORKING),
@@ -161,6 +162,8 @@ TABLE: Mapping[Phase, Mapping[Sign, Move]] = {
         Sign.ABORTED: Move(Phase.RESTING),
         Sign.UNBEGUN: Move(Phase.UNSURE, Step.RELAUNCH),
         Sign.DENIED: Move(Phase.WORKING, Step.NUDGE),
+        # What rests is what was cut off before.
+        Sign.ACCEPTED: Move(Phase.PROMPTED, Step.AWAIT_TURN),
     },
     Phase.STOPPING: _ANYWHERE,
     Phase.ENDING: {Sign.LEFT: Move(Phase.OVER)},
