@@ -26,6 +26,9 @@ from lab.harness.line import Line
 START_TIMEOUT_S = 40.0
 """A first start reads a binary of 170 or 225 MB and migrates a database; 1-3 s when warm."""
 
+PORTS = 3
+"""How many are tried: where many start at once, one that was free may be taken by now."""
+
 PROBE_TIMEOUT_S = 0.5
 """A request that arrives while the port opens may never be answered, so each is given up soon."""
 
@@ -35,6 +38,10 @@ END_TIMEOUT_S = 10.0
 
 class OpenCodeFailed(DelegationError):
     """OpenCode did not start; the end of its log is part of the message."""
+
+
+class PortTaken(OpenCodeFailed):
+    """Another program got the port between our choice and the server's start."""
 
 
 @dataclass
@@ -88,6 +95,19 @@ class OpenCode:
         Raises:
             OpenCodeFailed: It ended, or did not answer in time.
         """
+        for left in reversed(range(PORTS)):
+            try:
+                await self._serve()
+                break
+            except PortTaken:
+                if not left:
+                    raise
+        if self.line is Line.TWO:
+            # There it shows what a project has only a moment after it was first asked.
+            async with self.client() as client:
+                await client.load()
+
+    async def _serve(self) -> None:
         self.port = free_port()
         ways = self.line.ways
         password = {ways.password: self.password} if self.password else {}
@@ -106,10 +126,6 @@ class OpenCode:
             )
         self._groups.append(self._process.pid)
         await self._healthy(self._process)
-        if self.line is Line.TWO:
-            # There it shows what a project has only a moment after it was first asked.
-            async with self.client() as client:
-                await client.load()
 
     async def _healthy(self, process: asyncio.subprocess.Process) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -126,7 +142,9 @@ class OpenCode:
         ended = process.returncode
         state = "does not answer" if ended is None else f"ended with code {ended}"
         await self.end()
-        raise OpenCodeFailed(f"OpenCode {state}; its log ends with:\n{self.log_tail()}")
+        log = self.log_tail()
+        kind = PortTaken if "ServeError" in log else OpenCodeFailed
+        raise kind(f"OpenCode {state}; its log ends with:\n{log}")
 
     async def kill(self) -> None:
         """End the OpenCode process, and nothing else, as ``kill -9`` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from lab.harness.client import ApiError, OpenCodeClient, two
 from lab.harness.client.events import Answered, Asked, Settled, TextEnded, ToolEnded, ToolRuns
 from lab.harness.dialect import dialect
-from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, lines_under_test
+from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, free_port, lines_under_test
 from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, OpenCodeFailed, running_opencode
 from lab.model_server import ModelServer, script
@@ -104,6 +105,16 @@ def test_a_binary_that_is_named_says_its_line(line: Line) -> None:
     assert (found.line, find_binary(environ={"OPENCODE_BIN": str(found.path)})) == (line, found)
     assert lines_under_test({"OPENCODE_BIN": str(found.path)}) == (line,)
     assert lines_under_test({"OPENCODE_VERSION": found.version}) == (line,)
+
+
+async def test_a_port_that_another_program_took_is_given_up(
+    tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [other.getsockname()[1], free_port()]
+        monkeypatch.setattr("lab.harness.opencode.free_port", lambda: ports.pop(0))
+        async with running_opencode(tmp_path, "http://127.0.0.1:9", line, plugin=False) as opencode:
+            assert opencode.port != other.getsockname()[1]
 
 
 @pytest.mark.main_path
