@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.leftovers import clear_leftovers
 from background_agents.adapters.files.npm_plugin import finish_what_it_left
@@ -88,6 +89,7 @@ class App:
         context = ProjectContext(
             store=store,
             artifacts=artifacts,
+            journal=FileJournal(folder / FOLDER),
             clock=SystemClock(),
             processes=processes,
             ids=SortableIds(random.SystemRandom()),

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from background_agents import AsyncHandle, EventSheet, __version__, config
+from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.adapters.system import processes
@@ -62,6 +63,7 @@ class Project:
             channel=ScriptedChannel(self.runtime),
             store=store,
             artifacts=MarkdownArtifacts(self.place.folder),
+            journal=FileJournal(self.place.folder / "changes"),
             clock=SystemClock(),
             processes=processes,
             ids=self._ids,

@@ -34,6 +34,7 @@ def serving(world: World, settings: Settings) -> Service:
         channel=world.channel,
         store=world.store,
         artifacts=world.artifacts,
+        journal=world.changes,
         clock=world.clock,
         processes=processes,
         ids=world._ids,

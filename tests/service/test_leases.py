@@ -50,6 +50,7 @@ class Process:
             channel=world.channel,
             store=world.store,
             artifacts=world.artifacts,
+            journal=world.changes,
             clock=self.clock,
             processes=processes,
             ids=world._ids,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.adapters.system import processes
@@ -52,6 +53,7 @@ class Disk:
             channel=self.channel,
             store=store,
             artifacts=MarkdownArtifacts(self.folder),
+            journal=FileJournal(self.folder / "changes"),
             clock=SystemClock(),
             processes=processes,
             ids=SortableIds(random.Random(1)),

@@ -32,7 +32,7 @@ from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.contracts.stage import Heard
-from background_agents.testing.memory import MemoryArtifacts, MemoryStore
+from background_agents.testing.memory import MemoryArtifacts, MemoryJournal, MemoryStore
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
@@ -174,6 +174,7 @@ class World:
         self.channel = NotedChannel(self.runtime, self.journal)
         self.store = NotedStore(self.journal)
         self.artifacts = NotedArtifacts(self.journal)
+        self.changes = MemoryJournal()
         self.clock = ManualClock()
         self.supervisor = self.runtime.add_session()
         self.heard = Heard()
@@ -198,6 +199,7 @@ class World:
             channel=self.channel,
             store=self.store,
             artifacts=self.artifacts,
+            journal=self.changes,
             clock=self.clock,
             processes=processes,
             ids=self._ids,

@@ -10,16 +10,18 @@ import pytest
 
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.domain.errors import StoreUnavailable
+from background_agents.ports.changes import ChangeJournal
 from background_agents.ports.clock import Clock
 from background_agents.ports.storage import ArtifactStore, DelegationStore
 from background_agents.testing.clock import START, ManualClock
 from background_agents.testing.contracts import (
     ArtifactStoreContract,
+    ChangeJournalContract,
     ClockContract,
     DelegationStoreContract,
 )
 from background_agents.testing.contracts.samples import finished, registered
-from background_agents.testing.memory import MemoryArtifacts, MemoryStore
+from background_agents.testing.memory import MemoryArtifacts, MemoryJournal, MemoryStore
 
 SECOND = timedelta(seconds=1)
 
@@ -33,6 +35,11 @@ class TestMemoryStore(DelegationStoreContract):
 class TestMemoryArtifacts(ArtifactStoreContract):
     def opened(self, folder: Path) -> ArtifactStore:
         return MemoryArtifacts(folder)
+
+
+class TestMemoryJournal(ChangeJournalContract):
+    def opened(self, folder: Path) -> ChangeJournal:
+        return MemoryJournal()
 
 
 class TestManualClock(ClockContract):

@@ -176,6 +176,11 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         "and this OpenCode cannot ask for a plugin's tool; ask the user to allow it in their "
         "rules.",
     ),
+    (
+        err.ContentGone("ab" * 32),
+        "The content abababababab of a changed file is kept no more; how long contents are kept is "
+        "set by `changes_days` and `changes_max_mb`.",
+    ),
     (err.BadSetting("log", 7, "one of info, debug"), "log is 7, but must be one of info, debug."),
     (
         err.IllegalTransition(OTTER, "completed", "SteerSent"),

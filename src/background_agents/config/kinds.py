@@ -29,6 +29,8 @@ MINUTES = f"a number of minutes from 0 (no limit) to {MAX_TIMEOUT_MINUTES}"
 
 COUNT = "a whole number from 1 to 1000"
 
+MEGABYTES = "a whole number from 1 to 1000000"
+
 SWITCH = "1 or 0"
 
 SWITCHES = f"{SWITCH}, or in the file true or false"
@@ -49,9 +51,17 @@ def _minutes(name: str, value: object) -> float:
 
 
 def _count(name: str, value: object) -> int:
+    return _whole(name, value, 1000, COUNT)
+
+
+def _megabytes(name: str, value: object) -> int:
+    return _whole(name, value, 1_000_000, MEGABYTES)
+
+
+def _whole(name: str, value: object, most: int, allowed: str) -> int:
     text = str(value).strip()
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
-        raise BadSetting(name, value, COUNT)
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
+        raise BadSetting(name, value, allowed)
     return int(text)
 
 
@@ -131,6 +141,9 @@ KINDS: Mapping[str, Kind] = {
     "answer_minutes": Kind(_minutes, MINUTES),
     "answer_default": _one_of("once", "always", "reject"),
     "resume": Kind(_switch, SWITCHES),
+    "changes_max_file_mb": Kind(_count, COUNT),
+    "changes_days": Kind(_count, COUNT),
+    "changes_max_mb": Kind(_megabytes, MEGABYTES),
     "log": _one_of("debug", "info", "warning", "error", any_case=True),
 }
 """By the names of ``Settings``' fields."""

@@ -68,6 +68,12 @@ class Settings:
     """``once``, ``always`` or ``reject``; a question is rejected in any case."""
     resume: bool = True
     """A run that was cut off with its process is told to go on; else it ends as interrupted."""
+    changes_max_file_mb: int = 10
+    """The largest file whose content is kept when it is changed, in MiB."""
+    changes_days: int = 30
+    """How long what a delegation changed can be shown and undone after its end, in days."""
+    changes_max_mb: int = 1000
+    """What the contents of changed files of one project may take, in MiB; the oldest go first."""
     log: str = "warning"
     """Level of the log file."""
 

@@ -68,6 +68,28 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The tool that made it, or ``undo``, ``redo`` or ``apply`` where its user did."""
 
 
+class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call of a tool that may write, from before it runs on."""
+
+    call: str
+    """The call's id, with that of its session: providers give the same one twice."""
+    tool: str
+    at: datetime
+    """When it was opened, in UTC."""
+    top: str
+    """The top of the working tree that it may write in."""
+    before: dict[str, Image] = {}
+    """What stood at the paths that it is known to write; empty if these are not known."""
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What differs in a working tree between two looks, whoever made it so."""
+
+    path: str
+    before: Image
+    after: Image
+
+
 class Changes(msgspec.Struct, frozen=True, omit_defaults=True):
     """The sum of what a delegation changed, small enough to stand in its record."""
 

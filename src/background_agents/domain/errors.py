@@ -26,7 +26,8 @@
     │   ├── HasEnded
     │   ├── NoResult
     │   ├── NoSupervisor
-    │   └── TooTalkative
+    │   ├── TooTalkative
+    │   └── ContentGone
     ├── LeaveNeeded           the user is to be asked before
     ├── BadSetting            a setting has a value that it cannot have
     ├── IllegalTransition     an event that may not happen in this status
@@ -279,6 +280,14 @@ class TooTalkative(InvalidRequest):
             f"Nobody was told: {kept} of your messages still wait to be told, and no more are kept."
         )
         self.kept = kept
+
+
+class ContentGone(InvalidRequest):
+    """What stood in a file once is kept no more."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"The content {digest[:12]} of a changed file is kept no more.")
+        self.digest = digest
 
 
 class LeaveNeeded(DelegationError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from background_agents.domain.changes import Segment
+from background_agents.domain.changes import Segment, Window
 
 
 class ChangeJournal(Protocol):
@@ -20,6 +20,15 @@ class ChangeJournal(Protocol):
 
     def add(self, delegation: str, segments: Sequence[Segment]) -> None:
         """Store changes durably; what their images name has been kept before."""
+
+    def open(self, delegation: str, window: Window) -> None:
+        """Store durably that a call is about to write; what it finds has been kept before."""
+
+    def close(self, delegation: str, call: str, segments: Sequence[Segment] = ()) -> None:
+        """Store that a call writes no more, together with what it changed."""
+
+    def windows(self, delegation: str) -> list[Window]:
+        """Return the calls that were opened and never closed, oldest first."""
 
     def keep(self, content: bytes) -> str:
         """Store a content and return its digest; one that is there already costs nothing."""

@@ -1,4 +1,4 @@
-"""Storage that lives as long as the test: the fakes of ``DelegationStore`` and ``ArtifactStore``.
+"""Storage that lives as long as the test: the fakes of the ports that keep something.
 
 They pass the same contract suites as the real ones. Set ``failure`` to make every
 operation raise it until it is None again.
@@ -6,6 +6,7 @@ operation raise it until it is None again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,9 +14,18 @@ from msgspec.structs import replace
 
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
 from background_agents.domain import delegation as domain
+from background_agents.domain.changes import Segment, Window
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import IdTaken, StaleVersion, StoreUnavailable
+from background_agents.domain.errors import (
+    ContentGone,
+    IdTaken,
+    InvalidRequest,
+    StaleVersion,
+    StoreUnavailable,
+    quote,
+)
 from background_agents.domain.events import Event, Registered
+from background_agents.domain.ids import is_readable_id
 from background_agents.domain.notice import Notice, NoticeState
 from background_agents.ports.storage import Change, Lease, Line, Piece
 
@@ -180,3 +190,49 @@ class MemoryArtifacts:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class MemoryJournal:
+    """``ChangeJournal`` in dictionaries."""
+
+    def __init__(self) -> None:
+        self.failure: StoreUnavailable | None = None
+        self._segments: dict[str, list[Segment]] = {}
+        self._windows: dict[str, dict[str, Window]] = {}
+        self._contents: dict[str, bytes] = {}
+
+    def segments(self, delegation: str) -> list[Segment]:
+        self._check(delegation)
+        return list(self._segments.get(delegation, ()))
+
+    def add(self, delegation: str, segments: Sequence[Segment]) -> None:
+        self._check(delegation)
+        self._segments.setdefault(delegation, []).extend(segments)
+
+    def open(self, delegation: str, window: Window) -> None:
+        self._check(delegation)
+        self._windows.setdefault(delegation, {})[window.call] = window
+
+    def close(self, delegation: str, call: str, segments: Sequence[Segment] = ()) -> None:
+        self.add(delegation, segments)
+        self._windows.get(delegation, {}).pop(call, None)
+
+    def windows(self, delegation: str) -> list[Window]:
+        self._check(delegation)
+        return list(self._windows.get(delegation, {}).values())
+
+    def keep(self, content: bytes) -> str:
+        digest = hashlib.sha256(content).hexdigest()
+        self._contents[digest] = content
+        return digest
+
+    def content(self, digest: str) -> bytes:
+        if digest not in self._contents:
+            raise ContentGone(digest)
+        return self._contents[digest]
+
+    def _check(self, delegation: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if not is_readable_id(delegation):
+            raise InvalidRequest(f"{quote(delegation)} is not a delegation's id.")

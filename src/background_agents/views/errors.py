@@ -40,6 +40,7 @@ _TO_BOTH: Mapping[type[Exception], str] = {
     err.NoResult: "; `background-agents peek {delegation}` shows what it is doing",
     err.NoSupervisor: "; say it in your answer instead",
     err.TooTalkative: "; say it in your result instead",
+    err.ContentGone: "; how long contents are kept is set by `changes_days` and `changes_max_mb`",
     err.MessagesUndone: "; let them redo these or go on there first",
     err.OwnerGone: "; it goes on when OpenCode is opened on this project, or with "
     "`background-agents recover`",

@@ -14,6 +14,7 @@ Stores and clocks are opened so. The suites for runtimes and channels want a fix
 """
 
 from background_agents.testing.contracts.artifacts import ArtifactStoreContract
+from background_agents.testing.contracts.changes import ChangeJournalContract
 from background_agents.testing.contracts.channel import SupervisorChannelContract
 from background_agents.testing.contracts.clock import ClockContract
 from background_agents.testing.contracts.runtime import AgentRuntimeContract
@@ -22,6 +23,7 @@ from background_agents.testing.contracts.store import DelegationStoreContract
 __all__ = [
     "AgentRuntimeContract",
     "ArtifactStoreContract",
+    "ChangeJournalContract",
     "ClockContract",
     "DelegationStoreContract",
     "SupervisorChannelContract",

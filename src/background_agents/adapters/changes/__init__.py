@@ -1,0 +1,1 @@
+"""What delegations change: journals of it, images of files, working trees between two looks."""
