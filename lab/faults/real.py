@@ -37,9 +37,12 @@ from lab.model_server import ModelServer, script
 AT_ONCE = 2
 """Each OpenCode keeps about one core busy."""
 
-KILLS_EACH = 4
-"""The bridge waits 0.25 s before the first restart and twice as long before each further one:
-these four take 3.75 s, two more would take 12 s."""
+KILLS_EACH = 14
+"""An OpenCode takes some seconds of a core to start. A point that a life does not reach a second
+time keeps those after it from their turn."""
+
+BACKOFF_MS = 250
+"""What the bridge waits before the first restart."""
 
 SOME = 4
 """``fewer`` takes one in so many of the points that do not lie around the end."""
@@ -75,6 +78,8 @@ const shaky = (fetch) => async (request) => {{
 }}
 class Shaky extends Service {{
   attach(directory, fetch) {{ return super.attach(directory, shaky(fetch)) }}
+  // It would wait twice as long before each further restart.
+  start() {{ super.start(); this.backoff = {backoff_ms} }}
 }}
 const options = {{ command: {command} }}
 // Where the bridge looks for the service of this process, whichever line it is loaded by.
@@ -314,5 +319,6 @@ def _install(home: Home, root: Path, plan: Sequence[str]) -> None:
         service=json.dumps(str(BRIDGE.with_name("service.js"))),
         command=json.dumps(command),
         shaky=json.dumps(str(root / "shaky.json")),
+        backoff_ms=BACKOFF_MS,
     )
     (folder / "armed.js").write_text(shim, "utf-8")
