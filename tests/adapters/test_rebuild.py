@@ -33,6 +33,7 @@ from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.schema import is_damage, migrations
 from background_agents.adapters.sqlite.store import Counts, SqliteStore
 from background_agents.domain import events as ev
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.ids import is_readable_id
@@ -57,7 +58,13 @@ USAGE = ev.Usage(input_tokens=1200, output_tokens=340, cost_usd=0.0125, tool_cal
 ENDINGS = (
     ev.Completed(at=at(60), summary="It is so.", usage=USAGE, title="A better title"),
     ev.Failed(at=at(60), summary="No.", usage=USAGE, error="Model not found."),
-    ev.Stopped(at=at(60), summary="Half.", usage=USAGE, error="Stopped by the supervisor."),
+    ev.Stopped(
+        at=at(60),
+        summary="Half.",
+        usage=USAGE,
+        error="Stopped by the supervisor.",
+        changes=Changes(3, 7, 1, 2, ("a → b", "c"), ("bash may still write",)),
+    ),
     ev.TimedOut(at=at(60), summary="Late.", usage=USAGE, error="The time was up."),
     ev.Interrupted(at=at(60), summary="Dead.", usage=USAGE, error="Its process died."),
 )
@@ -155,7 +162,7 @@ def outline(one: Delegation) -> tuple[object, ...]:
     who = (one.id, one.root_session, one.parent_session, one.session, one.agent, one.model)
     what = (one.status, one.title, one.summary, one.error, one.prompt)
     numbers = (one.usage.tokens, one.usage.cost_usd, one.usage.tool_calls, one.result_chars)
-    return (*who, *what, *numbers, one.launched_at, one.ended_at, one.continued_from)
+    return (*who, *what, *numbers, one.changes, one.launched_at, one.ended_at, one.continued_from)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from background_agents.domain import events as ev
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, OpenRequest, apply, register
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import ACTIVE, TERMINAL, TRANSITIONS, Status, target
@@ -37,6 +38,7 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.Resumed(at=at(9), owner="other"),
         ev.Relaunched(at=at(9), message="msg_3"),
         ev.Described(at=at(10), title="Better", summary="Better."),
+        ev.ChangesMade(at=at(10), changes=Changes(1)),
         ev.Read(at=at(11)),
         ev.NoticeQueued(at=at(12), notice="prt_1"),
         ev.NoticeConfirmed(at=at(13), notice="prt_1"),

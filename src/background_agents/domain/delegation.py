@@ -14,6 +14,7 @@ import msgspec
 
 from background_agents.domain import events as ev
 from background_agents.domain.asking import Ask
+from background_agents.domain.changes import Changes
 from background_agents.domain.errors import IllegalTransition
 from background_agents.domain.status import TERMINAL, Status, is_unread, target
 
@@ -82,6 +83,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """Why the result of a completed one may not be whole, such as ``length``."""
     ran_for: timedelta | None = None
     """How long it ran, by a clock that nobody steps. Known from the end on."""
+    changes: Changes = Changes()
+    """What stands of what it changed. Known from the end on."""
     steers: tuple[Steer, ...] = ()
     requests: tuple[OpenRequest, ...] = ()
     spoke_at: tuple[datetime, ...] = ()
@@ -225,6 +228,8 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             )
         case ev.Described():
             return replace(now, title=event.title, summary=event.summary)
+        case ev.ChangesMade():
+            return replace(now, changes=event.changes)
         case ev.Read():
             return replace(now, read_at=now.read_at or event.at)
         case ev.Ended():
@@ -245,6 +250,7 @@ def _ended(now: Delegation, event: ev.Ended) -> Delegation:
         models=event.models or now.models,
         cut=getattr(event, "cut", None),
         ran_for=event.ran_for,
+        changes=event.changes,
         requests=(),
         waiting_since=None,
         spoke_at=(),

@@ -12,6 +12,7 @@ import msgspec
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
+from background_agents.domain.changes import Changes
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -145,6 +146,7 @@ class Ended(Event, frozen=True, kw_only=True):
     """Those that answered, as ``Transcript.models``."""
     ran_for: timedelta | None = None
     """How long it took, whatever the wall clock did; None in an event of before it was told."""
+    changes: Changes = Changes()
 
 
 class Completed(Ended, frozen=True, kw_only=True, tag=True):
@@ -196,6 +198,13 @@ class Described(Event, frozen=True, kw_only=True, tag=True):
     summary: str
 
 
+class ChangesMade(Event, frozen=True, kw_only=True, tag=True):
+    """What a delegation that has ended has changed is other than before: undone, or redone."""
+
+    changes: Changes
+    """All that stands of it by now."""
+
+
 class Read(Event, frozen=True, kw_only=True, tag=True):
     """The supervisor read the artifact; or the person did who had delegated it in a terminal."""
 
@@ -232,6 +241,7 @@ AnyEvent = (
     | Resumed
     | Relaunched
     | Described
+    | ChangesMade
     | Read
     | NoticeQueued
     | NoticeConfirmed

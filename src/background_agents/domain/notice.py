@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from background_agents.domain.asking import Ask
+from background_agents.domain.changes import Changes
 
 
 class NoticeState(StrEnum):
@@ -59,6 +60,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What the child says, in a notice of that kind."""
     more: tuple[str, ...] = ()
     """What it has said after that, where it is told together."""
+    changes: Changes = Changes()
+    """What it has changed, in a notice of its end."""
     wakes: bool = True
     """Whether a supervisor that rests is to take it up at once, rather than at its next turn."""
     state: NoticeState = NoticeState.QUEUED

@@ -78,7 +78,7 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
         **_ENDINGS,
     },
     **{
-        ended: dict.fromkeys((ev.Described, ev.Read, *_NOTICES), ended)
+        ended: dict.fromkeys((ev.Described, ev.ChangesMade, ev.Read, *_NOTICES), ended)
         for ended in (Status.COMPLETED, *_ENDINGS.values())
     },
 }

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.events import Event, Registered
 from background_agents.domain.notice import Notice
@@ -63,6 +64,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime | None
     is_cut: bool = False
     """The model did not end its answer by itself, so that it may not be whole."""
+    changes: Changes = Changes()
+    """What stands of what it changed."""
 
     @classmethod
     def of(cls, one: Delegation) -> Line:
@@ -77,6 +80,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
             ended_at=one.ended_at,
             read_at=one.read_at,
             is_cut=one.is_cut,
+            changes=one.changes,
         )
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from background_agents.domain import events as ev
 from background_agents.domain.text import NAME_CHARS, one_line, span, used
+from background_agents.views.changes import brief
 
 _WORDS_CHARS = 500
 """Of an instruction, an error or a message: what it was about."""
@@ -30,6 +31,8 @@ def told(event: ev.Event) -> str:
             return f"called the tool {_name(event.tool)}{title}"
         case ev.Described():
             return f"got a better title: {_words(event.title)}"
+        case ev.ChangesMade():
+            return f"of its changes there stand: {brief(event.changes) or 'none'}"
         case ev.Read():
             return "read by whoever had delegated it"
         case ev.Resumed():
@@ -79,6 +82,8 @@ _ENDED: Mapping[type[ev.Event], str] = {
 
 def _ending(event: ev.Ended) -> str:
     numbers = f" ({_usage(event.usage)})"
+    if event.changes.files:
+        numbers += f", {brief(event.changes)} changed"
     match event:
         case ev.Completed():
             cut = f", cut by the model ({_name(event.cut)})" if event.cut else ""

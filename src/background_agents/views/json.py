@@ -46,6 +46,25 @@ class RetrySheet(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None
 
 
+class ChangesSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum of what a delegation changed; what was undone does not count."""
+
+    files: Annotated[int, Meta(description="how many files are other than before")]
+    added: Annotated[int, Meta(description="lines added, of files that are text")]
+    removed: Annotated[int, Meta(description="lines removed")]
+    uncertain: Annotated[
+        int, Meta(description="files of which it is not sure that it was this delegation")
+    ]
+    names: Annotated[
+        tuple[str, ...],
+        Meta(description="the first of them, from the top of the tree; `a → b` was renamed"),
+    ]
+    open: Annotated[
+        tuple[str, ...],
+        Meta(description="what may go on writing although it has ended, a sentence each"),
+    ]
+
+
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """A delegation as it is stored."""
 
@@ -103,6 +122,9 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     resumed: Annotated[int, Meta(description="how often it was cut off and told to go on")]
     continued_from: Annotated[str | None, Meta(description="id of the one that it goes on from")]
     result_chars: int
+    changes: Annotated[
+        ChangesSheet | None, Meta(description="what it changed; null until it has ended")
+    ] = None
     as_of: Annotated[
         datetime,
         Meta(
@@ -302,6 +324,7 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         resumed=delegation.relaunches,
         continued_from=delegation.continued_from,
         result_chars=delegation.result_chars,
+        changes=_like(delegation.changes, ChangesSheet) if delegation.is_terminal else None,
         as_of=delegation.ended_at or (now if is_from_run else begun),
         owner=delegation.owner,
     )

@@ -16,6 +16,7 @@ from background_agents.domain.text import TITLE_CHARS, one_line, span, worker
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports.runtime import Retrying
 from background_agents.ports.storage import Line
+from background_agents.views.changes import brief
 from background_agents.views.model import line, request, within
 
 PEEK_CHARS = 4_000
@@ -105,6 +106,8 @@ def _live_line(live: Live) -> str:
         f"{usage.tokens:,} tokens",
         f"${usage.cost_usd:.4f}",
     ]
+    if delegation.changes.files:
+        facts.append(f"{brief(delegation.changes)} changed")
     if delegation.relaunches:
         facts.append(f"resumed {delegation.relaunches} times")
     if delegation.steers:

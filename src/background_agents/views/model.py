@@ -24,6 +24,7 @@ from background_agents.domain.text import (
     span,
 )
 from background_agents.ports.storage import Line
+from background_agents.views.changes import brief
 
 WAIT_CHARS = 8_000
 """About 2,000 tokens: what a wait for many delegations may answer."""
@@ -320,9 +321,10 @@ def line(one: Line, now: datetime) -> str:
     age = span(now - (one.ended_at or one.registered_at))
     summary = one_line(one.summary, _LIST_SUMMARY_CHARS)
     said = f": {summary}" if summary else ""
+    changed = f" {{{brief(one.changes)}}}" if one.changes.files else ""
     title = one_line(one.title, TITLE_CHARS)
     agent = one_line(one.agent, AGENT_CHARS)
-    return f"- {one.id} [{told}] {title} ({agent}, {age} ago){said}"
+    return f"- {one.id} [{told}] {title} ({agent}, {age} ago){changed}{said}"
 
 
 def within(limit: int, lines: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ from background_agents.domain.text import (
     one_line,
     span,
 )
+from background_agents.views import changes
 from background_agents.views.model import cut, to_answer
 
 _TOASTS = {
@@ -59,6 +60,7 @@ def new(
         kind=kind,
         ask=ask,
         words=words[0] if words else "",
+        changes=delegation.changes,
         more=tuple(words[1:]),
         wakes=_wakes(delegation, kind),
     )
@@ -87,13 +89,15 @@ def text(notice: Notice, remaining: int) -> str:
 
 
 def _ended(notice: Notice, remaining: int) -> str:
-    fields = {
+    fields: dict[str, str | changes.Counted | None] = {
         "task-id": notice.delegation,
         "status": notice.status,
         "title": one_line(notice.title, TITLE_CHARS),
         "summary": one_line(notice.summary, SUMMARY_CHARS),
         "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
         "cut": cut(notice.cut) if notice.cut else None,
+        "changes": changes.names(notice.changes),
+        "still-writing": changes.still_writing(notice.changes),
         "elapsed": notice.elapsed,
         "resumed": str(notice.relaunches) if notice.relaunches else None,
         "remaining": str(remaining),
@@ -108,7 +112,7 @@ def _ended(notice: Notice, remaining: int) -> str:
 
 def _request(notice: Notice) -> str:
     ask = _ask_of(notice)
-    fields: dict[str, str | None] = {
+    fields: dict[str, str | changes.Counted | None] = {
         "task-id": notice.delegation,
         "agent": one_line(notice.agent, AGENT_CHARS) or None,
         "title": one_line(notice.title, TITLE_CHARS),
@@ -125,7 +129,7 @@ def _ask_of(notice: Notice) -> Ask:
 
 
 def _message(notice: Notice) -> str:
-    fields = {
+    fields: dict[str, str | changes.Counted | None] = {
         "task-id": notice.delegation,
         "title": one_line(notice.title, TITLE_CHARS),
         "message": None if notice.more else one_line(notice.words, MESSAGE_CHARS),
@@ -141,12 +145,19 @@ def _together(notice: Notice) -> str:
     return "\n".join(["", *(f"{number}. {words}" for number, words in enumerate(said, 1)), ""])
 
 
-def _xml(tag: str, fields: Mapping[str, str | None], last: str, instruction: str) -> str:
+def _xml(
+    tag: str, fields: Mapping[str, str | changes.Counted | None], last: str, instruction: str
+) -> str:
     """Put what is known into elements; the instruction is ours and stays readable."""
-    lines = [
-        f"<{name}>{escape(said)}</{name}>" for name, said in fields.items() if said is not None
-    ]
+    lines = [_element(name, said) for name, said in fields.items() if said is not None]
     return "\n".join([f"<{tag}>", *lines, f"<{last}>{instruction}</{last}>", f"</{tag}>"])
+
+
+def _element(name: str, said: str | changes.Counted) -> str:
+    if isinstance(said, str):
+        return f"<{name}>{escape(said)}</{name}>"
+    numbers = "".join(f' {what}="{number}"' for what, number in said.numbers.items())
+    return f"<{name}{numbers}>{escape(said.text)}</{name}>"
 
 
 def _call(notice: Notice, tool: str, more: str = "") -> str:

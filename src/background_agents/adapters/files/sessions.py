@@ -20,6 +20,7 @@ from background_agents.adapters.files.artifacts import MAX_BYTES, parse
 from background_agents.adapters.files.private import read_file, subfolders
 from background_agents.adapters.sqlite.rebuild import Known, Told
 from background_agents.domain import events as ev
+from background_agents.domain.changes import Changes
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.ids import is_readable_id
 from background_agents.domain.status import CUT_SHORT, TERMINAL, Status
@@ -59,6 +60,12 @@ class _Front(msgspec.Struct, frozen=True):
     tokens: int = 0
     cost_usd: float = 0.0
     tool_calls: int = 0
+    changed_files: int = 0
+    lines_added: int = 0
+    lines_removed: int = 0
+    changed_uncertain: int = 0
+    changed: str | None = None
+    still_writing: str | None = None
 
 
 class SessionFiles:
@@ -148,6 +155,14 @@ def _later(facts: _Front, body: str) -> Iterator[ev.Event]:
         "usage": ev.Usage(facts.tokens, cost_usd=facts.cost_usd, tool_calls=facts.tool_calls),
         "result_chars": len(body),
         "models": tuple(facts.ran_on.split(", then ")) if facts.ran_on else (),
+        "changes": Changes(
+            facts.changed_files,
+            facts.lines_added,
+            facts.lines_removed,
+            facts.changed_uncertain,
+            tuple(facts.changed.split(", ")) if facts.changed else (),
+            (facts.still_writing,) if facts.still_writing else (),
+        ),
         "ran_for": timedelta(seconds=facts.elapsed_s or 0) if is_told else None,
     }
     if facts.state is Status.COMPLETED:

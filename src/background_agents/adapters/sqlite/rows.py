@@ -14,6 +14,7 @@ import msgspec
 
 from background_agents.adapters.sqlite.schema import QUERIES, Value, scalar
 from background_agents.domain import delegation as domain
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import IdTaken, StaleVersion
 from background_agents.domain.events import AnyEvent, Event, Registered
@@ -25,6 +26,8 @@ read_delegation = msgspec.json.Decoder(Delegation).decode
 read_notice = msgspec.json.Decoder(Notice).decode
 read_event = msgspec.json.Decoder[Event](AnyEvent).decode
 """What a column holds, decoded."""
+
+_read_changes = msgspec.json.Decoder(Changes).decode
 
 _REPEATED = (
     *("id", "version", "owner", "root_session", "parent_session", "session"),
@@ -204,7 +207,8 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
 
 def line(row: Sequence[Value]) -> Line:
     """Return what a list shows, of a row's columns in the order of its fields."""
-    shown = dict(zip(Line.__struct_fields__, row, strict=True))
+    *facts, changes = row
+    shown = dict(zip(Line.__struct_fields__, (*facts, _read_changes(str(changes))), strict=True))
     return msgspec.convert(shown, Line, strict=False)
 
 

@@ -13,6 +13,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from background_agents.domain import events as ev
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, apply, replay
 from background_agents.domain.errors import IdTaken, StaleVersion
 from background_agents.domain.notice import Notice, NoticeState
@@ -223,7 +224,9 @@ class DelegationStoreContract(ABC):
 
     async def test_a_line_shows_the_newest_version(self, store: DelegationStore) -> None:
         read = ev.Read(at=at(200))
-        await store_so(store, launched(), completed(), read)
+        made = Changes(2, 7, 1, names=("a", 'b "}'))
+        amended = ev.ChangesMade(at=at(150), changes=made)
+        await store_so(store, launched(), completed(), amended, read)
         lines, _ = await store.page(ROOT, 1)
         assert lines == [
             Line(
@@ -235,6 +238,7 @@ class DelegationStoreContract(ABC):
                 registered_at=registered().at,
                 ended_at=completed().at,
                 read_at=read.at,
+                changes=made,
             )
         ]
 

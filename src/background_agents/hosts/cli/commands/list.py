@@ -92,9 +92,9 @@ def _show(shown: Sequence[Shown], total: int, nothing: str) -> None:
     now = datetime.now(UTC)
     is_cut = output.is_terminal() or "COLUMNS" in os.environ
     cells = [list_text.cells(one.line, one.project, now) for one in shown]
-    rows = table.fit(cells, output.width() if is_cut else None, last=6, spare=(4, 3, 5))
+    rows = table.fit(cells, output.width() if is_cut else None, last=7, spare=(4, 3, 6, 5))
     for one, row in zip(shown, rows, strict=True):
-        faint = dict.fromkeys((3, 4, 5), Colour.FAINT)
+        faint = dict.fromkeys((3, 4, 5, 6), Colour.FAINT)
         colours = {1: OF_STATUS[one.line.status], 2: Colour.STRONG, **faint}
         output.show(table.line(row, colours))
     if not shown:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from background_agents.domain.text import NAME_CHARS, age, counted, one_line
 from background_agents.ports.storage import Line
+from background_agents.views.changes import brief
 from background_agents.views.model import state
 
 _SHORT_CHARS = 24
@@ -28,6 +29,8 @@ class Cells(NamedTuple):
     """Since its end, or since it was delegated."""
     agent: str
     project: str
+    changes: str
+    """What it changed: ``7 files +3 -42``."""
     title: str
 
 
@@ -40,6 +43,7 @@ def cells(one: Line, project: str, now: datetime) -> Cells:
         age=age(now - (one.ended_at or one.registered_at)),
         agent=one_line(one.agent, _SHORT_CHARS),
         project=one_line(project, _SHORT_CHARS),
+        changes=brief(one.changes),
         title=one_line(one.title),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from background_agents.domain.text import age, one_line, span, used
+from background_agents.views.changes import brief
 from background_agents.views.json import NoticeSheet, ShowSheet, on
 from background_agents.views.model import cut
 
@@ -59,6 +60,11 @@ def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[t
     yield "error", one_line(shown.error or "")
     yield "cut", cut(shown.cut) if shown.cut else ""
     yield "summary", one_line(shown.summary)
+    if shown.changes is not None and shown.changes.files:
+        opens = f" (background-agents diff {shown.id} shows it)"
+        yield "changed", f"{brief(shown.changes)}{opens}"
+        yield "files", one_line(", ".join(shown.changes.names))
+        yield "open", one_line("; ".join(shown.changes.open))
     left = f"{shown.result_chars:,} characters" if has_artifact else "the file is gone"
     yield "result", f"{one_line(shown.artifact)} ({left})" if shown.artifact else "none yet"
     yield "goes on", f"from {shown.continued_from}" if shown.continued_from else ""
