@@ -27,7 +27,11 @@
     │   ├── NoResult
     │   ├── NoSupervisor
     │   ├── TooTalkative
-    │   └── ContentGone
+    │   ├── ContentGone
+    │   ├── StillWrites
+    │   ├── NotChanged
+    │   ├── ChangesGone
+    │   └── TreeGone
     ├── LeaveNeeded           the user is to be asked before
     ├── BadSetting            a setting has a value that it cannot have
     ├── IllegalTransition     an event that may not happen in this status
@@ -288,6 +292,40 @@ class ContentGone(InvalidRequest):
     def __init__(self, digest: str) -> None:
         super().__init__(f"The content {digest[:12]} of a changed file is kept no more.")
         self.digest = digest
+
+
+class StillWrites(InvalidRequest):
+    """What a delegation changes is to be taken back while it runs."""
+
+    def __init__(self, delegation: str, status: str) -> None:
+        super().__init__(
+            f"{delegation} is {status}; what it changes can be undone once it has ended."
+        )
+        self.delegation, self.status = delegation, status
+
+
+class NotChanged(InvalidRequest):
+    """A path that a delegation has not changed, or not any more."""
+
+    def __init__(self, delegation: str, path: str) -> None:
+        super().__init__(f"{delegation} has not changed {quote(path)}.")
+        self.delegation, self.path = delegation, path
+
+
+class ChangesGone(InvalidRequest):
+    """A delegation has changed something, and what that was is kept no more."""
+
+    def __init__(self, delegation: str) -> None:
+        super().__init__(f"What {delegation} changed is kept no more.")
+        self.delegation = delegation
+
+
+class TreeGone(InvalidRequest):
+    """The folder in which a delegation worked is gone."""
+
+    def __init__(self, delegation: str, folder: str) -> None:
+        super().__init__(f"The folder in which {delegation} worked is gone: {folder}.")
+        self.delegation, self.folder = delegation, folder
 
 
 class LeaveNeeded(DelegationError):

@@ -262,3 +262,19 @@ def _merged(current: bytes, base: bytes, other: bytes, sight: Sight) -> bytes | 
 def image_of_file(content: bytes, mode: int) -> Image:
     """Return the image of a file with a content."""
     return Image(Kind.FILE, sha256(content).hexdigest(), mode, len(content))
+
+
+def is_done(segment: Segment, sight: Sight) -> bool:
+    """Return whether a change is there, whatever others have written since.
+
+    Raises:
+        ContentGone: what it was is not kept.
+    """
+    now, held = sight.look(segment.path)
+    if now in (segment.before, segment.after):
+        return now == segment.after
+    if _impossible(now, segment.after, segment.before) is not None:
+        return False
+    before, after = sight.content(segment.before.digest), sight.content(segment.after.digest)
+    # To make a change once more that is there already changes nothing.
+    return _merged(held, before, after, sight) == held

@@ -1,4 +1,4 @@
-"""What people's programs change: that a result was read, and what is not to be there any more.
+"""What people's programs change: that a result was read, what was undone, and what is to be gone.
 
 Only of what has ended, so that there is no run whose record it could be, and in transactions that
 a service waits for. Knows nothing of files, nor of who may say so.
@@ -7,7 +7,7 @@ a service waits for. Knows nothing of files, nor of who may say so.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,8 @@ from background_agents.adapters.sqlite.schema import (
     transaction,
 )
 from background_agents.domain import events as ev
-from background_agents.domain.delegation import apply
+from background_agents.domain.changes import Changes
+from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.status import TERMINAL, Status
 from background_agents.ports.storage import Change, Line
@@ -36,6 +37,24 @@ def mark_read(path: Path, delegation: str, now: datetime) -> None:
     Raises:
         StoreUnavailable: it cannot be written now.
     """
+    _amend(path, delegation, lambda one: ev.Read(at=now) if one.is_unread else None)
+
+
+def note_changes(path: Path, delegation: str, changes: Changes, now: datetime) -> None:
+    """Store in the database at ``path`` what stands of a delegation's changes by now.
+
+    Raises:
+        StoreUnavailable: it cannot be written now.
+    """
+
+    def made(one: Delegation) -> ev.Event | None:
+        is_news = one.is_terminal and one.changes != changes
+        return ev.ChangesMade(at=now, changes=changes) if is_news else None
+
+    _amend(path, delegation, made)
+
+
+def _amend(path: Path, delegation: str, event: Callable[[Delegation], ev.Event | None]) -> None:
     connection = open_existing(path)
     if connection is None:
         return
@@ -43,9 +62,9 @@ def mark_read(path: Path, delegation: str, now: datetime) -> None:
         with closing(connection), transaction(connection):
             # Looked at again under the lock: its title may have been made better meanwhile.
             one = rows.get(connection, delegation)
-            if one is not None and one.is_unread:
-                read = ev.Read(at=now)
-                rows.commit(connection, Change(after=apply(one, read), events=(read,)))
+            happened = event(one) if one is not None else None
+            if one is not None and happened is not None:
+                rows.commit(connection, Change(after=apply(one, happened), events=(happened,)))
     except sqlite3.Error as error:
         raise StoreUnavailable(f"{path} cannot be written ({error}).") from error
 
