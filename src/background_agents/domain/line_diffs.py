@@ -38,6 +38,12 @@ class Hunk(NamedTuple):
     lines: Sequence[tuple[str, bytes]]
     """Each with a mark: a space, ``-`` or ``+``; with the end that it has."""
 
+    @property
+    def header(self) -> str:
+        """Its first line as everybody writes it; there lines count from 1."""
+        old = f"{self.old + bool(self.old_lines)},{self.old_lines}"
+        return f"@@ -{old} +{self.new + bool(self.new_lines)},{self.new_lines} @@"
+
 
 def is_text(content: bytes) -> bool:
     """Return whether a content is one that has lines."""
