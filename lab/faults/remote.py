@@ -298,6 +298,9 @@ class RemoteRuntime:
         """See ``AgentRuntime``."""
         self._writing.pop(session, None)
 
+    def guard(self, session: str, *, on: bool) -> None:
+        """See ``AgentRuntime``. No host asks here."""
+
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
         """See ``AgentRuntime``."""
         described = await call(self.connection, "describe", None, list[str])

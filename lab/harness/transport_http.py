@@ -136,6 +136,9 @@ class HttpTransport:
     def release(self, session: str) -> None:
         """See ``Transport``."""
 
+    def guard(self, session: str, *, on: bool) -> None:
+        """See ``Transport``. Nothing asks before a tool runs."""
+
     async def _keep_streaming(self, session: aiohttp.ClientSession) -> None:
         pause = RETRY_FIRST_S
         while True:

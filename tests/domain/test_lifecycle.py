@@ -10,6 +10,7 @@ from background_agents.domain import events as ev
 from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, OpenRequest, apply, register
 from background_agents.domain.errors import IllegalTransition
+from background_agents.domain.limits import Reached
 from background_agents.domain.status import ACTIVE, TERMINAL, TRANSITIONS, Status, target
 from background_agents.testing.contracts.samples import NOON, PERMISSION, QUESTION, at, registered
 from lab.reference.lifecycle import statuses
@@ -29,6 +30,7 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.KeptTold(at=at(5)),
         ev.SteerSent(at=at(6), steer="msg_2", text="Shorter."),
         ev.SteerConfirmed(at=at(7), steer="msg_2"),
+        ev.LimitReached(at=at(7), reached=Reached("limit of 20 turns", 20)),
         ev.StopRequested(at=at(8), by="user"),
         ev.Completed(at=at(9), summary="Done."),
         ev.Failed(at=at(9), summary="", error="no such model"),

@@ -131,7 +131,7 @@ def test_usage_adds_up_what_the_answers_used() -> None:
             answer("a2", usage=Usage(20, 3, cost_usd=0.25)),
         )
     )
-    assert transcript.usage == Usage(30, 5, cost_usd=0.75, tool_calls=2)
+    assert transcript.usage == Usage(30, 5, cost_usd=0.75, tool_calls=2, turns=2)
     assert transcript.usage.tokens == 35
 
 

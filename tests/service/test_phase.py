@@ -199,6 +199,7 @@ async def test_each_kind_of_signal_says_something() -> None:
         signals.LookDue(): Sign.LOOK_DUE,
         signals.AnswerDue("per_1"): Sign.TALK,
         signals.KeptDue(): Sign.TALK,
+        signals.WeighDue(): Sign.TALK,
         signals.SteerAsked("Shorter."): Sign.TALK,
         signals.AnswerAsked("once"): Sign.TALK,
         signals.NotifyAsked("Which branch?"): Sign.TALK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,11 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         err.TooTalkative(10),
         "Nobody was told: 10 of your messages still wait to be told, and no more are kept; say it "
         "in your result instead.",
+    ),
+    (
+        err.DayIsSpent(5.02, 5.0, timedelta(hours=3, minutes=19, seconds=30)),
+        "Nothing was delegated: this project has spent $5.02 today, and $5.00 is its limit for a "
+        "day (day_cost_usd); it may again at 00:00 UTC, in 3h 20m.",
     ),
     (
         err.LeaveNeeded("build", "task"),

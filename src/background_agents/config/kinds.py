@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from background_agents.config.settings import MAX_TIMEOUT_MINUTES, AnswerRule, Settings
 from background_agents.domain.errors import BadSetting
+from background_agents.domain.limits import MOST
 
 ACTIONS = ("allow", "deny", "ask")
 
@@ -26,6 +27,10 @@ class Kind(NamedTuple):
 
 
 MINUTES = f"a number of minutes from 0 (no limit) to {MAX_TIMEOUT_MINUTES}"
+
+DOLLARS = f"a number of US dollars from 0 (no limit) to {MOST}"
+
+LIMIT = f"a whole number from 0 (no limit) to {MOST}"
 
 COUNT = "a whole number from 1 to 1000"
 
@@ -50,17 +55,31 @@ def _minutes(name: str, value: object) -> float:
     return minutes
 
 
+def _dollars(name: str, value: object) -> float:
+    try:
+        dollars = float(str(value))
+    except ValueError:
+        raise BadSetting(name, value, DOLLARS) from None
+    if not (math.isfinite(dollars) and 0 <= dollars <= MOST):
+        raise BadSetting(name, value, DOLLARS)
+    return dollars
+
+
+def _limit(name: str, value: object) -> int:
+    return _whole(name, value, range(MOST + 1), LIMIT)
+
+
 def _count(name: str, value: object) -> int:
-    return _whole(name, value, 1000, COUNT)
+    return _whole(name, value, range(1, 1001), COUNT)
 
 
 def _megabytes(name: str, value: object) -> int:
-    return _whole(name, value, 1_000_000, MEGABYTES)
+    return _whole(name, value, range(1, 1_000_001), MEGABYTES)
 
 
-def _whole(name: str, value: object, most: int, allowed: str) -> int:
+def _whole(name: str, value: object, among: range, allowed: str) -> int:
     text = str(value).strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in among):
         raise BadSetting(name, value, allowed)
     return int(text)
 
@@ -144,6 +163,10 @@ KINDS: Mapping[str, Kind] = {
     "changes_max_file_mb": Kind(_count, COUNT),
     "changes_days": Kind(_count, COUNT),
     "changes_max_mb": Kind(_megabytes, MEGABYTES),
+    "max_turns": Kind(_limit, LIMIT),
+    "max_tokens": Kind(_limit, LIMIT),
+    "max_cost_usd": Kind(_dollars, DOLLARS),
+    "day_cost_usd": Kind(_dollars, DOLLARS),
     "log": _one_of("debug", "info", "warning", "error", any_case=True),
 }
 """By the names of ``Settings``' fields."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from background_agents.domain.limits import Limits
+
 MAX_TIMEOUT_MINUTES = 7 * 24 * 60
 """A week; what lasts longer is not one piece of work."""
 
@@ -74,12 +76,25 @@ class Settings:
     """How long what a delegation changed can be shown and undone after its end, in days."""
     changes_max_mb: int = 1000
     """What the contents of changed files of one project may take, in MiB; the oldest go first."""
+    max_turns: int = 0
+    """Calls of its model that a delegation may make, with all that is below it; 0 = no limit."""
+    max_tokens: int = 0
+    """Tokens that it may use, but for those that are read from a cache; 0 = no limit."""
+    max_cost_usd: float = 0.0
+    """US dollars that it may cost; 0 = no limit. Not kept where the price of a model is unknown."""
+    day_cost_usd: float = 0.0
+    """US dollars after which the project begins nothing new until 00:00 UTC; 0 = no limit."""
     log: str = "warning"
     """Level of the log file."""
 
     @property
     def default_timeout(self) -> timedelta | None:
         return timedelta(minutes=self.timeout_minutes) if self.timeout_minutes else None
+
+    @property
+    def limits(self) -> Limits:
+        """Those of a delegation that is given none."""
+        return Limits(self.max_cost_usd or None, self.max_tokens or None, self.max_turns or None)
 
     @property
     def model_grants_once(self) -> bool:

@@ -18,5 +18,13 @@ class Actor(StrEnum):
     """A rule in the configuration."""
     DEADLINE = "deadline"
     """Nobody: a time window was over."""
+    LIMIT = "limit"
+    """Nobody: what it may use is used up, or nearly."""
+    LOOP = "loop detector"
+    """Nobody: it makes the same call over and over."""
     DELETION = "deletion"
     """Whoever deleted the supervisor's session."""
+
+
+OF_ITSELF = frozenset({Actor.LIMIT, Actor.LOOP})
+"""Those in whose name the service itself gives an instruction, which buys no further time."""

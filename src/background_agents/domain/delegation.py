@@ -13,9 +13,11 @@ from functools import reduce
 import msgspec
 
 from background_agents.domain import events as ev
+from background_agents.domain.actor import OF_ITSELF
 from background_agents.domain.asking import Ask
 from background_agents.domain.changes import Changes
 from background_agents.domain.errors import IllegalTransition
+from background_agents.domain.limits import Limits, Reached
 from background_agents.domain.status import TERMINAL, Status, is_unread, target
 
 MESSAGE_CHARS = 2_000
@@ -97,6 +99,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the window went by waiting for answers, up to ``waiting_since``."""
     waiting_since: datetime | None = None
     stop_requested_by: str | None = None
+    stop_reason: str = ""
+    """Why, in one line, where that does not follow from who asked."""
     resumes: int = 0
     """How often another process has taken it over."""
     relaunches: int = 0
@@ -107,6 +111,10 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """The agent whose model asked for it; empty where a person did."""
     runtime: str = ev.FIRST_RUNTIME
     """What runs it; another runtime has neither its session nor its supervisor's."""
+    limits: Limits = Limits()
+    """What it may use, with all that is below it."""
+    reached: Reached | None = None
+    """Which of its limits it has reached."""
 
     @property
     def is_terminal(self) -> bool:
@@ -205,9 +213,12 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             kept = () if isinstance(event, ev.KeptTold) else now.kept
             return replace(now, spoke_at=spoke_at, kept=kept)
         case ev.SteerSent():
+            steers = (*now.steers, Steer(event.steer, event.text, event.at, by=event.by))
+            if event.by in OF_ITSELF:
+                return replace(now, steers=steers)
             return replace(
                 now,
-                steers=(*now.steers, Steer(event.steer, event.text, event.at, by=event.by)),
+                steers=steers,
                 window_from=event.at,
                 waited=timedelta(0),
                 waiting_since=event.at if now.waiting_since else None,
@@ -215,7 +226,9 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
         case ev.SteerConfirmed():
             return replace(now, steers=tuple(_confirmed(now.steers, event)))
         case ev.StopRequested():
-            return replace(now, stop_requested_by=event.by)
+            return replace(now, stop_requested_by=event.by, stop_reason=event.why)
+        case ev.LimitReached():
+            return replace(now, reached=event.reached)
         case ev.Resumed():
             return replace(now, owner=event.owner, resumes=now.resumes + 1)
         case ev.Relaunched():

@@ -31,7 +31,8 @@
     │   ├── StillWrites
     │   ├── NotChanged
     │   ├── ChangesGone
-    │   └── TreeGone
+    │   ├── TreeGone
+    │   └── DayIsSpent
     ├── LeaveNeeded           the user is to be asked before
     ├── BadSetting            a setting has a value that it cannot have
     ├── IllegalTransition     an event that may not happen in this status
@@ -58,6 +59,7 @@ value. What a model or a person had better do then is said by ``views.errors``, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -326,6 +328,18 @@ class TreeGone(InvalidRequest):
     def __init__(self, delegation: str, folder: str) -> None:
         super().__init__(f"The folder in which {delegation} worked is gone: {folder}.")
         self.delegation, self.folder = delegation, folder
+
+
+class DayIsSpent(InvalidRequest):
+    """The project has spent what it may in a day."""
+
+    def __init__(self, spent_usd: float, limit_usd: float, left: timedelta) -> None:
+        super().__init__(
+            f"Nothing was delegated: this project has spent ${spent_usd:,.2f} today, and "
+            f"${limit_usd:,.2f} is its limit for a day (day_cost_usd)."
+        )
+        hours, minutes = divmod(-(-left // timedelta(minutes=1)), 60)
+        self.left = f"{hours}h {minutes:02d}m"
 
 
 class LeaveNeeded(DelegationError):

@@ -13,6 +13,7 @@ import msgspec
 from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
 from background_agents.domain.changes import Changes
+from background_agents.domain.limits import Limits, Reached
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -31,6 +32,16 @@ class Usage(msgspec.Struct, frozen=True):
     cache_write_tokens: int = 0
     cost_usd: float = 0.0
     tool_calls: int = 0
+    turns: int = 0
+    """Calls of a model that have begun."""
+    unpriced_turns: int = 0
+    """Those of which the runtime knows no price; their cost is 0 here, and is not 0."""
+
+    @property
+    def counted_tokens(self) -> int:
+        """What a limit counts: all but those that were read from a cache."""
+        written = self.output_tokens + self.reasoning_tokens
+        return self.input_tokens + self.cache_write_tokens + written
 
     @property
     def tokens(self) -> int:
@@ -63,6 +74,8 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     """The agent whose model asked for it; empty where a person did."""
     runtime: str = FIRST_RUNTIME
     """What runs it, by the name that the runtime has for itself."""
+    limits: Limits = Limits()
+    """What it may use, with all that is below it."""
 
 
 class Launched(Event, frozen=True, kw_only=True, tag=True):
@@ -74,7 +87,7 @@ class Launched(Event, frozen=True, kw_only=True, tag=True):
 
 
 class Progressed(Event, frozen=True, kw_only=True, tag=True):
-    """Live numbers. Nobody writes it any more; old databases hold it."""
+    """What it has used so far; told now and then where other processes count it, too."""
 
     usage: Usage
 
@@ -128,10 +141,18 @@ class SteerConfirmed(Event, frozen=True, kw_only=True, tag=True):
     steer: str
 
 
+class LimitReached(Event, frozen=True, kw_only=True, tag=True):
+    """It has used up what it may: its tools are refused, and it ends soon."""
+
+    reached: Reached
+
+
 class StopRequested(Event, frozen=True, kw_only=True, tag=True):
     """Somebody asked for the end of the run; the run itself ends later."""
 
     by: str
+    why: str = ""
+    """In one line, where that does not follow from who asks."""
 
 
 class Ended(Event, frozen=True, kw_only=True):
@@ -232,6 +253,7 @@ AnyEvent = (
     | KeptTold
     | SteerSent
     | SteerConfirmed
+    | LimitReached
     | StopRequested
     | Completed
     | Failed

@@ -51,6 +51,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     cut: str | None = None
     """Why the result may not be whole, as ``Delegation.cut``."""
+    unkept: str = ""
+    """That a limit of cost could not be kept, if so."""
     relaunches: int = 0
     """How often its run was cut off and resumed."""
     kind: NoticeKind = NoticeKind.ENDED

@@ -46,6 +46,7 @@ _IN_A_RUN: tuple[type[ev.Event], ...] = (
     ev.ToolCalled,
     ev.SteerSent,
     ev.SteerConfirmed,
+    ev.LimitReached,
     ev.StopRequested,
     ev.ParentNotified,
     ev.KeptTold,

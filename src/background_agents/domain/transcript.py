@@ -31,6 +31,8 @@ class ToolCall(msgspec.Struct, frozen=True):
     failure: str = ""
     """Why it did not do what was wanted, if it did not."""
     began_at: datetime | None = None
+    fingerprint: str = ""
+    """Of what it was called with and what came of it, once it is over; alike for equal calls."""
 
     @property
     def is_over(self) -> bool:
@@ -57,6 +59,24 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     aborted: bool = False
     usage: Usage = Usage()
+    """What the runtime tells of it: tokens and cost."""
+
+    @property
+    def used(self) -> Usage:
+        """What an assistant message has used, itself counted."""
+        is_unpriced = not self.usage.cost_usd and self.usage.tokens > 0
+        counts = {"tool_calls": len(self.tools), "turns": 1, "unpriced_turns": int(is_unpriced)}
+        return msgspec.structs.replace(self.usage, **counts)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has called tools, whose answers its model is to see next."""
+        return bool(self.tools) and not self.finished and self.error is None
+
+    @property
+    def has_its_answers(self) -> bool:
+        """Whether all the tools that it has called are over."""
+        return all(call.is_over for call in self.tools)
 
 
 class Verdict(StrEnum):
@@ -139,9 +159,7 @@ class Transcript(msgspec.Struct, frozen=True):
     @property
     def usage(self) -> Usage:
         """What all its messages have used together."""
-        calls = sum(len(message.tools) for message in self.answers)
-        total = _sum(message.usage for message in self.answers)
-        return msgspec.structs.replace(total, tool_calls=calls)
+        return total(message.used for message in self.answers)
 
 
 def _longer(message: Message, kept: str) -> Message:
@@ -149,7 +167,9 @@ def _longer(message: Message, kept: str) -> Message:
     return msgspec.structs.replace(message, text=kept) if more else message
 
 
-def _sum(usages: Iterable[Usage]) -> Usage:
+def total(usages: Iterable[Usage]) -> Usage:
+    """Return the sum of usages."""
+
     def add(one: Usage, other: Usage) -> Usage:
         fields = zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)
         return Usage(*(left + right for left, right in fields))

@@ -260,5 +260,8 @@ class AgentRuntime(Protocol):
     def release(self, session: str) -> None:
         """Forget the session's transcript; the session itself stays."""
 
+    def guard(self, session: str, *, on: bool) -> None:
+        """Have the host ask us before each tool that the session calls, or no longer."""
+
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
         """Let a small model write a title and a summary; None where none is configured."""

@@ -124,6 +124,9 @@ class DelegationStore(Protocol):
     async def remaining(self, supervisor: str) -> int:
         """Count the delegations of this supervisor session that are not terminal."""
 
+    async def spent(self, since: datetime) -> Mapping[str, float]:
+        """Return the cost, in US dollars, of each that has ended since then or has not ended."""
+
     async def history(self, delegation: str) -> list[Event]:
         """Return all events of a delegation, oldest first."""
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from background_agents.config import MAX_TIMEOUT_MINUTES
 from background_agents.domain.delegation import MESSAGE_CHARS
@@ -23,6 +24,7 @@ from background_agents.domain.errors import (
     quote,
 )
 from background_agents.domain.ids import is_readable_id
+from background_agents.domain.limits import MOST, Limits
 from background_agents.domain.order import Order
 from background_agents.ports.runtime import Agent, Leave
 
@@ -47,6 +49,8 @@ WAIT_S = 60.0
 """The default: about what a short task takes."""
 
 MODES = ("any", "all")
+
+Number = TypeVar("Number", int, float)
 
 _MODEL = re.compile(r"[^\s/]+/\S+")
 
@@ -96,6 +100,32 @@ def check_timeout(minutes: float | None, default: timedelta | None) -> timedelta
             f"{MAX_TIMEOUT_MINUTES:,}."
         )
     return timedelta(minutes=minutes) if minutes else None
+
+
+def check_limits(order: Order, usual: Limits, *, may_exceed: bool) -> Limits:
+    """Return what an order may use; ``usual`` is what its user has set for all.
+
+    Only who ``may_exceed`` that can go beyond it: a model never decides for its human.
+    """
+    cost = _check_limit("max_cost_usd", order.max_cost_usd, usual.max_cost_usd, may_exceed)
+    tokens = _check_limit("max_tokens", order.max_tokens, usual.max_tokens, may_exceed)
+    turns = _check_limit("max_turns", order.max_turns, usual.max_turns, may_exceed)
+    return Limits(cost, tokens, turns)
+
+
+def _check_limit(
+    name: str, given: Number | None, usual: Number | None, may_exceed: bool
+) -> Number | None:
+    if given is None:
+        return usual
+    if not (math.isfinite(given) and 0 <= given <= MOST):
+        raise InvalidRequest(f"{name} is {given!r}; give a number above 0, or leave it out.")
+    if usual is not None and not may_exceed and not 0 < given <= usual:
+        raise InvalidRequest(
+            f"{name} is {given!r}, and {usual!r} is the most that the user has set; give less, or "
+            "leave it out."
+        )
+    return given or None
 
 
 def check_wait(seconds: float | None, mode: str | None) -> tuple[timedelta, str]:

@@ -52,7 +52,9 @@ class Delegations:
         self._settings = self._project.settings
         self._runs = self._project.runs
         self._sessions = workspace.sessions
-        self.guidance = Guidance(self._context, self._settings, self._sessions.supervisors_root)
+        self.guidance = Guidance(
+            self._context, self._settings, self._sessions.supervisors_root, workspace.refused_tool
+        )
         """What the models of the directory's sessions are told."""
 
     @property
@@ -76,6 +78,8 @@ class Delegations:
             RuntimeRefused, RuntimeUnreachable: what the host's rules say is not known.
         """
         model, timeout = checks.check_order(order, self._settings.default_timeout)
+        limits = checks.check_limits(order, self._settings.limits, may_exceed=not by)
+        await self._project.spending.check()
         root = await self._sessions.supervisors_root(supervisor)
         await self._check_agent(order.agent)
         if by:
@@ -100,6 +104,7 @@ class Delegations:
                 continued_from=before,
                 supervisor_agent=by,
                 runtime=self._context.runtime.name,
+                limits=limits,
             )
 
         if order.continue_id:

@@ -20,12 +20,19 @@ RootOf = Callable[[str], Awaitable[str]]
 """Returns the root of a session that may delegate; raises ``NotDelegable`` for others."""
 
 
+RefusedTool = Callable[[str, str], Awaitable[str | None]]
+"""Says why a tool is not to run that an answer calls, by its session and its id; None if it is."""
+
+
 class Guidance:
     """What the models of one project's sessions are told."""
 
-    def __init__(self, context: Context, settings: Settings, root_of: RootOf) -> None:
+    def __init__(
+        self, context: Context, settings: Settings, root_of: RootOf, refused: RefusedTool
+    ) -> None:
         self._context = context
         self._root_of = root_of
+        self.refused_tool = refused
         self._policy = TaskPolicy(
             settings.strict_readonly, settings.allow_task, context.runtime.native_tool
         )

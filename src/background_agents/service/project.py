@@ -27,6 +27,7 @@ from background_agents.service.periodic import Failing, Periodic, all_failing
 from background_agents.service.running.registry import Runs
 from background_agents.service.running.slots import Slots
 from background_agents.service.running.streamed import PACE, TextKeeper
+from background_agents.service.spending import Spending
 from background_agents.service.tasks import Tasks
 from background_agents.service.user import UserDelegations
 from background_agents.service.workspace import Workspace
@@ -64,6 +65,7 @@ class Project:
             companions=self.runs.about_to_end,
             delivered=self._delivered,
         )
+        self.spending = Spending(context, settings, self.runs)
         self.continuing = asyncio.Lock()
         """Of two that would go on in one session, the second sees the first."""
         self.user = UserDelegations(self)

@@ -135,6 +135,8 @@ class UserDelegations:
         workspace = self._project.workspace(directory)
         runtime = workspace.context.runtime
         checks.check_order(order, self._settings.default_timeout)
+        checks.check_limits(order, self._settings.limits, may_exceed=True)
+        await self._project.spending.check()
         agents = await runtime.agents(refresh=True)
         # Before there is a session that nobody would need.
         checks.check_agent(order.agent, agents, leave_to=workspace.context.left_to(self._settings))

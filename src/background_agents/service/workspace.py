@@ -117,6 +117,11 @@ class Workspace:
             log.info("nobody knows what is above %s: %s", session, error)
         return self._above(session)
 
+    async def refused_tool(self, session: str, answer: str) -> str | None:
+        """Say why a tool is not to run that an ``answer`` of a session calls; None if it is."""
+        run = await self.trace(session)
+        return None if run is None else await run.refused_tool(session, answer)
+
     def _above(self, session: str) -> Run | None:
         """Return the run that a session belongs to, as its own or as one below it."""
         for one in self.context.runtime.ancestors(session):

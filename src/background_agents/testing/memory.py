@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -98,6 +99,14 @@ class MemoryStore:
     async def remaining(self, supervisor: str) -> int:
         mine = [one for one in self._newest_first() if one.parent_session == supervisor]
         return sum(not one.is_terminal for one in mine)
+
+    async def spent(self, since: datetime) -> Mapping[str, float]:
+        self._check()
+        return {
+            one.id: one.usage.cost_usd
+            for one in self._delegations.values()
+            if one.ended_at is None or one.ended_at >= since
+        }
 
     async def history(self, delegation: str) -> list[Event]:
         self._check()

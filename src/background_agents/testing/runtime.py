@@ -55,6 +55,8 @@ class ScriptedRuntime:
         """What the rules say of each agent; without an entry it may be run."""
         self.description: tuple[str, str] | None = None
         """What the small model says; None while none is configured."""
+        self.guarded: set[str] = set()
+        """Sessions before whose tools a host asks us."""
         self.sessions: dict[str, ScriptedSession] = {}
         self._known: list[port.Agent] = []
         self._listeners: list[port.Listener] = []
@@ -181,6 +183,9 @@ class ScriptedRuntime:
     def release(self, session: str) -> None:
         self._kept.pop(session, None)
         self._missed.pop(session, None)
+
+    def guard(self, session: str, *, on: bool) -> None:
+        (self.guarded.add if on else self.guarded.discard)(session)
 
     async def describe(self, prompt: str, result: str, parent: str) -> tuple[str, str] | None:
         self._check()

@@ -33,6 +33,7 @@ _TO_BOTH: Mapping[type[Exception], str] = {
     err.NoSuchRecord: "; `background-agents list` shows the ids",
     err.NotDelegable: "; do this part of the work yourself",
     err.NotPermitted: "; choose another agent, or do it yourself",
+    err.DayIsSpent: "; it may again at 00:00 UTC, in {left}",
     err.OnlyReads: "; tell your supervisor with notify_parent what is needed",
     err.LeaveNeeded: ", and this OpenCode cannot ask for a plugin's tool; ask the user to allow it "
     "in their rules",

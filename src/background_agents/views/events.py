@@ -62,8 +62,11 @@ def _talk(event: ev.Event) -> str:
             return f"was given an instruction by the {_name(event.by)}: {_words(event.text)}"
         case ev.SteerConfirmed():
             return "took the instruction up"
+        case ev.LimitReached():
+            return f"reached its {event.reached.what}: its tools are refused"
         case ev.StopRequested():
-            return f"asked to stop by the {_name(event.by)}"
+            why = f": {_words(event.why)}" if event.why else ""
+            return f"asked to stop by the {_name(event.by)}{why}"
         case ev.NoticeQueued():
             return "its notice was queued"
         case ev.NoticeConfirmed():

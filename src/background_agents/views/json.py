@@ -17,10 +17,12 @@ import msgspec
 from msgspec import Meta
 
 from background_agents.domain.delegation import Delegation, OpenRequest
-from background_agents.domain.events import FIRST_RUNTIME, Event
+from background_agents.domain.events import FIRST_RUNTIME, Event, Usage
+from background_agents.domain.limits import Limits
 from background_agents.domain.notice import Notice
 from background_agents.domain.statistics import By, Summary
 from background_agents.views.events import told
+from background_agents.views.limits import used
 from background_agents.views.live import Live, Position, activity, running, tail
 
 _Kind = TypeVar("_Kind")
@@ -116,6 +118,20 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     cost_usd: float
     tool_calls: int
+    turns: Annotated[int, Meta(description="calls of a model, those of sub-agents included")] = 0
+    unpriced_turns: Annotated[
+        int, Meta(description="those whose price is unknown; they count 0 in `cost_usd`")
+    ] = 0
+    max_turns: Annotated[int | None, Meta(description="its limit of turns; null = none")] = None
+    max_tokens: Annotated[
+        int | None,
+        Meta(description="its limit of tokens, those that are read from a cache not counted"),
+    ] = None
+    max_cost_usd: Annotated[float | None, Meta(description="its limit of cost")] = None
+    counted_tokens: Annotated[int, Meta(description="what `max_tokens` counts")] = 0
+    reached: Annotated[
+        str | None, Meta(description="the limit that it has reached, such as `limit of 20 turns`")
+    ] = None
     steers_confirmed: int
     steers_pending: int
     requests: tuple[RequestSheet, ...]
@@ -318,6 +334,13 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         tokens=delegation.usage.tokens,
         cost_usd=delegation.usage.cost_usd,
         tool_calls=delegation.usage.tool_calls,
+        turns=delegation.usage.turns,
+        unpriced_turns=delegation.usage.unpriced_turns,
+        max_turns=delegation.limits.max_turns,
+        max_tokens=delegation.limits.max_tokens,
+        max_cost_usd=delegation.limits.max_cost_usd,
+        counted_tokens=delegation.usage.counted_tokens,
+        reached=delegation.reached.what if delegation.reached else None,
         steers_confirmed=len(delegation.steers) - pending,
         steers_pending=pending,
         requests=tuple(map(request_sheet, delegation.requests)),
@@ -333,6 +356,18 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
 def on(one: Sheet) -> str:
     """Return the models that answered, or else the one that was asked for; empty if unknown."""
     return ", then ".join(one.models) or one.model or ""
+
+
+def limits_of(one: Sheet) -> str:
+    """Say how much of each limit is used; empty where nothing is limited."""
+    limits = Limits(one.max_cost_usd, one.max_tokens, one.max_turns)
+    usage = Usage(
+        one.counted_tokens,
+        cost_usd=one.cost_usd,
+        turns=one.turns,
+        unpriced_turns=one.unpriced_turns,
+    )
+    return used(limits, usage)
 
 
 def active_sheet(live: Live) -> ActiveSheet:

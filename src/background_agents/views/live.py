@@ -5,7 +5,7 @@ Pure functions of what is in memory; the part of ``views`` that looks at transcr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports.runtime import Retrying
 from background_agents.ports.storage import Line
 from background_agents.views.changes import brief
+from background_agents.views.limits import used
 from background_agents.views.model import line, request, within
 
 PEEK_CHARS = 4_000
@@ -36,6 +37,13 @@ _REQUESTS_SHOWN = 4
 
 _UNREAD_LINES = 10
 """Lines of at most 400 characters, as a list's."""
+
+
+_WHOSE: Mapping[str, str] = {
+    Actor.SUPERVISOR: "your",
+    Actor.LIMIT: "its limit's",
+    Actor.LOOP: "the loop detector's",
+}
 
 
 class Live(NamedTuple):
@@ -105,6 +113,7 @@ def _live_line(live: Live) -> str:
         f"{usage.tool_calls} tool calls",
         f"{usage.tokens:,} tokens",
         f"${usage.cost_usd:.4f}",
+        *_limits(delegation),
     ]
     if delegation.changes.files:
         facts.append(f"{brief(delegation.changes)} changed")
@@ -127,6 +136,13 @@ def _live_line(live: Live) -> str:
     asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:_REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)
     return "\n".join([told, *asks, *([f"  … and for {more} more answers"] if more else [])])
+
+
+def _limits(delegation: Delegation) -> Iterator[str]:
+    if limits := used(delegation.limits, delegation.usage):
+        yield f"limit: {limits}"
+    if delegation.reached is not None:
+        yield f"has reached its {delegation.reached.what}, so that its tools are refused"
 
 
 def _retry(retry: Retrying, now: datetime) -> str:
@@ -173,7 +189,7 @@ def peek(live: Live) -> str:
             break
     for steer in steers:
         receipt = "taken up" if steer.confirmed_at else "pending"
-        whose = "your" if steer.by == Actor.SUPERVISOR else "the user's"
+        whose = _WHOSE.get(steer.by, "the user's")
         shown.append(f"[{whose} instruction, {receipt}: {one_line(steer.text, TITLE_CHARS)}]")
     body = "\n\n".join(shown) or "(Nothing has been written yet.)"
     return f"{head}\n\n{body}"

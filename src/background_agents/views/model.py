@@ -14,6 +14,7 @@ from typing import NamedTuple
 from background_agents.domain.actor import Actor
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
+from background_agents.domain.limits import LIMIT
 from background_agents.domain.status import Status
 from background_agents.domain.text import (
     AGENT_CHARS,
@@ -147,6 +148,8 @@ def why_stopped(by: str) -> str:
 
 def cut(reason: str) -> str:
     """Say in one line that a result may not be whole, and why."""
+    if reason.startswith(LIMIT):
+        return f"It had to end at its {reason}: it may not be whole."
     if reason == _OUTPUT_LIMIT:
         return "The model's output limit cut it off: it is not whole."
     told = one_line(reason, AGENT_CHARS)

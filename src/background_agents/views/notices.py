@@ -23,6 +23,7 @@ from background_agents.domain.text import (
     span,
 )
 from background_agents.views import changes
+from background_agents.views.limits import not_kept
 from background_agents.views.model import cut, to_answer
 
 _TOASTS = {
@@ -56,6 +57,7 @@ def new(
         elapsed=span(delegation.elapsed(now)),
         error=delegation.error,
         cut=delegation.cut,
+        unkept=not_kept(delegation.limits, delegation.usage),
         relaunches=delegation.relaunches,
         kind=kind,
         ask=ask,
@@ -98,6 +100,7 @@ def _ended(notice: Notice, remaining: int) -> str:
         "cut": cut(notice.cut) if notice.cut else None,
         "changes": changes.names(notice.changes),
         "still-writing": changes.still_writing(notice.changes),
+        "limit": notice.unkept or None,
         "elapsed": notice.elapsed,
         "resumed": str(notice.relaunches) if notice.relaunches else None,
         "remaining": str(remaining),

@@ -134,7 +134,12 @@ class LivePart(LiveText):
         state = self._part.state
         failure = str(state.error or "")
         return ToolCall(
-            self._part.tool, state.status, state.title or "", failure, state.time.began_at
+            self._part.tool,
+            state.status,
+            state.title or "",
+            failure,
+            state.time.began_at,
+            state.fingerprint,
         )
 
 
@@ -150,6 +155,7 @@ def _without_text(part: wire.Part) -> wire.Part:
         seen.status,
         seen.subject[:NAME_CHARS],
         error=seen.failure[:NAME_CHARS],
+        fingerprint=seen.identity[:NAME_CHARS],
         time=seen.time,
     )
     return msgspec.structs.replace(part, text="", tool=part.tool[:NAME_CHARS], state=state)

@@ -7,15 +7,22 @@ Every field that some supported version leaves out has a default (1.15 to 1.18 s
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
 
 from background_agents.adapters.opencode.wire import ERROR_CHARS, Model, as_named
+from background_agents.domain.transcript import CALL_OVER
 
 LATEST_MS = 4_102_444_800_000
 """The year 2100, in milliseconds; what lies beyond is no time of a call."""
 
+
+FINGERPRINT_CHARS = 16
+"""Of two different calls among a million, one in a million has the same name in so many."""
+
+_encoder = msgspec.json.Encoder()
 
 ABORTED = "MessageAbortedError"
 """The name of the error of a message that somebody has aborted."""
@@ -120,11 +127,19 @@ class ToolMetadata(Struct):
     """Of the delegation, by ``delegate``."""
 
 
+def fingerprint(*parts: bytes) -> str:
+    """Return a short name of some JSON, as the plugins make it (``identity`` in service.js)."""
+    return sha256(b"\n".join(parts)).hexdigest()[:FINGERPRINT_CHARS]
+
+
 class ToolState(Struct):
     status: str = "pending"
     title: str | None = None
     input: msgspec.Raw = msgspec.Raw()
+    output: msgspec.Raw = msgspec.Raw()
     error: object = None
+    fingerprint: str = ""
+    """Of the input and what came of it, where a plugin has cut them; as ``fingerprint`` is."""
     time: ToolTimes = msgspec.field(default_factory=ToolTimes)
     metadata: msgspec.Raw = msgspec.Raw()
 
@@ -144,6 +159,14 @@ class ToolState(Struct):
             return str(self.error or "no reason was given")
         code = _decoded(self.metadata, ToolMetadata).exit
         return f"exit code {code}" if isinstance(code, int) and code else ""
+
+    @property
+    def identity(self) -> str:
+        """What equal calls with equal answers have in common; empty before there is one."""
+        if self.fingerprint or self.status not in CALL_OVER:
+            return self.fingerprint
+        answer = self.output if self.status == "completed" else _encoder.encode(self.error)
+        return fingerprint(bytes(self.input), bytes(answer))
 
     @property
     def answered_id(self) -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from background_agents.adapters.opencode.memory import MAX_DEPTH
+from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.asking import Ask
 from background_agents.domain.errors import MessagesUndone, NotFound
 from background_agents.ports import runtime as port
@@ -55,6 +56,7 @@ class SharedRuntime(ABC, Generic[Info]):
 
     reader: Reader[Info]
     api: Sessions[Info]
+    _transport: Transport
 
     def __init__(self) -> None:
         self._listeners: list[port.Listener] = []
@@ -70,6 +72,9 @@ class SharedRuntime(ABC, Generic[Info]):
     def _emit(self, event: port.RuntimeEvent) -> None:
         for listener in tuple(self._listeners):
             listener(event)
+
+    def guard(self, session: str, *, on: bool) -> None:
+        self._transport.guard(session, on=on)
 
     async def lineage(self, session: str) -> tuple[str, ...]:
         chain = self.ancestors(session)

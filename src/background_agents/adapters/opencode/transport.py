@@ -50,6 +50,9 @@ class Transport(Protocol):
     def release(self, session: str) -> None:
         """Carry the details of a session no longer."""
 
+    def guard(self, session: str, *, on: bool) -> None:
+        """Have tools that the session calls wait for our word, or no longer."""
+
 
 def naming(directory: str) -> dict[str, str]:
     """Return the header by which a request names its directory."""

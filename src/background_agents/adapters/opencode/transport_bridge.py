@@ -43,6 +43,11 @@ class _Followed(msgspec.Struct):
     session: str
 
 
+class _Guarded(msgspec.Struct):
+    session: str
+    on: bool
+
+
 class _Fetched(msgspec.Struct):
     status: int
     body: str
@@ -101,6 +106,9 @@ class BridgeTransport:
 
     def release(self, session: str) -> None:
         self._caller.notify("release", _Followed(session))
+
+    def guard(self, session: str, *, on: bool) -> None:
+        self._caller.notify("guard", _Guarded(session, on))
 
     async def _needs_port(self) -> bool:
         if self.base_url == PORTLESS_URL:

@@ -78,6 +78,12 @@ FROM delegations NOT INDEXED WHERE active = 0 ORDER BY number DESC LIMIT ?;
 -- How many delegations of a supervisor session are not terminal; looks at those alone.
 SELECT count(*) FROM delegations WHERE parent_session = ? AND active = 1;
 
+-- name: spent
+-- What has ended since a moment, or has not, of the newest ten thousand: more than a project has in
+-- a day. Every time here is ISO 8601 in UTC, so that they compare as text.
+SELECT record FROM delegations NOT INDEXED
+WHERE number > (SELECT max(number) FROM delegations) - 10000 AND (active = 1 OR ended_at >= ?);
+
 -- name: history
 -- All events of a delegation, in order.
 SELECT body FROM events WHERE delegation = ? ORDER BY seq;

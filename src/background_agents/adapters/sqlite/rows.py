@@ -7,7 +7,7 @@ asyncio nor when anything is committed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -103,6 +103,12 @@ def unfinished(connection: sqlite3.Connection) -> list[Delegation]:
 def remaining(connection: sqlite3.Connection, supervisor: str) -> int:
     """Count what is not terminal of one supervisor."""
     return scalar(connection, QUERIES["remaining"], supervisor)
+
+
+def spent(connection: sqlite3.Connection, since: datetime) -> Mapping[str, float]:
+    """Read what was spent by those that have ended since, or have not."""
+    found = connection.execute(QUERIES["spent"], (since.isoformat(),))
+    return {one.id: one.usage.cost_usd for one in (read_delegation(row[0]) for row in found)}
 
 
 def history(connection: sqlite3.Connection, delegation: str) -> list[Event]:

@@ -72,6 +72,7 @@ class SqliteStore:
     with_session = operation(rows.with_session, writes=False)
     unfinished = operation(rows.unfinished, writes=False)
     remaining = operation(rows.remaining, writes=False)
+    spent = operation(rows.spent, writes=False)
     history = operation(rows.history, writes=False)
     due = operation(rows.due, writes=False)
     assign = operation(rows.assign, writes=True)

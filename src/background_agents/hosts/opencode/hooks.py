@@ -33,6 +33,8 @@ class HookCall(msgspec.Struct):
     call: str = ""
     tools: tuple[str, ...] = ()
     """What the model is offered in this step."""
+    message: str = ""
+    """The answer that calls a tool, if the hook is told."""
     checkpoint: str = ""
     """The message that stands for what was before the newest compaction."""
 
@@ -74,6 +76,8 @@ class Hooks:
             case "shell":
                 is_background = await guidance.is_background(call.session)
                 return mark_for(Starter.BACKGROUND if is_background else Starter.SUPERVISOR)
+            case "guard":
+                return await guidance.refused_tool(call.session, call.message)
             case "task":
                 if self._is_users(call) or call.session in self._without_delegate:
                     return None

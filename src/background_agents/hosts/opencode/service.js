@@ -7,6 +7,7 @@
 // socket leaves at once.
 
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 
 // By name: description, schema, children_only, limit_ms.
@@ -20,6 +21,10 @@ const BACKOFF_MS = { first: 250, most: 30_000, healthy: 60_000 }
 // service that starts or hangs is not waited for longer than a person would notice, and
 // OpenCode then goes on as if we were not there.
 const HOOK_LIMIT_MS = 300
+
+// A tool whose session is near its limit waits for a word on it: a millisecond, or until the run has
+// ended of which this was the last answer, or a service has started that died meanwhile.
+const GUARD_LIMIT_MS = 15_000
 
 // How long a service may take to end by itself once its socket is closed.
 const GRACE_MS = 3_000
@@ -42,6 +47,7 @@ export class Service {
   instances = new Map()
   pending = new Map()
   followed = new Set()
+  guarded = new Set()
   // All of them, for good: as Bun forgets a child that has ended, it closes the number of the
   // child's descriptor 3 a second time, and OpenCode loses whatever has that number by then.
   children = []
@@ -182,6 +188,7 @@ export class Service {
     }
     if (message.method === "follow") return void this.followed.add(message.params.session)
     if (message.method === "release") return void this.followed.delete(message.params.session)
+    if (message.method === "guard") return void this.guarded[message.params.on ? "add" : "delete"](message.params.session)
     if (message.method) return void this.answer(message)
     const waiting = this.pending.get(message.id)
     this.pending.delete(message.id)
@@ -225,10 +232,22 @@ export class Service {
     }
   }
 
+  /** Throw what the model is to read if a session may use no tool any more; costs others nothing. */
+  async mayCall(instance, session, answer) {
+    if (!this.guarded.has(session)) return
+    const hook = { instance, hook: "guard", session, message: answer }
+    const refusal = await this.call("hook", hook, GUARD_LIMIT_MS).catch(() => undefined)
+    if (refusal) throw new Error(refusal)
+  }
+
   tell(instance, type, properties) {
     this.send({ method: "event", params: { instance, type, properties } })
   }
 }
+
+/** Return a short name of something, equal for what is equal; the adapter makes the same of JSON. */
+export const identity = (...parts) =>
+  createHash("sha256").update(parts.map((one) => JSON.stringify(one)).join("\n")).digest("hex").slice(0, 16)
 
 function readLines(stream, onLine) {
   const decoder = new TextDecoder()

@@ -46,21 +46,29 @@ class Messages:
         self._alarm.clear()
 
     async def say(self, delegation: Delegation, asked: NotifyAsked) -> None:
-        """Tell the supervisor, or keep it in the order in which it was said."""
+        """Tell the supervisor what the child wants to say, and the child what came of that."""
+        try:
+            asked.accept(await self.tell(delegation, asked.text))
+        except TooTalkative as error:
+            asked.refuse(error)
+
+    async def tell(self, delegation: Delegation, text: str) -> Delegation:
+        """Tell the supervisor, or keep it in the order in which it was said.
+
+        Raises ``TooTalkative`` where no more is kept.
+        """
         now = self._context.clock.now()
         if not delegation.kept and not delegation.silent_for(now):
             part = self._context.mint("prt")
-            notice = notices.new(delegation, NoticeKind.MESSAGE, part, now, words=(asked.text,))
-            told = ev.ParentNotified(at=now, text=asked.text)
-            asked.accept(await self._record(told, notices=(notice,)))
+            notice = notices.new(delegation, NoticeKind.MESSAGE, part, now, words=(text,))
+            told = await self._record(ev.ParentNotified(at=now, text=text), notices=(notice,))
             self._tell(notice)
-            return
-        if sum(map(len, delegation.kept)) + len(asked.text) > KEPT_CHARS:
-            asked.refuse(TooTalkative(len(delegation.kept)))
-            return
-        kept = await self._record(ev.ParentNotified(at=now, text=asked.text, kept=True))
+            return told
+        if sum(map(len, delegation.kept)) + len(text) > KEPT_CHARS:
+            raise TooTalkative(len(delegation.kept))
+        kept = await self._record(ev.ParentNotified(at=now, text=text, kept=True))
         self.resume(kept)
-        asked.accept(kept)
+        return kept
 
     async def tell_kept(self, delegation: Delegation) -> None:
         """Tell the supervisor as one what has been kept."""

@@ -44,6 +44,7 @@ from background_agents.ports.storage import Change, Piece
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.running.asking import Asking
+from background_agents.service.running.budget import TOLD_SHARE, Budget
 from background_agents.service.running.ending import Outcome, insist, store_ending
 from background_agents.service.running.findings import Findings
 from background_agents.service.running.launch import (
@@ -68,6 +69,7 @@ from background_agents.service.running.signals import (
     SteerAsked,
     StopAsked,
     TurnOverdue,
+    WeighDue,
     sign_of,
 )
 from background_agents.service.running.slots import Slots
@@ -135,6 +137,16 @@ class Run:
         self._stopping = Stopping(
             context, self._record, self._inbox, self._asking, self._steering, self._findings
         )
+        self._budget = Budget(
+            context,
+            self._record,
+            self._steering,
+            self._messages,
+            self._findings,
+            self.hear,
+            lambda: self.delegation,
+            settings.day_cost_usd * TOLD_SHARE,
+        )
 
     @property
     def is_about_to_end(self) -> bool:
@@ -147,8 +159,10 @@ class Run:
         if isinstance(signal, RuntimeEvent) and signal.session:
             if not (isinstance(signal, MessageChanged) and signal.message.role == "user"):
                 self._heard_at = self._context.clock.now()
-            if signal.session != self.session and not isinstance(signal, FROM_BELOW):
-                return
+            if signal.session != self.session:
+                self._budget.note(signal)
+                if not isinstance(signal, FROM_BELOW):
+                    return
         match signal:
             case TextStreamed():
                 self._streamed.has_grown = True
@@ -169,7 +183,7 @@ class Run:
         """Return what is known of the run now; nobody is asked."""
         transcript = await self._findings.transcript()
         return Live(
-            delegation=self.timed(usage=transcript.usage, models=transcript.models),
+            delegation=self.timed(usage=self._budget.usage(transcript), models=transcript.models),
             transcript=transcript,
             time_left=self._deadline.left,
             place=self._slots.position(self.delegation.id),
@@ -177,6 +191,10 @@ class Run:
             retry=self._retry,
             now=self._context.clock.now(),
         )
+
+    async def cost(self) -> float:
+        """Return what the run has cost by now, in US dollars, as far as prices are known."""
+        return self._budget.usage(await self._findings.transcript()).cost_usd
 
     def timed(self, **facts: object) -> Delegation:
         """Return the delegation with how long it has run by now, and what else is known."""
@@ -221,7 +239,7 @@ class Run:
     async def _conduct(self) -> Outcome:
         if (by := self.delegation.stop_requested_by) is not None:
             # It was asked for when the process before us ended.
-            self.hear(StopAsked(by))
+            self.hear(StopAsked(by, self.delegation.stop_reason))
         try:
             await self._begin()
             while (outcome := await self._take(await self._inbox.get())) is None:
@@ -241,6 +259,7 @@ class Run:
         # It already runs, whatever the limit says.
         self._slots.take(name, model)
         self._launched(self.session, self)
+        self._budget.begin(self.session)
         kept = await insist(self._context, name, lambda: self._context.store.kept(name))
         self._findings.kept = kept
         self.hear(StreamRestored(""))
@@ -303,7 +322,7 @@ class Run:
             case Step.AWAIT_TURN:
                 self._turn.set(TURN_LIMIT)
             case Step.LOOK:
-                return await self._findings.look(self.session)
+                return await self._look_again()
             case Step.JUDGE:
                 return await self._findings.judge(self.session)
             case Step.HAND_OVER:
@@ -339,6 +358,7 @@ class Run:
         # Set first: its events are ours, also those that come before the prompt's answer.
         self.session = await session_for(self._context, self._settings, self.delegation)
         self._launched(self.session, self)
+        self._budget.begin(self.session)
         message = self._context.mint("msg")
         now = self._context.clock.now()
         await self._record(ev.Launched(at=now, session=self.session, message=message))
@@ -347,12 +367,26 @@ class Run:
         self._count_time()
         return Sign.ACCEPTED
 
+    async def _look_again(self) -> Outcome | Sign:
+        """Ask how its session is, and what those below have used."""
+        came = await self._findings.look(self.session)
+        if came is not Sign.DELETED:
+            await self._budget.look(self.session)
+            await self._budget.weigh()
+        return came
+
+    async def refused_tool(self, session: str, answer: str) -> str | None:
+        """Say why a tool is not to run that an ``answer`` calls, in its session or below."""
+        return await self._budget.refusal(session, answer)
+
     async def _relaunch(self) -> Outcome | Sign:
         """Tell a run to go on that was cut off with its process, if it may."""
         refused = why_not_again(self.delegation, self._settings)
         if refused is not None:
             return await self._stopping.cut_short(self.delegation, Status.INTERRUPTED, refused)
         transcript = await self._findings.transcript()
+        if (used_up := self._budget.used_up(transcript)) is not None:
+            return await self._stopping.cut_short(self.delegation, Status.STOPPED, used_up)
         message = self.delegation.relaunch_message
         if message is None or transcript.has_answered(message):
             message = self._context.mint("msg")
@@ -372,6 +406,9 @@ class Run:
             case MessageChanged():
                 self._asking.heard(signal.message)
                 await self._steering.confirm(self.delegation, [signal.message])
+                await self._budget.weigh()
+            case WeighDue():
+                await self._budget.weigh()
             case InputAsked():
                 await self._asking.asked(self.timed(), signal.ask)
             case _:
@@ -405,6 +442,7 @@ class Run:
         self._asking.close()
         self._messages.close()
         self._findings.close()
+        self._budget.close()
         self._deadline.close()
         self._turn.clear()
         self._slots.release(self.delegation.id)
@@ -412,7 +450,7 @@ class Run:
     async def _finish(self, outcome: Outcome) -> None:
         await self._make_sure_it_is_ours()
         self.delegation, notice = await store_ending(
-            self._context, self.delegation, outcome, self._stopwatch.elapsed
+            self._context, self.delegation, self._budget.final(outcome), self._stopwatch.elapsed
         )
         self._move(Sign.LEFT)
         self.over.set()

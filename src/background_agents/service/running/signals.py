@@ -56,6 +56,8 @@ class StopAsked:
     """Somebody wants the run to end."""
 
     by: str
+    why: str = ""
+    """In one line, where that does not follow from who wants it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class AnswerDue:
 
 class KeptDue:
     """What the child has said beyond its budget may be told now."""
+
+
+class WeighDue:
+    """A session below the run's has used something."""
 
 
 class Asked:
@@ -134,6 +140,7 @@ Signal = (
     | LookDue
     | AnswerDue
     | KeptDue
+    | WeighDue
     | StopAsked
     | Asked
 )
@@ -152,7 +159,7 @@ _SIGNS: Mapping[type[Signal], Sign] = {
     TurnOverdue: Sign.TURN_OVERDUE,
     LookDue: Sign.LOOK_DUE,
     **dict.fromkeys((SteerAsked, AnswerAsked, NotifyAsked, AnswerDue, KeptDue), Sign.TALK),
-    **dict.fromkeys((InputAsked, InputSettled, MessageChanged), Sign.TALK),
+    **dict.fromkeys((InputAsked, InputSettled, MessageChanged, WeighDue), Sign.TALK),
 }
 
 

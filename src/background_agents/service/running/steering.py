@@ -39,17 +39,23 @@ class Steering:
 
     async def send(self, delegation: Delegation, asked: SteerAsked) -> None:
         """Put an instruction into the session, and tell whoever asked what came of it."""
-        message = self._context.mint("msg")
         try:
-            await say(self._context, delegation, message, asked.text)
+            steered = await self.put(delegation, asked.text, asked.by)
         except (RuntimeRefused, RuntimeUnreachable) as error:
             asked.refuse(error)
             return
-        now = self._context.clock.now()
-        sent = ev.SteerSent(at=now, steer=message, text=asked.text, by=asked.by)
-        steered = await self._record(sent)
         self._renew()
         asked.accept(steered)
+
+    async def put(self, delegation: Delegation, text: str, by: str) -> Delegation:
+        """Put an instruction into the session, and store that; the time window stays as it is.
+
+        Raises ``RuntimeRefused`` or ``RuntimeUnreachable`` where the runtime does not take it.
+        """
+        message = self._context.mint("msg")
+        await say(self._context, delegation, message, text)
+        now = self._context.clock.now()
+        return await self._record(ev.SteerSent(at=now, steer=message, text=text, by=by))
 
     async def confirm(self, delegation: Delegation, messages: Sequence[Message]) -> None:
         """Store the receipt of each instruction that an answer has taken up."""

@@ -64,11 +64,11 @@ class Stopping:
 
     async def end(self, delegation: Delegation, wish: Signal) -> Outcome:
         """Stop the session; a run that had finished by then is completed all the same."""
-        by = wish.by if isinstance(wish, StopAsked) else Actor.DEADLINE
+        by, why = (wish.by, wish.why) if isinstance(wish, StopAsked) else (Actor.DEADLINE, "")
         if delegation.stop_requested_by is None:
             # First, should this process die meanwhile.
             now = self._context.clock.now()
-            delegation = await self._record(ev.StopRequested(at=now, by=by))
+            delegation = await self._record(ev.StopRequested(at=now, by=by, why=why))
         if delegation.session is not None:
             await self.quieten(delegation.session)
             try:
@@ -81,7 +81,7 @@ class Stopping:
                 await self._asking.dismiss_unheard(delegation.session)
                 return Outcome.completed(transcript)
         if by != Actor.DEADLINE:
-            return await self.cut_short(delegation, Status.STOPPED, why_stopped(by))
+            return await self.cut_short(delegation, Status.STOPPED, why or why_stopped(by))
         limit = span(delegation.timeout or timedelta(0))
         error = f"Not finished within {limit}."
         return await self.cut_short(delegation, Status.TIMED_OUT, error)

@@ -18,6 +18,7 @@ import msgspec
 from background_agents.adapters.opencode.live import NAME_CHARS, SAID, LiveSession
 from background_agents.adapters.opencode.messages import (
     ABORTED,
+    FINGERPRINT_CHARS,
     Error,
     ErrorData,
     MessageInfo,
@@ -260,7 +261,13 @@ class SessionFold:
 
     def _tool_called(self, event: wire.Event, data: wire.Tool) -> str:
         return self._call(
-            data, ToolState("running", input=data.input, time=ToolTimes(event.created))
+            data,
+            ToolState(
+                "running",
+                input=data.input,
+                fingerprint=data.identity,
+                time=ToolTimes(event.created),
+            ),
         )
 
     def _tool_succeeded(self, _event: wire.Event, data: wire.Tool) -> str:
@@ -272,7 +279,14 @@ class SessionFold:
     def _tool_over(self, data: wire.Tool, status: str, error: str | None) -> str:
         was = self._called(data).state
         title = _own_title(data.metadata) or was.title
-        state = ToolState(status, title, error=error, time=was.time, metadata=data.metadata)
+        state = ToolState(
+            status,
+            title,
+            error=error,
+            fingerprint=was.fingerprint[:FINGERPRINT_CHARS] + data.identity,
+            time=was.time,
+            metadata=data.metadata,
+        )
         return self._call(data, state)
 
     def _called(self, data: wire.Tool) -> Part:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from background_agents.adapters.opencode.messages import Tokens
+from background_agents.adapters.opencode.messages import Tokens, fingerprint
 from background_agents.adapters.opencode.wire import (
     ERROR_CHARS,
     AgentInfo,
@@ -221,8 +221,17 @@ class Tool(OfAnswer):
     call_id: str = ""
     name: str = ""
     input: msgspec.Raw = msgspec.Raw(b"{}")
+    content: msgspec.Raw = msgspec.Raw()
     error: Error = msgspec.field(default_factory=Error)
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    fingerprint: str = ""
+    """Of the input or of what came of it, where our plugin has cut that."""
+
+    @property
+    def identity(self) -> str:
+        """What equal inputs, or equal answers, have in common."""
+        failure = msgspec.json.encode(self.error.message) if self.error.message else b""
+        return self.fingerprint or fingerprint(bytes(self.content) or failure or bytes(self.input))
 
 
 class Retry(OfAnswer):

@@ -20,6 +20,12 @@ from background_agents.hosts.cli.text import status as status_text
 from background_agents.hosts.cli.typed import add_text, seconds, text
 from background_agents.views.json import Sheet
 
+_LIMITS = (
+    ("max-turns", int, "end it at so many calls of its model; 0 = no limit (default: as set)"),
+    ("max-tokens", int, "end it at so many tokens, those from a cache not counted"),
+    ("max-cost-usd", float, "end it at so many US dollars, where the price of its model is known"),
+)
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take whom, what, and how."""
@@ -31,6 +37,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--timeout", metavar="TIME", type=seconds, dest="timeout_s",
         help="its time limit, such as 90s, 10m or 1h; 0 = none (default: as configured)",
     )  # fmt: skip
+    for name, kind, about in _LIMITS:
+        parser.add_argument(f"--{name}", type=kind, metavar="N", help=about)
     before = parser.add_argument(
         "--continue", metavar="ID", dest="continue_id",
         help="an ended delegation in whose session it goes on, with all it knows",
@@ -57,6 +65,9 @@ def run(given: Namespace) -> int:
             model=given.model,
             timeout_minutes=None if given.timeout_s is None else given.timeout_s / 60,
             continue_id=given.continue_id,
+            max_turns=given.max_turns,
+            max_tokens=given.max_tokens,
+            max_cost_usd=given.max_cost_usd,
         )
     )
     if given.wait:

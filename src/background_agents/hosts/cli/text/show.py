@@ -11,7 +11,7 @@ from datetime import datetime
 
 from background_agents.domain.text import age, one_line, span, used
 from background_agents.views.changes import brief
-from background_agents.views.json import NoticeSheet, ShowSheet, on
+from background_agents.views.json import NoticeSheet, ShowSheet, limits_of, on
 from background_agents.views.model import cut
 
 _INDENT = "  "
@@ -57,6 +57,7 @@ def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[t
     if not has_ended and shown.as_of == began:
         usage += f" (as of {_time(began)}; the process that runs it does not answer)"
     yield "used", usage
+    yield "limit", limits_of(shown)
     yield "error", one_line(shown.error or "")
     yield "cut", cut(shown.cut) if shown.cut else ""
     yield "summary", one_line(shown.summary)

@@ -18,6 +18,7 @@ from background_agents.views.json import (
     PeekSheet,
     Sheet,
     SteerSheet,
+    limits_of,
     on,
 )
 from background_agents.views.model import cut
@@ -56,6 +57,10 @@ def _facts(stored: Sheet, live: LiveFacts | None) -> Iterator[str]:
     yield f"{stored.tool_calls} tool calls"
     yield f"{stored.tokens:,} tokens"
     yield f"${stored.cost_usd:.4f}"
+    if limits := limits_of(stored):
+        yield f"limit: {limits}"
+    if stored.reached:
+        yield f"has reached its {stored.reached}"
     if stored.steers_confirmed or stored.steers_pending:
         yield f"instructions: {stored.steers_confirmed} taken up, {stored.steers_pending} pending"
     if stored.resumed:

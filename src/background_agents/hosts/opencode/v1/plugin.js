@@ -1,7 +1,7 @@
 // OpenCode 1's plugin: its hooks, events and tools, handed to the service and back. No policy lives
 // here, and nothing is remembered but which calls may start a shell.
 
-import { MARK, Service, TOOLS, shortened } from "../service.js"
+import { MARK, Service, TOOLS, identity, shortened } from "../service.js"
 
 // What Python follows; everything else stays in OpenCode.
 const EVENTS = new Set([
@@ -39,11 +39,15 @@ function lean({ type, properties }) {
     const { status, title, error, time, input, metadata } = properties.part.state
     const words = Object.entries(input ?? {}).filter(([, value]) => typeof value === "string")
     const cut = Object.fromEntries(words.map(([name, value]) => [name, value.slice(0, WORDS)]))
-    const state = { status, title, error, time, input: cut, metadata: { exit: metadata?.exit } }
+    const state = { status, title, error, time, input: cut, metadata: { exit: metadata?.exit }, fingerprint: fingerprint(properties.part.state) }
     return { ...properties, part: { ...properties.part, state } }
   }
   return properties
 }
+
+// Equal for equal calls with equal answers; made here, since only their beginnings leave OpenCode.
+const fingerprint = ({ status, input, output, error }) =>
+  status === "completed" ? identity(input, output) : status === "error" ? identity(input, error) : undefined
 
 // Hides a tool from every agent; the sessions that get it have a rule of their own. An agent's
 // permissions come after the common ones, so that each needs it, and of one list the last counts.
@@ -116,6 +120,7 @@ export const connect = (options) => async (context) => {
       env[MARK] = (await ask("shell", { session: sessionID })) ?? "unknown"
     },
     "tool.execute.before": async ({ tool, sessionID, callID }, { args }) => {
+      await service.mayCall(instance, sessionID)
       if (tool === "bash") mayStart(callID)
       if (tool !== "task") return
       const refusal = await ask("task", { session: sessionID, call: callID, agent: String(args?.subagent_type) })

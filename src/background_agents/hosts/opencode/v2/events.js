@@ -1,5 +1,7 @@
 // Which of OpenCode 2's events the service hears, and what is left of one on the way there.
 
+import { identity } from "../service.js"
+
 // What Python follows, by the beginning of its name; everything else stays in OpenCode.
 const FOLLOWED = ["session.", "permission.", "form.", "agent."]
 
@@ -18,6 +20,9 @@ const LONG = ["session.tool.", "session.input.", "session.inbox.", "session.comp
 const PROMPTS = ["session.input.", "session.inbox."]
 const WORDS = 1_000
 
+// Of what becomes of a tool call, whatever is left of it there.
+const CALLS = ["session.tool.called", "session.tool.success", "session.tool.failed"]
+
 const isOne = (beginnings, { type }) => beginnings.some((beginning) => type.startsWith(beginning))
 
 export const concerns = (event) => isOne(FOLLOWED, event) && !isOne(LEFT_OUT, event)
@@ -34,7 +39,10 @@ export function lean(event, isFollowed) {
     return { ...rest, data: asked }
   }
   if (!isOne(LONG, event) || (isFollowed && isOne(PROMPTS, event))) return rest
-  return shortened(rest)
+  if (!CALLS.includes(event.type)) return shortened(rest)
+  const { input, content, error } = event.data
+  const fingerprint = identity(content ?? error?.message ?? input)
+  return shortened({ ...rest, data: { ...event.data, fingerprint } })
 }
 
 function shortened(value) {

@@ -137,7 +137,8 @@ class Location {
   }
 
   async beforeTool(event) {
-    const { tool, sessionID, agent, input } = event
+    const { tool, sessionID, messageID, agent, input } = event
+    if (this.number !== undefined) await this.service.mayCall(this.number, sessionID, messageID)
     if (tool === "shell") {
       const mark = (await this.ask("shell", { session: sessionID })) ?? "unknown"
       shells.expect(callOf(event), sessionID, mark)

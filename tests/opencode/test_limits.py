@@ -1,0 +1,225 @@
+"""What a delegation may use, on the real OpenCode: told at 80 %, refused at 100 %, then stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from plays import MESSAGE, Stage, Step, call, delegate, say, staged
+from test_delegation_crashes import service_pid
+
+from background_agents.testing.scripts import script
+from lab.harness.line import Line
+
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+FINISH_NOW = "finish now with what you have"
+
+REFUSED = "No tool runs any more"
+
+
+def look(number: object) -> Step:
+    """Let the agent run a command that is another one each time."""
+    return {**call("bash", command=f"echo look {number}", description="Look"), "say": f"L{number}."}
+
+
+def on_and_on(count: int = 30) -> list[Step]:
+    return [look(number) for number in range(1, count + 1)]
+
+
+def ran(stage: Stage, task: str) -> int:
+    """Return how many commands of a task have run, by what its model was told of them."""
+    newest = stage.asked(task)[-1].messages
+    told = "\n".join(one.text for one in newest if one.role == "tool")
+    return sum(f"look {number}\n" in f"{told}\n" for number in range(1, 31))
+
+
+@pytest.mark.main_path
+async def test_turns_are_limited(stage: Stage) -> None:
+    """Told at four of five, refused at five, and one more call of the model at the most."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(
+        delegate("Count turns.", *on_and_on(), max_turns=5), say("Off."), on_notice=[say("Noted.")]
+    )
+    (name,) = await supervisor.delegated()
+    (notice,) = await supervisor.settled()
+
+    requests = stage.asked("Count turns.")
+    assert len(requests) == 6
+    assert sum(FINISH_NOW in one.text for one in requests) in (1, 2)
+    assert REFUSED in requests[-1].text
+    assert ran(stage, "Count turns.") == 4
+    assert notice.fields["status"] == "stopped"
+    assert notice.fields["error"] == "Stopped at its limit of 5 turns."
+    front, body = stage.result(name)
+    assert front["state"] == "stopped"
+    assert body.startswith("[STOPPED] Stopped at its limit of 5 turns.\n\nL1.")
+    assert "L5." in body
+
+
+async def test_who_answers_at_its_limit_completes_and_is_called_cut(stage: Stage) -> None:
+    """The refusal is read, and what the agent makes of it is its result."""
+    supervisor = await stage.supervisor()
+    steps = [*on_and_on(3), say("All that I have.")]
+    await supervisor.turn(
+        delegate("Obey the limit.", *steps, max_turns=3), say("Off."), on_notice=[say("Noted.")]
+    )
+    (name,) = await supervisor.delegated()
+    (notice,) = await supervisor.settled()
+
+    assert notice.fields["status"] == "completed"
+    assert notice.fields["cut"] == "It had to end at its limit of 3 turns: it may not be whole."
+    assert stage.result(name)[1].endswith("All that I have.")
+    assert len(stage.asked("Obey the limit.")) == 4
+
+
+async def test_who_ends_by_itself_within_its_limits_is_left_alone(stage: Stage) -> None:
+    supervisor = await stage.supervisor()
+    steps = [*on_and_on(2), say("Whole.")]
+    await supervisor.turn(
+        delegate("Be modest.", *steps, max_turns=3), say("Off."), on_notice=[say("Noted.")]
+    )
+    (name,) = await supervisor.delegated()
+    (notice,) = await supervisor.settled()
+    assert (notice.fields["status"], notice.fields.get("cut")) == ("completed", None)
+    assert stage.result(name)[1] == "Whole."
+    assert len(stage.asked("Be modest.")) == 3
+
+
+async def test_tokens_are_limited(stage: Stage) -> None:
+    """They are known when a call has ended; one more call is all there is beyond the limit."""
+    supervisor = await stage.supervisor()
+    task = delegate("Count tokens.", *on_and_on(), max_tokens=40_000)
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (notice,) = await supervisor.settled()
+
+    assert notice.fields["error"] == "Stopped at its limit of 40,000 tokens."
+    used, beyond = 0, 0
+    for request in stage.asked("Count tokens."):
+        beyond += used >= 40_000
+        used += request.size_bytes // 4 + 10
+    assert used >= 40_000
+    assert beyond == 1
+
+
+async def test_a_loop_of_equal_calls_is_stopped_at_six(stage: Stage) -> None:
+    """Told at three, the supervisor too; ended at six."""
+    supervisor = await stage.supervisor()
+    again = [{**call("bash", command="echo same", description="Again"), "say": "Again."}] * 20
+    await supervisor.turn(
+        delegate("Go in circles.", *again), say("Off."), on_notice=[say("Noted.")] * 2
+    )
+    (name,) = await supervisor.delegated()
+    (told,) = await supervisor.notices(tag=MESSAGE)
+    (notice,) = await supervisor.settled()
+
+    requests = stage.asked("Go in circles.")
+    outputs = [one for one in requests[-1].messages if one.role == "tool" and "same" in one.text]
+    assert len(outputs) in (5, 6)  # the seventh answer may not have been asked for
+    assert len(requests) <= 7
+    assert any("Do something else" in one.text for one in requests)
+    assert "the same call 3 times in a row" in told.fields["message"]
+    assert notice.fields["status"] == "stopped"
+    assert notice.fields["error"] == f"It repeated the same call 6 times ({stage.shell})."
+    assert stage.result(name)[0]["tool_calls"] in (6, 7)
+
+
+async def test_what_changes_is_no_loop(stage: Stage) -> None:
+    """The same command with another answer each time is a look at something that goes on."""
+    supervisor = await stage.supervisor()
+    poll = call("bash", command="echo x >> polled.txt; wc -l < polled.txt", description="Poll")
+    task = delegate("Poll.", *[poll] * 8, say("Seen."))
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (notice,) = await supervisor.settled()
+    assert notice.fields["status"] == "completed"
+    assert len(stage.asked("Poll.")) == 9
+
+
+async def test_what_is_below_counts(stage: Stage) -> None:
+    """A sub-agent's calls are its delegation's, and its tools are refused as well."""
+    supervisor = await stage.supervisor()
+    below = f"Below it.\n{script(*on_and_on())}"
+    sub = {"description": "Sub", "prompt": below, "subagent_type": "general", "agent": "general"}
+    task = delegate("Above it.", call(stage.dialect.tool("task"), **sub), say("Up."), max_turns=6)
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    await stage.ended(name)
+    above, under = stage.asked("Above it."), stage.asked("Below it.")
+    print(len(above), len(under), stage.result(name))
+
+
+async def test_bad_limits_are_refused(stage: Stage) -> None:
+    supervisor = await stage.supervisor()
+    await supervisor.turn(delegate("Never.", say("No."), max_turns=-1), say("Oh."))
+    (refused,) = await supervisor.outputs("delegate")
+    assert refused == "max_turns is -1; give a number above 0, or leave it out."
+
+
+def priced(**dollars: float) -> Mapping[str, object]:
+    """Return a configuration in which the first model has a price for a million tokens."""
+    return {"provider": {"scripted": {"models": {"one": {"cost": dollars}}}}}
+
+
+async def test_cost_is_limited_where_the_price_is_known(tmp_path: Path, line: Line) -> None:
+    """And the day's limit of the project refuses what comes after it."""
+    config, env = priced(input=1.0, output=1.0), {"BACKGROUND_AGENTS_DAY_COST_USD": "0.03"}
+    async with staged(tmp_path, line, config=config, env=env) as stage:
+        supervisor = await stage.supervisor()
+        task = delegate("Spend.", *on_and_on(), max_cost_usd=0.03)
+        await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+        (name,) = await supervisor.delegated()
+        (notice,) = await supervisor.settled()
+        assert notice.fields["error"] == "Stopped at its limit of $0.0300."
+        assert "limit" not in notice.fields
+        used, beyond = 0, 0
+        for request in stage.asked("Spend."):
+            beyond += used >= 30_000
+            used += request.size_bytes // 4 + 10
+        assert beyond == 1
+        assert float(str(stage.result(name)[0]["cost_usd"])) >= 0.03
+
+        await supervisor.turn(delegate("Spend more.", say("No.")), say("Oh."))
+        refused = (await supervisor.outputs("delegate", 2))[-1]
+        assert refused.startswith("Nothing was delegated: this project has spent $0.0")
+        assert "it may again at 00:00 UTC, in " in refused
+
+
+async def test_an_unknown_price_is_said(stage: Stage) -> None:
+    supervisor = await stage.supervisor()
+    task = delegate("Cost nothing?", look(1), say("Half.", gate="price"), max_cost_usd=1)
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    await stage.model.wait_held("price")
+    await supervisor.turn(call("delegation_status"), say("I see."))
+    (status,) = await supervisor.outputs("delegation_status")
+    stage.model.open("price")
+    (notice,) = await supervisor.settled()
+    assert "limit: $0.0000 of $1.00 (price unknown)" in status
+    assert notice.fields["status"] == "completed"
+    assert notice.fields["limit"] == "Its limit of $1.00 could not be kept: price unknown."
+
+
+async def test_a_restart_forgets_neither_the_warning_nor_the_limit(
+    tmp_path: Path, line: Line
+) -> None:
+    """The service is killed after the warning: told once, counted on, and ended at the limit."""
+    async with staged(tmp_path, line) as stage:
+        supervisor = await stage.supervisor()
+        steps = [*on_and_on(4), {**look(5), "gate": "killed"}, *on_and_on()[5:]]
+        task = delegate("Live on.", *steps, max_turns=7)
+        await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+        (name,) = await supervisor.delegated()
+        await stage.model.wait_held("killed")
+        os.kill(await service_pid(stage.opencode), signal.SIGKILL)
+        await supervisor.turn(call("delegation_list"), say("Looked."))
+        stage.model.open("killed")
+        (notice,) = await supervisor.settled()
+        requests = stage.asked("Live on.")
+        assert notice.fields["error"] == "Stopped at its limit of 7 turns."
+        assert len(requests) == 8
+        assert requests[-1].text.count(FINISH_NOW) == 1
+        await asyncio.sleep(0)
+        assert stage.result(name)[0]["steers"] == 1
