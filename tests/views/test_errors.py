@@ -187,6 +187,10 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         "The content abababababab of a changed file is kept no more; how long contents are kept is "
         "set by `changes_days` and `changes_max_mb`.",
     ),
+    (
+        err.NotSeen("/src", "git is not installed"),
+        "What commands change in /src is not seen: git is not installed.",
+    ),
     (err.BadSetting("log", 7, "one of info, debug"), "log is 7, but must be one of info, debug."),
     (
         err.IllegalTransition(OTTER, "completed", "SteerSent"),

@@ -88,6 +88,10 @@ class Settings:
     """Level of the log file."""
 
     @property
+    def changes_max_file_bytes(self) -> int:
+        return self.changes_max_file_mb * 2**20
+
+    @property
     def default_timeout(self) -> timedelta | None:
         return timedelta(minutes=self.timeout_minutes) if self.timeout_minutes else None
 

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 
-from background_agents.adapters.system.processes import ENDED
+from background_agents.adapters.system.processes import ENDED, MARK
 from background_agents.domain.errors import OnlyByTool, OnlyReads
-
-MARK = "BACKGROUND_AGENTS_SHELL"
 
 SHARED = {b"serve", b"--service"}
 """The words of a server that all terminals share: whoever happened to start it is nobody to those
@@ -36,9 +34,9 @@ class Starter(IntEnum):
     """A background agent, or somebody of whom no more is known than that it is a model."""
 
 
-def mark_for(starter: Starter) -> str:
-    """Return what the environment of a model's shell says of it."""
-    return starter.name.lower()
+def mark_for(starter: Starter, delegation: str = "") -> str:
+    """Return what the environment of a model's shell says of it, and of its delegation."""
+    return f"{starter.name.lower()} {delegation}".rstrip()
 
 
 def check(act: str, starter: Starter) -> None:

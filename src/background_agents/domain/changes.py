@@ -68,6 +68,10 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The tool that made it, or ``undo``, ``redo`` or ``apply`` where its user did."""
 
 
+BY_USERS = frozenset({"undo", "redo", "apply"})
+"""What a segment is by that its delegation did not make, but its user."""
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call of a tool that may write, from before it runs on."""
 

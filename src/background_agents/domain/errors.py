@@ -32,7 +32,8 @@
     │   ├── NotChanged
     │   ├── ChangesGone
     │   ├── TreeGone
-    │   └── DayIsSpent
+    │   ├── DayIsSpent
+    │   └── NotSeen
     ├── LeaveNeeded           the user is to be asked before
     ├── BadSetting            a setting has a value that it cannot have
     ├── IllegalTransition     an event that may not happen in this status
@@ -340,6 +341,14 @@ class DayIsSpent(InvalidRequest):
         )
         hours, minutes = divmod(-(-left // timedelta(minutes=1)), 60)
         self.left = f"{hours}h {minutes:02d}m"
+
+
+class NotSeen(InvalidRequest):
+    """What changes in a folder cannot be seen as a whole."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(f"What commands change in {folder} is not seen: {why}.")
+        self.folder, self.why = folder, why
 
 
 class LeaveNeeded(DelegationError):

@@ -27,5 +27,8 @@ class Processes(Protocol):
     def fate_of(self, name: str) -> Fate:
         """Return whether the process of that name has ended."""
 
+    def left_running(self, delegation: str) -> list[str]:
+        """Return what a delegation's shells started and still runs, a sentence each; it blocks."""
+
     def is_running(self, name: str) -> bool:
         """Return whether the process of that name is alive and not frozen."""

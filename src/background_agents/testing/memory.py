@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from msgspec.structs import replace
 
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
 from background_agents.domain import delegation as domain
-from background_agents.domain.changes import Segment, Window
+from background_agents.domain.changes import ABSENT, BY_USERS, Delta, Image, Kind, Segment, Window
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     ContentGone,
@@ -230,6 +230,10 @@ class MemoryJournal:
         self._check(delegation)
         return list(self._windows.get(delegation, {}).values())
 
+    def taken_back(self, since: datetime) -> list[Segment]:
+        everything = (one for segments in self._segments.values() for one in segments)
+        return [one for one in everything if one.by in BY_USERS and one.at >= since]
+
     def keep(self, content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()
         self._contents[digest] = content
@@ -245,3 +249,47 @@ class MemoryJournal:
             raise self.failure
         if not is_readable_id(delegation):
             raise InvalidRequest(f"{quote(delegation)} is not a delegation's id.")
+
+
+class MemoryTree:
+    """``WorkingTree`` in a dictionary, of files by their names."""
+
+    is_alone = True
+
+    def __init__(self, top: str, journal: MemoryJournal) -> None:
+        self.top = top
+        self.files: dict[str, bytes] = {}
+        self._journal = journal
+        self._seen: dict[str, bytes] = {}
+
+    def name(self, directory: str, path: str) -> str:
+        whole = str(PurePosixPath(directory, path))
+        return whole.removeprefix(f"{self.top}/")
+
+    def image(self, name: str) -> Image:
+        return self._image(self.files.get(name))
+
+    def look(self, *, keep: bool) -> list[Delta]:
+        seen, self._seen = self._seen, dict(self.files)
+        if not keep:
+            return []
+        pairs = ((one, seen.get(one), self._seen.get(one)) for one in sorted({*seen, *self._seen}))
+        return [Delta(one, self._image(a), self._image(b)) for one, a, b in pairs if a != b]
+
+    def _image(self, content: bytes | None) -> Image:
+        if content is None:
+            return ABSENT
+        return Image(Kind.FILE, self._journal.keep(content), 0o644, len(content))
+
+
+class MemoryTrees:
+    """``WorkingTrees``: each directory is one."""
+
+    def __init__(self, journal: MemoryJournal | None = None) -> None:
+        self._journal = journal or MemoryJournal()
+        self._trees: dict[str, MemoryTree] = {}
+
+    def of(self, directory: str) -> MemoryTree:
+        if directory not in self._trees:
+            self._trees[directory] = MemoryTree(directory, self._journal)
+        return self._trees[directory]

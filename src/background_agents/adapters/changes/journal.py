@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from background_agents.adapters.files.private import (
     refuse_link,
     sync_folder,
 )
-from background_agents.domain.changes import Segment, Window
+from background_agents.domain.changes import BY_USERS, Segment, Window
 from background_agents.domain.errors import (
     ContentGone,
     InvalidRequest,
@@ -85,6 +86,15 @@ class FileJournal:
     def close(self, delegation: str, call: str, segments: Sequence[Segment] = ()) -> None:
         changed = [_Line(segment=one) for one in segments]
         self._append(delegation, [*changed, _Line(closed=call)])
+
+    def taken_back(self, since: datetime) -> list[Segment]:
+        found: list[Segment] = []
+        for path in self.folder.glob("*.jsonl"):
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                # A file is as old as its newest line; clocks of file systems are a little behind.
+                if path.stat().st_mtime >= since.timestamp() - 2:
+                    found += self.segments(path.stem)
+        return [one for one in found if one.by in BY_USERS and one.at >= since]
 
     def keep(self, content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()

@@ -17,6 +17,12 @@ from background_agents.ports.processes import Fate
 FIRST_NAMESPACE = "4026531836"
 """The PID namespace that a machine begins with: ``PROC_PID_INIT_INO`` of Linux."""
 
+MARK = "BACKGROUND_AGENTS_SHELL"
+"""What the environment of a model's shell is marked by; its last word is the delegation's id."""
+
+COMMAND_CHARS = 80
+"""Of a command, where processes are named."""
+
 ENDED = ("Z", "X")
 """States of processes that have ended, whether their parents ever notice or not."""
 
@@ -68,6 +74,29 @@ def is_running(name: str) -> bool:
     """Return whether the process of that name is alive and not frozen."""
     pid = name.partition(":")[0]
     return is_alive(name) and _look(int(pid))[0] not in FROZEN
+
+
+def left_running(delegation: str) -> list[str]:
+    """Return what runs of what a delegation's shells have started, a sentence for each.
+
+    Nothing where the system does not tell what a process was started with.
+    """
+    wanted = f"{MARK}=".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            mark = next((one for one in variables if one.startswith(wanted)), b"")
+            if mark.decode(errors="replace").split(" ")[-1] != delegation:
+                continue
+            words = (folder / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+        except OSError:
+            continue  # it has ended, or is another user's
+        if _look(int(folder.name))[0] not in (*ENDED, ""):
+            command = " ".join(words.decode(errors="replace").split())
+            shown = command if len(command) <= COMMAND_CHARS else f"{command[:COMMAND_CHARS]}…"
+            found.append(f"Process {folder.name} of it still runs: {shown}")
+    return found
 
 
 @cache

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from background_agents.domain.changes import ABSENT, Certainty, Image, Kind, Segment, Window
 from background_agents.domain.errors import ContentGone, InvalidRequest
@@ -58,6 +60,15 @@ class ChangeJournalContract(ABC):
         journal.close(OTTER, "c0")
         assert journal.windows(OTTER) == [window("c2")]
         assert journal.segments(OTTER) == [change("a")]
+
+    def test_what_users_took_back_is_found_for_all(self, journal: ChangeJournal) -> None:
+        now = datetime.now(UTC).replace(microsecond=0)
+        before, after = now - timedelta(seconds=1), now + timedelta(seconds=1)
+        undone = [replace(change("a"), by="undo", at=one) for one in (before, now)]
+        journal.add(OTTER, [*undone, replace(change("b"), at=after)])
+        journal.add(HERON, [replace(change("c"), by="apply", at=after)])
+        found = {(one.path, one.at) for one in journal.taken_back(now)}
+        assert found == {("a", now), ("c", after)}
 
     @pytest.mark.parametrize("content", [b"", b"\0\xff\r\n", b"x" * 300_000])
     def test_a_content_is_kept_byte_by_byte(self, journal: ChangeJournal, content: bytes) -> None:
