@@ -25,7 +25,12 @@ from background_agents.domain.order import Order
 from background_agents.hosts.opencode.tools import NAMES
 from background_agents.ports.storage import ArtifactStore, DelegationStore
 from background_agents.service.context import Context
-from background_agents.testing.memory import MemoryArtifacts, MemoryJournal, MemoryStore
+from background_agents.testing.memory import (
+    MemoryArtifacts,
+    MemoryJournal,
+    MemoryStore,
+    MemoryTrees,
+)
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
 from lab.bench.figures import Findings, compared, judged
@@ -97,6 +102,7 @@ async def life_rate(store: DelegationStore, artifacts: ArtifactStore, count: int
         store=store,
         artifacts=artifacts,
         journal=MemoryJournal(),
+        trees=MemoryTrees(),
         clock=SystemClock(),
         processes=processes,
         ids=SortableIds(random.Random(1)),

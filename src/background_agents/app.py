@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
+from background_agents.adapters.changes.tree import FileTrees
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.leftovers import clear_leftovers
 from background_agents.adapters.files.npm_plugin import finish_what_it_left
@@ -85,11 +86,13 @@ class App:
         """Open what is stored of a project, of which ``directory`` is one."""
         artifacts = MarkdownArtifacts(folder)
         await finish_what_it_left(folder, artifacts, folder.name, directory)
+        journal = FileJournal(folder / FOLDER)
         store = await SqliteStore.open(folder / DATABASE, SessionFiles(folder, directory))
         context = ProjectContext(
             store=store,
             artifacts=artifacts,
-            journal=FileJournal(folder / FOLDER),
+            journal=journal,
+            trees=FileTrees(journal.folder, journal.keep, self._settings.changes_max_file_bytes),
             clock=SystemClock(),
             processes=processes,
             ids=SortableIds(random.SystemRandom()),

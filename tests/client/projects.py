@@ -24,6 +24,7 @@ from background_agents.domain.ids import SortableIds
 from background_agents.hosts.opencode.tools import NAMES
 from background_agents.service.context import Context
 from background_agents.testing.contracts.stage import Heard
+from background_agents.testing.memory import MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
@@ -64,6 +65,7 @@ class Project:
             store=store,
             artifacts=MarkdownArtifacts(self.place.folder),
             journal=FileJournal(self.place.folder / "changes"),
+            trees=MemoryTrees(),
             clock=SystemClock(),
             processes=processes,
             ids=self._ids,

@@ -24,7 +24,12 @@ from background_agents.hosts.opencode.tools import (
 )
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
-from background_agents.testing.memory import MemoryArtifacts, MemoryJournal, MemoryStore
+from background_agents.testing.memory import (
+    MemoryArtifacts,
+    MemoryJournal,
+    MemoryStore,
+    MemoryTrees,
+)
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.views import errors
 from lab.harness.service import Service
@@ -43,6 +48,7 @@ class Tools:
             store=self.store,
             artifacts=MemoryArtifacts(),
             journal=MemoryJournal(),
+            trees=MemoryTrees(),
             clock=ManualClock(),
             processes=processes,
             ids=SortableIds(random.Random(1)),

@@ -18,7 +18,7 @@ from background_agents.domain.ids import SortableIds
 from background_agents.hosts.opencode.tools import NAMES, Answer, Call, run_tool
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
-from background_agents.testing.memory import MemoryJournal, MemoryStore
+from background_agents.testing.memory import MemoryJournal, MemoryStore, MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
 from lab.harness.service import Service
@@ -44,6 +44,7 @@ class Toolbox:
             store=self.store,
             artifacts=self.artifacts,
             journal=MemoryJournal(),
+            trees=MemoryTrees(),
             clock=self.clock,
             processes=processes,
             ids=SortableIds(random.Random(1)),

@@ -35,6 +35,7 @@ def serving(world: World, settings: Settings) -> Service:
         store=world.store,
         artifacts=world.artifacts,
         journal=world.changes,
+        trees=world.trees,
         clock=world.clock,
         processes=processes,
         ids=world._ids,

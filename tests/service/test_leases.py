@@ -51,6 +51,7 @@ class Process:
             store=world.store,
             artifacts=world.artifacts,
             journal=world.changes,
+            trees=world.trees,
             clock=self.clock,
             processes=processes,
             ids=world._ids,

@@ -24,6 +24,7 @@ from background_agents.domain.status import Status
 from background_agents.hosts.opencode.tools import NAMES
 from background_agents.service.context import Context
 from background_agents.testing.contracts.stage import Heard
+from background_agents.testing.memory import MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
 from background_agents.views import model as for_model
@@ -54,6 +55,7 @@ class Disk:
             store=store,
             artifacts=MarkdownArtifacts(self.folder),
             journal=FileJournal(self.folder / "changes"),
+            trees=MemoryTrees(),
             clock=SystemClock(),
             processes=processes,
             ids=SortableIds(random.Random(1)),

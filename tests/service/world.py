@@ -32,7 +32,12 @@ from background_agents.ports.supervisor import OutgoingMessage
 from background_agents.service.context import Context
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.contracts.stage import Heard
-from background_agents.testing.memory import MemoryArtifacts, MemoryJournal, MemoryStore
+from background_agents.testing.memory import (
+    MemoryArtifacts,
+    MemoryJournal,
+    MemoryStore,
+    MemoryTrees,
+)
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
@@ -175,6 +180,7 @@ class World:
         self.store = NotedStore(self.journal)
         self.artifacts = NotedArtifacts(self.journal)
         self.changes = MemoryJournal()
+        self.trees = MemoryTrees(self.changes)
         self.clock = ManualClock()
         self.supervisor = self.runtime.add_session()
         self.heard = Heard()
@@ -200,6 +206,7 @@ class World:
             store=self.store,
             artifacts=self.artifacts,
             journal=self.changes,
+            trees=self.trees,
             clock=self.clock,
             processes=processes,
             ids=self._ids,

@@ -15,7 +15,7 @@ from background_agents.domain.errors import StaleVersion, UnknownDelegation
 from background_agents.domain.events import Event
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
-from background_agents.ports.changes import ChangeJournal
+from background_agents.ports.changes import ChangeJournal, WorkingTrees
 from background_agents.ports.clock import Clock
 from background_agents.ports.processes import Processes
 from background_agents.ports.runtime import AgentRuntime
@@ -51,6 +51,8 @@ class ProjectContext:
     artifacts: ArtifactStore
     journal: ChangeJournal
     """What its delegations changed; it blocks, and belongs on a worker thread."""
+    trees: WorkingTrees
+    """The files that they work on; as the journal, it blocks."""
     clock: Clock
     processes: Processes
     ids: SortableIds

@@ -31,6 +31,7 @@ from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.ports.storage import Line
 from background_agents.service import checks
+from background_agents.service.changes.calls import Call, Written
 from background_agents.service.guidance import Guidance
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, NotifyAsked, SteerAsked
@@ -56,6 +57,20 @@ class Delegations:
             self._context, self._settings, self._sessions.supervisors_root, workspace.refused_tool
         )
         """What the models of the directory's sessions are told."""
+
+    async def may_write(self, call: Call) -> None:
+        """Note that a session is about to call a tool that may write."""
+        await self._workspace.may_write(call)
+
+    async def wrote(
+        self, session: str, call: str, told: Sequence[Written] = (), *, failed: bool = False
+    ) -> None:
+        """Note that such a call has ended, and what its tool tells of what it wrote."""
+        await self._project.recorder.after(session, call, told, failed=failed)
+
+    async def owner_of(self, session: str) -> str:
+        """Return the delegation that a session belongs to; empty if it is no one's."""
+        return await self._workspace.owner_of(session)
 
     @property
     def ends_with_turn(self) -> bool:

@@ -16,6 +16,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed, RunElsewhere, StoreUnavailable
 from background_agents.domain.notice import Notice
 from background_agents.ports.supervisor import SupervisorChannel
+from background_agents.service.changes.recorder import Recorder
 from background_agents.service.context import ProjectContext
 from background_agents.service.delivery.outbox import Outbox
 from background_agents.service.delivery.recent import Recent
@@ -57,6 +58,8 @@ class Project:
         )
         self.lease = Leaseholder(context, self._abandon)
         self.runs = Runs(context.store, lambda: self.lease.owner)
+        self.recorder = Recorder(context, self.tasks)
+        """Notes what delegations change."""
         self.titles = Titles(context.clock, self.bell, lambda: not self.runs.all())
         self.outbox = Outbox(
             context,
@@ -128,6 +131,7 @@ class Project:
                 self.context, self.lease, self._serves, self.runs.__contains__
             )
             for delegation in adopted:
+                self.recorder.adopt(delegation)
                 self._workspaces[delegation.directory].conduct(delegation)
         await self.outbox.recover(self._channel_of)
 

@@ -30,6 +30,8 @@ from background_agents.ports.runtime import (
     UndoChanged,
 )
 from background_agents.ports.supervisor import SupervisorChannel
+from background_agents.service.changes.attribution import NOBODY
+from background_agents.service.changes.calls import Call
 from background_agents.service.delivery.titles import tell
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import StopAsked
@@ -78,6 +80,7 @@ class Workspace:
             left=self._forget,
             told=self._tell,
             recorded=self.project.bell.ring,
+            changed=self.project.recorder.finish,
         )
         self._runs.add(run)
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
@@ -121,6 +124,18 @@ class Workspace:
         """Say why a tool is not to run that an ``answer`` of a session calls; None if it is."""
         run = await self.trace(session)
         return None if run is None else await run.refused_tool(session, answer)
+
+    async def may_write(self, call: Call) -> None:
+        """Note that a call is about to run that may write."""
+        owner = await self.owner_of(call.session)
+        await self.project.recorder.before(call, self.directory, owner)
+
+    async def owner_of(self, session: str) -> str:
+        """Return the delegation that a session belongs to; ``NOBODY`` if it is no one's."""
+        run = self._above(session)
+        if run is None and not self.sessions.is_known(session):
+            run = await self.trace(session)
+        return NOBODY if run is None else run.delegation.id
 
     def _above(self, session: str) -> Run | None:
         """Return the run that a session belongs to, as its own or as one below it."""

@@ -13,6 +13,8 @@ import msgspec
 
 from background_agents.control.shells import Starter, mark_for
 from background_agents.domain.errors import DelegationError, InvalidRequest
+from background_agents.service.changes.calls import Call, Written
+from background_agents.service.delegations import Delegations
 from background_agents.service.guidance import Guidance
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,13 @@ class HookCall(msgspec.Struct):
     """What the model is offered in this step."""
     message: str = ""
     """The answer that calls a tool, if the hook is told."""
+    tool: str = ""
+    """What is called, if it may write."""
+    args: dict[str, object] = {}
+    written: tuple[Written, ...] = ()
+    """What the tool tells of the files that it wrote."""
+    failed: bool = False
+    """It did not end as it should, so that it may have written anything or nothing."""
     checkpoint: str = ""
     """The message that stands for what was before the newest compaction."""
 
@@ -61,10 +70,24 @@ class Hooks:
     def close(self) -> None:
         """Find out nothing more."""
 
-    async def run(self, call: HookCall, guidance: Guidance) -> str | Told | None:
+    async def run(self, call: HookCall, delegations: Delegations) -> str | Told | None:
         """Return what the hook has to say, or None."""
         try:
-            return await self._run(call, guidance)
+            match call.hook:
+                case "shell":
+                    return await _mark(call, delegations)
+                case "writing":
+                    args = Call(session=call.session, id=call.call, tool=call.tool, args=call.args)
+                    await delegations.may_write(args)
+                    return None
+                case "wrote":
+                    await delegations.wrote(
+                        call.session, call.call, call.written, failed=call.failed
+                    )
+                    return None
+                case _:
+                    pass
+            return await self._run(call, delegations.guidance)
         except DelegationError as error:
             log.warning("the hook %s said nothing for %s: %s", call.hook, call.session, error)
             return None
@@ -73,9 +96,6 @@ class Hooks:
         match call.hook:
             case "compacting":
                 return await guidance.carried_over(call.session)
-            case "shell":
-                is_background = await guidance.is_background(call.session)
-                return mark_for(Starter.BACKGROUND if is_background else Starter.SUPERVISOR)
             case "guard":
                 return await guidance.refused_tool(call.session, call.message)
             case "task":
@@ -97,3 +117,10 @@ class Hooks:
     def _remember(self, session: str, *, has_tools: bool) -> None:
         remember = self._without_delegate.discard if has_tools else self._without_delegate.add
         remember(session)
+
+
+async def _mark(call: HookCall, delegations: Delegations) -> str:
+    """Return how a shell is marked: by whose it is, and by which delegation's, if it is known."""
+    if not await delegations.guidance.is_background(call.session):
+        return mark_for(Starter.SUPERVISOR)
+    return mark_for(Starter.BACKGROUND, await delegations.owner_of(call.session))

@@ -177,7 +177,7 @@ class Host:
         found = self._instances.get(call.instance)
         if found is None:
             return None
-        return await found.hooks.run(call, (await found.delegations()).guidance)
+        return await found.hooks.run(call, await found.delegations())
 
     def about(self) -> protocol.About:
         """Return what the user's programs are told of this process."""

@@ -14,6 +14,7 @@ from functools import reduce
 from typing import TypeVar
 
 from background_agents.domain import events as ev
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.notice import Notice, NoticeKind
@@ -64,12 +65,12 @@ class Outcome:
 
 
 async def store_ending(
-    context: Context, delegation: Delegation, outcome: Outcome, ran_for: timedelta
+    context: Context, delegation: Delegation, outcome: Outcome, ran_for: timedelta, changes: Changes
 ) -> tuple[Delegation, Notice]:
     """Store how a run ended; return the delegation as it then is, and its queued notice."""
     now = context.clock.now()
     said, messages = _still_kept(context, delegation)
-    ending = _event(outcome, now, ran_for)
+    ending = _event(outcome, now, ran_for, changes)
     ended = apply(reduce(apply, said, delegation), ending)
     notice = notices.new(ended, NoticeKind.ENDED, context.mint("prt"), now)
     queued = ev.NoticeQueued(at=now, notice=notice.id)
@@ -103,7 +104,7 @@ async def insist(context: Context, about: str, work: Callable[[], Awaitable[T]])
         pause = min(pause * 2, INSIST_MOST)
 
 
-def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ended:
+def _event(outcome: Outcome, now: datetime, ran_for: timedelta, changes: Changes) -> ev.Ended:
     """Return the event that an outcome is stored as."""
     if outcome.error is None:
         return ev.Completed(
@@ -114,6 +115,7 @@ def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ended:
             models=outcome.models,
             ran_for=ran_for,
             cut=outcome.cut,
+            changes=changes,
         )
     return CUT_SHORT[outcome.status](
         at=now,
@@ -123,4 +125,5 @@ def _event(outcome: Outcome, now: datetime, ran_for: timedelta) -> ev.Ended:
         result_chars=len(outcome.text),
         models=outcome.models,
         ran_for=ran_for,
+        changes=changes,
     )

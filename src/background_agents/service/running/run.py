@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial, reduce
 from typing import assert_never
@@ -19,6 +19,7 @@ import msgspec
 
 from background_agents.config import Settings
 from background_agents.domain import events as ev
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import (
     DelegationError,
@@ -101,6 +102,7 @@ class Run:
         left: Callable[[Run], None],
         told: Callable[[Run, Notice], None],
         recorded: Callable[[], None],
+        changed: Callable[[Delegation], Awaitable[Changes]],
     ) -> None:
         self.delegation = delegation
         self.session = delegation.session or ""
@@ -117,6 +119,7 @@ class Run:
         self._ended = ended
         self._left = left
         self._recorded = recorded
+        self._changed = changed
         self._phase = Phase.UNSURE if self.session else Phase.QUEUED
         self._retry: Retrying | None = None
         self._heard_at: datetime | None = None
@@ -448,9 +451,14 @@ class Run:
         self._slots.release(self.delegation.id)
 
     async def _finish(self, outcome: Outcome) -> None:
+        changes = await self._changed(self.delegation)
         await self._make_sure_it_is_ours()
         self.delegation, notice = await store_ending(
-            self._context, self.delegation, self._budget.final(outcome), self._stopwatch.elapsed
+            self._context,
+            self.delegation,
+            self._budget.final(outcome),
+            self._stopwatch.elapsed,
+            changes,
         )
         self._move(Sign.LEFT)
         self.over.set()

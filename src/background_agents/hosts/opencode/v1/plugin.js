@@ -2,6 +2,7 @@
 // here, and nothing is remembered but which calls may start a shell.
 
 import { MARK, Service, TOOLS, identity, shortened } from "../service.js"
+import { Writing } from "../writing.js"
 
 // What Python follows; everything else stays in OpenCode.
 const EVENTS = new Set([
@@ -49,6 +50,11 @@ function lean({ type, properties }) {
 const fingerprint = ({ status, input, output, error }) =>
   status === "completed" ? identity(input, output) : status === "error" ? identity(input, error) : undefined
 
+// What a tool says that it wrote. (1.15.4 has no `filediff`, and calls a patch `diff`.)
+const written = (metadata) =>
+  metadata?.files?.map((one) => ({ file: one.filePath ?? one.file, patch: one.patch ?? one.diff })) ??
+  (metadata?.filediff ? [{ file: metadata.filediff.file, patch: metadata.filediff.patch ?? metadata.diff }] : [])
+
 // Hides a tool from every agent; the sessions that get it have a rule of their own. An agent's
 // permissions come after the common ones, so that each needs it, and of one list the last counts.
 function hide(config, tool) {
@@ -91,6 +97,7 @@ export const connect = (options) => async (context) => {
   }
 
   const ask = (hook, params) => service.ask(instance, hook, params)
+  const writing = new Writing(service, ask)
 
   // Of models, that may start a shell. One that is refused never does, and is forgotten later.
   const calls = new Set()
@@ -122,13 +129,20 @@ export const connect = (options) => async (context) => {
     "tool.execute.before": async ({ tool, sessionID, callID }, { args }) => {
       await service.mayCall(instance, sessionID)
       if (tool === "bash") mayStart(callID)
+      await writing.before(sessionID, callID, tool, args)
       if (tool !== "task") return
       const refusal = await ask("task", { session: sessionID, call: callID, agent: String(args?.subagent_type) })
       if (refusal) throw new Error(refusal)
     },
+    "tool.execute.after": async ({ sessionID, callID }, output) => {
+      await writing.after(sessionID, callID, written(output?.metadata))
+    },
     dispose: async () => service.detach(instance),
     event: async ({ event }) => {
       if (!EVENTS.has(event.type)) return
+      const { part } = event.properties
+      if (part?.state?.status === "error") writing.after(part.sessionID, part.callID, [], true)
+      if (event.type === "session.idle") writing.rests(event.properties.sessionID)
       const session = event.properties.sessionID ?? event.properties.part?.sessionID
       if (DETAILS.has(event.type) && !service.followed.has(session)) return
       service.tell(instance, event.type, lean(event))

@@ -5,6 +5,7 @@
 import { MARK, Service, TOOLS } from "../service.js"
 import { concerns, isDetail, lean, sessionOf } from "./events.js"
 import { server } from "./server.js"
+import { Writing } from "../writing.js"
 import { shells } from "./shells.js"
 
 // What nobody gets who is not known to be a background agent.
@@ -26,6 +27,7 @@ class Location {
   constructor(service, context) {
     this.service = service
     this.context = context
+    this.writing = new Writing(service, (hook, params) => this.ask(hook, params))
   }
 
   /** Return its number; tried anew by each call of a tool until our own server is found. */
@@ -116,6 +118,8 @@ class Location {
 
   settle({ type, data }) {
     if (type === "permission.replied") this.asked.get(data.requestID)?.resolve(data.reply !== "reject")
+    if (type === "session.tool.failed") this.writing.after(data.sessionID, callOf(data), [], true)
+    if (type.startsWith("session.execution.") && type !== "session.execution.started") this.writing.rests(data.sessionID)
     if (type !== "session.execution.interrupted") return
     for (const { sessionID, resolve } of this.asked.values()) if (sessionID === data.sessionID) resolve(undefined)
   }
@@ -143,9 +147,15 @@ class Location {
       const mark = (await this.ask("shell", { session: sessionID })) ?? "unknown"
       shells.expect(callOf(event), sessionID, mark)
     }
+    await this.writing.before(sessionID, callOf(event), tool, input)
     if (tool !== "subagent") return
     const refusal = await this.ask("task", { session: sessionID, call: callOf(event), agent: String(input?.agent), by: agent })
     if (refusal) throw new Error(refusal)
+  }
+
+  async afterTool(event) {
+    const { files } = event.result?.output ?? {}
+    await this.writing.after(event.sessionID, callOf(event), Array.isArray(files) ? files : [], event.status === "error")
   }
 }
 
@@ -187,6 +197,7 @@ export const setup = (options) => async (context) => {
   await attempt(() => context.session.hook("context", (event) => here.beforeStep(event)))
   await attempt(() => context.session.hook("compaction", (event) => here.beforeSummary(event)))
   await attempt(() => context.tool.hook("execute.before", (event) => here.beforeTool(event)))
+  await attempt(() => context.tool.hook("execute.after", (event) => here.afterTool(event)))
   await attempt(() => context.shell && shells.markBy(context.shell))
   return () => here.close()
 }

@@ -50,7 +50,9 @@ class Shells {
     const about = [...this.expected.values()].filter(({ request }) => !request)
     const marks = about.map(({ mark }) => mark)
     if (STARTED_FROM) marks.push(STARTED_FROM)
-    return marks.find((mark) => mark !== LEAST) ?? marks[0]
+    const others = new Set(marks.filter((mark) => mark !== LEAST))
+    // Of several background agents' shells nobody knows here whose the next one is.
+    return others.size > 1 ? "unknown" : ([...others][0] ?? marks[0])
   }
 
   show() {

@@ -1,0 +1,278 @@
+"""Writes into journals what delegations change, from what hosts tell of calls of tools.
+
+A call is told before it runs and after it has ended. Where it is known what it writes, images are
+taken at both moments; around others the whole tree is looked at. Whose a call is, is told by the
+session that makes it; what nobody's delegation does is noted too, so that it is counted to none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+
+from background_agents.domain.change_sums import sum_of
+from background_agents.domain.changes import (
+    Certainty,
+    Changes,
+    Delta,
+    Segment,
+    Window,
+)
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import DelegationError
+from background_agents.ports.changes import WorkingTree
+from background_agents.service.changes.attribution import NOBODY, is_same
+from background_agents.service.changes.calls import Call, Written, is_proven, sources
+from background_agents.service.changes.watched import Open, Watched
+from background_agents.service.context import ProjectContext
+from background_agents.service.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+LOOK_LIMIT_S = 0.2
+"""How long a command waits for the look before it; after 0.3 s hosts go on without us."""
+
+MOMENT_S = 2.0
+"""A tool that took longer has waited for its user, and what stood there before may be another's."""
+
+END_LIMIT_S = 30.0
+"""How long an ending waits for looks: at 50,000 files 0.1 s each, the first one some seconds."""
+
+
+class Recorder:
+    """The changes of one project's delegations, as far as this process follows them."""
+
+    def __init__(self, context: ProjectContext, tasks: Tasks) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._watched: dict[str, Watched] = {}
+        self._closing: dict[str, set[asyncio.Task[None]]] = {}
+        self._adopting: dict[str, asyncio.Task[None]] = {}
+        self._coming: dict[str, asyncio.Event] = {}
+        self._known: set[str] = set()
+        """Delegations that may have changed something."""
+        self._with_commands: set[str] = set()
+        """Those whose commands may have started something that outlives them."""
+
+    async def before(self, call: Call, directory: str, owner: str) -> None:
+        """Note that a call is about to run; ``owner`` is its delegation, or ``NOBODY``."""
+        coming = self._coming[call.key] = asyncio.Event()
+        try:
+            await self._begin(call, directory, owner)
+        finally:
+            coming.set()
+            del self._coming[call.key]
+
+    async def _begin(self, call: Call, directory: str, owner: str) -> None:
+        if owner != NOBODY:
+            self._known.add(owner)
+        watched = await self._tree_of(directory)
+        names = await asyncio.to_thread(_names, watched.tree, directory, call.paths)
+        one = Open(call, owner, self._context.clock.monotonic_s(), names)
+        if names:
+            watched.begin(one)
+            await self._quietly(partial(self._take_images, watched.tree, one))
+        else:
+            await self._begin_command(watched, one)
+
+    async def after(
+        self, session: str, call: str, told: Sequence[Written] = (), *, failed: bool = False
+    ) -> None:
+        """Account for a call that has ended; one that nobody has told of is nobody's affair."""
+        key = Call(session=session, id=call, tool="").key
+        if (coming := self._coming.get(key)) is not None:
+            await coming.wait()  # the host did not
+        for watched in self._watched.values():
+            one = watched.open.get(key)
+            if one is not None and not one.is_closing:
+                one.is_closing = True
+                if one.is_shell:
+                    self._spawn(one.owner, self._end_command(watched, one))
+                else:
+                    await self._end_writing(watched, one, told, failed=failed)
+
+    async def finish(self, delegation: Delegation) -> Changes:
+        """Account for all that a delegation has open, and return the sum of what it changed."""
+        name = delegation.id
+        if (adopting := self._adopting.pop(name, None)) is not None:
+            await asyncio.wait([adopting])
+        if name not in self._known:
+            return Changes()
+        try:
+            async with asyncio.timeout(END_LIMIT_S):
+                await self._finish(name)
+        except TimeoutError:
+            log.error("what %s changed last is not known: its folder cannot be looked at", name)
+        try:
+            return await asyncio.to_thread(self._sum, delegation)
+        except DelegationError as error:
+            log.error("what %s changed is not known: %s", name, error)
+            return Changes()
+
+    def adopt(self, delegation: Delegation) -> None:
+        """Close what a process that has died left open of a delegation, as shared; behind."""
+        name = delegation.id
+        if delegation.session is not None and name not in self._adopting:
+            work = self._adopt(name)
+            self._adopting[name] = self._tasks.spawn(work, f"what {name} had open")
+
+    # --- commands -----------------------------------------------------------
+
+    async def _begin_command(self, watched: Watched, one: Open) -> None:
+        if one.owner != NOBODY:
+            self._with_commands.add(one.owner)
+            await self._quietly(partial(self._note_open, watched.tree, one))
+        if one.owner == NOBODY and not watched.has_commands:
+            watched.begin(one)
+            return
+        looking = self._spawn(one.owner, watched.look())
+        done, _ = await asyncio.wait([looking], timeout=LOOK_LIMIT_S)
+        if done:
+            watched.begin(one)
+        else:
+            log.info("the look before a command in %s was not waited for", watched.tree.top)
+            watched.begin_late(one)
+
+    async def _end_command(self, watched: Watched, one: Open) -> None:
+        if one.owner != NOBODY or watched.has_commands:
+            await watched.look()
+        watched.end(one)
+        if one.owner != NOBODY:
+            await self._quietly(lambda: self._context.journal.close(one.owner, one.call.key))
+
+    def _note_open(self, tree: WorkingTree, one: Open) -> None:
+        window = Window(
+            call=one.call.key,
+            tool=one.call.tool,
+            at=self._context.clock.now(),
+            top=tree.top,
+            before=one.before,
+        )
+        self._context.journal.open(one.owner, window)
+
+    # --- files --------------------------------------------------------------
+
+    def _take_images(self, tree: WorkingTree, one: Open) -> None:
+        one.before.update((name, tree.image(name)) for name in one.names)
+        if one.owner != NOBODY:
+            self._note_open(tree, one)
+
+    async def _end_writing(
+        self, watched: Watched, one: Open, told: Sequence[Written], *, failed: bool
+    ) -> None:
+        took_s = self._context.clock.monotonic_s() - one.at_s
+        is_prompt = took_s < MOMENT_S and not failed
+        segments: list[Segment] = []
+
+        def account() -> None:
+            segments.extend(self._segments(watched.tree, one, told, is_prompt=is_prompt))
+            if one.owner != NOBODY:
+                self._context.journal.close(one.owner, one.call.key, segments)
+
+        await self._quietly(account)
+        watched.end(one)
+        await watched.wrote(one.owner, segments)
+
+    def _segments(
+        self, tree: WorkingTree, one: Open, told: Sequence[Written], *, is_prompt: bool
+    ) -> list[Segment]:
+        """Return what a tool has changed of the files that it was to write."""
+        moved = sources(one.call)
+        names = {given: name for name, given in one.names.items()}
+        found = []
+        for name, before in one.before.items():
+            after = tree.image(name)
+            if is_same(before, after):
+                continue
+            given = one.names[name]
+            source = one.before.get(names.get(moved.get(given, ""), ""), before)
+            is_sure = is_prompt and is_proven(
+                one.call, given, source, after, told, self._context.journal.content
+            )
+            certainty = Certainty.SURE if is_sure else Certainty.LIKELY
+            found.append(self._segment(Delta(name, before, after), certainty, one.call.tool))
+        return found
+
+    def _segment(self, delta: Delta, certainty: Certainty, by: str) -> Segment:
+        return Segment(
+            at=self._context.clock.now(),
+            path=delta.path,
+            before=delta.before,
+            after=delta.after,
+            certainty=certainty,
+            by=by,
+        )
+
+    # --- ends ---------------------------------------------------------------
+
+    async def _finish(self, name: str) -> None:
+        for watched in self._watched.values():
+            for one in [one for one in watched.open.values() if one.owner == name]:
+                await self.after(one.call.session, one.call.id, failed=True)
+        await asyncio.gather(*self._closing.get(name, ()), return_exceptions=True)
+        self._closing.pop(name, None)
+
+    def _sum(self, delegation: Delegation) -> Changes:
+        segments = self._context.journal.segments(delegation.id)
+        still = []
+        if delegation.id in self._with_commands:
+            still = self._context.processes.left_running(delegation.id)
+        return sum_of(segments, self._context.journal.content, still)
+
+    async def _adopt(self, name: str) -> None:
+        journal = self._context.journal
+        ours = {key for watched in self._watched.values() for key in watched.open}
+        left = await asyncio.to_thread(journal.windows, name)
+        if await asyncio.to_thread(journal.segments, name):
+            self._known.add(name)
+        for window in (one for one in left if one.call not in ours):
+            watched = await self._tree_of(window.top)
+            self._known.add(name)
+            if not window.before:
+                self._with_commands.add(name)
+                watched.keeps_missed = True
+                await watched.look()
+            await self._quietly(partial(self._close_dead, watched, name, window))
+
+    def _close_dead(self, watched: Watched, name: str, window: Window) -> None:
+        """Count as shared what differs from what a call found that nobody saw the end of."""
+        deltas = [
+            Delta(path, before, watched.tree.image(path)) for path, before in window.before.items()
+        ]
+        if not window.before:
+            deltas += watched.missed or ()
+        found = [
+            self._segment(one, Certainty.SHARED, window.tool)
+            for one in deltas
+            if not is_same(one.before, one.after)
+        ]
+        self._context.journal.close(name, window.call, found)
+
+    # --- help ---------------------------------------------------------------
+
+    async def _tree_of(self, directory: str) -> Watched:
+        tree = await asyncio.to_thread(self._context.trees.of, directory)
+        if tree.top not in self._watched:
+            self._watched[tree.top] = Watched(tree, self._context.journal, self._context.clock)
+        return self._watched[tree.top]
+
+    def _spawn(self, owner: str, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = self._tasks.spawn(work, f"changes of {owner or 'nobody'}")
+        if owner != NOBODY:
+            mine = self._closing.setdefault(owner, set())
+            mine.add(task)
+            task.add_done_callback(mine.discard)
+        return task
+
+    async def _quietly(self, work: Callable[[], None]) -> None:
+        """Do what must not keep a tool from running; what is not in a journal is in the log."""
+        try:
+            await asyncio.to_thread(work)
+        except DelegationError as error:
+            log.error("a change is not in its journal: %s", error)
+
+
+def _names(tree: WorkingTree, directory: str, paths: Sequence[str]) -> dict[str, str]:
+    return {tree.name(directory, path): path for path in paths}
