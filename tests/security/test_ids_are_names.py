@@ -62,6 +62,7 @@ HOSTILE = [
 NAMING = [
     ("delegation_read", {}),
     ("delegation_peek", {}),
+    ("delegation_diff", {}),
     ("delegation_stop", {}),
     ("delegation_steer", {"message": "Hurry."}),
     ("delegation_answer", {"reply": "once"}),

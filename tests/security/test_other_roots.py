@@ -13,6 +13,7 @@ NOBODY = "brave-amber-otter"
 NAMING: list[tuple[str, dict[str, object]]] = [
     ("delegation_read", {}),
     ("delegation_peek", {}),
+    ("delegation_diff", {}),
     ("delegation_stop", {}),
     ("delegation_steer", {"message": "Hurry."}),
     ("delegation_answer", {"reply": "once"}),

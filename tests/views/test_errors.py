@@ -63,6 +63,18 @@ APART: list[tuple[err.DelegationError, str, str]] = [
         f"{OTTER} is running and waits for no answer; `background-agents status` shows which do.",
     ),
     (
+        err.NotChanged(OTTER, "src/a"),
+        f"{OTTER} has not changed 'src/a'; delegation_diff(\"{OTTER}\") lists what it has.",
+        f"{OTTER} has not changed 'src/a'; `background-agents diff {OTTER} --stat` lists what it "
+        "has.",
+    ),
+    (
+        err.StillWrites(OTTER, "running"),
+        f"{OTTER} is running; what it changes can be undone once it has ended.",
+        f"{OTTER} is running; what it changes can be undone once it has ended; "
+        f"`background-agents stop {OTTER}` ends it now.",
+    ),
+    (
         err.StillActive(OTTER, "running"),
         f"{OTTER} cannot be continued: it is running; "
         f'delegation_steer("{OTTER}", message) reaches it now.',
@@ -175,6 +187,16 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         err.DayIsSpent(5.02, 5.0, timedelta(hours=3, minutes=19, seconds=30)),
         "Nothing was delegated: this project has spent $5.02 today, and $5.00 is its limit for a "
         "day (day_cost_usd); it may again at 00:00 UTC, in 3h 20m.",
+    ),
+    (
+        err.ChangesGone(OTTER),
+        f"What {OTTER} changed is kept no more: it was deleted, or is older than the setting "
+        "changes_days lets it be.",
+    ),
+    (
+        err.TreeGone(OTTER, "/src/x"),
+        f"The folder in which {OTTER} worked is gone: /src/x; put it back there to undo what was "
+        "changed in it.",
     ),
     (
         err.LeaveNeeded("build", "task"),

@@ -7,6 +7,7 @@ business of ``views``.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -36,7 +37,9 @@ from background_agents.service.guidance import Guidance
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, NotifyAsked, SteerAsked
 from background_agents.service.workspace import Workspace
+from background_agents.views import diffs
 from background_agents.views import model as for_model
+from background_agents.views.diffs import Diff
 from background_agents.views.live import Live, StatusReport
 from background_agents.views.model import Answered, Listing, Reading, Waited
 
@@ -261,6 +264,21 @@ class Delegations:
         """
         delegation = await self._find(supervisor, given)
         return delegation if delegation.is_terminal else await self._runs.of(delegation).look()
+
+    async def diff(self, supervisor: str, given: str, path: str = "") -> Diff:
+        """Return what a delegation has changed, of one that runs: so far.
+
+        Raises:
+            InvalidRequest: as ``stop``; or it has not changed ``path``, or that is kept no more.
+        """
+        delegation = await self._find(supervisor, given)
+        journal = self._context.journal
+
+        def looked() -> str:
+            segments = journal.segments(delegation.id)
+            return diffs.for_model(delegation, segments, journal.content, path)
+
+        return Diff(delegation, await asyncio.to_thread(looked))
 
     async def list(self, supervisor: str) -> Listing:
         """Return the newest delegations of the supervisor's root session."""

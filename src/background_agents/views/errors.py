@@ -19,6 +19,7 @@ _TO_MODELS: Mapping[type[Exception], str] = {
     'continue_id="{delegation}")',
     err.NothingAsked: "; delegation_status() shows which do",
     err.StillActive: '; delegation_steer("{delegation}", message) reaches it now',
+    err.NotChanged: '; delegation_diff("{delegation}") lists what it has',
 }
 
 _TO_PEOPLE: Mapping[type[Exception], str] = {
@@ -26,6 +27,8 @@ _TO_PEOPLE: Mapping[type[Exception], str] = {
     "{delegation}`",
     err.NothingAsked: "; `background-agents status` shows which do",
     err.StillActive: "; `background-agents steer {delegation}` reaches it now",
+    err.StillWrites: "; `background-agents stop {delegation}` ends it now",
+    err.NotChanged: "; `background-agents diff {delegation} --stat` lists what it has",
 }
 
 _TO_BOTH: Mapping[type[Exception], str] = {
@@ -39,6 +42,8 @@ _TO_BOTH: Mapping[type[Exception], str] = {
     "in their rules",
     err.HasEnded: "; `background-agents read {delegation}` shows what it left",
     err.NoResult: "; `background-agents peek {delegation}` shows what it is doing",
+    err.ChangesGone: ": it was deleted, or is older than the setting changes_days lets it be",
+    err.TreeGone: "; put it back there to undo what was changed in it",
     err.NoSupervisor: "; say it in your answer instead",
     err.TooTalkative: "; say it in your result instead",
     err.ContentGone: "; how long contents are kept is set by `changes_days` and `changes_max_mb`",

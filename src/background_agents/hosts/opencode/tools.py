@@ -48,6 +48,12 @@ class ReadArgs(IdArgs):
     ] = None
 
 
+class DiffArgs(IdArgs):
+    path: Annotated[
+        str | None, Meta(description="A file or folder to see alone; everything by default.")
+    ] = None
+
+
 class SteerArgs(IdArgs):
     message: Annotated[str, Meta(description="What the agent is to do differently.")]
 
@@ -188,6 +194,15 @@ async def delegation_peek(service: Delegations, call: Call, args: IdArgs) -> Ans
     if isinstance(found, live.Live):
         return Answer(found.delegation.title, live.peek(found))
     return Answer(found.title, for_model.ended(found))
+
+
+@_tool(
+    "See which files a delegation has changed, how sure that is, and their diff. Works while it "
+    "runs, too. Only your human can take changes back, with `bga undo ID`."
+)
+async def delegation_diff(service: Delegations, call: Call, args: DiffArgs) -> Answer:
+    diff = await service.diff(call.session, args.id, args.path or "")
+    return Answer(diff.delegation.title, diff.text)
 
 
 @_tool(
