@@ -20,6 +20,7 @@ from background_agents.views.json import (
     ShowSheet,
     StatsSheet,
 )
+from background_agents.views.json_changes import DiffSheet, UndoSheet
 from lab.reference import markdown as md
 
 Schema = Mapping[str, object]
@@ -30,6 +31,9 @@ ANSWERS: Mapping[str, object] = {
     "show": ShowSheet,
     "read": ReadSheet,
     "peek": PeekSheet,
+    "diff": DiffSheet,
+    "undo": UndoSheet,
+    "redo": UndoSheet,
     "wait": list[Sheet],
     "delegate": Sheet,
     "stats": StatsSheet,

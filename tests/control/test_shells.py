@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from background_agents.control.shells import MARK, Starter, check, mark_for, starter_of
-from background_agents.domain.errors import OnlyByTool, OnlyReads
+from background_agents.domain.errors import OnlyByTool, OnlyPeople, OnlyReads
 from background_agents.views import errors
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="is read from /proc")
@@ -83,6 +83,8 @@ def test_who_may_act() -> None:
         with pytest.raises(OnlyReads, match=f"^{act} was refused: .* may read, not act"):
             check(act, Starter.BACKGROUND)
     check("stop", Starter.SUPERVISOR)
+    with pytest.raises(OnlyPeople, match="for people"):
+        check("undo", Starter.SUPERVISOR)
     with pytest.raises(OnlyByTool) as refused:
         check("delegate", Starter.SUPERVISOR)
     assert "calls the tool delegate" in errors.for_model(refused.value)

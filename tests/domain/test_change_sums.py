@@ -57,6 +57,14 @@ def test_what_follows_each_other_is_one_change() -> None:
     assert one.certainty is LIKELY
 
 
+def test_what_is_told_late_finds_its_place() -> None:
+    it = Contents()
+    late = [it.made("f", b"1", b"2"), it.made("f", b"3", b"4"), it.made("f", b"2", b"3")]
+    (one,) = changed(late)
+    (piece,) = one.pieces
+    assert (it.get(piece.before.digest), it.get(piece.after.digest)) == (b"1", b"4")
+
+
 def test_what_others_wrote_in_between_keeps_changes_apart() -> None:
     it = Contents()
     (one,) = changed([it.made("f", b"1", b"2"), it.made("f", b"2x", b"3")])

@@ -79,6 +79,14 @@ def test_a_mode_that_others_set_stays() -> None:
     assert step.then == world.file(b"1", 0o755)
 
 
+def test_a_new_file_of_another_umask_is_the_same() -> None:
+    world = World()
+    world.now["f"] = world.file(b"2", 0o664)
+    assert world.undone(world.made("f", None, b"2")).steps
+    world.now["f"] = world.file(b"2", 0o755)
+    assert left(world.undone(world.made("f", None, b"2"))) == [Reason.EDITED]
+
+
 def test_a_mode_is_put_back_under_what_others_wrote() -> None:
     world = World()
     world.now["f"] = world.file(b"theirs", 0o755)

@@ -158,7 +158,7 @@ def test_bash_offers_the_options_of_the_command_that_is_typed(user: User) -> Non
 
 def test_bash_offers_the_choices_of_an_argument(user: User) -> None:
     assert user.bash("bga completion ") == ["bash", "zsh", "fish"]
-    assert user.bash("bga help un") == ["uninstall"]
+    assert user.bash("bga help un") == ["undo", "uninstall"]
 
 
 def test_what_is_no_command_has_nothing_to_offer(user: User) -> None:

@@ -189,6 +189,10 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         "day (day_cost_usd); it may again at 00:00 UTC, in 3h 20m.",
     ),
     (
+        err.OnlyPeople("undo"),
+        "undo was refused: what was changed is for people to take back; ask your human.",
+    ),
+    (
         err.ChangesGone(OTTER),
         f"What {OTTER} changed is kept no more: it was deleted, or is older than the setting "
         "changes_days lets it be.",

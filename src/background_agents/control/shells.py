@@ -14,7 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from background_agents.adapters.system.processes import ENDED, MARK
-from background_agents.domain.errors import OnlyByTool, OnlyReads
+from background_agents.domain.errors import OnlyByTool, OnlyPeople, OnlyReads
 
 SHARED = {b"serve", b"--service"}
 """The words of a server that all terminals share: whoever happened to start it is nobody to those
@@ -45,11 +45,14 @@ def check(act: str, starter: Starter) -> None:
     Raises:
         OnlyReads: a background agent has.
         OnlyByTool: a supervisor's model has, and there is a tool that asks its host's rules.
+        OnlyPeople: the same, and no tool does it either.
     """
     if starter is Starter.BACKGROUND:
         raise OnlyReads(act)
     if starter is Starter.SUPERVISOR and act == "delegate":
         raise OnlyByTool(act)
+    if starter is Starter.SUPERVISOR and act in ("undo", "redo"):
+        raise OnlyPeople(act)
 
 
 def starter_of(pid: int | None = None) -> Starter:

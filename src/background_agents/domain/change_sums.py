@@ -82,18 +82,26 @@ def fold(segments: Iterable[Segment]) -> list[FileChanges]:
 
 
 def chained(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """Return changes of one file with those as one that follow each other; none that is none."""
+    """Return changes of one file with those as one that follow each other; none that is none.
+
+    What a look at the tree has found may be told later than what came after it.
+    """
     found: list[Segment] = []
     for one in segments:
-        if found and found[-1].after == one.before:
-            found[-1] = msgspec.structs.replace(
-                one,
-                before=found[-1].before,
-                certainty=weakest((found[-1].certainty, one.certainty)),
-            )
+        if found and one.after == found[-1].before:
+            found[-1] = _joined(one, found[-1])
         else:
             found.append(one)
+        while len(found) > 1 and found[-2].after == found[-1].before:
+            last = found.pop()
+            found[-1] = _joined(found[-1], last)
     return tuple(one for one in found if one.before != one.after)
+
+
+def _joined(first: Segment, second: Segment) -> Segment:
+    return msgspec.structs.replace(
+        second, before=first.before, certainty=weakest((first.certainty, second.certainty))
+    )
 
 
 def changed(segments: Iterable[Segment]) -> list[FileChanges]:

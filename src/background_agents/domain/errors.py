@@ -14,6 +14,7 @@
     │   ├── NotPermitted
     │   ├── OnlyReads
     │   ├── OnlyByTool
+    │   ├── OnlyPeople
     │   ├── OnlyPlanning
     │   ├── RunElsewhere
     │   ├── NotSteerable
@@ -178,6 +179,14 @@ class OnlyByTool(InvalidRequest):
 
     def __init__(self, act: str) -> None:
         super().__init__(f"{act} was refused: a command is for people.")
+        self.act = act
+
+
+class OnlyPeople(InvalidRequest):
+    """A program that a model has started wants what is for people to decide."""
+
+    def __init__(self, act: str) -> None:
+        super().__init__(f"{act} was refused: what was changed is for people to take back.")
         self.act = act
 
 

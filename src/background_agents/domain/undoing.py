@@ -213,7 +213,7 @@ class _State:
 def _take(state: _State, piece: Segment, held: bytes, sight: Sight) -> Reason | None:
     """Take one change back, or return why that cannot be; ``held`` is what the file holds now."""
     now, before, after = state.image, piece.before, piece.after
-    if now == after:
+    if now == after or (not before.is_there and _is_like(now, after)):
         state.image, state.content = before, None
         return None
     if now == before:
@@ -236,6 +236,12 @@ def _take(state: _State, piece: Segment, held: bytes, sight: Sight) -> Reason | 
     state.content = merged
     state.image = image_of_file(merged, mode)
     return None
+
+
+def _is_like(now: Image, after: Image) -> bool:
+    """Return whether a file is as it was made, whatever of its mode git does not know."""
+    mine = (now.kind, now.digest, now.mode & 0o100)
+    return now.kind is Kind.FILE and mine == (after.kind, after.digest, after.mode & 0o100)
 
 
 def _impossible(now: Image, before: Image, after: Image) -> Reason | None:

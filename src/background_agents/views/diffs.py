@@ -71,20 +71,22 @@ class Row(NamedTuple):
     about: str
     """Why it has no lines, or what else is to be said of it; may be empty."""
     pieces: tuple[Segment, ...]
+    """What it consists of; of a renamed one first how the old file went."""
 
 
 def rows(segments: Sequence[Segment], content: Content) -> list[Row]:
     """Return the files that are other than before, by path."""
     files = changed(segments)
     renamed = renames(files)
+    pieces = {one.path: one.pieces for one in files}
     return [
-        _row(one, renamed.get(one.path, ""), content)
+        _row(one, renamed.get(one.path, ""), pieces.get(renamed.get(one.path, ""), ()), content)
         for one in files
         if one.path not in renamed.values()
     ]
 
 
-def _row(one: FileChanges, was: str, content: Content) -> Row:
+def _row(one: FileChanges, was: str, gone: tuple[Segment, ...], content: Content) -> Row:
     first, last = one.pieces[0].before, one.pieces[-1].after
     counted = [] if was else [_counted(piece, content) for piece in one.pieces]
     told = [f"in {len(one.pieces)} pieces"] if len(one.pieces) > 1 else []
@@ -101,7 +103,7 @@ def _row(one: FileChanges, was: str, content: Content) -> Row:
         added=sum(added for added, _ in numbers) if is_whole else None,
         removed=sum(removed for _, removed in numbers) if is_whole else None,
         about=", ".join(dict.fromkeys(told)),
-        pieces=one.pieces,
+        pieces=(*gone, *one.pieces),
     )
 
 

@@ -38,6 +38,7 @@ _TO_BOTH: Mapping[type[Exception], str] = {
     err.NotPermitted: "; choose another agent, or do it yourself",
     err.DayIsSpent: "; it may again at 00:00 UTC, in {left}",
     err.OnlyReads: "; tell your supervisor with notify_parent what is needed",
+    err.OnlyPeople: "; ask your human",
     err.LeaveNeeded: ", and this OpenCode cannot ask for a plugin's tool; ask the user to allow it "
     "in their rules",
     err.HasEnded: "; `background-agents read {delegation}` shows what it left",

@@ -33,6 +33,12 @@ def add_ids(parser: ArgumentParser, help_text: str, *, active: bool = False) -> 
     completed(action, complete.active_ids if active else complete.ids)
 
 
+def add_paths(parser: ArgumentParser, help_text: str) -> None:
+    """Take any number of files that a delegation has changed, as the list ``paths``."""
+    action = parser.add_argument("paths", metavar="PATH", nargs="*", help=help_text)
+    completed(action, complete.changed_paths)
+
+
 def add_place(parser: ArgumentParser) -> None:
     """Let a command be told which project it is about."""
     action = parser.add_argument(

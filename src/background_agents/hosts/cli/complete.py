@@ -106,6 +106,20 @@ def _offered(
     }
 
 
+def changed_paths(prefix: str, *, parsed_args: Namespace, **_: object) -> Offers:
+    """Offer the files that the delegation which is named has changed."""
+    records = _records(parsed_args)
+    if records is None:
+        return {}
+    from background_agents.client.changes import changed
+    from background_agents.client.place import place_of
+
+    with records:
+        one = records.resolve(parsed_args.id)
+    found = changed(place_of(parsed_args.directory), one).segments
+    return dict.fromkeys(sorted({one.path for one in found if one.path.startswith(prefix)}), "")
+
+
 def states(prefix: str, **_: object) -> Offers:
     """Offer the states that a delegation can have."""
     from background_agents.domain.status import Status  # which takes a third of a start to load

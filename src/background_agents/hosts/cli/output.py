@@ -34,14 +34,19 @@ class SafeTerminal(TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write text, with a mark for what cannot be shown."""
-        import re
-
-        from background_agents.domain.text import printable
-
-        pieces = re.split(_COLOUR, text)  # every second one is a colour
-        pieces[::2] = map(printable, pieces[::2])
-        super().write("".join(pieces))
+        super().write(safe(text))
         return len(text)
+
+
+def safe(text: str) -> str:
+    """Return text without what a terminal obeys, colours excepted."""
+    import re
+
+    from background_agents.domain.text import printable
+
+    pieces = re.split(_COLOUR, text)  # every second one is a colour
+    pieces[::2] = map(printable, pieces[::2])
+    return "".join(pieces)
 
 
 def make_safe() -> None:
@@ -65,9 +70,12 @@ def _again(stream: TextIOWrapper, kind: type[TextIOWrapper]) -> TextIOWrapper:
     return kind(stream.detach(), encoding=encoding, errors=errors, line_buffering=True)
 
 
+JSON_HELP = "write JSON, as the reference tells"
+
+
 def add_json(parser: ArgumentParser) -> None:
     """Let a reading command write JSON."""
-    parser.add_argument("--json", action="store_true", help="write JSON, as the reference tells")
+    parser.add_argument("--json", action="store_true", help=JSON_HELP)
 
 
 def write_json(value: object) -> None:

@@ -20,6 +20,9 @@ COMMANDS = {
     "show": "show all that is stored of a delegation, and what happened to it",
     "read": "read a result",
     "peek": "see what a delegation writes, while it writes",
+    "diff": "see which files a delegation changed, and how",
+    "undo": "take back what a delegation changed, and nothing of what others wrote",
+    "redo": "do again what was undone",
     "steer": "put an instruction into a running delegation",
     "answer": "answer what a delegation waits for",
     "stop": "end delegations, and keep what they wrote",
@@ -39,7 +42,10 @@ COMMANDS = {
 """Name and what it does. The file of a command has its name, with ``-`` as ``_``."""
 
 ACTS = frozenset(
-    ("steer", "answer", "stop", "delegate", "recover", "serve", "prune", "install", "uninstall")
+    (
+        *("undo", "redo", "steer", "answer", "stop", "delegate", "recover", "serve", "prune"),
+        *("install", "uninstall"),
+    )
 )
 """What changes something; the rest only reads, for background agents as well."""
 
