@@ -72,6 +72,7 @@ class _Wish(msgspec.Struct):
     session: str
     by: str
     agent: str
+    native: bool = True
 
 
 class _Answered(msgspec.Struct):
@@ -131,7 +132,7 @@ def serve(runtime: ScriptedRuntime, channel: ScriptedChannel) -> Mapping[str, An
 
     async def leave(raw: msgspec.Raw) -> object:
         wish = _read(raw, _Wish)
-        return await runtime.leave(wish.session, wish.by, wish.agent)
+        return await runtime.leave(wish.session, wish.by, wish.agent, native=wish.native)
 
     async def prompt(raw: msgspec.Raw) -> None:
         order = _read(raw, _Ordered)
@@ -258,9 +259,9 @@ class RemoteRuntime:
         """See ``AgentRuntime``."""
         await call(self.connection, "reopen_session", _Reopened(session, order), object)
 
-    async def leave(self, session: str, by: str, agent: str) -> Leave:
+    async def leave(self, session: str, by: str, agent: str, *, native: bool = True) -> Leave:
         """See ``AgentRuntime``."""
-        return await call(self.connection, "leave", _Wish(session, by, agent), Leave)
+        return await call(self.connection, "leave", _Wish(session, by, agent, native), Leave)
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """See ``AgentRuntime``."""

@@ -183,7 +183,7 @@ async def test_a_command_that_is_aborted_is_accounted_for(stage: Stage) -> None:
     assert journal_of(stage).windows(name) == []
 
 
-@pytest.mark.only("1", why="on OpenCode 2 nothing but its own tool, which agents lack, makes children")
+@pytest.mark.only("1", why="on OpenCode 2 only a tool that agents lack makes children")
 async def test_an_agent_below_counts_to_the_delegation(stage: Stage) -> None:
     project = prepare(stage)
     supervisor = await stage.supervisor()

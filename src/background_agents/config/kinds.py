@@ -36,6 +36,11 @@ COUNT = "a whole number from 1 to 1000"
 
 MEGABYTES = "a whole number from 1 to 1000000"
 
+MOST_DEEP = 8
+"""Each level multiplies what one request of a user may cost."""
+
+DEPTH = f"a whole number from 1 to {MOST_DEEP}"
+
 SWITCH = "1 or 0"
 
 SWITCHES = f"{SWITCH}, or in the file true or false"
@@ -75,6 +80,10 @@ def _count(name: str, value: object) -> int:
 
 def _megabytes(name: str, value: object) -> int:
     return _whole(name, value, range(1, 1_000_001), MEGABYTES)
+
+
+def _depth(name: str, value: object) -> int:
+    return _whole(name, value, range(1, MOST_DEEP + 1), DEPTH)
 
 
 def _whole(name: str, value: object, among: range, allowed: str) -> int:
@@ -146,6 +155,7 @@ KINDS: Mapping[str, Kind] = {
     "max_concurrent_per_model": _limits(
         "provider/model-id", r"[^\s/]+/\S+", {"anthropic/claude-opus-4": 2}
     ),
+    "max_depth": Kind(_depth, DEPTH),
     "strict_readonly": Kind(_switch, SWITCHES),
     "safe_tools": Kind(_names, NAMES, ("context7_*",)),
     "allow_task": Kind(_switch, SWITCHES),

@@ -52,6 +52,8 @@ class Settings:
     """Further limits, by provider."""
     max_concurrent_per_model: Mapping[str, int] = field(default_factory=dict)
     """Further limits, by ``provider/model-id``."""
+    max_depth: int = 1
+    """How deep delegations may go; 1 = background agents do not delegate themselves."""
     strict_readonly: bool = False
     """Only agents that can neither edit, run commands nor call unknown tools are delegated to."""
     safe_tools: tuple[str, ...] = ()

@@ -24,6 +24,8 @@ class Actor(StrEnum):
     """Nobody: it makes the same call over and over."""
     DELETION = "deletion"
     """Whoever deleted the supervisor's session."""
+    END_ABOVE = "end above"
+    """Nobody: the delegation that had delegated it has ended."""
 
 
 OF_ITSELF = frozenset({Actor.LIMIT, Actor.LOOP})

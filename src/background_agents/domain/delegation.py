@@ -115,10 +115,19 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """What it may use, with all that is below it."""
     reached: Reached | None = None
     """Which of its limits it has reached."""
+    depth: int = 1
+    """As ``Registered`` says."""
+    above: str = ""
+    """The delegation whose agent delegated it; its supervisor is that one's session."""
 
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def circle(self) -> str:
+        """The session that has it among its own: a conversation's root, or a delegation's."""
+        return self.parent_session if self.above else self.root_session
 
     @property
     def is_unread(self) -> bool:

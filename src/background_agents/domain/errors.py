@@ -151,8 +151,8 @@ class NotReadOnly(InvalidRequest):
 class NotDelegable(InvalidRequest):
     """The session that asks may not delegate."""
 
-    def __init__(self) -> None:
-        super().__init__("A background agent cannot delegate.")
+    def __init__(self, why: str = "A background agent cannot delegate.") -> None:
+        super().__init__(why)
 
 
 class NotPermitted(InvalidRequest):

@@ -76,6 +76,10 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     """What runs it, by the name that the runtime has for itself."""
     limits: Limits = Limits()
     """What it may use, with all that is below it."""
+    depth: int = 1
+    """1 where a conversation delegated it, and one more below each delegation."""
+    above: str = ""
+    """The delegation whose agent delegated it; empty for a conversation's own."""
 
 
 class Launched(Event, frozen=True, kw_only=True, tag=True):

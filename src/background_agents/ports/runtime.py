@@ -189,10 +189,11 @@ class AgentRuntime(Protocol):
     async def agents(self, *, refresh: bool = False) -> Sequence[Agent]:
         """Return the agents; from memory unless ``refresh`` or nothing is known yet."""
 
-    async def leave(self, session: str, by: str, agent: str) -> Leave:
+    async def leave(self, session: str, by: str, agent: str, *, native: bool = True) -> Leave:
         """Return whether the rules let ``session``, where ``by`` is at work, run ``agent``.
 
         The session's rules are asked for each time: its user may change them at any moment.
+        Without ``native`` only the rules for ``delegate`` count, and not those for the native tool.
         """
 
     async def lineage(self, session: str) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """The model did not end its answer by itself, so that it may not be whole."""
     changes: Changes = Changes()
     """What stands of what it changed."""
+    above: str = ""
+    """The delegation whose agent delegated it; empty for a conversation's own."""
 
     @classmethod
     def of(cls, one: Delegation) -> Line:
@@ -81,6 +83,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
             read_at=one.read_at,
             is_cut=one.is_cut,
             changes=one.changes,
+            above=one.above,
         )
 
     @property

@@ -92,10 +92,10 @@ class Context(ProjectContext):
     runtime: AgentRuntime
     channel: SupervisorChannel
 
-    @property
-    def denied_tools(self) -> tuple[str, ...]:
-        """What background agents do not get: delegations do not spawn delegations."""
-        return (*self.tools.supervisors, self.runtime.native_tool)
+    def denied_tools(self, *, may_delegate: bool) -> tuple[str, ...]:
+        """Return what a background agent does not get; the deepest get nothing to delegate with."""
+        native = self.runtime.native_tool
+        return (native,) if may_delegate else (*self.tools.supervisors, native)
 
     def left_to(self, settings: Settings) -> str:
         """Return the tool for agents that may not be delegated to since they can write, if any."""

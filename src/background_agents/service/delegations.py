@@ -22,6 +22,7 @@ from background_agents.domain.errors import (
     IdTaken,
     NoSupervisor,
     NotContinuable,
+    NotPermitted,
     StillActive,
     UnknownAgent,
     UnknownDelegation,
@@ -36,6 +37,7 @@ from background_agents.service.changes.calls import Call, Written
 from background_agents.service.guidance import Guidance
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, NotifyAsked, SteerAsked
+from background_agents.service.sessions import Standing
 from background_agents.service.workspace import Workspace
 from background_agents.views import diffs
 from background_agents.views import model as for_model
@@ -57,7 +59,7 @@ class Delegations:
         self._runs = self._project.runs
         self._sessions = workspace.sessions
         self.guidance = Guidance(
-            self._context, self._settings, self._sessions.supervisors_root, workspace.refused_tool
+            self._context, self._settings, self._sessions, workspace.refused_tool
         )
         """What the models of the directory's sessions are told."""
 
@@ -98,9 +100,11 @@ class Delegations:
         model, timeout = checks.check_order(order, self._settings.default_timeout)
         limits = checks.check_limits(order, self._settings.limits, may_exceed=not by)
         await self._project.spending.check()
-        root = await self._sessions.supervisors_root(supervisor)
+        standing = await self._sessions.supervising(supervisor)
         await self._check_agent(order.agent)
-        if by:
+        if standing.above is not None:
+            await self._check_leave_above(standing.above, by, order.agent)
+        elif by:
             leave = await self._context.runtime.leave(supervisor, by, order.agent)
             agents = await self._context.runtime.agents()
             checks.check_leave(order.agent, granted, leave, agents)
@@ -111,7 +115,7 @@ class Delegations:
                 id=name,
                 project=self._context.project,
                 directory=self._context.directory,
-                root_session=root,
+                root_session=standing.root,
                 parent_session=supervisor,
                 prompt=order.prompt,
                 agent=order.agent,
@@ -123,6 +127,8 @@ class Delegations:
                 supervisor_agent=by,
                 runtime=self._context.runtime.name,
                 limits=limits,
+                depth=standing.depth,
+                above=standing.above.id if standing.above else "",
             )
 
         if order.continue_id:
@@ -161,7 +167,7 @@ class Delegations:
             InvalidRequest: the id cannot be meant, is not of this root session, or is run
                 by another process.
         """
-        delegation = await self._find(supervisor, given)
+        delegation = await self._find_own(supervisor, given)
         return await self._runs.stop(delegation, Actor.SUPERVISOR)
 
     async def steer(self, supervisor: str, given: str, message: str) -> Delegation:
@@ -174,7 +180,7 @@ class Delegations:
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
         checks.check_text(checks.INSTRUCTION, message)
-        delegation = await self._find(supervisor, given)
+        delegation = await self._find_own(supervisor, given)
         return await self._runs.ask(delegation, SteerAsked(message))
 
     async def answer(
@@ -190,8 +196,8 @@ class Delegations:
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
         checks.check_reply(reply)
-        await self._sessions.supervisors_root(supervisor)
-        delegation = await self._find(supervisor, given)
+        await self._sessions.supervising(supervisor)
+        delegation = await self._find_own(supervisor, given)
         asked = AnswerAsked(reply, since or "")
         after = await self._runs.ask(delegation, asked)
         return Answered(after, asked.answered)
@@ -230,13 +236,13 @@ class Delegations:
         limit, chosen = checks.check_wait(timeout_seconds, mode)
         checks.check_ids(ids)
         begun = since or self._context.mint("msg")
-        root = await self._sessions.root_of(supervisor)
-        watched = await self._watched(supervisor, root, ids, begun)
+        standing = await self._sessions.standing(supervisor)
+        watched = await self._watched(supervisor, standing, ids, begun)
         enough = any if chosen == "any" else all
         found: list[Delegation] = []
 
         def spoke() -> list[str]:
-            said = self._project.recent.since(begun, NoticeKind.MESSAGE, root)
+            said = self._project.recent.since(begun, NoticeKind.MESSAGE, standing.circle)
             return [name for name, run in watched.items() if run and name in said]
 
         async def holds() -> bool:
@@ -249,11 +255,11 @@ class Delegations:
 
     async def status(self, supervisor: str) -> StatusReport:
         """Return what runs for the supervisor's root session, from memory; else what is there."""
-        root = await self._sessions.root_of(supervisor)
-        live = [await run.look() for run in await self._runs_of(root)]
+        standing = await self._sessions.standing(supervisor)
+        live = [await run.look() for run in await self._runs_of(standing)]
         lines: Sequence[Line] = ()
         if not live:
-            lines, _ = await self._page(root)
+            lines, _ = await self._page(standing)
         return StatusReport(live, lines, self._context.clock.now())
 
     async def peek(self, supervisor: str, given: str) -> Live | Delegation:
@@ -282,21 +288,29 @@ class Delegations:
 
     async def list(self, supervisor: str) -> Listing:
         """Return the newest delegations of the supervisor's root session."""
-        root = await self._sessions.root_of(supervisor)
-        lines, total = await self._page(root)
-        folder = self._context.artifacts.folder(root)
+        standing = await self._sessions.standing(supervisor)
+        lines, total = await self._page(standing)
+        folder = self._context.artifacts.folder(standing.root)
         return Listing(lines, total, folder, self._context.clock.now())
 
     # --- checks ------------------------------------------------------------
 
     async def _find(self, supervisor: str, given: str) -> Delegation:
         name = checks.check_id(given)
-        root = await self._sessions.root_of(supervisor)
-        delegation = await self._context.store.find(name, root)
+        standing = await self._sessions.standing(supervisor)
+        delegation = await self._context.store.find(name, standing.root)
         if delegation is None:
-            delegation = await self._copied(name, root)
+            delegation = await self._copied(name, standing.root)
         if delegation is None:
             raise UnknownDelegation(name)
+        return delegation
+
+    async def _find_own(self, supervisor: str, given: str) -> Delegation:
+        """Return a delegation on which the session may act; what it may read are more."""
+        delegation = await self._find(supervisor, given)
+        standing = await self._sessions.standing(supervisor)
+        if not await self._sessions.has(standing, delegation):
+            raise UnknownDelegation(delegation.id)
         return delegation
 
     async def _copied(self, name: str, root: str) -> Delegation | None:
@@ -313,31 +327,41 @@ class Delegations:
             log.info("what %s may be a fork of is not known: %s", root, error)
             return frozenset()
 
-    async def _page(self, root: str) -> tuple[Sequence[Line], int]:
-        """Return the newest lines of what a root session sees, and how many there are in all."""
+    async def _page(self, standing: Standing) -> tuple[Sequence[Line], int]:
+        """Return the newest lines of what a session sees, and how many there are in all."""
+        root = standing.root
         lines, total = await self._context.store.page(root, for_model.LIST_LINES)
+        if standing.above is not None:
+            stored = [await self._context.store.get(one.id) for one in lines if one.above]
+            seen = [one for one in stored if one and await self._sessions.has(standing, one)]
+            return [Line.of(one) for one in seen], len(seen)
         found = [await self._context.store.get(one) for one in await self._copied_into(root)]
         copied = [Line.of(one) for one in found if one is not None]
         copied.sort(key=lambda line: line.registered_at, reverse=True)
         return [*lines, *copied][: for_model.LIST_LINES], total + len(copied)
 
-    async def _runs_of(self, root: str) -> Sequence[Run]:
-        """Return what runs of all that a root session sees."""
-        copied = await self._copied_into(root)
-        return [
-            run
-            for run in self._runs.all()
-            if run.delegation.root_session == root or run.delegation.id in copied
-        ]
+    async def _runs_of(self, standing: Standing) -> Sequence[Run]:
+        """Return what runs of all that a session sees."""
+        running = [r for r in self._runs.all() if r.delegation.root_session == standing.root]
+        if standing.above is not None:
+            return [r for r in running if await self._sessions.has(standing, r.delegation)]
+        copied = await self._copied_into(standing.root)
+        return [*running, *(run for run in self._runs.all() if run.delegation.id in copied)]
 
     async def _watched(
-        self, supervisor: str, root: str, ids: Sequence[str] | None, begun: str
+        self, supervisor: str, standing: Standing, ids: Sequence[str] | None, begun: str
     ) -> dict[str, Run | None]:
-        """Return what to wait for; a delegation that has ended has no run."""
+        """Return what to wait for; a delegation that has ended has no run.
+
+        Without ids nothing that another delegation waits for itself.
+        """
         if ids is None:
-            ended = dict.fromkeys(self._project.recent.since(begun, NoticeKind.ENDED, root))
-            return ended | {run.delegation.id: run for run in await self._runs_of(root)}
-        found = [await self._find(supervisor, given) for given in ids]
+            news = self._project.recent.since(begun, NoticeKind.ENDED, standing.circle)
+            ended = dict.fromkeys(news)
+            seen = await self._runs_of(standing)
+            runs = [run for run in seen if run.delegation.depth == standing.depth]
+            return ended | {run.delegation.id: run for run in runs}
+        found = [await self._find_own(supervisor, given) for given in ids]
         return {one.id: None if one.is_terminal else self._runs.of(one) for one in found}
 
     async def _now(self, name: str, run: Run | None) -> Delegation:
@@ -350,7 +374,7 @@ class Delegations:
 
     async def _continuable(self, supervisor: str, given: str) -> Delegation:
         """Return the delegation in whose session another one may go on."""
-        before = await self._find(supervisor, given)
+        before = await self._find_own(supervisor, given)
         if not before.is_terminal:
             raise StillActive(before.id, before.status)
         if not before.session:
@@ -375,6 +399,25 @@ class Delegations:
             return delegation.session
         before = await self._context.store.get(delegation.continued_from)
         return before.session if before else None
+
+    async def _check_leave_above(self, above: Delegation, by: str, agent: str) -> None:
+        """Refuse what the rules keep from any of those on whose behalf a background agent asks.
+
+        Nobody can be asked for it there, and what a conversation may not do no agent does for it.
+        """
+        asking = [by]
+        one: Delegation | None = above
+        while one is not None:
+            asking.append(one.supervisor_agent)
+            one = await self._context.store.get(one.above) if one.above else None
+        runtime, conversations = self._context.runtime, len(asking) - 1
+        for place, name in enumerate(asking):
+            if name:
+                is_root = place == conversations
+                leave = await runtime.leave(above.root_session, name, agent, native=is_root)
+                checks.check_leave(agent, leave.ask, leave, await runtime.agents())
+                if leave.ask:
+                    raise NotPermitted(agent, leave.ask)
 
     async def _check_agent(self, name: str) -> None:
         leave_to = self._context.left_to(self._settings)

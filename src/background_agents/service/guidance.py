@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from background_agents.config import Settings
-from background_agents.domain.errors import NotDelegable
 from background_agents.ports.runtime import Agent
 from background_agents.service.context import Context
+from background_agents.service.sessions import Sessions
 from background_agents.views import model as for_model
 from background_agents.views import rules
 from background_agents.views.rules import TaskPolicy
-
-RootOf = Callable[[str], Awaitable[str]]
-"""Returns the root of a session that may delegate; raises ``NotDelegable`` for others."""
-
 
 RefusedTool = Callable[[str, str], Awaitable[str | None]]
 """Says why a tool is not to run that an answer calls, by its session and its id; None if it is."""
@@ -28,10 +24,10 @@ class Guidance:
     """What the models of one project's sessions are told."""
 
     def __init__(
-        self, context: Context, settings: Settings, root_of: RootOf, refused: RefusedTool
+        self, context: Context, settings: Settings, sessions: Sessions, refused: RefusedTool
     ) -> None:
         self._context = context
-        self._root_of = root_of
+        self._sessions = sessions
         self.refused_tool = refused
         self._policy = TaskPolicy(
             settings.strict_readonly, settings.allow_task, context.runtime.native_tool
@@ -43,8 +39,10 @@ class Guidance:
         ``has_tools`` says whether its agent is offered ``delegate``: a supervisor without it
         needs no rules, while a background agent has its own in any case.
         """
-        if await self._supervised(session) is None:
-            return rules.CHILD
+        standing = await self._sessions.standing(session)
+        if standing.above is not None:
+            is_given_any = has_tools and self._sessions.may_delegate(standing)
+            return f"{rules.CHILD}\n{rules.DELEGATING_CHILD}" if is_given_any else rules.CHILD
         if not has_tools:
             return None
         ends_with_turn = self._context.runtime.ends_with_turn
@@ -52,17 +50,29 @@ class Guidance:
 
     async def carried_over(self, session: str) -> str | None:
         """Return what the summary of a session must keep; None if there is nothing."""
-        root = await self._supervised(session)
-        if root is None:
+        standing = await self._sessions.standing(session)
+        if not self._sessions.may_delegate(standing):
             return None
         unfinished = await self._context.store.unfinished()
-        lines, _ = await self._context.store.page(root, for_model.LIST_LINES)
-        active = [one for one in unfinished if one.root_session == root]
-        return rules.carried_over(active, [line for line in lines if line.is_unread])
+        lines, _ = await self._context.store.page(standing.root, for_model.LIST_LINES)
+        active = [one for one in unfinished if one.root_session == standing.root]
+        unread = [line for line in lines if line.is_unread]
+        if standing.above is not None:
+            active = [one for one in active if one.above == standing.above.id]
+            unread = [line for line in unread if line.above == standing.above.id]
+        return rules.carried_over(active, unread)
 
     async def is_background(self, session: str) -> bool:
         """Whether a session is a background agent's, or below one."""
-        return await self._supervised(session) is None
+        return (await self._sessions.standing(session)).above is not None
+
+    async def hidden_tools(self, session: str) -> tuple[str, ...]:
+        """Return the tools that a session's model is not to be offered."""
+        standing = await self._sessions.standing(session)
+        if standing.above is None:
+            return self._context.tools.children
+        may_delegate = self._sessions.may_delegate(standing)
+        return self._context.denied_tools(may_delegate=may_delegate)
 
     async def refused_task(
         self, session: str, name: str, by: Callable[[], Awaitable[str]] | None = None
@@ -73,7 +83,7 @@ class Guidance:
         agent at work in the session deny to ``delegate``, is the runtime's affair. ``by`` returns
         that one; it costs the runtime a request, and is asked only if all else is for a refusal.
         """
-        if self._policy.allowed or await self._supervised(session) is None:
+        if self._policy.allowed or await self.is_background(session):
             return None
         agent = await self._agent(name)
         if agent is None or not agent.delegable:
@@ -84,13 +94,6 @@ class Guidance:
         if worker and (await self._context.runtime.leave(session, worker, name)).denied_by:
             return None
         return rules.refused_task(name, self._policy)
-
-    async def _supervised(self, session: str) -> str | None:
-        """Return the root of a session that may delegate; None for a background agent's."""
-        try:
-            return await self._root_of(session)
-        except NotDelegable:
-            return None
 
     async def _agent(self, name: str) -> Agent | None:
         # Those known may be from before one was added.

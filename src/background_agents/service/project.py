@@ -11,11 +11,13 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotServed, RunElsewhere, StoreUnavailable
 from background_agents.domain.notice import Notice
-from background_agents.ports.supervisor import SupervisorChannel
+from background_agents.ports.supervisor import OutgoingMessage, SupervisorChannel
 from background_agents.service.changes.recorder import Recorder
 from background_agents.service.context import ProjectContext
 from background_agents.service.delivery.outbox import Outbox
@@ -26,6 +28,7 @@ from background_agents.service.ownership.leases import HEARTBEAT, Leaseholder
 from background_agents.service.ownership.recovery import adopt_orphans
 from background_agents.service.periodic import Failing, Periodic, all_failing
 from background_agents.service.running.registry import Runs
+from background_agents.service.running.signals import ToldOfBelow
 from background_agents.service.running.slots import Slots
 from background_agents.service.running.streamed import PACE, TextKeeper
 from background_agents.service.spending import Spending
@@ -66,6 +69,7 @@ class Project:
             self.tasks,
             self.lease,
             companions=self.runs.about_to_end,
+            delivering=self._delivering,
             delivered=self._delivered,
         )
         self.spending = Spending(context, settings, self.runs)
@@ -151,5 +155,17 @@ class Project:
         for workspace in self._workspaces.values():
             workspace.abandon()
 
+    async def _delivering(self, message: OutgoingMessage) -> OutgoingMessage:
+        """Tell a run whose agent the message is for; where that is to end, it wakes nobody."""
+        run = self.runs.in_session(message.session)
+        if run is not None:
+            run.telling(message.message)
+            is_over = run.is_to_end
+        else:
+            is_over = await self.context.store.with_session(message.session) is not None
+        return replace(message, wakes=message.wakes and not is_over)
+
     def _delivered(self, notice: Notice) -> None:
         self.recent.delivered(notice, self.context.mint("prt"))
+        if (run := self.runs.in_session(notice.supervisor)) is not None:
+            run.hear(ToldOfBelow())

@@ -1,4 +1,4 @@
-"""Which root a session belongs to, and whether it may delegate.
+"""Which root a session belongs to, which delegation it is below, and whether it may delegate.
 
 Roots are remembered; a background agent's session is recognised each time, from the runs of
 this process or from the store.
@@ -7,18 +7,61 @@ this process or from the store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
+from background_agents.config import Settings
+from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotDelegable
 from background_agents.service.context import Context
 
 
-class Sessions:
-    """The sessions of one project. ``is_child`` knows those of the runs of this process."""
+class Standing(NamedTuple):
+    """Where a session stands in the tree that begins with a conversation."""
 
-    def __init__(self, context: Context, is_child: Callable[[str], bool]) -> None:
+    root: str
+    """The conversation's root session."""
+    above: Delegation | None = None
+    """The delegation that works in it or above it; None in a conversation."""
+    is_agents: bool = False
+    """It is that delegation's own session, and not one below that."""
+
+    @property
+    def circle(self) -> str:
+        """The session that has what is delegated here among its own, as ``Delegation.circle``."""
+        return (self.above.session or "") if self.above else self.root
+
+    @property
+    def depth(self) -> int:
+        """How deep that is what is delegated here."""
+        return self.above.depth + 1 if self.above else 1
+
+    def why_not(self, max_depth: int) -> str | None:
+        """Say why the session may not delegate; None if it may."""
+        if self.above is None:
+            return None
+        if self.above.depth >= max_depth or not self.is_agents:
+            if max_depth == 1:
+                return "A background agent cannot delegate."
+            return f"A background agent as deep as this cannot delegate (max_depth = {max_depth})."
+        if self.above.is_terminal:
+            # Nothing would bound what it leaves behind.
+            return f"{self.above.id} has ended, and what has ended delegates no more."
+        return None
+
+
+class Sessions:
+    """The sessions of one project. ``running`` returns the delegation that runs here in one."""
+
+    def __init__(
+        self,
+        context: Context,
+        settings: Settings,
+        running: Callable[[str], Delegation | None],
+    ) -> None:
         self._context = context
-        self._is_child = is_child
+        self._max_depth = settings.max_depth
+        self._running = running
         self._roots: dict[str, str] = {}
         self._copied: dict[str, frozenset[str]] = {}
 
@@ -31,18 +74,53 @@ class Sessions:
         self._roots.pop(session, None)
         self._copied.pop(session, None)
 
-    async def root_of(self, session: str) -> str:
-        """Return the root of any session; a background agent's is that of its supervisor.
+    async def standing(self, session: str) -> Standing:
+        """Return where any session stands; a background agent's has its supervisor's root.
 
         The store tells of those, for not every runtime knows whose child a session is.
         """
         if session in self._roots:
-            return self._roots[session]
+            return Standing(self._roots[session])
         lineage = await self._context.runtime.lineage(session)
         for one in lineage:
-            if (delegation := await self._context.store.with_session(one)) is not None:
-                return delegation.root_session
-        return lineage[-1]
+            found = self._running(one) or await self._context.store.with_session(one)
+            if found is not None:
+                return Standing(found.root_session, found, is_agents=one == session)
+        self._roots[session] = lineage[-1]
+        return Standing(lineage[-1])
+
+    async def root_of(self, session: str) -> str:
+        """Return the root of any session."""
+        return (await self.standing(session)).root
+
+    def may_delegate(self, standing: Standing) -> bool:
+        """Return whether a session that stands so gets the tools for it, and their use."""
+        return standing.why_not(self._max_depth) is None
+
+    async def supervising(self, session: str) -> Standing:
+        """Return where a session stands that may delegate.
+
+        Raises:
+            NotDelegable: it is a background agent's that is as deep as any may be, or below one.
+        """
+        standing = await self.standing(session)
+        if (why := standing.why_not(self._max_depth)) is not None:
+            raise NotDelegable(why)
+        return standing
+
+    async def has(self, standing: Standing, delegation: Delegation) -> bool:
+        """Return whether a delegation of the same root is the business of a session.
+
+        All are that of the conversation, and a background agent's are those below it.
+        """
+        if standing.above is None:
+            return True
+        one: Delegation | None = delegation
+        while one is not None and one.above:
+            if one.parent_session == standing.circle:
+                return True
+            one = await self._context.store.get(one.above)
+        return False
 
     async def copied_into(self, root: str) -> frozenset[str]:
         """Return what a root session's transcript names of others: it is a fork of theirs.
@@ -58,24 +136,3 @@ class Sessions:
                 if one and one.root_session != root and one.project == self._context.project
             )
         return self._copied[root]
-
-    async def supervisors_root(self, session: str) -> str:
-        """Return the root of a session that may delegate.
-
-        Raises:
-            NotDelegable: it is a background agent's, or below one.
-        """
-        if session not in self._roots:
-            lineage = await self._context.runtime.lineage(session)
-            if await self._is_below_a_delegation(lineage):
-                raise NotDelegable
-            self._roots[session] = lineage[-1]
-        return self._roots[session]
-
-    async def _is_below_a_delegation(self, lineage: Sequence[str]) -> bool:
-        for session in lineage:
-            if self._is_child(session):
-                return True
-            if await self._context.store.with_session(session) is not None:
-                return True
-        return False

@@ -33,6 +33,7 @@ from background_agents.ports.supervisor import SupervisorChannel
 from background_agents.service.changes.attribution import NOBODY
 from background_agents.service.changes.calls import Call
 from background_agents.service.delivery.titles import tell
+from background_agents.service.running.below import Below
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import StopAsked
 from background_agents.service.sessions import Sessions
@@ -52,7 +53,7 @@ class Workspace:
         self.project = project
         self.directory = directory
         self.context = project.context.within(directory, runtime, channel)
-        self.sessions = Sessions(self.context, lambda session: bool(self._runs.in_session(session)))
+        self.sessions = Sessions(self.context, project.settings, self._running)
         self._runs = project.runs
         self._tasks = project.tasks
         self._working: dict[str, asyncio.Task[None]] = {}
@@ -69,12 +70,17 @@ class Workspace:
 
     def conduct(self, delegation: Delegation) -> None:
         """Bring a delegation to its end, behind."""
+        if (above := self._runs.in_session(delegation.parent_session)) is not None:
+            above.has_delegated()
         run = Run(
             self.context,
             self.project.settings,
             self.project.slots,
             self.project.lease,
             delegation,
+            below=Below(self.context, self._runs.below, may_be_any=bool(delegation.resumes)),
+            lost_above=self._lost_above,
+            is_conducted=lambda session: self._runs.in_session(session) is not None,
             launched=self._runs.launched,
             ended=self._after_end,
             left=self._forget,
@@ -84,6 +90,19 @@ class Workspace:
         )
         self._runs.add(run)
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
+
+    def _running(self, session: str) -> Delegation | None:
+        run = self._runs.in_session(session)
+        return run.delegation if run else None
+
+    async def _lost_above(self, delegation: Delegation) -> bool:
+        """Return whether the delegation above another one has ended, or is about to."""
+        if not delegation.above:
+            return False
+        if (run := self._runs.in_session(delegation.parent_session)) is not None:
+            return run.is_to_end
+        above = await self.context.store.get(delegation.above)
+        return above is None or above.is_terminal
 
     async def reaches(self, delegation: Delegation) -> bool:
         """Return whether a delegation is our runtime's: it ran it, or took over its sessions."""
@@ -148,14 +167,14 @@ class Workspace:
 
     def _after_end(self, run: Run, notice: Notice, result: str) -> None:
         delegation = run.delegation
-        self.project.recent.add(notice, delegation.root_session)
+        self.project.recent.add(notice, delegation.circle)
         self._forget(run)
         self.project.outbox.kick(delegation.parent_session, self.context.channel)
         after = self.project.titles.tell_and_describe(self.context, delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
     def _tell(self, run: Run, notice: Notice) -> None:
-        self.project.recent.add(notice, run.delegation.root_session)
+        self.project.recent.add(notice, run.delegation.circle)
         self.project.outbox.kick(notice.supervisor, self.context.channel)
         toast = tell(self.context, notice, run.delegation.agent)
         self._tasks.spawn(toast, f"toast for {notice.delegation}")
@@ -212,7 +231,7 @@ class Workspace:
     async def _prepare(self, session: str) -> None:
         """Ask what a delegation from this session will need, while its model still thinks."""
         try:
-            await self.sessions.supervisors_root(session)
+            await self.sessions.supervising(session)
             await self.context.runtime.agents()
         except NotDelegable:
             return

@@ -84,7 +84,7 @@ class ScriptedRuntime:
             self._known = list(self.offered)
         return self._known
 
-    async def leave(self, session: str, by: str, agent: str) -> port.Leave:
+    async def leave(self, session: str, by: str, agent: str, *, native: bool = True) -> port.Leave:
         self._check()
         self._session(session)
         return self.leaves.get(agent, port.Leave())

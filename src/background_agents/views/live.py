@@ -18,7 +18,7 @@ from background_agents.ports.runtime import Retrying
 from background_agents.ports.storage import Line
 from background_agents.views.changes import brief
 from background_agents.views.limits import used
-from background_agents.views.model import line, request, within
+from background_agents.views.model import below, line, request, within
 
 PEEK_CHARS = 4_000
 """About 1,000 tokens of a transcript's newest part."""
@@ -131,7 +131,8 @@ def _live_line(live: Live) -> str:
     if live.retry is not None:
         facts.append(_retry(live.retry, live.now))
     who = worker(delegation.agent, delegation.model_told)
-    head = f"- {delegation.id} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
+    name = f"{delegation.id}{below(delegation)}"
+    head = f"- {name} [{delegation.status}] {one_line(delegation.title, TITLE_CHARS)}"
     told = f"{head} ({who}): {', '.join(facts)}. {_last(live)}".rstrip()
     asks = [f"  {request(delegation.id, one.ask)}" for one in delegation.requests[:_REQUESTS_SHOWN]]
     more = len(delegation.requests) - len(asks)

@@ -64,6 +64,7 @@ _STOP_REASONS: Mapping[str, str] = {
     Actor.SUPERVISOR: "Stopped by the supervisor.",
     Actor.COMMAND_LINE: "Stopped by the user, from the command line.",
     Actor.DELETION: "Its supervisor's session was deleted.",
+    Actor.END_ABOVE: "The delegation above it has ended, and with it what that had delegated.",
 }
 
 
@@ -327,7 +328,12 @@ def line(one: Line, now: datetime) -> str:
     changed = f" {{{brief(one.changes)}}}" if one.changes.files else ""
     title = one_line(one.title, TITLE_CHARS)
     agent = one_line(one.agent, AGENT_CHARS)
-    return f"- {one.id} [{told}] {title} ({agent}, {age} ago){changed}{said}"
+    return f"- {one.id}{below(one)} [{told}] {title} ({agent}, {age} ago){changed}{said}"
+
+
+def below(one: Delegation | Line) -> str:
+    """Say which delegation another one is below, if it is."""
+    return f" (below {one.above})" if one.above else ""
 
 
 def within(limit: int, lines: Sequence[str]) -> list[str]:

@@ -72,7 +72,10 @@ def _wakes(delegation: Delegation, kind: NoticeKind) -> bool:
     """Return whether the supervisor's model is to take it up at once.
 
     Not what a person does at a terminal: to stop a delegation, or to go on with an earlier one.
+    A supervisor that is a background agent has nobody who would speak to it later.
     """
+    if delegation.above:
+        return True
     if delegation.continued_from and not delegation.supervisor_agent:
         return False
     is_stop = kind is NoticeKind.ENDED and delegation.status is Status.STOPPED

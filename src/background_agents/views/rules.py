@@ -47,6 +47,15 @@ what you can do.
 """For background agents and whatever works below them."""
 
 
+DELEGATING_CHILD = """\
+- You may hand parts of it on with delegate(prompt, agent): put all that the agent needs into the \
+prompt. Do not poll and do not wait in a tool: end your turn, and a hidden task-notification wakes \
+you at each end; then delegation_read(id).
+- Your work is over at the first turn that you end while nothing of yours runs, and what still \
+runs when you are stopped ends with you. What needs a human you pass on with notify_parent."""
+"""Follows on ``CHILD`` where background agents may delegate as well."""
+
+
 class TaskPolicy(NamedTuple):
     """What becomes of the runtime's own tool for running agents."""
 

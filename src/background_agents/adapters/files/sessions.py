@@ -57,6 +57,8 @@ class _Front(msgspec.Struct, frozen=True):
     session: str | None = None
     parent_session: str | None = None
     continued_from: str | None = None
+    depth: int = 1
+    above: str = ""
     tokens: int = 0
     cost_usd: float = 0.0
     tool_calls: int = 0
@@ -119,6 +121,8 @@ class SessionFiles:
             owner=OWNER,
             model=facts.model,
             continued_from=facts.continued_from,
+            depth=facts.depth,
+            above=facts.above,
         )
 
 

@@ -21,6 +21,10 @@ for ``edit`` (seen on 1.15, 1.17 and 1.18)."""
 GOVERNING = ("task", "delegate")
 """The permissions that decide whether an agent may be delegated to."""
 
+OWN = ("delegate",)
+"""The same for a background agent, which has no native tool: OpenCode 2's own ``general`` denies
+itself ``subagent``, so that no agent would ever get deeper than one."""
+
 ALLOW_ALL = wire.PermissionRule("*", "*", "allow")
 """What OpenCode gives to agents of which nothing is said."""
 

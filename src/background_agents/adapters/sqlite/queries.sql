@@ -44,11 +44,14 @@ SELECT record FROM delegations WHERE session = ? ORDER BY number DESC LIMIT 1;
 -- name: page
 -- The newest lines of a root session. Their records are not decoded: within a string of JSON no
 -- quotation mark stands without a backslash, so what is looked for is a member and nothing else.
--- Only where something was changed the record is looked into, for what that is.
+-- Only where something was changed, or another than the conversation's session has delegated it,
+-- the record is looked into.
 SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
        instr(record, CAST('"cut":"' AS BLOB)) > 0,
        iif(instr(record, CAST('"changes":{"' AS BLOB)) > 0,
-           json_extract(CAST(record AS TEXT), '$.changes'), '{}')
+           json_extract(CAST(record AS TEXT), '$.changes'), '{}'),
+       iif(parent_session = root_session, '',
+           coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
 
 -- name: count
@@ -71,7 +74,9 @@ WHERE active = 1 ORDER BY number;
 SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
        instr(record, CAST('"cut":"' AS BLOB)) > 0,
        iif(instr(record, CAST('"changes":{"' AS BLOB)) > 0,
-           json_extract(CAST(record AS TEXT), '$.changes'), '{}')
+           json_extract(CAST(record AS TEXT), '$.changes'), '{}'),
+       iif(parent_session = root_session, '',
+           coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations NOT INDEXED WHERE active = 0 ORDER BY number DESC LIMIT ?;
 
 -- name: remaining
@@ -165,7 +170,9 @@ SELECT id FROM delegations WHERE id >= ? AND id < ? ORDER BY id LIMIT ?;
 SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
        instr(record, CAST('"cut":"' AS BLOB)) > 0,
        iif(instr(record, CAST('"changes":{"' AS BLOB)) > 0,
-           json_extract(CAST(record AS TEXT), '$.changes'), '{}')
+           json_extract(CAST(record AS TEXT), '$.changes'), '{}'),
+       iif(parent_session = root_session, '',
+           coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations WHERE number = ?;
 
 -- name: record
@@ -212,7 +219,7 @@ SELECT record FROM delegations WHERE registered_at >= ?;
 -- name: prunable
 -- What ended before a moment, oldest first. It began before that, too, which the index tells.
 SELECT id, root_session, title, agent, status, summary, registered_at, ended_at, read_at, 0,
-       '{}'
+       '{}', ''
 FROM delegations INDEXED BY delegations_facts
 WHERE status IN (SELECT value FROM json_each(?)) AND registered_at < ? AND ended_at < ?
 ORDER BY number;

@@ -102,7 +102,7 @@ class Directory:
 def _hooks(runtime: AnyRuntime) -> Hooks:
     if isinstance(runtime, OpenCodeRuntime):
         return OpenCodeHooks(runtime)
-    return OpenCode2Hooks(NAMES, runtime)
+    return OpenCode2Hooks(runtime)
 
 
 class Host:

@@ -53,7 +53,8 @@ class Outbox:
     """Delivers what the store holds as due.
 
     ``companions`` returns an event for each delegation of a supervisor that is about
-    to end; ``delivered`` hears of each notice that has its receipt.
+    to end; ``delivering`` hears of each message before it is sent, and returns what it becomes;
+    ``delivered`` hears of each notice that has its receipt.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Outbox:
         lease: Leaseholder,
         *,
         companions: Callable[[str], Sequence[asyncio.Event]],
+        delivering: Callable[[OutgoingMessage], Awaitable[OutgoingMessage]],
         delivered: Callable[[Notice], None],
     ) -> None:
         self._context = context
         self._tasks = tasks
         self._lease = lease
         self._companions = companions
+        self._delivering = delivering
         self._delivered = delivered
         self._gates: dict[str, asyncio.Event] = {}
 
@@ -161,7 +164,7 @@ class Outbox:
     async def _deliver(self, batch: Sequence[Notice], channel: SupervisorChannel) -> None:
         """Deliver one message and store its receipt."""
         try:
-            await channel.deliver(_outgoing(batch))
+            await channel.deliver(await self._delivering(_outgoing(batch)))
         except SupervisorGone as error:
             log.warning("notices dropped: %s", error)
             await self._context.store.settle(_in_state(batch, NoticeState.DROPPED))

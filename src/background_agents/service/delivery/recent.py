@@ -17,7 +17,7 @@ REMEMBERED = 500
 
 class _Told(msgspec.Struct):
     notice: Notice
-    root: str
+    circle: str
     delivered: str = ""
     """An id from the moment in which it was seen in the transcript; empty before that."""
 
@@ -28,9 +28,9 @@ class Recent:
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
 
-    def add(self, notice: Notice, root: str) -> None:
-        """Remember a notice that is about to be delivered."""
-        self._told[notice.id] = _Told(notice, root)
+    def add(self, notice: Notice, circle: str) -> None:
+        """Remember a notice that is about to be delivered; ``circle`` is its delegation's."""
+        self._told[notice.id] = _Told(notice, circle)
         if len(self._told) > REMEMBERED:
             del self._told[next(iter(self._told))]
 
@@ -39,12 +39,12 @@ class Recent:
         if told := self._told.get(notice.id):
             told.delivered = moment
 
-    def since(self, message: str, kind: NoticeKind, root: str) -> list[str]:
+    def since(self, message: str, kind: NoticeKind, circle: str) -> list[str]:
         """Return whose notices of a kind the writer of ``message`` cannot have known."""
         return [
             told.notice.delegation
             for told in self._told.values()
             if told.notice.kind is kind
-            and told.root == root
+            and told.circle == circle
             and (not told.delivered or is_later(told.delivered, message))
         ]

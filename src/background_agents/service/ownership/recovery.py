@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
@@ -43,9 +43,10 @@ async def adopt_orphans(
     Raises:
         StoreUnavailable: none could be stored as ours.
     """
+    unfinished = await context.store.unfinished()
     theirs = [
         one
-        for one in await context.store.unfinished()
+        for one in unfinished
         if not (one.owner == lease.owner and conducts(one.id)) and await serves(one)
     ]
     if not theirs:
@@ -58,13 +59,28 @@ async def adopt_orphans(
         or await _has_lost_its_claim(owner, claims.get(owner), context, lease)
     }
     orphans = [one for one in theirs if one.owner in dead]
+    adopted: list[Delegation] = []
+    elsewhere = {one.id for one in unfinished if one.owner != lease.owner}
+    # What is below another one goes with it, for both are conducted by one process.
+    while level := [one for one in orphans if one.above not in elsewhere]:
+        ours = await _adopted(level, context, lease, is_first=not adopted)
+        adopted += ours
+        elsewhere -= {one.id for one in ours}
+        orphans = [one for one in orphans if one not in level]
+    return adopted
+
+
+async def _adopted(
+    orphans: Sequence[Delegation], context: ProjectContext, lease: Leaseholder, *, is_first: bool
+) -> list[Delegation]:
+    """Make orphans ours and return those that now are; fail only where none ever was."""
     # Together, since what waits together is committed together: a few fsyncs for a hundred.
     found = await asyncio.gather(
         *(_adopt(one, context, lease) for one in orphans), return_exceptions=True
     )
     adopted = [one for one in found if isinstance(one, Delegation)]
     for error in (one for one in found if isinstance(one, BaseException)):
-        if not adopted or not isinstance(error, StoreUnavailable):
+        if (is_first and not adopted) or not isinstance(error, StoreUnavailable):
             raise error
         # What is ours by now is to be conducted; the rest is looked at again soon.
         log.warning("an orphan was not adopted: %s", error)

@@ -80,7 +80,9 @@ class Asking:
         record: Record,
         tell: Callable[[Notice], None],
         due: Callable[[AnswerDue], None],
+        is_conducted: Callable[[str], bool],
     ) -> None:
+        """``is_conducted`` says whether a session has a run of its own."""
         self.refusal: Refusal | None = None
         """What was refused last in this run, should it end of that."""
         self._context = context
@@ -89,6 +91,7 @@ class Asking:
         self._record = record
         self._tell = tell
         self._due = due
+        self._is_conducted = is_conducted
         self._timers: dict[str, Timer] = {}
         self._nudges = 0
         self._newest = ""
@@ -201,11 +204,14 @@ class Asking:
                 await self.asked(delegation, ask)
 
     async def _is_below(self, session: str, asking: str) -> bool:
+        """Return whether a session is the run's own or below it, and no other run's."""
         try:
-            return session in await self._context.runtime.lineage(asking)
+            lineage = await self._context.runtime.lineage(asking)
         except RuntimeRefused as error:
             log.info("nobody knows whose session %s is: %s", asking, error)
             return False
+        runs = (one for one in lineage if one == session or self._is_conducted(one))
+        return next(runs, None) == session
 
     async def forget(self, delegation: Delegation, session: str | None = None) -> None:
         """Note that a session which rests waits for nothing; without one, that none does."""
@@ -263,7 +269,7 @@ class Asking:
 
     def _is_shown(self, delegation: Delegation, session: str) -> bool:
         """Return whether the supervisor's view shows what a session asks."""
-        if not self._context.runtime.shows_what_children_ask:
+        if not self._context.runtime.shows_what_children_ask or delegation.above:
             return False
         above = self._context.runtime.ancestors(session)[1:2]
         return above in ((), (delegation.parent_session,))

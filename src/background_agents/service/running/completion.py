@@ -33,7 +33,7 @@ class Undecided(Enum):
     REFUSED = auto()
     """It stopped at a refusal that was not meant to end it, and is to be told to go on."""
     NOT_BEGUN = auto()
-    """What rests is what was cut off; the turn that it was told to go on with is to come."""
+    """What rests is what was before; the turn that it was told to go on with is to come."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,21 @@ class Evidence:
     is_abort_told: bool = True
     """What comes after an abort has come, or has had its time."""
     awaited: str | None = None
-    """The message that told it to go on, if its turn was waited for already, in vain."""
+    """The message that told it something, if its turn was waited for already, in vain."""
+    told: str = ""
+    """The newest message that has told it of what it had delegated."""
+    waits_for_below: bool = False
+    """What it has delegated is active, or it is still to be told of that."""
+
+    @property
+    def newest_told(self) -> str | None:
+        """The newest message that is to begin a turn; ids sort by time."""
+        return max(self.delegation.relaunch_message or "", self.told) or None
 
     @property
     def is_turn_due(self) -> bool:
-        """Whether it was told to go on, has not answered, and was given no time to begin."""
-        message = self.delegation.relaunch_message
+        """Whether it was told something, has not answered, and was given no time to begin."""
+        message = self.newest_told
         if message is None or message == self.awaited:
             return False
         return not self.transcript.has_answered(message)
@@ -98,8 +107,10 @@ def _finished(seen: Evidence) -> Outcome | Undecided:
     if seen.delegation.open_steers:
         # Accepted as the run went idle: the turn that takes it up is still to come.
         return Undecided.GOES_ON if seen.is_fresh else Undecided.LOOK_AGAIN
-    if seen.delegation.requests:
+    if seen.delegation.requests or seen.waits_for_below:
         return Undecided.GOES_ON
+    if seen.told and seen.is_turn_due:
+        return Undecided.NOT_BEGUN if seen.is_fresh else Undecided.LOOK_AGAIN
     return Outcome.completed(seen.transcript)
 
 

@@ -22,7 +22,7 @@ from background_agents.domain.status import CUT_SHORT, Status
 from background_agents.domain.text import SUMMARY_CHARS, one_line, summary_of
 from background_agents.domain.transcript import Transcript
 from background_agents.ports.storage import Change
-from background_agents.service.context import Context
+from background_agents.service.context import Context, ProjectContext
 from background_agents.service.running.messages import kept_notice
 from background_agents.views import model as for_model
 from background_agents.views import notices
@@ -92,7 +92,7 @@ def _still_kept(
     return (ev.KeptTold(at=notice.created_at),), (notice,)
 
 
-async def insist(context: Context, about: str, work: Callable[[], Awaitable[T]]) -> T:
+async def insist(context: ProjectContext, about: str, work: Callable[[], Awaitable[T]]) -> T:
     """Do ``work`` until the storage takes it, and return what came of it."""
     pause = INSIST_FIRST
     while True:

@@ -10,6 +10,7 @@ from background_agents.domain.transcript import Transcript
 from background_agents.ports.runtime import RunFailed, StreamRestored
 from background_agents.service.context import Context
 from background_agents.service.running.asking import Asking
+from background_agents.service.running.below import Below
 from background_agents.service.running.completion import Evidence, Undecided, found, judge
 from background_agents.service.running.ending import Outcome
 from background_agents.service.running.phase import Sign
@@ -27,6 +28,7 @@ class Findings:
         inbox: Inbox,
         asking: Asking,
         steering: Steering,
+        below: Below,
         now: Callable[[], Delegation],
     ) -> None:
         self.kept: Mapping[str, str] = {}
@@ -36,10 +38,11 @@ class Findings:
         self._now = now
         self._asking = asking
         self._steering = steering
+        self._below = below
         self._failure: RunFailed | None = None
         """The last error that was told of."""
         self._awaited: str | None = None
-        """The message that told it to go on whose turn was waited for."""
+        """The message that was to begin a turn, where that was waited for."""
         self._abort = Alarm(context.clock, lambda: inbox.put(LookDue()))
         """Set while what comes after an abort has neither come nor had its time."""
 
@@ -78,7 +81,7 @@ class Findings:
         for message in transcript.answers[-1:]:
             self._asking.heard(message)
         await self._asking.reconcile(self._now(), session)
-        came = found(self._evidence(transcript, is_fresh=True), state)
+        came = found(await self._evidence(transcript, is_fresh=True), state)
         if isinstance(came, Outcome):
             await self._steering.confirm(self._now(), transcript.answers)
         return came
@@ -94,26 +97,29 @@ class Findings:
             if is_fresh and not await self._still_rests(session):
                 break
             await self._steering.confirm(self._now(), transcript.answers)
-            came = judge(self._evidence(transcript, is_fresh=is_fresh))
+            evidence = await self._evidence(transcript, is_fresh=is_fresh)
+            came = judge(evidence)
             if isinstance(came, Outcome):
                 return came
             if came is Undecided.NOT_BEGUN:
-                self._awaited = self._now().relaunch_message
+                self._awaited = evidence.newest_told
                 return Sign.ACCEPTED
             if came is not Undecided.LOOK_AGAIN:
                 return Sign.DENIED if came is Undecided.REFUSED else None
         return None
 
-    def _evidence(self, transcript: Transcript, *, is_fresh: bool) -> Evidence:
-        refusal, is_abort_told = self._asking.refusal, not self._abort.is_set
+    async def _evidence(self, transcript: Transcript, *, is_fresh: bool) -> Evidence:
+        delegation = self._now()
         return Evidence(
-            self._now(),
+            delegation,
             transcript,
             self._failure,
-            refusal,
+            self._asking.refusal,
             is_fresh,
-            is_abort_told,
-            self._awaited,
+            is_abort_told=not self._abort.is_set,
+            awaited=self._awaited,
+            told=self._below.told,
+            waits_for_below=await self._below.is_awaited(delegation.session or ""),
         )
 
     async def _still_rests(self, session: str) -> bool:

@@ -48,7 +48,7 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
         parent=delegation.parent_session,
         title=for_model.session_title(delegation),
         agent=delegation.agent,
-        denied_tools=context.denied_tools,
+        denied_tools=context.denied_tools(may_delegate=delegation.depth < settings.max_depth),
         allowed_tools=context.tools.children,
     )
     if delegation.continued_from is not None:
@@ -69,7 +69,10 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
 async def _make_sure_it_may(context: Context, delegation: Delegation) -> None:
     by, agent = delegation.supervisor_agent, delegation.agent
     if by:
-        leave = await context.runtime.leave(delegation.parent_session, by, agent)
+        # The rules of a background agent's own session are ours.
+        is_root = not delegation.above
+        whose = delegation.parent_session if is_root else delegation.root_session
+        leave = await context.runtime.leave(whose, by, agent, native=is_root)
         if leave.denied_by:
             raise NotPermitted(agent, leave.denied_by)
 

@@ -52,6 +52,7 @@ class Sign(Enum):
     STOP = auto()  # its end is wanted, or its time is over
     TURN_OVERDUE = auto()  # a prompt was accepted, and has begun no turn in time
     LOOK_DUE = auto()  # the runtime is to be asked how the session is
+    TOLD = auto()  # its session has got a message about what it had delegated
 
     ACCEPTED = auto()  # the runtime has taken the prompt, and its turn is to come
     SETTLED = auto()  # nothing is asked any more
@@ -109,6 +110,7 @@ def _followed(phase: Phase) -> Mapping[Sign, Move]:
         Sign.TALK: Move(phase, Step.DEAL),
         Sign.STOP: Move(Phase.STOPPING, Step.STOP),
         Sign.LOOK_DUE: Move(phase, Step.LOOK),
+        Sign.TOLD: Move(phase),
         Sign.SETTLED: Move(phase),
         Sign.AT_REST: Move(Phase.RESTING, Step.JUDGE),
         Sign.CUT_OFF: Move(Phase.UNSURE, Step.RELAUNCH),
@@ -143,7 +145,9 @@ TABLE: Mapping[Phase, Mapping[Sign, Move]] = {
     Phase.REFUSED: {
         **_followed(Phase.REFUSED),
         **_UNSEEN,
-        **dict.fromkeys((Sign.IDLE, Sign.SETTLED, Sign.AT_REST), Move(Phase.REFUSED, Step.JUDGE)),
+        **dict.fromkeys(
+            (Sign.IDLE, Sign.TOLD, Sign.SETTLED, Sign.AT_REST), Move(Phase.REFUSED, Step.JUDGE)
+        ),
         # What aborted it may have been the end of what it ran in, and its prompt is lost.
         Sign.RESTORED: Move(Phase.UNSURE, Step.LOOK),
         Sign.DENIED: Move(Phase.WORKING, Step.NUDGE),
@@ -157,7 +161,7 @@ TABLE: Mapping[Phase, Mapping[Sign, Move]] = {
     },
     Phase.RESTING: {
         **_followed(Phase.RESTING),
-        **dict.fromkeys((Sign.IDLE, Sign.SETTLED), Move(Phase.RESTING, Step.JUDGE)),
+        **dict.fromkeys((Sign.IDLE, Sign.TOLD, Sign.SETTLED), Move(Phase.RESTING, Step.JUDGE)),
         Sign.FAILED: Move(Phase.RESTING, Step.LOOK),
         Sign.ABORTED: Move(Phase.RESTING),
         Sign.UNBEGUN: Move(Phase.UNSURE, Step.RELAUNCH),

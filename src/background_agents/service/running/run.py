@@ -19,6 +19,7 @@ import msgspec
 
 from background_agents.config import Settings
 from background_agents.domain import events as ev
+from background_agents.domain.actor import Actor
 from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import (
@@ -45,6 +46,7 @@ from background_agents.ports.storage import Change, Piece
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.running.asking import Asking
+from background_agents.service.running.below import Below
 from background_agents.service.running.budget import TOLD_SHARE, Budget
 from background_agents.service.running.ending import Outcome, insist, store_ending
 from background_agents.service.running.findings import Findings
@@ -97,6 +99,9 @@ class Run:
         lease: Leaseholder,
         delegation: Delegation,
         *,
+        below: Below,
+        lost_above: Callable[[Delegation], Awaitable[bool]],
+        is_conducted: Callable[[str], bool],
         launched: Callable[[str, Run], None],
         ended: Callable[[Run, Notice, str], None],
         left: Callable[[Run], None],
@@ -115,6 +120,8 @@ class Run:
         self._settings = settings
         self._slots = slots
         self._lease = lease
+        self._below = below
+        self._lost_above = lost_above
         self._launched = launched
         self._ended = ended
         self._left = left
@@ -133,12 +140,14 @@ class Run:
         self._deadline = Deadline(clock, delegation.timeout, lambda: self.hear(DeadlinePassed()))
         self._messages = Messages(context, self._record, tell, self.hear)
         self._steering = Steering(context, self._record, self._deadline.open)
-        self._asking = Asking(context, settings, self._deadline, self._record, tell, self.hear)
+        self._asking = Asking(
+            context, settings, self._deadline, self._record, tell, self.hear, is_conducted
+        )
         self._findings = Findings(
-            context, self._inbox, self._asking, self._steering, lambda: self.delegation
+            context, self._inbox, self._asking, self._steering, below, lambda: self.delegation
         )
         self._stopping = Stopping(
-            context, self._record, self._inbox, self._asking, self._steering, self._findings
+            context, self._record, self._inbox, self._asking, self._steering, self._findings, below
         )
         self._budget = Budget(
             context,
@@ -154,8 +163,21 @@ class Run:
     @property
     def is_about_to_end(self) -> bool:
         """Whether its agent has said its last word, or its end is wanted."""
-        is_near = self._phase in (Phase.STOPPING, Phase.ENDING) or self._has_last_word
-        return is_near or self._inbox.holds(StopAsked)
+        return self._has_last_word or self.is_to_end
+
+    @property
+    def is_to_end(self) -> bool:
+        """Whether its end is wanted or has come, so that nothing is to begin for it any more."""
+        is_ending = self._phase in (Phase.STOPPING, Phase.ENDING, Phase.OVER)
+        return is_ending or self._inbox.holds(StopAsked)
+
+    def has_delegated(self) -> None:
+        """Note that its agent has delegated something itself."""
+        self._below.may_be_any = True
+
+    def telling(self, message: str) -> None:
+        """Note which message is about to tell its agent of what that had delegated."""
+        self._below.told = max(self._below.told, message)
 
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox, and keep what it tells at once."""
@@ -256,11 +278,14 @@ class Run:
     async def _begin(self) -> None:
         """Ask for a slot, or take up what another process has begun."""
         name, model = self.delegation.id, await model_of(self._context, self.delegation)
+        above = self.delegation.above
+        if await insist(self._context, name, lambda: self._lost_above(self.delegation)):
+            self.hear(StopAsked(Actor.END_ABOVE))
         if not self.session:
-            self._slots.ask(name, lambda: self.hear(SlotGranted()), model)
+            self._slots.ask(name, lambda: self.hear(SlotGranted()), model, above)
             return
         # It already runs, whatever the limit says.
-        self._slots.take(name, model)
+        self._slots.take(name, model, above)
         self._launched(self.session, self)
         self._budget.begin(self.session)
         kept = await insist(self._context, name, lambda: self._context.store.kept(name))
@@ -327,6 +352,7 @@ class Run:
             case Step.LOOK:
                 return await self._look_again()
             case Step.JUDGE:
+                self._has_last_word = False  # unless that is what is found
                 return await self._findings.judge(self.session)
             case Step.HAND_OVER:
                 await hand_over(self._context, self.delegation)
@@ -424,6 +450,8 @@ class Run:
         self._move(Sign.ENDED)
         self._close()
         left_open = self.delegation.requests
+        if self.session:
+            await self._below.end(self.session)
         # The ending is stored even while the service closes.
         finishing = asyncio.create_task(self._finish(outcome))
         try:

@@ -51,6 +51,10 @@ class LookDue:
     """The runtime is to be asked how the session is."""
 
 
+class ToldOfBelow:
+    """The session has got a message about what it had delegated."""
+
+
 @dataclass(frozen=True)
 class StopAsked:
     """Somebody wants the run to end."""
@@ -138,6 +142,7 @@ Signal = (
     | TurnOverdue
     | QuietLimit
     | LookDue
+    | ToldOfBelow
     | AnswerDue
     | KeptDue
     | WeighDue
@@ -158,6 +163,7 @@ _SIGNS: Mapping[type[Signal], Sign] = {
     DeadlinePassed: Sign.STOP,
     TurnOverdue: Sign.TURN_OVERDUE,
     LookDue: Sign.LOOK_DUE,
+    ToldOfBelow: Sign.TOLD,
     **dict.fromkeys((SteerAsked, AnswerAsked, NotifyAsked, AnswerDue, KeptDue), Sign.TALK),
     **dict.fromkeys((InputAsked, InputSettled, MessageChanged, WeighDue), Sign.TALK),
 }

@@ -25,6 +25,7 @@ from background_agents.domain.transcript import Transcript, Verdict
 from background_agents.ports.runtime import Idle, MessageChanged, RuntimeEvent, SessionDeleted
 from background_agents.service.context import Context, Record
 from background_agents.service.running.asking import Asking
+from background_agents.service.running.below import Below
 from background_agents.service.running.ending import Outcome
 from background_agents.service.running.findings import Findings
 from background_agents.service.running.signals import Asked, Inbox, QuietLimit, Signal, StopAsked
@@ -54,7 +55,9 @@ class Stopping:
         asking: Asking,
         steering: Steering,
         findings: Findings,
+        below: Below,
     ) -> None:
+        self._below = below
         self._context = context
         self._record = record
         self._inbox = inbox
@@ -70,12 +73,14 @@ class Stopping:
             now = self._context.clock.now()
             delegation = await self._record(ev.StopRequested(at=now, by=by, why=why))
         if delegation.session is not None:
-            await self.quieten(delegation.session)
+            # Its newest answer is no result then, whatever it says.
+            waited_for_below = await self._below.is_awaited(delegation.session)
+            await self.quieten(delegation.session, may_rest=waited_for_below)
             try:
                 transcript = await self._findings.transcript()
             except (RuntimeRefused, RuntimeUnreachable):
                 transcript = Transcript()
-            if transcript.verdict is Verdict.FINISHED:
+            if transcript.verdict is Verdict.FINISHED and not waited_for_below:
                 # What is still asked, below it or settled unheard while it was stopped.
                 await self._asking.forget(delegation)
                 await self._asking.dismiss_unheard(delegation.session)
@@ -124,9 +129,14 @@ class Stopping:
         await self._steering.confirm(delegation, transcript.answers)
         return Outcome.cut_short(status, error, transcript)
 
-    async def quieten(self, session: str) -> None:
-        """Abort, and wait until the last text was flushed; the second abort is the last."""
+    async def quieten(self, session: str, *, may_rest: bool = False) -> None:
+        """Abort, and wait until the last text was flushed; the second abort is the last.
+
+        ``may_rest``: it may be idle, and an abort of what is idle is answered by nothing.
+        """
         for _ in range(2):
+            if may_rest and await self._rests(session):
+                break
             await self.abort(session)
             if await self._became_quiet(session):
                 break
@@ -134,9 +144,18 @@ class Stopping:
             log.warning("%s is not quiet after two aborts", session)
         await self.stop_below(session)
 
-    async def stop_below(self, session: str) -> None:
-        """Stop the sessions below, as far as they work."""
+    async def _rests(self, session: str) -> bool:
         try:
+            return not (await self._context.runtime.state(session)).busy
+        except (RuntimeRefused, RuntimeUnreachable) as error:
+            log.warning("nobody can say whether %s rests: %s", session, error)
+            return False
+
+    async def stop_below(self, session: str) -> None:
+        """Stop the sessions below, as far as they work; those with a run of their own first."""
+        try:
+            if await self._below.end(session):
+                await self._stop_one(session)  # a notice about one of them may have woken it
             for below in await self._context.runtime.below(session):
                 await self._stop_one(below)
         except (RuntimeRefused, RuntimeUnreachable) as error:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
+from background_agents.adapters.opencode.agents import (
+    GOVERNING,
+    NOTHING_UNKNOWN,
+    OWN,
+    agents_of,
+    leave_of,
+)
 from background_agents.adapters.opencode.describing import (
     DESCRIBE_LIMIT_S,
     described,
@@ -73,9 +79,10 @@ class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
         listed, servers = await asyncio.gather(self.api.tool_ids(), self.api.mcp_servers())
         return UnknownTools.among(listed, servers, self._safe_tools)
 
-    async def leave(self, session: str, by: str, agent: str) -> port.Leave:
+    async def leave(self, session: str, by: str, agent: str, *, native: bool = True) -> port.Leave:
         info, _ = await asyncio.gather(self._now(session), self.agents())
-        return leave_of(self._infos, info.permission or [], by, agent)
+        governing = GOVERNING if native else OWN
+        return leave_of(self._infos, info.permission or [], by, agent, governing)
 
     async def below(self, session: str) -> Sequence[str]:
         found: list[str] = []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, agents_of, leave_of
+from background_agents.adapters.opencode.agents import NOTHING_UNKNOWN, OWN, agents_of, leave_of
 from background_agents.adapters.opencode.describing import (
     DESCRIBE_LIMIT_S,
     described,
@@ -126,9 +126,10 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
         servers = await self.api.mcp_servers()
         return UnknownTools.among(self._offered, servers, self._safe_tools)
 
-    async def leave(self, session: str, by: str, agent: str) -> port.Leave:
+    async def leave(self, session: str, by: str, agent: str, *, native: bool = True) -> port.Leave:
         await asyncio.gather(self._now(session), self.agents())
-        return leave_of(self._infos, NO_RULES, by, agent, GOVERNING)
+        governing = GOVERNING if native else OWN
+        return leave_of(self._infos, NO_RULES, by, agent, governing)
 
     # --- whose session is whose -------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from background_agents.adapters.opencode.agents import GOVERNING, whose_prompt
+from background_agents.adapters.opencode.agents import GOVERNING, OWN, whose_prompt
 from background_agents.adapters.opencode.permissions import is_denied
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime
 from background_agents.domain.errors import DelegationError
@@ -55,7 +55,8 @@ class OpenCodeHooks(Hooks):
         agent = whose_prompt(await self._runtime.infos(), call.system)
         if agent is not None and agent.hidden:
             return None
-        has_tools = agent is None or not any(is_denied(agent.permission, one) for one in GOVERNING)
+        needed = OWN if await guidance.is_background(call.session) else GOVERNING
+        has_tools = agent is None or not any(is_denied(agent.permission, one) for one in needed)
         self._remember(call.session, has_tools=has_tools)
         return await guidance.rules(call.session, has_tools=has_tools)
 

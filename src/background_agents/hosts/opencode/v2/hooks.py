@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from background_agents.adapters.opencode.v2.runtime import OpenCode2Runtime
 from background_agents.hosts.opencode.hooks import HookCall, Hooks, Told
-from background_agents.service.context import Tools
 from background_agents.service.guidance import Guidance
 
 
 class OpenCode2Hooks(Hooks):
     """The hooks of one project of an OpenCode 2."""
 
-    def __init__(self, tools: Tools, runtime: OpenCode2Runtime) -> None:
+    def __init__(self, runtime: OpenCode2Runtime) -> None:
         super().__init__()
-        self._tools = tools
         self._native_tool = runtime.native_tool
         self._offered = runtime.tools_offered
         self._carried: dict[str, tuple[str, str | None]] = {}
@@ -30,7 +28,9 @@ class OpenCode2Hooks(Hooks):
 
     async def _step(self, call: HookCall, guidance: Guidance) -> Told:
         self._offered(call.tools)
-        has_tools = {"delegate", self._native_tool} <= set(call.tools)
+        is_background = await guidance.is_background(call.session)
+        needed = {"delegate"} if is_background else {"delegate", self._native_tool}
+        has_tools = needed <= set(call.tools)
         self._remember(call.session, has_tools=has_tools)
         said = (
             await guidance.rules(call.session, has_tools=has_tools),
@@ -38,9 +38,7 @@ class OpenCode2Hooks(Hooks):
         )
         system = "\n\n".join(one for one in said if one)
         # A session has no rules of its own in which its tools could be denied.
-        if await guidance.is_background(call.session):
-            return Told(system, (*self._tools.supervisors, self._native_tool))
-        return Told(system, self._tools.children)
+        return Told(system, await guidance.hidden_tools(call.session))
 
     async def _kept(self, call: HookCall, guidance: Guidance) -> str | None:
         """Return what was carried over the newest compaction, the same at each step after it."""
