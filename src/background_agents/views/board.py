@@ -6,7 +6,7 @@ a terminal obeys. Knows no colours, widths or keys: the board's drawing decides 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -49,8 +49,17 @@ class EndedCells(NamedTuple):
 
 
 def urgent_first(found: Sequence[ActiveSheet]) -> tuple[ActiveSheet, ...]:
-    """Return what waits for an answer, then the others; each oldest first."""
-    return tuple(sorted(found, key=lambda one: not one.delegation.requests))
+    """Return what waits for an answer, then the others; each oldest first, then what is below."""
+    asking = [one for one in found if one.delegation.requests]
+    others = [one for one in found if not one.delegation.requests]
+    names = {one.delegation.id for one in others}
+
+    def tree(level: Sequence[ActiveSheet]) -> Iterator[ActiveSheet]:
+        for above in level:
+            yield above
+            yield from tree([o for o in others if o.delegation.above == above.delegation.id])
+
+    return (*asking, *tree([one for one in others if one.delegation.above not in names]))
 
 
 def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
@@ -58,7 +67,7 @@ def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
     stored = one.delegation
     return Cells(
         state=stored.state,
-        id=one_line(stored.id, NAME_CHARS),
+        id="  " * (stored.depth - 2) + "└ " * (stored.depth > 1) + one_line(stored.id, NAME_CHARS),
         agent=one_line(stored.agent, NAME_CHARS),
         model=one_line(on(stored), NAME_CHARS),
         elapsed=span(stored.elapsed_s),

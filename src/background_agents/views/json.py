@@ -137,6 +137,10 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[RequestSheet, ...]
     resumed: Annotated[int, Meta(description="how often it was cut off and told to go on")]
     continued_from: Annotated[str | None, Meta(description="id of the one that it goes on from")]
+    depth: Annotated[int, Meta(description="1 where a conversation delegated it")] = 1
+    above: Annotated[
+        str | None, Meta(description="id of the one whose agent delegated it, if one did")
+    ] = None
     result_chars: int
     changes: Annotated[
         ChangesSheet | None, Meta(description="what it changed; null until it has ended")
@@ -346,6 +350,8 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         requests=tuple(map(request_sheet, delegation.requests)),
         resumed=delegation.relaunches,
         continued_from=delegation.continued_from,
+        depth=delegation.depth,
+        above=delegation.above or None,
         result_chars=delegation.result_chars,
         changes=_like(delegation.changes, ChangesSheet) if delegation.is_terminal else None,
         as_of=delegation.ended_at or (now if is_from_run else begun),

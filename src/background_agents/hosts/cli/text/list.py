@@ -44,7 +44,7 @@ def cells(one: Line, project: str, now: datetime) -> Cells:
         agent=one_line(one.agent, _SHORT_CHARS),
         project=one_line(project, _SHORT_CHARS),
         changes=brief(one.changes),
-        title=one_line(one.title),
+        title=one_line(f"(below {one.above}) {one.title}" if one.above else one.title),
     )
 
 

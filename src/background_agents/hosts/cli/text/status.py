@@ -49,6 +49,8 @@ def active(one: ActiveSheet, columns: int) -> str:
 
 def _facts(stored: Sheet, live: LiveFacts | None) -> Iterator[str]:
     yield worker(stored.agent, on(stored))
+    if stored.above:
+        yield f"below {stored.above}"
     yield f"{span(stored.elapsed_s)} elapsed"
     if live is not None and live.time_left_s is not None:
         yield f"{span(live.time_left_s)} left"
