@@ -406,3 +406,33 @@ async def test_one_whose_supervisor_has_ended_unseen_is_stopped_by_the_next(worl
         await world.settle()
         world.advance(seconds=1)
     assert world.now(below).stop_requested_by == "end above"
+
+
+# --- limits ------------------------------------------------------------------------
+
+
+async def test_what_is_below_counts_for_the_limits_above_and_is_told_by_itself(
+    world: World,
+) -> None:
+    """Its record has its own use alone, so that nothing is counted twice in a sum."""
+    service = await world.service(DEEP)
+    wants = Order(f"Look.\n{script(WAITS, on_notice=[SAYS_ALL])}", "build", max_turns=4)
+    above = await service.delegate(world.supervisor, wants)
+    child = await world.working(above)
+    below = await service.delegate(child.name, order(bash("one"), bash("two"), HANG))
+    world.runtime.open("handed on")
+    lowest = await world.working(below)
+    await world.settle()
+
+    assert lowest.name in world.runtime.guarded
+    refused = await service.guidance.refused_tool(lowest.name, "")
+    assert not world.now(above).is_terminal
+    assert refused is not None
+    assert "4 turns" in refused
+    mine = next(
+        one for one in (await service.status(world.supervisor)).live
+        if one.delegation.id == above.id
+    )  # fmt: skip
+    assert mine.delegation.usage.turns == 1
+    await service.stop(world.supervisor, above.id)
+    await world.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
@@ -22,6 +23,7 @@ from background_agents.domain.errors import (
 from background_agents.domain.notice import Notice
 from background_agents.ports.runtime import (
     AgentRuntime,
+    Busy,
     InputAsked,
     MessageChanged,
     RuntimeEvent,
@@ -141,8 +143,11 @@ class Workspace:
 
     async def refused_tool(self, session: str, answer: str) -> str | None:
         """Say why a tool is not to run that an ``answer`` of a session calls; None if it is."""
-        run = await self.trace(session)
-        return None if run is None else await run.refused_tool(session, answer)
+        await self.trace(session)
+        for run in self._all_above(session):
+            if (why := await run.refused_tool(session, answer)) is not None:
+                return why
+        return None
 
     async def may_write(self, call: Call) -> None:
         """Note that a call is about to run that may write."""
@@ -158,10 +163,15 @@ class Workspace:
 
     def _above(self, session: str) -> Run | None:
         """Return the run that a session belongs to, as its own or as one below it."""
-        for one in self.context.runtime.ancestors(session):
-            if (run := self._runs.in_session(one)) is not None:
-                return run
-        return None
+        return next(self._all_above(session), None)
+
+    def _all_above(self, session: str) -> Iterator[Run]:
+        """Yield that run and those of the delegations above it, the nearest first."""
+        found = map(self._runs.in_session, self.context.runtime.ancestors(session))
+        run = next(filter(None, found), None)
+        while run is not None:
+            yield run
+            run = self._runs.in_session(run.delegation.parent_session)
 
     # --- what runs tell ----------------------------------------------------
 
@@ -208,6 +218,9 @@ class Workspace:
             self.project.outbox.nudge(event.session)
         elif (run_above := self._above(event.session)) is not None:
             run_above.hear(event)
+            if isinstance(event, Busy | MessageChanged):
+                for run in islice(self._all_above(event.session), 1, None):
+                    run.note_below(event)
             self.project.stir.ring()
         elif isinstance(event, SessionDeleted):
             self._supervisor_deleted(event.session)

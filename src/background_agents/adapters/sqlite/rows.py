@@ -213,8 +213,8 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
 
 def line(row: Sequence[Value]) -> Line:
     """Return what a list shows, of a row's columns in the order of its fields."""
-    *facts, changes = row
-    shown = dict(zip(Line.__struct_fields__, (*facts, _read_changes(str(changes))), strict=True))
+    shown: dict[str, object] = dict(zip(Line.__struct_fields__, row, strict=True))
+    shown["changes"] = _read_changes(str(shown["changes"]))
     return msgspec.convert(shown, Line, strict=False)
 
 

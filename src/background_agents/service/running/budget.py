@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -61,6 +61,8 @@ class Budget:
         self._tell_each_usd = tell_each_usd
         self._below: dict[str, dict[str, ev.Usage]] = {}
         """What each answer has used, by its session and its id."""
+        self._delegated: set[str] = set()
+        """Sessions of delegations below: they count for the limits, and are told by themselves."""
         self._early: set[str] = set()
         """Answers of the run's own session that a tool call has told of, before their event."""
         self._reached = now().reached
@@ -78,8 +80,10 @@ class Budget:
 
     # --- what is used ----------------------------------------------------------------
 
-    def note(self, event: RuntimeEvent) -> None:
+    def note(self, event: RuntimeEvent, *, is_delegated: bool = False) -> None:
         """Take what a session below tells, at once: a tool may be asked about next."""
+        if is_delegated:
+            self._delegated.add(event.session)
         if isinstance(event, Busy):
             self.begin(event.session)
         if isinstance(event, MessageChanged) and event.message.role == "assistant":
@@ -99,16 +103,28 @@ class Budget:
         return replace(outcome, usage=usage)
 
     def _with_below(self, usage: ev.Usage) -> ev.Usage:
-        below = (used for session in self._below.values() for used in session.values())
-        return total((usage, *below))
+        return total((usage, *self._used_below(are_delegated=False)))
+
+    def _share(self, usage: ev.Usage) -> Share | None:
+        """Return how much of its nearest limit the run and the whole tree below it have used."""
+        whole = total((usage, *self._used_below(are_delegated=True)))
+        return nearest(self._now().limits, whole)
+
+    def _used_below(self, *, are_delegated: bool) -> Iterator[ev.Usage]:
+        for session, answers in self._below.items():
+            if (session in self._delegated) == are_delegated:
+                yield from answers.values()
 
     async def look(self, session: str) -> None:
         """Ask for what the sessions below have used: events may have been lost."""
         begun = self._now().prompt_message or ""
         try:
-            for one in await self._context.runtime.below(session):
-                found = await self._context.runtime.transcript(one, refresh=True)
-                self._context.runtime.release(one)
+            below = await self._context.runtime.below(session)
+            for one in below:
+                if await self._context.store.with_session(one) is not None:
+                    self._delegated.add(one)
+            for one in below:
+                found = await self._look_at(one)
                 # Those of before are another delegation's, in whose session this one goes on.
                 self._below[one] = {said.id: said.used for said in found.answers if said.id > begun}
                 self.begin(one)
@@ -116,6 +132,15 @@ class Budget:
                     self._turns_at.setdefault(one, len(self._below[one]))
         except (RuntimeRefused, RuntimeUnreachable) as error:
             log.warning("what is used below %s is not known: %s", session, error)
+
+    async def _look_at(self, session: str) -> Transcript:
+        above = self._delegated.intersection(self._context.runtime.ancestors(session))
+        if above:
+            self._delegated.add(session)
+        found = await self._context.runtime.transcript(session, refresh=True)
+        if not above:  # else another run may follow it
+            self._context.runtime.release(session)
+        return found
 
     # --- where that leads ------------------------------------------------------------
 
@@ -139,7 +164,7 @@ class Budget:
         await self._mind_loop(transcript)
         used = self.usage(transcript)
         await self._tell_others(used)
-        share = nearest(self._now().limits, used)
+        share = self._share(used)
         if share is not None and share.used >= 1:
             self._reach(share, transcript)
         if self._reached is not None:
@@ -167,7 +192,7 @@ class Budget:
         loop = newest_loop(transcript)
         if loop is not None and loop.times >= ENDED_AT:
             self._stop(Actor.LOOP, words.looped(loop))
-        share = nearest(self._now().limits, self.usage(transcript))
+        share = self._share(self.usage(transcript))
         if share is not None and share.used >= 1:
             self._reach(share, transcript)
         if self._reached is None:

@@ -179,6 +179,10 @@ class Run:
         """Note which message is about to tell its agent of what that had delegated."""
         self._below.told = max(self._below.told, message)
 
+    def note_below(self, event: RuntimeEvent) -> None:
+        """Take what the session of a delegation below it tells of what that uses."""
+        self._budget.note(event, is_delegated=True)
+
     def hear(self, signal: Signal) -> None:
         """Put a signal into the inbox, and keep what it tells at once."""
         if isinstance(signal, RuntimeEvent) and signal.session:
