@@ -33,6 +33,7 @@ from background_agents.testing.memory import (
 )
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.testing.tries import MemoryTries
 from lab.bench.figures import Findings, compared, judged
 from lab.harness.service import Service
 
@@ -103,6 +104,7 @@ async def life_rate(store: DelegationStore, artifacts: ArtifactStore, count: int
         artifacts=artifacts,
         journal=MemoryJournal(),
         trees=MemoryTrees(),
+        tries=MemoryTries(),
         clock=SystemClock(),
         processes=processes,
         ids=SortableIds(random.Random(1)),

@@ -263,6 +263,12 @@ class RemoteRuntime:
         """See ``AgentRuntime``."""
         return await call(self.connection, "leave", _Wish(session, by, agent, native), Leave)
 
+    def works_in(self, session: str, directory: str) -> None:
+        """See ``AgentRuntime``; nothing here works elsewhere."""
+
+    async def close_directory(self, directory: str) -> None:
+        """See ``AgentRuntime``."""
+
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """See ``AgentRuntime``."""
         await call(self.connection, "prompt", _Ordered(session, prompt), object)

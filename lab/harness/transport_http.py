@@ -130,6 +130,9 @@ class HttpTransport:
                 f"OpenCode at {self._base_url} did not answer {method} {path}: {reason}"
             ) from error
 
+    async def opened(self, directory: str) -> None:
+        """See ``Transport``; all directories come over one stream."""
+
     def follow(self, session: str) -> None:
         """See ``Transport``. An event stream carries everything in any case."""
 

@@ -8,6 +8,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.adapters.changes.isolation import origin_of
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.tree import FileTrees
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
@@ -70,6 +72,10 @@ class App:
         await project.open(workspace)
         return Delegations(workspace)
 
+    def home_of(self, directory: str) -> str:
+        """Return the directory that one is served with: an isolated tree's is what it copies."""
+        return origin_of(Path(directory), self._data_root) or directory
+
     @property
     def projects(self) -> Sequence[Project]:
         """The projects of which a directory is open."""
@@ -93,6 +99,7 @@ class App:
             artifacts=artifacts,
             journal=journal,
             trees=FileTrees(journal.folder, journal.keep, self._settings.changes_max_file_bytes),
+            tries=IsolatedWorktrees(folder),
             clock=SystemClock(),
             processes=processes,
             ids=SortableIds(random.SystemRandom()),

@@ -28,6 +28,7 @@ from background_agents.testing.memory import MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
+from background_agents.testing.tries import MemoryTries
 from background_agents.testing.waiting import Changes
 from lab.harness.service import Service
 
@@ -66,6 +67,7 @@ class Project:
             artifacts=MarkdownArtifacts(self.place.folder),
             journal=FileJournal(self.place.folder / "changes"),
             trees=MemoryTrees(),
+            tries=MemoryTries(),
             clock=SystemClock(),
             processes=processes,
             ids=self._ids,

@@ -31,6 +31,7 @@ from background_agents.testing.memory import (
     MemoryTrees,
 )
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
+from background_agents.testing.tries import MemoryTries
 from background_agents.views import errors
 from lab.harness.service import Service
 
@@ -49,6 +50,7 @@ class Tools:
             artifacts=MemoryArtifacts(),
             journal=MemoryJournal(),
             trees=MemoryTrees(),
+            tries=MemoryTries(),
             clock=ManualClock(),
             processes=processes,
             ids=SortableIds(random.Random(1)),
@@ -85,7 +87,15 @@ def test_the_file_that_the_bridge_reads_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("tool", "required", "optional"),
     [
-        ("delegate", ["prompt", "agent"], ["timeout_minutes", "model", "continue_id"]),
+        (
+            "delegate",
+            ["prompt", "agent"],
+            [
+                *("timeout_minutes", "model", "continue_id"),
+                *("max_turns", "max_tokens", "max_cost_usd", "isolation"),
+            ],
+        ),
+        ("delegation_apply", ["id"], ["paths"]),
         ("delegation_read", ["id"], ["offset"]),
         ("delegation_list", [], []),
         ("delegation_status", [], []),

@@ -21,6 +21,7 @@ from background_agents.testing.clock import ManualClock
 from background_agents.testing.memory import MemoryJournal, MemoryStore, MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.testing.tries import MemoryTries
 from lab.harness.service import Service
 
 LIMIT_S = 20
@@ -45,6 +46,7 @@ class Toolbox:
             artifacts=self.artifacts,
             journal=MemoryJournal(),
             trees=MemoryTrees(),
+            tries=MemoryTries(),
             clock=self.clock,
             processes=processes,
             ids=SortableIds(random.Random(1)),

@@ -36,6 +36,7 @@ def serving(world: World, settings: Settings) -> Service:
         artifacts=world.artifacts,
         journal=world.changes,
         trees=world.trees,
+        tries=world.tries,
         clock=world.clock,
         processes=processes,
         ids=world._ids,

@@ -52,6 +52,7 @@ class Process:
             artifacts=world.artifacts,
             journal=world.changes,
             trees=world.trees,
+            tries=world.tries,
             clock=self.clock,
             processes=processes,
             ids=world._ids,

@@ -27,6 +27,7 @@ from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.memory import MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripts import script
+from background_agents.testing.tries import MemoryTries
 from background_agents.views import model as for_model
 from lab.harness.service import Service
 
@@ -56,6 +57,7 @@ class Disk:
             artifacts=MarkdownArtifacts(self.folder),
             journal=FileJournal(self.folder / "changes"),
             trees=MemoryTrees(),
+            tries=MemoryTries(),
             clock=SystemClock(),
             processes=processes,
             ids=SortableIds(random.Random(1)),

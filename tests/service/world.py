@@ -41,6 +41,7 @@ from background_agents.testing.memory import (
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
 from background_agents.testing.scripted_session import ScriptedSession
 from background_agents.testing.scripts import script
+from background_agents.testing.tries import MemoryTries
 from background_agents.testing.waiting import Changes
 from background_agents.views import live
 from lab.harness.service import Service
@@ -181,6 +182,7 @@ class World:
         self.artifacts = NotedArtifacts(self.journal)
         self.changes = MemoryJournal()
         self.trees = MemoryTrees(self.changes)
+        self.tries = MemoryTries()
         self.clock = ManualClock()
         self.supervisor = self.runtime.add_session()
         self.heard = Heard()
@@ -207,6 +209,7 @@ class World:
             artifacts=self.artifacts,
             journal=self.changes,
             trees=self.trees,
+            tries=self.tries,
             clock=self.clock,
             processes=processes,
             ids=self._ids,

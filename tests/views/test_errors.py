@@ -132,7 +132,7 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         "with notify_parent what is needed.",
     ),
     (
-        err.OnlyByTool("delegate"),
+        err.OnlyByTool("delegate", "delegate"),
         f"delegate was refused: {STARTED_BY_MODEL}; a command is for people.",
     ),
     (
@@ -207,6 +207,34 @@ ALIKE: list[tuple[err.DelegationError, str]] = [
         "'build' was not delegated to: the user's rules want to be asked before (permission.task), "
         "and this OpenCode cannot ask for a plugin's tool; ask the user to allow it in their "
         "rules.",
+    ),
+    (
+        err.LeaveToEdit("build", "edit"),
+        "Nothing was applied: the user's rules want to be asked before 'build' edits "
+        "(permission.edit), and this OpenCode cannot ask for a plugin's tool; ask your human, who "
+        "can with `bga apply`.",
+    ),
+    (
+        err.MayNotEdit("plan"),
+        "'plan' may not edit files, and so not apply any either; ask your human, who can with "
+        "`bga apply`.",
+    ),
+    (
+        err.NotIsolated("its tree was discarded"),
+        "There is no working tree of its own for it: its tree was discarded.",
+    ),
+    (
+        err.GitFailed("write-tree", "fatal: no"),
+        "There is no working tree of its own for it: git write-tree failed: fatal: no.",
+    ),
+    (
+        err.NotApplied(OTTER, ["a", "b/c"]),
+        f"{OTTER} was not applied, and nothing was changed: a, b/c cannot be put in place.",
+    ),
+    (
+        err.NotApplied(OTTER, list(map(str, range(22))), partly=True),
+        f"{OTTER} was only partly applied: {', '.join(map(str, range(20)))} and 2 more cannot be "
+        "put in place.",
     ),
     (
         err.ContentGone("ab" * 32),

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.adapters.changes.images import name_in, top_of
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.client.place import Place
 from background_agents.domain.change_sums import Content
 from background_agents.domain.changes import Segment
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import ChangesGone
+from background_agents.domain.errors import ChangesGone, ContentGone
+from background_agents.domain.isolation import difference
 
 
 class Changed(NamedTuple):
@@ -31,10 +33,32 @@ def changed(place: Place, one: Delegation) -> Changed:
         StoreUnavailable: it cannot be read.
     """
     journal = FileJournal(place.folder / FOLDER)
-    segments = journal.segments(one.id)
+    segments: Sequence[Segment]
+    if one.tree:
+        segments, journal = IsolatedWorktrees(place.folder).seen(one.tree, one.id)
+    else:
+        segments = journal.segments(one.id)
     if one.changes.files and not segments:
         raise ChangesGone(one.id)
     return Changed(segments, journal.content)
+
+
+def between(place: Place, first: Delegation, second: Delegation) -> Changed:
+    """Return what leads from the result of one isolated try to that of another.
+
+    Raises:
+        ChangesGone: one of them was discarded.
+        StoreUnavailable: they cannot be read.
+    """
+    mine, theirs = changed(place, first), changed(place, second)
+
+    def content(digest: str) -> bytes:
+        try:
+            return theirs.content(digest)
+        except ContentGone:
+            return mine.content(digest)
+
+    return Changed(difference(mine.segments, theirs.segments), content)
 
 
 def names_for(given: str, one: Delegation) -> tuple[str, ...]:

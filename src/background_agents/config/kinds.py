@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from background_agents.config.settings import MAX_TIMEOUT_MINUTES, AnswerRule, Settings
 from background_agents.domain.errors import BadSetting
+from background_agents.domain.isolation import ISOLATIONS, WORKTREE
 from background_agents.domain.limits import MOST
 
 ACTIONS = ("allow", "deny", "ask")
@@ -48,6 +49,8 @@ SWITCHES = f"{SWITCH}, or in the file true or false"
 RULES = "a list of tables"
 
 NAMES = "a list of names"
+
+ISOLATED_AGENTS = f"a table of agents and one of {', '.join(ISOLATIONS)}"
 
 
 def _minutes(name: str, value: object) -> float:
@@ -126,6 +129,13 @@ def _limits(of: str, key: str, example: Mapping[str, int]) -> Kind:
     return Kind(parse, allowed, example)
 
 
+def _isolation(name: str, value: object) -> Mapping[str, str]:
+    kinds = value.values() if isinstance(value, dict) else [None]
+    if not isinstance(value, dict) or not set(kinds) <= set(ISOLATIONS):
+        raise BadSetting(name, value, ISOLATED_AGENTS)
+    return value
+
+
 def _names(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
         raise BadSetting(name, value, NAMES)
@@ -169,6 +179,7 @@ KINDS: Mapping[str, Kind] = {
     "ask_in_chat": Kind(_switch, SWITCHES),
     "answer_minutes": Kind(_minutes, MINUTES),
     "answer_default": _one_of("once", "always", "reject"),
+    "isolation": Kind(_isolation, ISOLATED_AGENTS, {"build": WORKTREE}),
     "resume": Kind(_switch, SWITCHES),
     "changes_max_file_mb": Kind(_count, COUNT),
     "changes_days": Kind(_count, COUNT),

@@ -70,6 +70,8 @@ class Settings:
     """How long a question or permission waits before ``answer_default`` is given; 0 = for ever."""
     answer_default: str = "reject"
     """``once``, ``always`` or ``reject``; a question is rejected in any case."""
+    isolation: Mapping[str, str] = field(default_factory=dict)
+    """How agents are kept apart, by name: ``worktree`` for a copy of the project, or ``none``."""
     resume: bool = True
     """A run that was cut off with its process is told to go on; else it ends as interrupted."""
     changes_max_file_mb: int = 10

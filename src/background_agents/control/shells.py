@@ -20,6 +20,12 @@ SHARED = {b"serve", b"--service"}
 """The words of a server that all terminals share: whoever happened to start it is nobody to those
 who use it."""
 
+TOOLS_FOR = {"delegate": "delegate", "apply": "delegation_apply"}
+"""Acts with a tool that obeys the rules of its host's user, and its name."""
+
+PEOPLES = frozenset({"undo", "redo", "discard"})
+"""Acts that no model decides."""
+
 LOOKS = 3
 """Of a line in which a process ends between two looks, which is then adopted by another."""
 
@@ -49,9 +55,9 @@ def check(act: str, starter: Starter) -> None:
     """
     if starter is Starter.BACKGROUND:
         raise OnlyReads(act)
-    if starter is Starter.SUPERVISOR and act == "delegate":
-        raise OnlyByTool(act)
-    if starter is Starter.SUPERVISOR and act in ("undo", "redo"):
+    if starter is Starter.SUPERVISOR and act in TOOLS_FOR:
+        raise OnlyByTool(act, TOOLS_FOR[act])
+    if starter is Starter.SUPERVISOR and act in PEOPLES:
         raise OnlyPeople(act)
 
 

@@ -109,3 +109,8 @@ class Changes(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first of them, as they are told: ``a``, or ``a → b`` for one that was renamed."""
     open: tuple[str, ...] = ()
     """What may go on writing although the run is over, one sentence each."""
+    apart: str = ""
+    """What has become of the isolated tree that they were made in, as ``isolation.State`` says;
+    empty where they were made in the project itself."""
+    strayed: str = ""
+    """What happened outside of that tree meanwhile, or is not known of it, as a sentence."""

@@ -17,6 +17,7 @@ from background_agents.domain.actor import OF_ITSELF
 from background_agents.domain.asking import Ask
 from background_agents.domain.changes import Changes
 from background_agents.domain.errors import IllegalTransition
+from background_agents.domain.isolation import WORKTREE
 from background_agents.domain.limits import Limits, Reached
 from background_agents.domain.status import TERMINAL, Status, is_unread, target
 
@@ -119,6 +120,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """As ``Registered`` says."""
     above: str = ""
     """The delegation whose agent delegated it; its supervisor is that one's session."""
+    tree: str = ""
+    """As ``Registered`` says: in whose isolated tree it works; empty if in none."""
 
     @property
     def is_terminal(self) -> bool:
@@ -128,6 +131,11 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     def circle(self) -> str:
         """The session that has it among its own: a conversation's root, or a delegation's."""
         return self.parent_session if self.above else self.root_session
+
+    @property
+    def isolation(self) -> str:
+        """How it is kept apart, as ``Order.isolation`` names it; empty if it is not."""
+        return WORKTREE if self.tree else ""
 
     @property
     def is_unread(self) -> bool:

@@ -27,6 +27,10 @@
     │   ├── HasEnded
     │   ├── NoResult
     │   ├── NoSupervisor
+    │   ├── MayNotEdit
+    │   ├── NotIsolated
+    │   │   └── GitFailed
+    │   ├── NotApplied
     │   ├── TooTalkative
     │   ├── ContentGone
     │   ├── StillWrites
@@ -36,6 +40,7 @@
     │   ├── DayIsSpent
     │   └── NotSeen
     ├── LeaveNeeded           the user is to be asked before
+    │   └── LeaveToEdit
     ├── BadSetting            a setting has a value that it cannot have
     ├── IllegalTransition     an event that may not happen in this status
     ├── StaleVersion          somebody else changed the delegation first
@@ -73,6 +78,9 @@ NAMES_SHOWN = 50
 
 IDS_SHOWN = 8
 """Of ids that begin alike; more are no help."""
+
+PATHS_SHOWN = 20
+"""Of paths that do not fit; the first ones tell what to look at."""
 
 
 class DelegationError(Exception):
@@ -177,9 +185,9 @@ class OnlyReads(InvalidRequest):
 class OnlyByTool(InvalidRequest):
     """A program that a supervisor's model has started wants what there is a tool for."""
 
-    def __init__(self, act: str) -> None:
+    def __init__(self, act: str, tool: str) -> None:
         super().__init__(f"{act} was refused: a command is for people.")
-        self.act = act
+        self.act, self.tool = act, tool
 
 
 class OnlyPeople(InvalidRequest):
@@ -288,6 +296,44 @@ class NoSupervisor(InvalidRequest):
         )
 
 
+class MayNotEdit(InvalidRequest):
+    """The rules of an agent do not let it edit files, so that it applies none either."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__(f"{quote(agent)} may not edit files, and so not apply any either.")
+        self.agent = agent
+
+
+class NotIsolated(InvalidRequest):
+    """A delegation that is to work apart has no working tree; it works nowhere else instead."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"There is no working tree of its own for it: {why}.")
+        self.why = why
+
+
+class GitFailed(NotIsolated):
+    """Git, which copies and compares trees, said no or could not be run."""
+
+    def __init__(self, command: str, words: str) -> None:
+        super().__init__(f"git {command} failed: {words}")
+        self.command = command
+
+
+class NotApplied(InvalidRequest):
+    """What an isolated try has changed was not written, since that does not fit at these paths.
+
+    ``partly``: the rest had been written by then, and is noted.
+    """
+
+    def __init__(self, delegation: str, paths: Sequence[str], *, partly: bool = False) -> None:
+        shown = ", ".join(paths[:PATHS_SHOWN])
+        more = f" and {len(paths) - PATHS_SHOWN:,} more" if len(paths) > PATHS_SHOWN else ""
+        so_far = "only partly applied" if partly else "not applied, and nothing was changed"
+        super().__init__(f"{delegation} was {so_far}: {shown}{more} cannot be put in place.")
+        self.delegation, self.paths, self.partly = delegation, tuple(paths), partly
+
+
 class TooTalkative(InvalidRequest):
     """A background agent says more than its supervisor can be told; ``kept`` messages wait."""
 
@@ -369,6 +415,17 @@ class LeaveNeeded(DelegationError):
             f"(permission.{permission})."
         )
         self.agent, self.permission = agent, permission
+
+
+class LeaveToEdit(LeaveNeeded):
+    """The host's own rules want its user to be asked before files are written."""
+
+    def __init__(self, agent: str, permission: str) -> None:
+        super().__init__(agent, permission)
+        self.args = (
+            f"Nothing was applied: the user's rules want to be asked before {quote(agent)} edits "
+            f"(permission.{permission}).",
+        )
 
 
 class BadSetting(DelegationError):

@@ -80,6 +80,9 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     """1 where a conversation delegated it, and one more below each delegation."""
     above: str = ""
     """The delegation whose agent delegated it; empty for a conversation's own."""
+    tree: str = ""
+    """The delegation whose isolated tree it works in, its own or the one it goes on from; empty
+    where it works in ``directory`` itself."""
 
 
 class Launched(Event, frozen=True, kw_only=True, tag=True):

@@ -37,3 +37,10 @@ class Order(msgspec.Struct, frozen=True):
     max_turns: Annotated[int | None, Meta(description="Most model calls.")] = None
     max_tokens: Annotated[int | None, Meta(description="Most tokens, cached ones aside.")] = None
     max_cost_usd: Annotated[float | None, Meta(description="Most US dollars.")] = None
+    isolation: Annotated[
+        str | None,
+        Meta(
+            description="worktree: it works in a copy of the project, and nothing reaches the "
+            "project before delegation_apply; none: in the project. Default as set for the agent."
+        ),
+    ] = None

@@ -40,6 +40,10 @@ class Leave(msgspec.Struct, frozen=True):
     """The permission that the runtime's user is to be asked for before."""
     planning: bool = False
     """The session is there to plan: nobody may edit on its behalf."""
+    may_edit: bool = True
+    """The agent that wishes it may edit files itself, be it after a question."""
+    ask_to_edit: bool = False
+    """The runtime's user is to be asked before it edits a file."""
 
 
 class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,10 @@ class SessionOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Tools that agents in the session never get."""
     allowed_tools: tuple[str, ...] = ()
     """Tools that they get although others do not."""
+    directory: str = ""
+    """Where its agent works; empty for where the runtime itself does."""
+    off_limits: str = ""
+    """A folder that the agent is to stay out of, as far as the runtime can see to that."""
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +224,15 @@ class AgentRuntime(Protocol):
 
         Its title stays, and what it was denied it is still denied.
         """
+
+    def works_in(self, session: str, directory: str) -> None:
+        """Remember that a session was opened for another directory than the runtime's own.
+
+        For whoever knows that from before the runtime, or its process, began.
+        """
+
+    async def close_directory(self, directory: str) -> None:
+        """Let go of what the runtime keeps for a directory in which nothing runs any more."""
 
     async def prompt(self, session: str, prompt: Prompt) -> None:
         """Hand a prompt to a session; return once it is accepted.

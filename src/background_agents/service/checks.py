@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from background_agents.domain.delegation import MESSAGE_CHARS
 from background_agents.domain.errors import (
     InvalidRequest,
     LeaveNeeded,
+    LeaveToEdit,
+    MayNotEdit,
     NotAnId,
     NotPermitted,
     NotReadOnly,
@@ -24,6 +26,7 @@ from background_agents.domain.errors import (
     quote,
 )
 from background_agents.domain.ids import is_readable_id
+from background_agents.domain.isolation import ISOLATIONS, NOT_ISOLATED, WORKTREE
 from background_agents.domain.limits import MOST, Limits
 from background_agents.domain.order import Order
 from background_agents.ports.runtime import Agent, Leave
@@ -47,6 +50,9 @@ MAX_WAIT_S = 600.0
 
 WAIT_S = 60.0
 """The default: about what a short task takes."""
+
+EDIT = "edit"
+"""The permission by which runtimes let agents write files."""
 
 MODES = ("any", "all")
 
@@ -126,6 +132,36 @@ def _check_limit(
             "leave it out."
         )
     return given or None
+
+
+def check_isolation(
+    given: str | None, agent: str, usual: Mapping[str, str], *, may_loosen: bool
+) -> bool:
+    """Return whether a delegation is to have a tree of its own; ``usual`` says it by agent.
+
+    Only who ``may_loosen`` that can have an agent work in the project whose user wants it apart.
+    """
+    wanted = usual.get(agent, NOT_ISOLATED)
+    chosen = (given or wanted).strip().lower()
+    if chosen not in ISOLATIONS:
+        raise InvalidRequest(f"isolation is {quote(given or '')}; give {' or '.join(ISOLATIONS)}.")
+    if wanted == WORKTREE != chosen and not may_loosen:
+        raise InvalidRequest(
+            f"isolation is {quote(chosen)}, and the user has set {WORKTREE} for {quote(agent)}; "
+            "leave it out."
+        )
+    return chosen == WORKTREE
+
+
+def check_edit(by: str, granted: str, leave: Leave) -> None:
+    """Refuse that a model's apply writes files that its agent may not edit itself.
+
+    ``granted`` is as of ``check_leave``.
+    """
+    if not leave.may_edit:
+        raise MayNotEdit(by)
+    if leave.ask_to_edit and granted != EDIT:
+        raise LeaveToEdit(by, EDIT)
 
 
 def check_wait(seconds: float | None, mode: str | None) -> tuple[timedelta, str]:

@@ -17,6 +17,7 @@ from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
 from background_agents.ports.changes import ChangeJournal, WorkingTrees
 from background_agents.ports.clock import Clock
+from background_agents.ports.isolation import IsolatedTrees
 from background_agents.ports.processes import Processes
 from background_agents.ports.runtime import AgentRuntime
 from background_agents.ports.storage import ArtifactStore, Change, DelegationStore
@@ -50,6 +51,7 @@ class ProjectContext:
     store: DelegationStore
     artifacts: ArtifactStore
     journal: ChangeJournal
+    tries: IsolatedTrees
     """What its delegations changed; it blocks, and belongs on a worker thread."""
     trees: WorkingTrees
     """The files that they work on; as the journal, it blocks."""

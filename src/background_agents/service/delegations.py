@@ -22,17 +22,20 @@ from background_agents.domain.errors import (
     IdTaken,
     NoSupervisor,
     NotContinuable,
+    NotIsolated,
     NotPermitted,
     StillActive,
     UnknownAgent,
     UnknownDelegation,
 )
 from background_agents.domain.ids import readable_ids
+from background_agents.domain.isolation import Applied, State
 from background_agents.domain.notice import NoticeKind
 from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.ports.storage import Line
 from background_agents.service import checks
+from background_agents.service.changes import isolated
 from background_agents.service.changes.calls import Call, Written
 from background_agents.service.guidance import Guidance
 from background_agents.service.running.run import Run
@@ -101,6 +104,8 @@ class Delegations:
         limits = checks.check_limits(order, self._settings.limits, may_exceed=not by)
         await self._project.spending.check()
         standing = await self._sessions.supervising(supervisor)
+        usual = self._settings.isolation
+        apart = checks.check_isolation(order.isolation, order.agent, usual, may_loosen=not by)
         await self._check_agent(order.agent)
         if standing.above is not None:
             await self._check_leave_above(standing.above, by, order.agent)
@@ -109,7 +114,9 @@ class Delegations:
             agents = await self._context.runtime.agents()
             checks.check_leave(order.agent, granted, leave, agents)
 
-        def registered(name: str, before: str | None = None) -> ev.Registered:
+        def registered(name: str, before: Delegation | None = None) -> ev.Registered:
+            beside = before or standing.above
+            own_tree = name if apart and before is None else ""
             return ev.Registered(
                 at=self._context.clock.now(),
                 id=name,
@@ -123,18 +130,20 @@ class Delegations:
                 owner=self._project.lease.owner,
                 model=model,
                 timeout=timeout,
-                continued_from=before,
+                continued_from=before.id if before else None,
                 supervisor_agent=by,
                 runtime=self._context.runtime.name,
                 limits=limits,
                 depth=standing.depth,
                 above=standing.above.id if standing.above else "",
+                # Who works in a tree has what it delegates work there too, and not beside it.
+                tree=(beside.tree if beside else "") or own_tree,
             )
 
         if order.continue_id:
             async with self._project.continuing:
-                before = await self._continuable(supervisor, order.continue_id)
-                delegation = await self._register(lambda name: registered(name, before.id))
+                before = await self._continuable(supervisor, order)
+                delegation = await self._register(lambda name: registered(name, before))
         else:
             delegation = await self._register(registered)
         self._workspace.conduct(delegation)
@@ -201,6 +210,33 @@ class Delegations:
         asked = AnswerAsked(reply, since or "")
         after = await self._runs.ask(delegation, asked)
         return Answered(after, asked.answered)
+
+    async def apply(
+        self,
+        supervisor: str,
+        given: str,
+        paths: Sequence[str] = (),
+        *,
+        by: str = "",
+        granted: str = "",
+    ) -> Applied:
+        """Write what an isolated delegation has changed, or some paths of it, to its project.
+
+        ``by`` and ``granted`` are as of ``delegate``.
+
+        Raises:
+            InvalidRequest: as ``read``; or it still runs, has no tree, does not fit, or ``by`` may
+                not edit files. Nothing was written.
+            LeaveNeeded: the host's user is to be asked before.
+        """
+        standing = await self._sessions.supervising(supervisor)
+        delegation = await self._find_own(supervisor, given)
+        if standing.above is not None and standing.above.tree:
+            raise NotIsolated("you work in the same tree, where its changes are")
+        if by:
+            leave = await self._context.runtime.leave(supervisor, by, delegation.agent)
+            checks.check_edit(by, granted, leave)
+        return await isolated.apply(self._context, delegation, paths)
 
     async def notify(self, child: str, message: str) -> Delegation:
         """Tell the supervisor of a background agent something; its run goes on.
@@ -278,10 +314,9 @@ class Delegations:
             InvalidRequest: as ``stop``; or it has not changed ``path``, or that is kept no more.
         """
         delegation = await self._find(supervisor, given)
-        journal = self._context.journal
 
         def looked() -> str:
-            segments = journal.segments(delegation.id)
+            segments, journal = isolated.seen(self._context, delegation)
             return diffs.for_model(delegation, segments, journal.content, path)
 
         return Diff(delegation, await asyncio.to_thread(looked))
@@ -372,14 +407,15 @@ class Delegations:
             raise UnknownDelegation(name)
         return stored
 
-    async def _continuable(self, supervisor: str, given: str) -> Delegation:
+    async def _continuable(self, supervisor: str, order: Order) -> Delegation:
         """Return the delegation in whose session another one may go on."""
-        before = await self._find_own(supervisor, given)
+        before = await self._find_own(supervisor, order.continue_id or "")
         if not before.is_terminal:
             raise StillActive(before.id, before.status)
         if not before.session:
             raise NotContinuable(before.id, "it has ended before it began; delegate anew")
         await self._workspace.check_reaches(before)
+        await self._check_tree(before, order)
         for other in await self._context.store.unfinished():
             if before.session == await self._session_of(other):
                 raise NotContinuable(before.id, f"{other.id} goes on with it already; steer that")
@@ -392,6 +428,19 @@ class Delegations:
             why = "its user has undone messages there; let them redo these or go on there first"
             raise NotContinuable(before.id, why)
         return before
+
+    async def _check_tree(self, before: Delegation, order: Order) -> None:
+        """Refuse to go on where files are not what they were: a session stays in its folder."""
+        if order.isolation:
+            apart = checks.check_isolation(order.isolation, "", {}, may_loosen=True)
+            if apart != bool(before.tree):
+                where = "a tree of its own" if before.tree else "the project itself"
+                why = f"it worked in {where}; leave isolation out, or delegate anew"
+                raise NotContinuable(before.id, why)
+        if before.tree:
+            state = await asyncio.to_thread(self._context.tries.state, before.tree)
+            if state in (State.DISCARDED, State.GONE):
+                raise NotContinuable(before.id, f"its tree is {state}; delegate anew")
 
     async def _session_of(self, delegation: Delegation) -> str | None:
         """Return the session that a delegation has, or will go on in."""

@@ -135,7 +135,8 @@ class Project:
                 self.context, self.lease, self._serves, self.runs.__contains__
             )
             for delegation in adopted:
-                self.recorder.adopt(delegation)
+                if not delegation.tree:
+                    self.recorder.adopt(delegation)
                 self._workspaces[delegation.directory].conduct(delegation)
         await self.outbox.recover(self._channel_of)
 

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
+from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
@@ -32,6 +33,7 @@ from background_agents.ports.runtime import (
     UndoChanged,
 )
 from background_agents.ports.supervisor import SupervisorChannel
+from background_agents.service.changes import isolated
 from background_agents.service.changes.attribution import NOBODY
 from background_agents.service.changes.calls import Call
 from background_agents.service.delivery.titles import tell
@@ -88,7 +90,7 @@ class Workspace:
             left=self._forget,
             told=self._tell,
             recorded=self.project.bell.ring,
-            changed=self.project.recorder.finish,
+            changed=self._changed,
         )
         self._runs.add(run)
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
@@ -151,15 +153,28 @@ class Workspace:
 
     async def may_write(self, call: Call) -> None:
         """Note that a call is about to run that may write."""
-        owner = await self.owner_of(call.session)
+        run = await self._run_of(call.session)
+        if run is not None and run.delegation.tree:
+            return  # it writes elsewhere, and what it has changed is seen at its end
+        owner = NOBODY if run is None else run.delegation.id
         await self.project.recorder.before(call, self.directory, owner)
+
+    async def _changed(self, delegation: Delegation) -> Changes:
+        """Return the sum of what a delegation has changed, which is kept from now on."""
+        if delegation.tree:
+            return await isolated.changes_of(self.context, delegation)
+        return await self.project.recorder.finish(delegation)
 
     async def owner_of(self, session: str) -> str:
         """Return the delegation that a session belongs to; ``NOBODY`` if it is no one's."""
+        run = await self._run_of(session)
+        return NOBODY if run is None else run.delegation.id
+
+    async def _run_of(self, session: str) -> Run | None:
         run = self._above(session)
         if run is None and not self.sessions.is_known(session):
             run = await self.trace(session)
-        return NOBODY if run is None else run.delegation.id
+        return run
 
     def _above(self, session: str) -> Run | None:
         """Return the run that a session belongs to, as its own or as one below it."""

@@ -58,6 +58,10 @@ class ScriptedRuntime:
         self.guarded: set[str] = set()
         """Sessions before whose tools a host asks us."""
         self.sessions: dict[str, ScriptedSession] = {}
+        self.places: dict[str, str] = {}
+        """The directories of sessions that work elsewhere."""
+        self.closed: list[str] = []
+        """The directories that were let go of."""
         self._known: list[port.Agent] = []
         self._listeners: list[port.Listener] = []
         self._kept: dict[str, ScriptedSession] = {}
@@ -114,6 +118,8 @@ class ScriptedRuntime:
         if parent is not None:
             self.sessions[name].denied.update(self.sessions[parent].denied)
         self._obey(name, order)
+        if order.directory:
+            self.places[name] = order.directory
         self.sessions[name].asking.update(self.asking)
         return name
 
@@ -127,6 +133,13 @@ class ScriptedRuntime:
         denied = self._session(session).denied
         denied.update(order.denied_tools)
         denied.difference_update(order.allowed_tools)
+
+    def works_in(self, session: str, directory: str) -> None:
+        self.places[session] = directory
+
+    async def close_directory(self, directory: str) -> None:
+        self._check()
+        self.closed.append(directory)
 
     async def prompt(self, session: str, prompt: port.Prompt) -> None:
         self._check()

@@ -35,10 +35,13 @@ _TO_BOTH: Mapping[type[Exception], str] = {
     err.NotAnId: "; ids look like brave-amber-otter and delegation_list() shows them",
     err.NoSuchRecord: "; `background-agents list` shows the ids",
     err.NotDelegable: "; do this part of the work yourself",
+    err.MayNotEdit: "; ask your human, who can with `bga apply`",
     err.NotPermitted: "; choose another agent, or do it yourself",
     err.DayIsSpent: "; it may again at 00:00 UTC, in {left}",
     err.OnlyReads: "; tell your supervisor with notify_parent what is needed",
     err.OnlyPeople: "; ask your human",
+    err.LeaveToEdit: ", and this OpenCode cannot ask for a plugin's tool; ask your human, who can "
+    "with `bga apply`",
     err.LeaveNeeded: ", and this OpenCode cannot ask for a plugin's tool; ask the user to allow it "
     "in their rules",
     err.HasEnded: "; `background-agents read {delegation}` shows what it left",
@@ -89,9 +92,9 @@ def _for_both(error: Exception, own: Mapping[type[Exception], str]) -> str:
             return _then(error, f" (BACKGROUND_AGENTS_STRICT_READONLY): {instead}")
         case err.OnlyPlanning(agents=agents):
             return _then(error, f": {_choice(agents)}make it part of the plan")
-        case err.OnlyByTool(act=act):
-            tool = f"a model in OpenCode calls the tool {act}, which obeys the rules of its user"
-            return f"{act} was refused: {tool}; a command is for people."
+        case err.OnlyByTool(act=act, tool=tool):
+            told = f"a model in OpenCode calls the tool {tool}, which obeys the rules of its user"
+            return f"{act} was refused: {told}; a command is for people."
         case err.NotSteerable(status="registered"):
             anew = "stop it and delegate anew with the instruction in its prompt"
             return _then(error, f": it has not begun; {anew}")

@@ -65,6 +65,16 @@ class ChangesSheet(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="what may go on writing although it has ended, a sentence each"),
     ]
+    apart: Annotated[
+        str,
+        Meta(
+            description="`not applied`, `applied`, `discarded` or `gone` for those of an isolated "
+            "tree; else empty"
+        ),
+    ]
+    strayed: Annotated[
+        str, Meta(description="what happened outside of that tree meanwhile, as a sentence")
+    ]
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,6 +312,10 @@ class PruneSheet(msgspec.Struct, frozen=True, kw_only=True):
     ]
     kept_unread: Annotated[
         int, Meta(description="how many are old enough and were kept, since they are unread")
+    ]
+    kept_unapplied: Annotated[
+        tuple[str, ...],
+        Meta(description="ids of those that were kept since what they have changed is not applied"),
     ]
     dry_run: bool
 

@@ -102,6 +102,8 @@ def _ended(notice: Notice, remaining: int) -> str:
         "error": one_line(notice.error, SUMMARY_CHARS) if notice.error else None,
         "cut": cut(notice.cut) if notice.cut else None,
         "changes": changes.names(notice.changes),
+        "isolated": changes.apart(notice.changes, notice.delegation),
+        "left-its-tree": one_line(notice.changes.strayed, SUMMARY_CHARS) or None,
         "still-writing": changes.still_writing(notice.changes),
         "limit": notice.unkept or None,
         "elapsed": notice.elapsed,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from background_agents.domain.delegation import Delegation
+from background_agents.domain.isolation import Isolated
 from background_agents.domain.text import AGENT_CHARS, TITLE_CHARS, escape, fitting, one_line
 from background_agents.ports.storage import Line
 from background_agents.views.model import to_answer
@@ -54,6 +55,37 @@ you at each end; then delegation_read(id).
 - Your work is over at the first turn that you end while nothing of yours runs, and what still \
 runs when you are stopped ends with you. What needs a human you pass on with notify_parent."""
 """Follows on ``CHILD`` where background agents may delegate as well."""
+
+
+_APART = """\
+# You work in a tree of your own
+- Your folder is {directory}, a copy of {main}{base} as it was when you began, with all that was \
+not committed.
+- {main} is off limits: write nothing there, neither by absolute paths nor by `cd`, `git -C` or a \
+script. What you change is taken over from your folder, if your supervisor or its human wants it; \
+whether you commit it makes no difference.
+- Ignored files are absent, such as installed packages, build results and local settings{copied}; \
+install here what you need.{left_out}"""
+
+PATHS_TOLD = 10
+"""Of copied or missing files, in an agent's prompt."""
+
+
+def isolated(tree: Isolated) -> str:
+    """Return what an agent is told that works in a copy of the project."""
+    on = f" on {tree.branch}" if tree.branch else ""
+    return _APART.format(
+        directory=tree.directory,
+        main=tree.main,
+        base=f" ({tree.head[:10]}{on})" if tree.head else "",
+        copied=f", but for {_paths(tree.copied)}" if tree.copied else "",
+        left_out=f"\n- Also absent: {_paths(tree.left_out)}." if tree.left_out else "",
+    )
+
+
+def _paths(names: Sequence[str]) -> str:
+    more = f" and {len(names) - PATHS_TOLD:,} more" if len(names) > PATHS_TOLD else ""
+    return ", ".join(one_line(one, TITLE_CHARS) for one in names[:PATHS_TOLD]) + more
 
 
 class TaskPolicy(NamedTuple):

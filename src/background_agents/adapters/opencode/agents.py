@@ -84,6 +84,8 @@ def leave_of(
         # One dialogue is enough; "always" for the native tool's then holds for both.
         ask=next((one for one in governing if actions[one] == ASK), ""),
         planning=by == PLAN and action(rules, "edit", ANY_FILE) == DENY,
+        may_edit=action(rules, "edit", ANY_FILE) != DENY,
+        ask_to_edit=action(rules, "edit", ANY_FILE) == ASK,
     )
 
 

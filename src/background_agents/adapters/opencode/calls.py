@@ -30,9 +30,15 @@ class Calls:
         self._directory_of = directory_of
 
     async def _ask(
-        self, method: str, path: str, body: object = None, session: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        session: str | None = None,
+        directory: str = "",
     ) -> bytes:
-        directory = self._directory_of(session) if session else ""
+        """Ask about a session where that works; else in a directory, or in our own."""
+        directory = self._directory_of(session) if session else directory
         response = await self._transport.request(method, path, body, directory)
         if response.status < 300:
             return response.body

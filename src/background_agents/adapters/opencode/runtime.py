@@ -58,12 +58,19 @@ class SharedRuntime(ABC, Generic[Info]):
     api: Sessions[Info]
     _transport: Transport
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self._listeners: list[port.Listener] = []
+        self._placed: dict[str, str] = {}
+        """The directories of sessions that work elsewhere than we do."""
 
     @abstractmethod
     async def _requests(self, session: str | None) -> list[Ask]:
         """Return what is asked in the directory of a session, or in our own."""
+
+    @abstractmethod
+    async def _open(self, directory: str) -> None:
+        """Ask for something by which OpenCode opens a directory."""
 
     def subscribe(self, listener: port.Listener) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -99,8 +106,18 @@ class SharedRuntime(ABC, Generic[Info]):
         known = self.reader.current.get(session)
         return await self.api.session(session) if known is None else known
 
+    def works_in(self, session: str, directory: str) -> None:
+        self._placed[session] = directory
+
+    async def _make_sure_it_is_heard(self, session: str) -> None:
+        """Have a session's directory opened before something happens there that must be heard."""
+        if directory := self._placed.get(session):
+            await self._open(directory)
+            await self._transport.opened(directory)
+
     def _directory_of(self, session: str) -> str:
-        return self.reader.directories.get(session, "")
+        known = self.reader.directories.get(session)
+        return known or self._placed.get(session, "")
 
     async def make_sure_nothing_is_undone(self, session: str) -> None:
         """Raise ``MessagesUndone`` where a message would make an undo final."""

@@ -44,6 +44,13 @@ class Transport(Protocol):
         Raises ``RuntimeUnreachable`` when no answer came in time.
         """
 
+    async def opened(self, directory: str) -> None:
+        """Return once what happens in another directory than our own is carried, too.
+
+        Whoever has asked for something there has had it opened; what comes of that takes OpenCode
+        a moment. Returns in any case after some seconds.
+        """
+
     def follow(self, session: str) -> None:
         """Carry everything about a session from now on; else only what is told of all of them."""
 

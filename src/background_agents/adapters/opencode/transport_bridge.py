@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -20,6 +21,10 @@ from background_agents.rpc.messages import RpcError
 
 REQUEST_LIMIT = timedelta(seconds=30)
 """Requests used here are answered in milliseconds; a cold OpenCode may take seconds."""
+
+OPEN_LIMIT = timedelta(seconds=10)
+"""A directory is open in a second or two, and our plugin there some milliseconds later; without it
+an agent works all the same, and is looked at."""
 
 SEPARATE_UNTIL = (1, 17)
 """Below this version the in-process ``fetch`` of a *serving* OpenCode runs a second copy
@@ -76,6 +81,24 @@ class BridgeTransport:
         self._headers = {} if authorization is None else {"authorization": authorization}
         self._over_http = over_http
         self._is_detached = False
+        self._opened: dict[str, asyncio.Event] = {}
+        """By directory, whether an instance of our plugin tells what happens there."""
+
+    def guest_came(self, directory: str) -> None:
+        """Another directory is open, whose instance tells us what happens there."""
+        self._opening(directory).set()
+
+    def guest_left(self, directory: str) -> None:
+        """That of another directory is gone."""
+        self._opening(directory).clear()
+
+    async def opened(self, directory: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPEN_LIMIT.total_seconds()):
+                await self._opening(directory).wait()
+
+    def _opening(self, directory: str) -> asyncio.Event:
+        return self._opened.setdefault(directory, asyncio.Event())
 
     def detached(self, instance: int) -> None:
         """An instance is gone; until another one replaces ours, nobody answers."""

@@ -30,6 +30,7 @@ from background_agents.adapters.projects.git import (
 )
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.isolation import ISOLATED
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ def project_id(directory: Path, data_root: Path, *, keep: bool = True) -> str:
     names are gathered; later this reads one file. Nothing is written where nothing was ever
     stored, nor if ``keep`` is false.
     """
+    if (isolated := project_around(directory, data_root)) is not None:
+        return isolated
     repository = repository_of(directory)
     entries = _read(data_root)
     if repository is None:
@@ -80,6 +83,15 @@ def project_id(directory: Path, data_root: Path, *, keep: bool = True) -> str:
         except (OSError, StoreUnavailable) as error:
             log.warning("the project of %s is not remembered: %s", directory, error)
     return _found(repository, directory, entries, data_root).project
+
+
+def project_around(directory: Path, data_root: Path) -> str | None:
+    """Return the project in whose own folder a directory is, as isolated trees are."""
+    root, here = os.path.realpath(data_root), os.path.realpath(directory)
+    if not here.startswith(f"{root}{os.sep}"):
+        return None
+    project, *inside = Path(here).relative_to(root).parts
+    return project if inside[:1] == [ISOLATED] else None
 
 
 def _without_git(directory: Path, entries: Entries) -> str:

@@ -28,6 +28,8 @@ COMMANDS = {
     "stop": "end delegations, and keep what they wrote",
     "wait": "return when delegations have ended",
     "delegate": "hand a task to a background agent",
+    "apply": "take over what a delegation has changed in a tree of its own",
+    "discard": "delete the tree of its own that a delegation has worked in",
     "recover": "go on with what a process that died has left behind",
     "serve": "run an OpenCode without a screen, with the service in it",
     "stats": "count delegations, how long they ran and what they used",
@@ -43,8 +45,8 @@ COMMANDS = {
 
 ACTS = frozenset(
     (
-        *("undo", "redo", "steer", "answer", "stop", "delegate", "recover", "serve", "prune"),
-        *("install", "uninstall"),
+        *("undo", "redo", "apply", "discard", "steer", "answer", "stop", "delegate"),
+        *("recover", "serve", "prune", "install", "uninstall"),
     )
 )
 """What changes something; the rest only reads, for background agents as well."""

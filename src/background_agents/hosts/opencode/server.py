@@ -114,7 +114,11 @@ class Host:
         self._starter = shells.starter_of()
         self._authorization = _authorization(env)
         self._directories: dict[str, Directory] = {}
-        self._instances: dict[int, Directory] = {}
+        self._homes: dict[int, str] = {}
+        """Of each instance, the directory that it is served with; an isolated tree has another's,
+        which may be attached after it."""
+        self._guests: dict[str, int] = {}
+        """The newest instances of isolated trees, by directory."""
         self._connection: Connection | None = None
 
     def connect(self, connection: Connection) -> None:
@@ -126,15 +130,35 @@ class Host:
         about = msgspec.json.decode(raw, type=Attach)
         if self._connection is None:
             raise AssertionError("attached before connected")
-        found = self._directories.get(about.directory)
+        home = self._app.home_of(about.directory)
+        self._homes[about.instance] = home
+        found = self._directories.get(home)
+        if home != about.directory:
+            self._take_in(about, found)
+            return
         if found is not None:
             found.transport.moved_to(about.instance)
         else:
             transport = self._transport(self._connection, about)
             found = Directory(self._app, Path(about.directory), transport, about.line)
             self._directories[about.directory] = found
-        self._instances[about.instance] = found
         found.hooks.prepare()
+        for directory, instance in self._guests.items():
+            if self._homes.get(instance) == about.directory:
+                found.transport.guest_came(directory)
+
+    def _take_in(self, about: Attach, home: Directory | None) -> None:
+        """An isolated tree was opened, in which children of another directory's sessions work."""
+        was = self._guests.get(about.directory)
+        self._guests[about.directory] = about.instance
+        if home is None:
+            return
+        home.transport.guest_came(about.directory)
+        if was is not None:
+            home.transport.on_restored()  # what its sessions told in between nobody has heard
+
+    def _at(self, instance: int) -> Directory | None:
+        return self._directories.get(self._homes.get(instance, ""))
 
     def _transport(self, connection: Connection, about: Attach) -> BridgeTransport:
         return BridgeTransport(
@@ -150,15 +174,22 @@ class Host:
     def detach(self, raw: msgspec.Raw) -> None:
         """An instance was disposed. Its project stays open: another one may follow."""
         instance = msgspec.json.decode(raw, type=Detach).instance
-        found = self._instances.pop(instance, None)
-        if found is not None:
-            found.transport.detached(instance)
+        found = self._at(instance)
+        self._homes.pop(instance, None)
+        if found is None:
+            return
+        found.transport.detached(instance)
+        for directory, guest in self._guests.items():
+            if guest == instance:
+                found.transport.guest_left(directory)
 
     def event(self, raw: msgspec.Raw) -> None:
         """Something happened in a project."""
         event = msgspec.json.decode(raw, type=Event)
-        found = self._instances.get(event.instance)
-        if found is not None and found.transport.instance == event.instance:
+        found = self._at(event.instance)
+        if found is None:
+            return
+        if event.instance in (found.transport.instance, *self._guests.values()):
             found.transport.on_event(event.type, event.properties)
 
     async def tool(self, raw: msgspec.Raw) -> Answer:
@@ -166,7 +197,7 @@ class Host:
         call = msgspec.json.decode(raw, type=Call)
         if call.tool == protocol.DELEGATE and self._starter is Starter.BACKGROUND:
             raise OnlyReads(call.tool)
-        found = self._instances.get(call.instance)
+        found = self._at(call.instance)
         if found is None:
             raise RpcError(protocol.REFUSED, "This project was closed; try again.")
         return await run_tool(await found.delegations(), call)
@@ -174,7 +205,7 @@ class Host:
     async def hook(self, raw: msgspec.Raw) -> str | Told | None:
         """OpenCode is about to do something that we may have a word to say about."""
         call = msgspec.json.decode(raw, type=HookCall)
-        found = self._instances.get(call.instance)
+        found = self._at(call.instance)
         if found is None:
             return None
         return await found.hooks.run(call, await found.delegations())

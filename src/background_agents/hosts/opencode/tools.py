@@ -16,13 +16,13 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from background_agents.domain.errors import InvalidRequest, LeaveNeeded, quote
+from background_agents.domain.errors import InvalidRequest, LeaveNeeded, LeaveToEdit, quote
 from background_agents.domain.order import Order
 from background_agents.domain.text import title_of
 from background_agents.service import checks
 from background_agents.service.context import Tools
 from background_agents.service.delegations import Delegations
-from background_agents.views import errors, live
+from background_agents.views import changes, errors, live
 from background_agents.views import model as for_model
 
 Run = TypeVar("Run", bound=Callable[..., Awaitable["Answer"]])
@@ -51,6 +51,12 @@ class ReadArgs(IdArgs):
 class DiffArgs(IdArgs):
     path: Annotated[
         str | None, Meta(description="A file or folder to see alone; everything by default.")
+    ] = None
+
+
+class ApplyArgs(IdArgs):
+    paths: Annotated[
+        list[str] | None, Meta(description="Files or folders of it; everything by default.")
     ] = None
 
 
@@ -218,6 +224,22 @@ async def delegation_steer(service: Delegations, call: Call, args: SteerArgs) ->
 async def delegation_stop(service: Delegations, call: Call, args: IdArgs) -> Answer:
     delegation = await service.stop(call.session, args.id)
     return Answer(delegation.title, for_model.stopped(delegation))
+
+
+@_tool(
+    "Take over what a delegation has changed in a tree of its own (isolation) into the project. It "
+    "is merged with what the project is now; if something does not fit, nothing is written."
+)
+async def delegation_apply(service: Delegations, call: Call, args: ApplyArgs) -> Answer:
+    by, paths = call.agent, args.paths or ()
+    try:
+        done = await service.apply(call.session, args.id, paths, by=by, granted=call.granted)
+    except LeaveToEdit as needed:
+        asked = list(paths) or [args.id]
+        about: dict[str, object] = {"filepath": ", ".join(asked), "diff": ""}
+        permission = Permission(needed.permission, asked, ["*"], about)
+        return Answer("", errors.for_model(needed), ask=permission)
+    return Answer(done.delegation, changes.applied(done))
 
 
 @_tool(

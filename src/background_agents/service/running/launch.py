@@ -11,10 +11,12 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotPermitted, RuntimeRefused, RuntimeUnreachable
 from background_agents.domain.transcript import Transcript
 from background_agents.ports.runtime import SessionOrder
+from background_agents.service.changes.isolated import tree_of
 from background_agents.service.context import Context
 from background_agents.service.running.ending import insist
 from background_agents.service.running.steering import say
 from background_agents.views import model as for_model
+from background_agents.views import rules
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,10 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
 
     Raises:
         NotPermitted: the host's rules deny it by now.
+        NotIsolated: it has no tree of its own, and is to work in one.
     """
     await _make_sure_it_may(context, delegation)
+    tree = await tree_of(context, delegation)
     order = SessionOrder(
         parent=delegation.parent_session,
         title=for_model.session_title(delegation),
@@ -51,18 +55,23 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
         denied_tools=context.denied_tools(may_delegate=delegation.depth < settings.max_depth),
         allowed_tools=context.tools.children,
     )
+    between = order
+    if tree is not None:
+        order = replace(order, directory=tree.directory, off_limits=tree.main)
     if delegation.continued_from is not None:
         earlier = delegation.continued_from
         before = await insist(context, delegation.id, lambda: context.store.get(earlier))
         if before is not None and before.session is not None:
+            if tree is not None:
+                context.runtime.works_in(before.session, tree.directory)
             await context.runtime.reopen_session(before.session, order)
             return before.session
     if context.runtime.shows_what_children_ask and not settings.ask_in_chat:
         # OpenCode shows what the sessions right below a conversation ask, and not those further
         # down. The one between hands the supervisor's rules on, and nobody works in it.
         title = f"{delegation.id}, which asks outside of the chat"
-        between = await context.runtime.open_session(replace(order, title=title))
-        order = replace(order, parent=between)
+        parent = await context.runtime.open_session(replace(between, title=title))
+        order = replace(order, parent=parent)
     return await context.runtime.open_session(order)
 
 
@@ -85,7 +94,9 @@ async def hand_over(context: Context, delegation: Delegation) -> None:
     if delegation.continued_from is not None:
         # The session's last model would come first, which was another delegation's alone.
         delegation = replace(delegation, model=await model_of(context, delegation))
-    await say(context, delegation, message, delegation.prompt)
+    tree = await tree_of(context, delegation)
+    about = f"\n\n{rules.isolated(tree)}" if tree else ""
+    await say(context, delegation, message, delegation.prompt + about)
 
 
 def why_not_again(delegation: Delegation, settings: Settings) -> str | None:

@@ -43,6 +43,7 @@ from background_agents.ports.runtime import (
     TextStreamed,
 )
 from background_agents.ports.storage import Change, Piece
+from background_agents.service.changes.isolated import close_place, learn_place
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.running.asking import Asking
@@ -288,6 +289,7 @@ class Run:
         if not self.session:
             self._slots.ask(name, lambda: self.hear(SlotGranted()), model, above)
             return
+        await learn_place(self._context, self.delegation)
         # It already runs, whatever the limit says.
         self._slots.take(name, model, above)
         self._launched(self.session, self)
@@ -466,6 +468,7 @@ class Run:
         await self._asking.dismiss(left_open)
         if outcome.status is not Status.COMPLETED and self.session:
             await self._asking.dismiss_unheard(self.session)
+        await close_place(self._context, self.delegation)
 
     def _refuse(self, asked: Asked) -> None:
         status = self.delegation.status if self._phase is Phase.QUEUED else "ending"

@@ -14,6 +14,7 @@ from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     LeaseLost,
+    NotIsolated,
     NotPermitted,
     RuntimeRefused,
     RuntimeUnreachable,
@@ -32,6 +33,9 @@ from background_agents.service.running.signals import Asked, Inbox, QuietLimit, 
 from background_agents.service.running.steering import Steering
 from background_agents.views import errors
 from background_agents.views.model import why_stopped
+
+_TOLD = (RuntimeRefused, RuntimeUnreachable, NotPermitted, NotIsolated)
+"""What keeps a run from beginning or going on, and is said as it is."""
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +114,7 @@ class Stopping:
             elif session:
                 # An error of a server does not say that nothing was begun.
                 await self.abort(session)
-            if isinstance(error, RuntimeRefused | RuntimeUnreachable | NotPermitted):
+            if isinstance(error, _TOLD):
                 return await self.cut_short(delegation, Status.FAILED, errors.for_model(error))
         except (LeaseLost, StaleVersion):
             raise

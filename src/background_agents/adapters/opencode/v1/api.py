@@ -63,6 +63,11 @@ class Api(Calls):
         """Return what the sessions do that work in the directory of ``session``."""
         return await self._get("/session/status", dict[str, wire.Status], session)
 
+    async def statuses_in(self, directory: str) -> dict[str, wire.Status]:
+        """Return what the sessions do that work in a directory."""
+        raw = await self._ask("GET", "/session/status", directory=directory)
+        return read_answer(raw, "/session/status", dict[str, wire.Status])
+
     async def messages(self, session: str, limit: int | None = None) -> list[wire.StoredMessage]:
         query = "" if limit is None else f"?limit={limit}"
         path = f"/session/{quote(session)}/message{query}"
@@ -72,8 +77,11 @@ class Api(Calls):
         path = f"/session/{quote(session)}/message/{quote(message)}"
         return await self._get(path, wire.StoredMessage, session)
 
-    async def create_session(self, body: dict[str, object]) -> wire.SessionInfo:
-        raw = await self._ask("POST", "/session", body)
+    async def create_session(
+        self, body: dict[str, object], directory: str = ""
+    ) -> wire.SessionInfo:
+        """Create a session that works in a directory, or in our own."""
+        raw = await self._ask("POST", "/session", body, directory=directory)
         info = read_answer(raw, "/session", wire.SessionInfo)
         self._learn(info)
         return info
@@ -123,6 +131,10 @@ class Api(Calls):
 
     async def reject_questions(self, ask: Ask) -> None:
         await self._ask("POST", f"/question/{quote(ask.id)}/reject", session=ask.session)
+
+    async def dispose(self, directory: str) -> None:
+        """Let go of a directory; it is opened again by the next request that names it."""
+        await self._ask("POST", "/instance/dispose", directory=directory)
 
     async def toast(self, title: str, message: str, variant: str) -> None:
         body = {"title": title, "message": message, "variant": variant}

@@ -18,7 +18,7 @@ from background_agents.adapters.opencode.describing import (
     request,
 )
 from background_agents.adapters.opencode.live import LiveSession
-from background_agents.adapters.opencode.permissions import handed_on
+from background_agents.adapters.opencode.permissions import DENY, EXTERNAL, handed_on
 from background_agents.adapters.opencode.runtime import SharedRuntime
 from background_agents.adapters.opencode.tools import UnknownTools
 from background_agents.adapters.opencode.transport import Transport
@@ -43,13 +43,12 @@ class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
 
     def __init__(self, transport: Transport, safe_tools: Sequence[str] | None = None) -> None:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
-        super().__init__()
+        super().__init__(transport)
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self.name = FIRST_RUNTIME
         self.shows_what_children_ask = True
         self.native_tool = "task"
-        self._transport = transport
         self.reader: EventReader = EventReader(self._emit)
         self.api: Api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
         self._agents: list[port.Agent] = []
@@ -100,13 +99,22 @@ class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
         body: dict[str, object] = {"title": order.title, "permission": rules}
         if order.parent is not None:
             body["parentID"] = order.parent
-        return (await self.api.create_session(body)).id
+        session = (await self.api.create_session(body, order.directory)).id
+        if order.directory:
+            self.works_in(session, order.directory)
+        return session
 
     async def reopen_session(self, session: str, order: port.SessionOrder) -> None:
         has = (await self.api.session(session)).permission or []
         missing = [rule for rule in await self._handed_on(order) if rule not in has]
         if missing:
             await self.api.add_permissions(session, [*missing, *_own_rules(order)])
+
+    async def _open(self, directory: str) -> None:
+        await self.api.statuses_in(directory)
+
+    async def close_directory(self, directory: str) -> None:
+        await self.api.dispose(directory)
 
     async def _handed_on(self, order: port.SessionOrder) -> list[PermissionRule]:
         if order.parent is None:
@@ -124,6 +132,7 @@ class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
         if prompt.model is not None:
             body["model"] = model_body(prompt.model)
         await self.make_sure_nothing_is_undone(session)
+        await self._make_sure_it_is_heard(session)
         await self.api.prompt(session, body)
 
     async def _requests(self, session: str | None) -> list[Ask]:
@@ -206,7 +215,12 @@ class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
 def _own_rules(order: port.SessionOrder) -> list[PermissionRule]:
     actions = dict.fromkeys(order.denied_tools, "deny")
     actions |= dict.fromkeys(order.allowed_tools, "allow")
-    return [PermissionRule(tool, "*", action) for tool, action in actions.items()]
+    rules = [PermissionRule(tool, "*", action) for tool, action in actions.items()]
+    if order.off_limits:
+        # Not "*": agents read what OpenCode itself has saved of long outputs, outside of all.
+        places = (order.off_limits, f"{order.off_limits}/*")
+        rules += [PermissionRule(EXTERNAL, place, DENY) for place in places]
+    return rules
 
 
 def part_id(message: str) -> str:

@@ -60,6 +60,11 @@ class Api(Calls):
         """Return the agents; none while OpenCode loads the project."""
         return await self._get("/api/agent", list[wire.Agent])
 
+    async def agents_in(self, directory: str) -> list[wire.Agent]:
+        """Return the agents of another directory; none while OpenCode loads it."""
+        raw = await self._ask("GET", "/api/agent", directory=directory)
+        return self._data(raw, "/api/agent", list[wire.Agent])
+
     async def default_model(self) -> wire.ModelRef | None:
         """Return the model of whoever has none of their own."""
         return await self._get("/api/model/default", wire.ModelRef | None)  # type: ignore[arg-type]

@@ -63,13 +63,12 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
 
     def __init__(self, transport: Transport, safe_tools: Sequence[str] | None = None) -> None:
         """``safe_tools`` are wildcards; with None it is not looked what other tools there are."""
-        super().__init__()
+        super().__init__(transport)
         self._safe_tools = safe_tools
         self.ends_with_turn = transport.ends_with_turn
         self.name = "opencode-2"
         self.shows_what_children_ask = False
         self.native_tool = "subagent"
-        self._transport = transport
         self.reader: EventReader = EventReader(self._emit)
         self.api: Api = Api(transport, learn=self.reader.learn, directory_of=self._directory_of)
         self._agents: list[port.Agent] = []
@@ -149,7 +148,7 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
     async def open_session(self, order: port.SessionOrder) -> str:
         await asyncio.sleep(POLITE_PAUSE_S)
         body: dict[str, object] = {
-            "location": {"directory": await self._here()},
+            "location": {"directory": order.directory or await self._here()},
             **({"agent": order.agent} if order.agent else {}),
             # Which released versions know; then OpenCode itself shows whose child it is.
             "title": order.title,
@@ -157,6 +156,8 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
         }
         info = await self.api.create_session(body)
         self._adopt(info.id, order)
+        if order.directory:
+            self.works_in(info.id, order.directory)
         if info.title != order.title:
             if info.parent_id is None:
                 remember(self._titles, info.id, order.title)
@@ -174,6 +175,12 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
         """See ``AgentRuntime``: sessions have no rules here; the host hides tools from them."""
         await self._now(session)
         self._adopt(session, order)
+
+    async def _open(self, directory: str) -> None:
+        await self.api.agents_in(directory)
+
+    async def close_directory(self, directory: str) -> None:
+        """See ``AgentRuntime``: OpenCode 2 lets go of directories by itself."""
 
     def _adopt(self, session: str, order: port.SessionOrder) -> None:
         if order.parent is not None:
@@ -201,6 +208,7 @@ class OpenCode2Runtime(SharedRuntime[wire.SessionInfo]):
         self._follow(session)
         await self._choose(session, prompt)
         await self.make_sure_nothing_is_undone(session)
+        await self._make_sure_it_is_heard(session)
         body: dict[str, object] = {"id": prompt.message, "text": prompt.text, "delivery": "steer"}
         await self.api.prompt(session, body)
 

@@ -6,9 +6,12 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
-from background_agents.client.changes import Changed, changed, names_for
+from background_agents.client.changes import Changed, between, changed, names_for
+from background_agents.client.place import Place
 from background_agents.domain.change_sums import fold, sum_of
 from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import NoSuchRecord
+from background_agents.domain.ids import is_readable_id
 from background_agents.domain.text import counted
 from background_agents.hosts.cli import output, pager
 from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, one_of, place_of
@@ -22,7 +25,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = (
         "What was undone is not shown. `sure` is what a tool of the delegation wrote; `likely` "
         "changed while a command of it ran; `shared` is what others may have written at the same "
-        "time. --patch writes what `git apply` takes at the top of the tree."
+        "time. With a second ID, where both worked in trees of their own, it shows what leads "
+        "from the result of the first to that of the second. --patch writes what `git apply` "
+        "takes at the top of the tree."
     )
     add_id(parser)
     add_paths(parser, "only these files, or what is in these folders")
@@ -37,8 +42,9 @@ def run(given: Namespace) -> None:
     """Show what a delegation changed; of one that runs, so far."""
     place = place_of(given)
     one = one_of(given, place)
-    found = changed(place, one)
-    chosen = _chosen(given.paths, one, rows(found.segments, found.content))
+    other = _other(place, one, given.paths)
+    found = between(place, one, other) if other else changed(place, one)
+    chosen = _chosen(given.paths[bool(other) :], one, rows(found.segments, found.content))
     if given.json:
         from background_agents.views.json_changes import diff_sheet
 
@@ -51,6 +57,18 @@ def run(given: Namespace) -> None:
             sys.stdout.buffer.write(part)
     else:
         pager.show(_lines(one, found, chosen, with_lines=not given.stat))
+
+
+def _other(place: Place, one: Delegation, paths: Sequence[str]) -> Delegation | None:
+    """Return the second of two isolated tries, where the first path is its id."""
+    if not (one.tree and paths and is_readable_id(paths[0])):
+        return None
+    with place.records() as records:
+        try:
+            other = records.resolve(paths[0])
+        except NoSuchRecord:
+            return None
+    return other if other.tree and other.id == paths[0] else None
 
 
 def _chosen(paths: Sequence[str], one: Delegation, found: Sequence[Row]) -> list[Row]:

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from background_agents import config
+from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.set_aside import files_of, left_over, set_aside, settle
 from background_agents.adapters.sqlite.amending import Prunable, Pruning
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.client.place import Place
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
+from background_agents.domain.isolation import State
 from background_agents.domain.query import UNREAD, parse
 from background_agents.domain.status import ACTIVE, TERMINAL, Status
 from background_agents.hosts.cli import complete, output
@@ -36,7 +38,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog = (
         "What is active is never deleted, and what the model has not read only with --unread. "
         "Deleted are the record, its history and notices, the result's file and its entry in "
-        "the search index; there is no way back."
+        "the search index; there is no way back. What was changed in a tree of its own and not "
+        "applied is kept."
     )
     parser.add_argument(
         "--older-than", type=seconds, required=True, metavar="AGE",
@@ -62,22 +65,24 @@ def run(given: Namespace) -> int:
     place, now = place_of(given), datetime.now(UTC)
     if place.is_fresh:
         if given.json:
-            _write_json([], 0, dry_run=given.dry_run)
+            _write_json([], 0, [], dry_run=given.dry_run)
         else:
             print(nothing_in(place))
         return Exit.DONE
     with _opened(place) as pruning:
         found = pruning.find(now - age, states)
-        chosen = [one for one in found if given.unread or one.line.read_at is not None]
+        read = [one for one in found if given.unread or one.line.read_at is not None]
+        apart = _unapplied(place.folder, read)
+        chosen = [one for one in read if one not in apart]
         if given.dry_run:
             _show(chosen, now, as_json=given.json)
         elif chosen:
             _confirm(len(chosen), given)
             _delete(pruning, place.folder, chosen)
     if given.json:
-        _write_json(chosen, len(found) - len(chosen), dry_run=given.dry_run)
+        _write_json(chosen, len(found) - len(read), apart, dry_run=given.dry_run)
     else:
-        _tell(chosen, len(found) - len(chosen), dry_run=given.dry_run)
+        _tell(chosen, len(found) - len(read), apart, dry_run=given.dry_run)
     return _forget(place.folder) if chosen and not given.dry_run else Exit.DONE
 
 
@@ -119,7 +124,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _delete(pruning: Pruning, folder: Path, chosen: Sequence[Prunable]) -> None:
-    artifacts = MarkdownArtifacts(folder)
+    artifacts, trees = MarkdownArtifacts(folder), IsolatedWorktrees(folder)
     for begin in range(0, len(chosen), BATCH):
         batch = chosen[begin : begin + BATCH]
         names = [one.line.id for one in batch]
@@ -131,6 +136,16 @@ def _delete(pruning: Pruning, folder: Path, chosen: Sequence[Prunable]) -> None:
                 pruning.delete(names)
             finally:
                 settle(asides, pruning.is_there)
+        for name in names:
+            trees.discard(name)
+
+
+def _unapplied(folder: Path, found: Sequence[Prunable]) -> list[Prunable]:
+    """Return those in whose isolated trees something is that the project does not have."""
+    trees = IsolatedWorktrees(folder)
+    if not trees.folder.is_dir():
+        return []
+    return [one for one in found if trees.state(one.line.id) is State.OPEN]
 
 
 def _confirm(count: int, given: Namespace) -> None:
@@ -156,15 +171,30 @@ def _show(chosen: Sequence[Prunable], now: datetime, *, as_json: bool) -> None:
             output.show(f"{cells.id}  {cells.state}  {cells.age}  {cells.title}")
 
 
-def _tell(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> None:
+def _tell(
+    chosen: Sequence[Prunable], unread: int, apart: Sequence[Prunable], *, dry_run: bool
+) -> None:
     print(list_text.pruned(len(chosen), unread, dry_run=dry_run), file=sys.stderr)
+    if apart:
+        names = ", ".join(one.line.id for one in apart)
+        print(f"Kept, since what they have changed is not applied: {names}.", file=sys.stderr)
+        print("`apply` takes it over, `discard` deletes it.", file=sys.stderr)
 
 
-def _write_json(chosen: Sequence[Prunable], unread: int, *, dry_run: bool) -> None:
+def _write_json(
+    chosen: Sequence[Prunable], unread: int, apart: Sequence[Prunable], *, dry_run: bool
+) -> None:
     from background_agents.views.json import PruneSheet
 
     names = tuple(one.line.id for one in chosen)
-    output.write_json(PruneSheet(deleted=names, kept_unread=unread, dry_run=dry_run))
+    output.write_json(
+        PruneSheet(
+            deleted=names,
+            kept_unread=unread,
+            kept_unapplied=tuple(one.line.id for one in apart),
+            dry_run=dry_run,
+        )
+    )
 
 
 def _forget(folder: Path) -> int:

@@ -1,0 +1,295 @@
+"""Isolated trees on disk: for each a folder with a store, a clone that shares it, and a record.
+
+::
+
+    <project>/isolated/<delegation>/
+        about.json      what was made; written last, so that a half-made one is none
+        store.git       objects of ours; those of main are read by alternates
+        base.index      the clone's index as it was made
+        tree/           where the agent works: a clone without a remote, on no branch
+        changes/        what was found to be other at the end, with its contents
+
+The repository that it is a copy of is only read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from background_agents.adapters.changes.images import NO_UTF8, SUBMODULE, TOO_LARGE, opaque
+from background_agents.adapters.changes.journal import FileJournal
+from background_agents.adapters.changes.own_repository import (
+    OWN,
+    RAW,
+    OwnRepository,
+    Source,
+    alternate,
+    run,
+    shown,
+    source_of,
+)
+from background_agents.adapters.changes.supplies import supply
+from background_agents.adapters.files.private import open_private, private_folder, read_file
+from background_agents.domain.changes import ABSENT, Image, Kind, Segment
+from background_agents.domain.errors import GitFailed, NotIsolated
+from background_agents.domain.isolation import ISOLATED, TREE, WORKTREE, Isolated, State
+
+ABOUT, STORE, BASE_INDEX, CHANGES = "about.json", "store.git", "base.index", "changes"
+
+MAX_ABOUT_BYTES = 16 * 2**20
+"""The names of copied files stand in it."""
+
+MAX_KEPT_BYTES = 256 * 2**20
+"""Of a file that was changed: it is held in memory while it is kept."""
+
+LINK_MODE, SUBMODULE_MODE = 0o120000, 0o160000
+
+
+class IsolatedFolder:
+    """The isolated trees of a project, whose folder is ``project``."""
+
+    def __init__(self, project: Path) -> None:
+        self.folder = project / ISOLATED
+
+    def prepare(self, name: str, directory: str) -> Isolated:
+        found = self.find(name)
+        if found is not None:
+            return found
+        folder = self.folder / name
+        _remove(folder)  # one that was never finished
+        try:
+            private_folder(self.folder)
+            private_folder(folder)
+            return self._made(name, directory)
+        except OSError as error:
+            raise NotIsolated(f"{folder} cannot be written ({error.strerror})") from error
+
+    def _made(self, name: str, directory: str) -> Isolated:
+        folder, source = self.folder / name, source_of(Path(directory))
+        inside = Path(os.path.realpath(directory)).relative_to(os.path.realpath(source.top))
+        store = OwnRepository(folder / STORE)
+        store.make(source)
+        head = _asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+        index = folder / "main.index"
+        tree, left_out = store.snapshot(source.top, source.index, index)
+        left_out += [f"{one}/" for one in store.submodules(index)]
+        base = store.commit(tree, *([head] if head else []))
+        store.git("update-ref", "refs/heads/base", base)
+        _clone(store, source, folder / TREE, base)
+        shutil.copy2(folder / TREE / ".git" / "index", folder / BASE_INDEX)
+        copied = supply(store, index, source.top, folder / TREE, inside)
+        index.unlink(missing_ok=True)
+        (folder / TREE / inside).mkdir(parents=True, exist_ok=True)
+        made = Isolated(
+            name=name,
+            origin=directory,
+            main=str(source.top),
+            directory=os.path.realpath(folder / TREE / inside),
+            base=base,
+            head=head,
+            branch=_asked(source, "symbolic-ref", "-q", "--short", "HEAD"),
+            copied=tuple(map(shown, copied)),
+            left_out=tuple(sorted(map(shown, left_out))),
+            made_at=datetime.now(UTC),
+        )
+        self._note(made)
+        return made
+
+    def find(self, name: str) -> Isolated | None:
+        try:
+            told = read_file(self.folder / name / ABOUT, MAX_ABOUT_BYTES)
+            return msgspec.json.decode(told, type=Isolated)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise NotIsolated(f"{self.folder / name / ABOUT} cannot be read") from error
+
+    def state(self, name: str) -> State:
+        found = self.find(name)
+        if found is None:
+            return State.DISCARDED
+        if not (self.folder / name / TREE).is_dir():
+            return State.GONE
+        return State.APPLIED if found.applied and self._is_applied(found) else State.OPEN
+
+    def _is_applied(self, about: Isolated) -> bool:
+        """Whether nothing was changed after all of it was applied."""
+        try:
+            return self.result(about)[0] == about.applied[-1]
+        except GitFailed:
+            return False  # what cannot be told is not given up
+
+    def changes(self, name: str, delegation: str = "") -> Sequence[Segment]:
+        found = self.get(name)
+        journal = self.kept(name)
+        store, (result, _) = self.store(name), self.result(found)
+        now = datetime.now(UTC)
+        entries = store.differences(f"{found.base}^{{tree}}", result)
+        sides = [(one.before_mode, one.before) for one in entries]
+        sides += [(one.after_mode, one.after) for one in entries]
+        images = images_of(store, sides, journal)
+        segments = [
+            Segment(at=now, path=shown(one.path), before=before, after=after, by=WORKTREE)
+            if shown(one.path) == one.path
+            else Segment(at=now, path=shown(one.path), before=ABSENT, after=opaque(NO_UTF8))
+            for one, before, after in zip(
+                entries, images[: len(entries)], images[len(entries) :], strict=True
+            )
+        ]
+        if delegation:
+            # Once more after a crash: what counts is what is there now.
+            journal.path(delegation).unlink(missing_ok=True)
+            journal.add(delegation, segments)
+        return segments
+
+    def kept(self, name: str) -> FileJournal:
+        """Return what was kept of a tree's changes; its contents go when the tree does."""
+        return FileJournal(self.folder / name / CHANGES)
+
+    def seen(self, name: str, delegation: str) -> tuple[Sequence[Segment], FileJournal]:
+        kept = self.kept(name)
+        if (self.folder / name / TREE).is_dir():
+            return self.changes(name), kept
+        return kept.segments(delegation), kept
+
+    def moved(self, name: str) -> str:
+        found = self.get(name)
+        source = source_of(Path(found.main))
+        branch = _asked(source, "symbolic-ref", "-q", "--short", "HEAD")
+        if branch != found.branch:
+            was, now = found.branch or "no branch", branch or "no branch"
+            return f"The main folder was on {was}, and is on {now} now."
+        head = _asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+        if head != found.head:
+            return f"The main folder has other commits on {branch or 'no branch'} than before."
+        return ""
+
+    def discard(self, name: str) -> None:
+        folder, gone = self.folder / name, self.folder / f".{name}.discarded"
+        _remove(gone)  # what an earlier attempt has left
+        with suppress(FileNotFoundError):
+            folder.rename(gone)  # out of sight first: a tree that is half there is none
+        _remove(gone)
+
+    # --- for who applies ---------------------------------------------------
+
+    def get(self, name: str) -> Isolated:
+        """Return a tree that is there. Raises ``NotIsolated``."""
+        found = self.find(name)
+        if found is None:
+            raise NotIsolated("its tree was discarded")
+        if not (self.folder / name / TREE).is_dir():
+            raise NotIsolated(f"its tree {self.folder / name / TREE} is gone")
+        return found
+
+    def store(self, name: str) -> OwnRepository:
+        """Return the repository that knows a tree's objects."""
+        return OwnRepository(self.folder / name / STORE)
+
+    def result(self, about: Isolated) -> tuple[str, list[str]]:
+        """Return a tree's files as they are now, as git names them, and what that leaves out."""
+        folder = self.folder / about.name
+        with self.own_index(about.name) as index:
+            return self.store(about.name).snapshot(folder / TREE, folder / BASE_INDEX, index)
+
+    @contextmanager
+    def own_index(self, name: str) -> Iterator[Path]:
+        """Yield the path of an index that nobody else uses, and is deleted afterwards."""
+        index = self.folder / name / f".{os.urandom(8).hex()}.index"
+        try:
+            yield index
+        finally:
+            index.unlink(missing_ok=True)
+
+    def _note(self, about: Isolated) -> None:
+        path = self.folder / about.name / ABOUT
+        draft = path.with_name(f".{ABOUT}.{os.getpid()}")
+        with open(open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(about), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+
+    def note_applied(self, about: Isolated, tree: str) -> None:
+        """Remember that a tree was applied to main."""
+        applied = (*about.applied, tree)
+        self._note(msgspec.structs.replace(about, applied=applied))
+
+
+def origin_of(directory: Path, data_root: Path) -> str:
+    """Return the directory that an isolated tree was made for; empty for any other directory."""
+    root, here = os.path.realpath(data_root), os.path.realpath(directory)
+    if not here.startswith(f"{root}{os.sep}"):
+        return ""
+    project, *inside = Path(here).relative_to(root).parts
+    if len(inside) < 3 or (inside[0], inside[2]) != (ISOLATED, TREE):
+        return ""
+    found = IsolatedFolder(Path(root) / project).find(inside[1])
+    return found.origin if found else ""
+
+
+def images_of(
+    store: OwnRepository, sides: Sequence[tuple[int, str]], journal: FileJournal
+) -> list[Image]:
+    """Return images of blobs, each given with git's mode of it, and keep what they hold."""
+    wanted = [blob for mode, blob in sides if mode not in (0, SUBMODULE_MODE)]
+    contents = store.contents(wanted)
+    return [_image(mode, contents, journal) for mode, _ in sides]
+
+
+def _image(mode: int, contents: Iterator[bytes], journal: FileJournal) -> Image:
+    if mode == 0:
+        return ABSENT
+    if mode == SUBMODULE_MODE:
+        return opaque(SUBMODULE)
+    content = next(contents)
+    if len(content) > MAX_KEPT_BYTES:
+        return opaque(TOO_LARGE, len(content))
+    kind = Kind.LINK if mode == LINK_MODE else Kind.FILE
+    bits = mode & 0o777 if kind is Kind.FILE else 0
+    return Image(kind, journal.keep(content), bits, len(content))
+
+
+def _clone(store: OwnRepository, source: Source, tree: Path, base: str) -> None:
+    """Check a commit out into a repository that shares what the store sees, and nothing else."""
+    format_ = store.git("rev-parse", "--show-object-format").decode().strip()
+    run(("init", "-q", "--template=", f"--object-format={format_}", str(tree)), tree.parent, OWN)
+    git = tree / ".git"
+    (git / "info").mkdir(exist_ok=True)
+    (git / "info" / "attributes").write_text(RAW)
+    for name in ("info/exclude", "shallow"):
+        if (store.folder / name).is_file():
+            shutil.copyfile(store.folder / name, git / name)
+    seen = (store.folder / "objects" / "info" / "alternates").read_bytes()
+    alternates = git / "objects" / "info" / "alternates"
+    alternates.parent.mkdir(exist_ok=True)
+    alternates.write_bytes(alternate(store.folder / "objects") + seen)
+    for name in ("user.name", "user.email"):
+        if value := _asked(source, "config", name):
+            run(("config", name, value), tree, OWN)
+    run(("update-ref", "--no-deref", "HEAD", base), tree, OWN)
+    run(("read-tree", "--reset", "-u", base), tree, OWN)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder with all that is in it, also what was made unwritable."""
+    if not folder.is_dir():
+        return
+    for here, below, _ in os.walk(folder):
+        for one in below:
+            path = Path(here) / one
+            if not path.is_symlink() and not path.stat().st_mode & 0o200:
+                path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def _asked(source: Source, *what: str) -> str:
+    """Return what a working tree says of itself, or nothing."""
+    return os.fsdecode(run(what, source.top, fine=(0, 1)).removesuffix(b"\n"))

@@ -1,0 +1,289 @@
+"""Git repositories of our own beside a working tree: its files as they are, byte for byte.
+
+Objects of the repository that the tree is of are read by alternates; nothing is ever written there,
+and nothing runs that its configuration or its user's names. Files are taken as they lie on disk,
+so that line ends, encodings and large-file pointers stay what they are. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from background_agents.adapters.projects.git import ALONE, ELSEWHERE, HARMLESS, repository_of
+from background_agents.domain.errors import GitFailed, NotIsolated
+
+GIT_LIMIT_S = 300.0
+"""50,000 files are checked out in 5 to 15 s on a slow disk; a network disk takes some more."""
+
+RAW = "* -text -filter -ident -eol -working-tree-encoding\n"
+"""As ``info/attributes``: what a file holds is its bytes."""
+
+MAX_UNTRACKED_BYTES = 64 * 2**20
+"""Larger files that git does not track are data rather than source, and would be stored with
+every try."""
+
+OWN = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "background-agents",
+    "GIT_AUTHOR_EMAIL": "background-agents@localhost",
+    "GIT_COMMITTER_NAME": "background-agents",
+    "GIT_COMMITTER_EMAIL": "background-agents@localhost",
+}
+"""No setting of anybody's counts in a repository of ours, and nobody's name is needed."""
+
+_ENTRY = re.compile(
+    rb"(\d{6}) ([0-9a-f]+) 0\t([^\0]*)\0.*?\tino:.*?size: (\d+)\tflags: \w+\n", re.S
+)
+"""An entry of an index, as ``ls-files --stage --debug -z`` shows it."""
+
+
+class Entry(NamedTuple):
+    """A path in a difference of two trees; zeros where it is not there."""
+
+    path: str
+    before_mode: int
+    before: str
+    after_mode: int
+    after: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A working tree of somebody's, and the repository that it belongs to."""
+
+    top: Path
+    git_dir: Path
+    common: Path
+
+    @property
+    def objects(self) -> Path:
+        return self.common / "objects"
+
+    @property
+    def index(self) -> Path:
+        return self.git_dir / "index"
+
+
+def source_of(directory: Path) -> Source:
+    """Return the working tree that a directory is in.
+
+    Raises:
+        NotIsolated: it is in none, or there is no git.
+    """
+
+    def told(what: str) -> Path:
+        asked = ("rev-parse", "--path-format=absolute", what)
+        return Path(os.fsdecode(run(asked, directory).removesuffix(b"\n")))
+
+    try:
+        return Source(told("--show-toplevel"), told("--git-dir"), told("--git-common-dir"))
+    except GitFailed as error:
+        if repository_of(directory) is not None:
+            raise
+        raise NotIsolated(f"{directory} is in no working tree of Git") from error
+
+
+def run(
+    command: Sequence[str],
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    given: bytes = b"",
+    fine: Sequence[int] = (0,),
+) -> bytes:
+    """Run git and return what it prints. Raises ``GitFailed``."""
+    usual = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    try:
+        done = subprocess.run(
+            ["git", *HARMLESS, *command], cwd=directory, env={**usual, **ALONE, **(env or {})},
+            input=given, capture_output=True, timeout=GIT_LIMIT_S, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GitFailed(command[0], str(error)) from error
+    if done.returncode not in fine:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise GitFailed(command[0], lines[-1] if lines else f"exit code {done.returncode}")
+    return done.stdout
+
+
+class OwnRepository:
+    """A bare repository of ours, which sees the objects of others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self, source: Source) -> None:
+        """Create it beside a working tree, whose objects it sees and whose ignored it ignores."""
+        asked = ("rev-parse", "--show-object-format")
+        format_ = run(asked, source.top).decode().strip()
+        init = ("init", "-q", "--bare", "--template=", f"--object-format={format_}")
+        run((*init, str(self.folder)), self.folder.parent, OWN)
+        info, alternates = self.folder / "info", self.folder / "objects" / "info" / "alternates"
+        for folder in (info, alternates.parent):
+            folder.mkdir(exist_ok=True)
+        (info / "attributes").write_text(RAW)
+        alternates.write_bytes(alternate(source.objects))
+        for name in ("info/exclude", "shallow"):
+            if (source.common / name).is_file():
+                shutil.copyfile(source.common / name, self.folder / name)
+        config = {"core.autocrlf": "false", "gc.auto": "0", "core.untrackedCache": "false"}
+        if ignored := _ignored_everywhere(source):
+            config["core.excludesFile"] = ignored
+        for name, value in config.items():
+            self.git("config", name, value)
+
+    def git(
+        self,
+        *command: str,
+        tree: Path | None = None,
+        index: Path | None = None,
+        given: bytes = b"",
+        fine: Sequence[int] = (0,),
+    ) -> bytes:
+        """Run git here, about a working tree and with an index where these are named."""
+        env = {**OWN, "GIT_DIR": str(self.folder)}
+        if tree is not None:
+            env["GIT_WORK_TREE"] = str(tree)
+        if index is not None:
+            env["GIT_INDEX_FILE"] = str(index)
+        return run(command, tree or self.folder, env, given, fine)
+
+    def commit(self, tree: str, *parents: str) -> str:
+        """Return a commit of a tree."""
+        above = [word for one in parents for word in ("-p", one)]
+        return self.git("commit-tree", *above, "-m", "As it was", tree).decode().strip()
+
+    def snapshot(self, top: Path, seed: Path, index: Path) -> tuple[str, list[str]]:
+        """Return the tree of a folder as it is, and which untracked files it leaves out.
+
+        ``seed`` is an index that knows most of it, and is copied to ``index``: what it says to be
+        unchanged is not read. Ignored files are no part of it, nor are repositories in it.
+        """
+        if seed.is_file():
+            shutil.copy2(seed, index)  # with its time, by which git judges what was just written
+        else:
+            index.unlink(missing_ok=True)
+        gone, there, left_out = self._differing(top, index)
+        if gone:
+            self._forget(top, index, gone)
+        there += self._converted(top, index)
+        if there:
+            taken = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
+            self.git(*taken, tree=top, index=index, given=_listed(there))
+        return self.git("write-tree", index=index).decode().strip(), left_out
+
+    def _differing(self, top: Path, index: Path) -> tuple[list[bytes], list[bytes], list[str]]:
+        """Return what is gone, what is new or changed, and what is not taken."""
+        asked = ("ls-files", "-z", "-t", "-m", "-d", "-o", "--exclude-standard")
+        told = self.git(*asked, tree=top, index=index).split(b"\0")
+        found = [(one[:1], one[2:]) for one in told if one]
+        gone = {path for tag, path in found if tag == b"R" or _made_room(top, path)}
+        there, left_out = dict[bytes, None](), list[str]()
+        for tag, path in found:
+            # A folder is a repository of its own, which git looks into no further.
+            is_left = path.endswith(b"/") or _size(top, path) > MAX_UNTRACKED_BYTES
+            if tag == b"?" and is_left:
+                left_out.append(os.fsdecode(path))
+            elif path not in gone:
+                there[path] = None
+        return list(gone), list(there), left_out
+
+    def _converted(self, top: Path, index: Path) -> list[bytes]:
+        """Return the files that git stores otherwise than they lie on disk; forget them.
+
+        Where nobody has asked for that there are none. Else size tells: an entry has that of the
+        file, and its blob has another one.
+        """
+        asks = ("ls-files", "-z", "--", ":(glob)**/.gitattributes")
+        if not self.git(*asks, tree=top, index=index) and not self._converts_all(top):
+            return []
+        told = self.git("ls-files", "-z", "--stage", "--debug", tree=top, index=index)
+        found = [one.groups() for one in _ENTRY.finditer(told) if one[1] in (b"100644", b"100755")]
+        asked = b"".join(sha + b"\n" for _, sha, _, _ in found)
+        sizes = self.git("cat-file", "--batch-check=%(objectsize)", given=asked).split(b"\n")
+        other = [path for (_, _, path, size), blob in zip(found, sizes, strict=False)
+                 if size not in (blob, b"0")]  # fmt: skip
+        if other:
+            self._forget(top, index, other)
+        return other
+
+    def _forget(self, top: Path, index: Path, paths: Iterable[bytes]) -> None:
+        forget = ("update-index", "-z", "--force-remove", "--stdin")
+        self.git(*forget, tree=top, index=index, given=_listed(paths))
+
+    def submodules(self, index: Path) -> list[str]:
+        """Return the folders of an index that are repositories of their own."""
+        told = self.git("ls-files", "-z", "--stage", index=index).split(b"\0")
+        return [os.fsdecode(one.partition(b"\t")[2]) for one in told if one.startswith(b"160000")]
+
+    def _converts_all(self, top: Path) -> bool:
+        """Whether the user's own settings have git convert files, whatever the tree says."""
+        asked = ("config", "--get-regexp", r"^core\.(autocrlf|eol|attributesfile)$")
+        return bool(run(asked, top, fine=(0, 1)))
+
+    def differences(self, before: str, after: str) -> list[Entry]:
+        """Return in which files two trees differ. Renames are not looked for."""
+        told = self.git("diff-tree", "-r", "-z", "--no-renames", "--raw", before, after)
+        words = told.split(b"\0")
+        return [_entry(about, path) for about, path in zip(words[::2], words[1::2], strict=False)]
+
+    def contents(self, blobs: Iterable[str]) -> Iterator[bytes]:
+        """Yield what blobs hold, in their order. Raises ``GitFailed`` where one is missing."""
+        wanted = "".join(f"{one}\n" for one in blobs).encode()
+        told, at = self.git("cat-file", "--batch", given=wanted), 0
+        while at < len(told):
+            end = told.index(b"\n", at)
+            about = told[at:end].split()
+            if len(about) != 3:
+                raise GitFailed("cat-file", f"{about[0].decode()} is missing")
+            at = end + 1 + int(about[2]) + 1
+            yield told[end + 1 : at - 1]
+
+
+def _entry(about: bytes, path: bytes) -> Entry:
+    before_mode, after_mode, before, after, _ = about.decode().lstrip(":").split()
+    return Entry(os.fsdecode(path), int(before_mode, 8), before, int(after_mode, 8), after)
+
+
+def alternate(objects: Path) -> bytes:
+    """Return the line by which git finds other objects; a path may have any characters."""
+    path = os.fsencode(objects)
+    if path.startswith((b'"', b"#")) or b"\n" in path:
+        path = b'"' + re.sub(rb'(["\\])', rb"\\\1", path).replace(b"\n", rb"\n") + b'"'
+    return path + b"\n"
+
+
+def _ignored_everywhere(source: Source) -> str:
+    """Return the file in which their user says what to ignore in all repositories."""
+    asked = ("config", "--type=path", "core.excludesFile")
+    return os.fsdecode(run(asked, source.top, fine=(0, 1)).removesuffix(b"\n"))
+
+
+def _listed(paths: Iterable[bytes]) -> bytes:
+    return b"".join(path + b"\0" for path in paths)
+
+
+def _made_room(top: Path, path: bytes) -> bool:
+    """Whether a folder is where a file was; one that is a repository is a submodule."""
+    now = top / os.fsdecode(path)
+    is_folder = now.is_dir() and not now.is_symlink() and not path.endswith(b"/")
+    return is_folder and not (now / ".git").exists()
+
+
+def _size(top: Path, path: bytes) -> int:
+    try:
+        return (top / os.fsdecode(path)).lstat().st_size
+    except OSError:
+        return 0
+
+
+def shown(path: str) -> str:
+    """Return a path as far as it is text; what is not stands as its bytes."""
+    return os.fsencode(path).decode(errors="backslashreplace")

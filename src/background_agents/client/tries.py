@@ -1,0 +1,72 @@
+"""Isolated tries as people's programs apply and discard them; no service is needed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from background_agents import config
+from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.client.place import Place
+from background_agents.domain.changes import Segment
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import NotIsolated, StillWrites
+from background_agents.domain.isolation import Plan, State
+
+
+class Try:
+    """What one delegation that has ended has made of a project, in a tree of its own."""
+
+    def __init__(self, place: Place, one: Delegation) -> None:
+        """Raises ``InvalidRequest`` where there is no such tree, or somebody still works there."""
+        if not one.tree:
+            raise NotIsolated(f"{one.id} has worked in the project itself")
+        self._place, self.one = place, one
+        self._trees = IsolatedWorktrees(place.folder)
+        with place.records() as records:
+            for active in records.active():
+                if active.tree == one.tree:
+                    raise StillWrites(active.id, active.status)
+
+    @property
+    def state(self) -> State:
+        """What has become of its tree."""
+        return self._trees.state(self.one.tree)
+
+    @property
+    def folder(self) -> Path:
+        """Where all that is kept of it is."""
+        return self._trees.folder / self.one.tree
+
+    def segments(self) -> Sequence[Segment]:
+        """Return what is other in the tree than it was, as it is now."""
+        return self._trees.changes(self.one.tree)
+
+    def content(self, digest: str) -> bytes:
+        """Return what a file held. Raises ``ContentGone``."""
+        return self._trees.kept(self.one.tree).content(digest)
+
+    def plan(self, paths: Sequence[str]) -> Plan:
+        """Return what applying it, or some paths, would write. Raises ``InvalidRequest``."""
+        return self._trees.plan(self.one.tree, paths)
+
+    def apply(self, plan: Plan) -> Sequence[Segment]:
+        """Write what was planned. Raises ``NotApplied``, and nothing is written then."""
+        written = self._trees.apply(plan, self.one.id)
+        self._note()
+        return written
+
+    def discard(self) -> None:
+        """Delete the tree for good."""
+        self._trees.discard(self.one.tree)
+        self._note()
+
+    def _note(self) -> None:
+        from background_agents.adapters.sqlite.amending import note_changes
+
+        changes = replace(self.one.changes, apart=str(self.state))
+        database = self._place.folder / config.DATABASE
+        note_changes(database, self.one.id, changes, datetime.now(UTC))

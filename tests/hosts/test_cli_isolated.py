@@ -1,0 +1,168 @@
+"""``bga apply`` and ``discard`` as processes, and what ``prune`` keeps of isolated tries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from archived import Reader
+from msgspec.structs import replace
+
+from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.control.shells import MARK
+from background_agents.domain.changes import Changes
+from background_agents.domain.events import Read
+from background_agents.domain.isolation import State
+from background_agents.testing.contracts.samples import completed, launched, registered
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+ID = "brave-amber-otter"
+
+
+class Tried:
+    """A project in which something was tried apart."""
+
+    def __init__(self, root: Path) -> None:
+        self.reader = Reader(root)
+        self.project = self.reader.project
+        self.reader.data.mkdir(parents=True)
+        (self.project / "kept.txt").write_text("one\ntwo\nthree\nfour\n")
+        subprocess.run(["git", "init", "-q"], cwd=self.project, check=True)
+        self.trees = IsolatedWorktrees(self.reader.folder)
+        self.try_apart(ID)
+
+    def try_apart(self, name: str, *, ended: bool = True) -> Path:
+        """Let a delegation have a tree of its own, in which it has changed a file."""
+        self.reader.folder.mkdir(parents=True, exist_ok=True)
+        made = self.trees.prepare(name, str(self.project))
+        tree = Path(made.directory)
+        (tree / "kept.txt").write_text("one\ntwo\nthree\nFOUR\n")
+        (tree / "new.txt").write_text("new\n")
+        first = replace(
+            registered(name),
+            at=LONG_AGO,
+            directory=str(self.project),
+            project=self.reader.folder.name,
+            tree=name,
+        )
+        changes = Changes(files=2, added=2, removed=1, apart=str(State.OPEN))
+        completion = replace(completed(), at=LONG_AGO, changes=changes)
+        end = (completion, Read(at=LONG_AGO)) if ended else ()
+        self.reader.add(first, replace(launched(), at=LONG_AGO), *end)
+        return tree
+
+    def listed(self) -> str:
+        return self.reader.out("list")
+
+
+@pytest.fixture
+def tried(tmp_path: Path) -> Tried:
+    return Tried(tmp_path)
+
+
+def test_apply_shows_what_it_would_write_and_writes_it(tried: Tried) -> None:
+    reader, project = tried.reader, tried.project
+    (project / "kept.txt").write_text("ONE\ntwo\nthree\nfour\n")
+
+    assert "2 files +2 -1, isolated: not applied" in tried.listed()
+    planned = reader.out("apply", ID, "--dry-run")
+    assert planned == f"{ID} would write 2 files:\n  M kept.txt\n  A new.txt\n"
+    assert not (project / "new.txt").exists()
+
+    unasked = reader.run("apply", ID)
+    assert unasked.returncode != 0
+    assert unasked.stderr == (
+        "Nothing was written. Nobody can be asked; --yes says that it is meant.\n"
+    )
+    assert reader.out("apply", ID, "--yes").endswith(f"Applied {ID}.\n")
+    assert (project / "kept.txt").read_text() == "ONE\ntwo\nthree\nFOUR\n"
+    assert (project / "new.txt").read_text() == "new\n"
+    assert "isolated: applied" in tried.listed()
+    assert reader.out("apply", ID, "--yes") == f"The project has all of {ID} already.\n"
+
+
+def test_apply_of_a_path_leaves_the_rest(tried: Tried) -> None:
+    told = tried.reader.out("apply", ID, "new.txt", "--yes")
+
+    assert told.endswith(f"Applied {ID}; the rest of it is not applied.\n")
+    assert (tried.project / "kept.txt").read_text() == "one\ntwo\nthree\nfour\n"
+    assert "isolated: not applied" in tried.listed()
+
+
+def test_apply_refuses_what_does_not_fit_with_its_paths(tried: Tried) -> None:
+    (tried.project / "kept.txt").write_text("one\ntwo\nthree\n4\n")
+
+    refused = tried.reader.run("apply", ID, "--yes")
+
+    assert refused.returncode != 0
+    assert refused.stdout == (
+        f"{ID} cannot be applied; nothing is written:\n  kept.txt: both have changed it\n"
+    )
+    assert refused.stderr == (
+        f"{ID} was not applied, and nothing was changed: kept.txt cannot be put in place.\n"
+    )
+    assert not (tried.project / "new.txt").exists()
+
+
+def test_discard_asks_and_deletes(tried: Tried) -> None:
+    assert tried.reader.run("discard", ID).returncode != 0
+    assert tried.trees.state(ID) is State.OPEN
+
+    assert tried.reader.out("discard", ID, "--yes") == f"Discarded {ID}.\n"
+
+    assert list(tried.trees.folder.iterdir()) == []
+    assert "isolated: discarded" in tried.listed()
+    again = tried.reader.run("discard", ID, "--yes")
+    assert again.stderr == f"The tree of {ID} was discarded before.\n"
+    late = tried.reader.run("apply", ID, "--yes")
+    assert late.stderr == ("There is no working tree of its own for it: its tree was discarded.\n")
+
+
+def test_nobody_applies_or_discards_what_is_worked_on(tried: Tried) -> None:
+    tried.try_apart("calm-blue-heron", ended=False)
+
+    for act in ("apply", "discard"):
+        refused = tried.reader.run(act, "calm-blue-heron", "--yes")
+        assert refused.returncode != 0
+        assert "calm-blue-heron" in refused.stderr
+    assert tried.trees.state("calm-blue-heron") is State.OPEN
+
+
+def test_models_do_neither_by_a_shell(tried: Tried) -> None:
+    """A supervisor's model has a tool, which obeys its user's rules; discarding is for people."""
+    for starter, act, words in (
+        ("supervisor", "apply", "calls the tool delegation_apply"),
+        ("supervisor", "discard", "is for people"),
+        ("background", "apply", "apply was refused"),
+        ("background", "discard", "discard was refused"),
+    ):
+        refused = tried.reader.run(act, ID, "--yes", env={MARK: starter})
+        assert refused.returncode != 0
+        assert words in refused.stderr
+    assert tried.trees.state(ID) is State.OPEN
+
+
+def test_prune_keeps_what_is_not_applied_and_says_so(tried: Tried) -> None:
+    """However old it is; what is applied goes with its tree."""
+    words = ("prune", "--older-than", "1h", "--yes")
+    kept = tried.reader.run(*words)
+    assert f"Kept, since what they have changed is not applied: {ID}." in kept.stderr
+    shown = json.loads(tried.reader.out(*words, "--json"))
+    assert (shown["deleted"], shown["kept_unapplied"]) == ([], [ID])
+    assert tried.trees.state(ID) is State.OPEN
+
+    tried.reader.out("apply", ID, "--yes")
+    shown = json.loads(tried.reader.out(*words, "--json"))
+
+    assert shown["deleted"] == [ID]
+    assert list(tried.trees.folder.iterdir()) == []
+
+
+def test_inside_of_a_tree_it_is_the_same_project(tried: Tried) -> None:
+    tree = tried.trees.prepare(ID, str(tried.project)).directory
+
+    assert ID in tried.reader.out("list", "--directory", tree)
