@@ -69,6 +69,8 @@ class Event(msgspec.Struct):
     instance: int
     type: str
     properties: msgspec.Raw
+    nowhere: bool = False
+    """It names no directory, and is told by each instance."""
 
 
 class Directory:
@@ -189,7 +191,8 @@ class Host:
         found = self._at(event.instance)
         if found is None:
             return
-        if event.instance in (found.transport.instance, *self._guests.values()):
+        is_guests = not event.nowhere and event.instance in self._guests.values()
+        if is_guests or event.instance == found.transport.instance:
             found.transport.on_event(event.type, event.properties)
 
     async def tool(self, raw: msgspec.Raw) -> Answer:

@@ -240,8 +240,9 @@ export class Service {
     if (refusal) throw new Error(refusal)
   }
 
-  tell(instance, type, properties) {
-    this.send({ method: "event", params: { instance, type, properties } })
+  /** Tell of an event. One that comes from `nowhere` in particular comes to each instance. */
+  tell(instance, type, properties, nowhere = false) {
+    this.send({ method: "event", params: { instance, type, properties, nowhere } })
   }
 }
 

@@ -113,7 +113,7 @@ class Location {
     this.settle(event)
     if (this.number === undefined || !concerns(event)) return
     const isFollowed = this.service.followed.has(sessionOf(event))
-    if (isFollowed || !isDetail(event)) this.service.tell(this.number, event.type, lean(event, isFollowed))
+    if (isFollowed || !isDetail(event)) this.service.tell(this.number, event.type, lean(event, isFollowed), !event.location)
   }
 
   settle({ type, data }) {
