@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,12 +47,14 @@ class IsolatedWorktrees(IsolatedFolder):
     def plan(self, name: str, paths: Sequence[str] = ()) -> Plan:
         _make_sure_it_merges()
         about, store = self.get(name), self.store(name)
-        result, _ = self.result(about)
+        main = Path(about.main)
+        with ThreadPoolExecutor(1) as beside:
+            finding = beside.submit(self.result, about)
+            with self.own_index(name) as index:
+                now, _ = store.snapshot(main, source_of(main).index, index)
+            result, _ = finding.result()
         if paths:
             result = self._only(about, result, paths)
-        main = Path(about.main)
-        with self.own_index(name) as index:
-            now, _ = store.snapshot(main, source_of(main).index, index)
         merged, conflicts = _merged(store, about.base, now, result)
         if conflicts:
             return Plan(

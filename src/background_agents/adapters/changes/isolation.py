@@ -197,7 +197,8 @@ class IsolatedFolder:
         """Return a tree's files as they are now, as git names them, and what that leaves out."""
         folder = self.folder / about.name
         with self.own_index(about.name) as index:
-            return self.store(about.name).snapshot(folder / TREE, folder / BASE_INDEX, index)
+            seed = folder / BASE_INDEX
+            return self.store(about.name).snapshot(folder / TREE, seed, index, is_raw=True)
 
     @contextmanager
     def own_index(self, name: str) -> Iterator[Path]:

@@ -160,11 +160,14 @@ class OwnRepository:
         above = [word for one in parents for word in ("-p", one)]
         return self.git("commit-tree", *above, "-m", "As it was", tree).decode().strip()
 
-    def snapshot(self, top: Path, seed: Path, index: Path) -> tuple[str, list[str]]:
+    def snapshot(
+        self, top: Path, seed: Path, index: Path, *, is_raw: bool = False
+    ) -> tuple[str, list[str]]:
         """Return the tree of a folder as it is, and which untracked files it leaves out.
 
         ``seed`` is an index that knows most of it, and is copied to ``index``: what it says to be
-        unchanged is not read. Ignored files are no part of it, nor are repositories in it.
+        unchanged is not read; if it ``is_raw``, one of ours, files were never converted for it.
+        Ignored files are no part of the tree, nor are repositories in it.
         """
         if seed.is_file():
             shutil.copy2(seed, index)  # with its time, by which git judges what was just written
@@ -173,7 +176,8 @@ class OwnRepository:
         gone, there, left_out = self._differing(top, index)
         if gone:
             self._forget(top, index, gone)
-        there += self._converted(top, index)
+        if not is_raw:
+            there += self._converted(top, index)
         if there:
             taken = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
             self.git(*taken, tree=top, index=index, given=_listed(there))
