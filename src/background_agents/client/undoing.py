@@ -7,7 +7,7 @@ killed in the middle the next one learns what it had done.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,7 +88,7 @@ class Undoing:
             self._settle()
             tree = self._tree()
             ready, moved = self._kept(plan.steps, tree)
-            intent = self._intent(by, ready)
+            intent = self._intent(by, ready, tree)
             noted = intents.note(self.folder, intent)
             done: list[Step] = []
             left = [*plan.left, *moved]
@@ -99,6 +99,7 @@ class Undoing:
                     continue
                 self.journal.add(self._one.id, [segment])
                 done.append(step)
+            tree.tidy(_deleted(intent.segments))
             noted.unlink()
         return Done(tuple(done), tuple(left))
 
@@ -145,12 +146,13 @@ class Undoing:
             ready.append(step)
         return ready, left
 
-    def _intent(self, by: str, steps: Sequence[Step]) -> Intent:
+    def _intent(self, by: str, steps: Sequence[Step], tree: Tree) -> Intent:
         at = datetime.now(UTC)
         segments = tuple(
             Segment(
                 at=at, path=step.path, before=step.now, after=step.then,
                 certainty=step.certainty, by=by,
+                folders=tree.missing_above(step.path) if step.then.is_there else step.folders,
             )
             for step in steps
         )  # fmt: skip
@@ -168,6 +170,7 @@ class Undoing:
                 tree.clear(segment.path, intent.temporary)
                 if segment not in known and self._was_done(segment, tree):
                     self.journal.add(intent.delegation, [segment])
+            tree.tidy(_deleted(intent.segments))
             path.unlink()
 
     def _was_done(self, segment: Segment, tree: Tree) -> bool:
@@ -175,3 +178,8 @@ class Undoing:
             return is_done(segment, tree)
         except ContentGone:
             return False
+
+
+def _deleted(segments: Iterable[Segment]) -> dict[str, int | None]:
+    """Return the files that some changes delete, and how many folders go with each."""
+    return {one.path: one.folders for one in segments if not one.after.is_there}

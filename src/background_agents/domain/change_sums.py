@@ -100,7 +100,10 @@ def chained(segments: Iterable[Segment]) -> tuple[Segment, ...]:
 
 def _joined(first: Segment, second: Segment) -> Segment:
     return msgspec.structs.replace(
-        second, before=first.before, certainty=weakest((first.certainty, second.certainty))
+        second,
+        before=first.before,
+        certainty=weakest((first.certainty, second.certainty)),
+        folders=second.folders if first.before.is_there else first.folders,
     )
 
 

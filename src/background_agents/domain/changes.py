@@ -66,6 +66,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     certainty: Certainty = Certainty.SURE
     by: str = ""
     """The tool that made it, or ``undo``, ``redo`` or ``apply`` where its user did."""
+    folders: int | None = None
+    """How many of the folders above it came with it, or go with it once they are empty; None where
+    that is not known."""
 
 
 BY_USERS = frozenset({"undo", "redo", "apply"})

@@ -76,6 +76,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """That of the least sure change that it takes back."""
     merged: bytes | None = None
     """The new content where it is nobody's before; others are kept by their digest."""
+    folders: int | None = None
+    """How many of the folders above it go with it, if they are empty then; None: all such."""
 
 
 class Plan(NamedTuple):
@@ -189,7 +191,10 @@ def _taken_back(
         return Left(path, Reason.FORGOTTEN)
     if state.image == now:
         return path
-    return Step(path=path, now=now, then=state.image, certainty=certainty, merged=state.content)
+    return Step(
+        path=path, now=now, then=state.image, certainty=certainty, merged=state.content,
+        folders=pieces[0].folders,
+    )  # fmt: skip
 
 
 def _opaque(piece: Segment) -> Iterable[Image]:

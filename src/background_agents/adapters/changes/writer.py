@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from background_agents.adapters.changes.images import image_of, opaque
@@ -79,9 +80,22 @@ class Tree:
             return Left(step.path, error.reason, error.detail)
         except OSError as error:
             return Left(step.path, Reason.REFUSED, error.strerror or type(error).__name__)
-        if not wanted:
-            self._tidy(step.path)
         return None
+
+    def missing_above(self, path: str) -> int:
+        """Return how many of the folders above a path are not there."""
+        folders = (self._top / path).parents
+        return sum(1 for _ in takewhile(lambda one: not os.path.lexists(one), folders))
+
+    def tidy(self, deleted: Mapping[str, int | None]) -> None:
+        """Remove the folders of deleted files, as many as given of each, that are empty by now.
+
+        Where it is not known how many came with a file, all go that are empty, as git does it. None
+        goes outside of the tree.
+        """
+        for path, count in sorted(deleted.items(), reverse=True):
+            if not path.startswith("/"):
+                self._tidy(list((self._top / path).parents)[:count])
 
     def clear(self, path: str, temporary: str) -> None:
         """Delete the temporary file of a step that was never done."""
@@ -140,11 +154,8 @@ class Tree:
         finally:
             os.close(folder)
 
-    def _tidy(self, path: str) -> None:
-        """Remove the folders that have become empty, as git does; none outside of the tree."""
-        if path.startswith("/"):
-            return
-        for one in (self._top / path).parents:
+    def _tidy(self, folders: Sequence[Path]) -> None:
+        for one in folders:
             if one in self._stays:
                 return
             try:
