@@ -36,6 +36,7 @@ ANSWERS: Mapping[str, object] = {
     "redo": UndoSheet,
     "wait": list[Sheet],
     "delegate": Sheet,
+    "retry": Sheet,
     "stats": StatsSheet,
     "export": ExportSheet,
     "prune": PruneSheet,

@@ -325,7 +325,8 @@ def _sample(kind: type[ev.Event]) -> ev.Event:
     """Return an event of a kind, from what its fields must hold."""
     values: dict[str, object] = {
         "usage": {}, "timeout": None, "model": None, "continued_from": None, "result_chars": 1,
-        "models": [], "ran_for": None, "kept": False, "depth": 2, "changes": {},
+        "models": [], "ran_for": None, "kept": False, "depth": 2, "changes": {}, "limits": {},
+        "reached": {"what": "turns", "turns": 1},
         "ask": {"id": "per_1", "session": "s", "permission": "bash"}, "at": at(1).isoformat(),
     }  # fmt: skip
     raw = {name: values.get(name, "text") for name in kind.__struct_fields__}

@@ -89,10 +89,10 @@ def test_the_file_that_the_bridge_reads_says_the_same() -> None:
     [
         (
             "delegate",
-            ["prompt", "agent"],
+            [],  # a retry may leave out even the prompt
             [
-                *("timeout_minutes", "model", "continue_id"),
-                *("max_turns", "max_tokens", "max_cost_usd", "isolation"),
+                *("prompt", "agent", "timeout_minutes", "model", "continue_id"),
+                *("max_turns", "max_tokens", "max_cost_usd", "isolation", "retry_id"),
             ],
         ),
         ("delegation_apply", ["id"], ["paths"]),

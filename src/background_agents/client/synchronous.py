@@ -36,7 +36,7 @@ from background_agents.domain.errors import (
     NotServed,
     OwnerGone,
 )
-from background_agents.domain.order import Order
+from background_agents.domain.order import Order, again
 from background_agents.domain.query import Query, parse
 from background_agents.views.json import (
     ActiveSheet,
@@ -139,6 +139,8 @@ class Client:
         from background_agents.client.on_demand import service_for
         from background_agents.service.checks import check_order
 
+        if order.retry_id:
+            order = again(order, self._record(order.retry_id))
         check_order(order, None)  # before an OpenCode is started that would only refuse it
         if order.continue_id:
             order = msgspec.structs.replace(order, continue_id=self.get(order.continue_id).id)

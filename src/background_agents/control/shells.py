@@ -20,7 +20,7 @@ SHARED = {b"serve", b"--service"}
 """The words of a server that all terminals share: whoever happened to start it is nobody to those
 who use it."""
 
-TOOLS_FOR = {"delegate": "delegate", "apply": "delegation_apply"}
+TOOLS_FOR = {"delegate": "delegate", "retry": "delegate", "apply": "delegation_apply"}
 """Acts with a tool that obeys the rules of its host's user, and its name."""
 
 PEOPLES = frozenset({"undo", "redo", "discard"})

@@ -68,6 +68,7 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     timeout: timedelta | None = None
     continued_from: str | None = None
+    retry_of: str | None = None
 
     status: Status = Status.REGISTERED
     version: int = 1

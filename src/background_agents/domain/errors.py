@@ -258,16 +258,16 @@ class MayNotGrant(InvalidRequest):
 class NotContinuable(InvalidRequest):
     """A delegation cannot be gone on with."""
 
-    def __init__(self, delegation: str, why: str) -> None:
-        super().__init__(f"{delegation} cannot be continued: {why}.")
+    def __init__(self, delegation: str, why: str, wish: str = "continued") -> None:
+        super().__init__(f"{delegation} cannot be {wish}: {why}.")
         self.delegation, self.why = delegation, why
 
 
 class StillActive(NotContinuable):
     """The same, since it has not ended."""
 
-    def __init__(self, delegation: str, status: str) -> None:
-        super().__init__(delegation, f"it is {status}")
+    def __init__(self, delegation: str, status: str, wish: str = "continued") -> None:
+        super().__init__(delegation, f"it is {status}", wish)
         self.status = status
 
 

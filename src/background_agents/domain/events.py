@@ -70,6 +70,8 @@ class Registered(Event, frozen=True, kw_only=True, tag=True):
     model: str | None = None
     timeout: timedelta | None = None
     continued_from: str | None = None
+    retry_of: str | None = None
+    """The delegation that is done once more by this one."""
     supervisor_agent: str = ""
     """The agent whose model asked for it; empty where a person did."""
     runtime: str = FIRST_RUNTIME

@@ -10,6 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from background_agents.domain.delegation import Delegation
+
 
 class Order(msgspec.Struct, frozen=True):
     """The arguments as they were given; ``service.checks`` says which can be meant."""
@@ -20,8 +22,8 @@ class Order(msgspec.Struct, frozen=True):
             description="The whole task. The agent sees nothing of this conversation: name "
             "files, constraints and what to report."
         ),
-    ]
-    agent: Annotated[str, Meta(description="Name of the agent that does it.")]
+    ] = ""
+    agent: Annotated[str, Meta(description="Name of the agent that does it.")] = ""
     timeout_minutes: Annotated[
         float | None,
         Meta(description="Time limit, fractions allowed; 0 = none. Default 15."),
@@ -44,3 +46,32 @@ class Order(msgspec.Struct, frozen=True):
             "project before delegation_apply; none: in the project. Default as set for the agent."
         ),
     ] = None
+    retry_id: Annotated[
+        str | None,
+        Meta(
+            description="Id of an ended delegation to do once more; what is left out, prompt and "
+            "agent too, is as it was."
+        ),
+    ] = None
+
+
+def again(order: Order, before: Delegation) -> Order:
+    """Return what is asked for by an order to do once more what ``before`` was to do.
+
+    One that went on in an earlier session goes on there again.
+    """
+    minutes = before.timeout.total_seconds() / 60 if before.timeout else 0.0
+    limits = before.limits
+    usual = {
+        "prompt": before.prompt,
+        "agent": before.agent,
+        "timeout_minutes": minutes,
+        "model": before.model,
+        "continue_id": before.continued_from,
+        "isolation": before.isolation or None,
+        "max_turns": limits.max_turns,
+        "max_tokens": limits.max_tokens,
+        "max_cost_usd": limits.max_cost_usd,
+    }
+    left_out = {name: value for name, value in usual.items() if getattr(order, name) in (None, "")}
+    return msgspec.structs.replace(order, retry_id=before.id, **left_out)

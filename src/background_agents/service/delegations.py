@@ -31,7 +31,7 @@ from background_agents.domain.errors import (
 from background_agents.domain.ids import readable_ids
 from background_agents.domain.isolation import Applied, State
 from background_agents.domain.notice import NoticeKind
-from background_agents.domain.order import Order
+from background_agents.domain.order import Order, again
 from background_agents.domain.text import title_of
 from background_agents.ports.storage import Line
 from background_agents.service import checks
@@ -100,6 +100,8 @@ class Delegations:
             LeaveNeeded: the host's user is to be asked before.
             RuntimeRefused, RuntimeUnreachable: what the host's rules say is not known.
         """
+        if order.retry_id:
+            order = await self._again(supervisor, order, by)
         model, timeout = checks.check_order(order, self._settings.default_timeout)
         limits = checks.check_limits(order, self._settings.limits, may_exceed=not by)
         await self._project.spending.check()
@@ -131,6 +133,7 @@ class Delegations:
                 model=model,
                 timeout=timeout,
                 continued_from=before.id if before else None,
+                retry_of=order.retry_id,
                 supervisor_agent=by,
                 runtime=self._context.runtime.name,
                 limits=limits,
@@ -406,6 +409,22 @@ class Delegations:
         if stored is None:
             raise UnknownDelegation(name)
         return stored
+
+    async def _again(self, supervisor: str, order: Order, by: str) -> Order:
+        """Return an order for what another delegation was to do, but for what it says itself.
+
+        A person may name any; for a model there are those of its own conversation.
+        """
+        given = order.retry_id or ""
+        if by:
+            before = await self._find_own(supervisor, given)
+        elif (found := await self._context.store.get(checks.check_id(given))) is not None:
+            before = found
+        else:
+            raise UnknownDelegation(given)
+        if not before.is_terminal:
+            raise StillActive(before.id, before.status, "done once more")
+        return again(order, before)
 
     async def _continuable(self, supervisor: str, order: Order) -> Delegation:
         """Return the delegation in whose session another one may go on."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, HasEnded, UnknownDelegation
-from background_agents.domain.order import Order
+from background_agents.domain.order import Order, again
 from background_agents.domain.text import title_of
 from background_agents.ports.runtime import SessionOrder
 from background_agents.service import checks
@@ -134,13 +134,15 @@ class UserDelegations:
         """
         workspace = self._project.workspace(directory)
         runtime = workspace.context.runtime
+        if order.retry_id:
+            order = again(order, await self._get(order.retry_id))
         checks.check_order(order, self._settings.default_timeout)
         checks.check_limits(order, self._settings.limits, may_exceed=True)
         await self._project.spending.check()
         agents = await runtime.agents(refresh=True)
         # Before there is a session that nobody would need.
         checks.check_agent(order.agent, agents, leave_to=workspace.context.left_to(self._settings))
-        supervisor = await self._continued(order, workspace) or await runtime.open_session(
+        supervisor = await self._supervisor_of(order, workspace) or await runtime.open_session(
             SessionOrder(parent=None, title=title_of(order.prompt))
         )
         return await Delegations(workspace).delegate(supervisor, order)
@@ -223,13 +225,19 @@ class UserDelegations:
                 found[name] = (await run.look()).delegation
         return list(found.values())
 
-    async def _continued(self, order: Order, workspace: Workspace) -> str | None:
-        """Return the supervisor of the delegation that this one goes on with, if it does."""
-        if not order.continue_id:
+    async def _supervisor_of(self, order: Order, workspace: Workspace) -> str | None:
+        """Return who has what this one goes on with, or does once more; None for nobody."""
+        earlier = order.retry_id or order.continue_id
+        if not earlier:
             return None
-        before = await self._get(order.continue_id)
-        await workspace.check_reaches(before)
-        return before.parent_session
+        before = await self._get(earlier)
+        # Of one below another the conversation, since that other one may have ended.
+        supervisor = before.root_session if before.above else before.parent_session
+        if order.continue_id:
+            await workspace.check_reaches(before)
+            return supervisor
+        state = await workspace.context.runtime.state(supervisor)
+        return supervisor if state.exists else None
 
     async def _run(self, delegation: str) -> Run:
         found = await self._get(delegation)

@@ -20,6 +20,7 @@ def told(event: ev.Event) -> str:
     match event:
         case ev.Registered():
             after = f", going on from {event.continued_from}" if event.continued_from else ""
+            after += f", once more what {event.retry_of} was to do" if event.retry_of else ""
             limit = f"time limit {span(event.timeout)}" if event.timeout else "no time limit"
             return f"delegated to {_name(event.agent)} ({limit}){after}"
         case ev.Launched():

@@ -147,6 +147,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[RequestSheet, ...]
     resumed: Annotated[int, Meta(description="how often it was cut off and told to go on")]
     continued_from: Annotated[str | None, Meta(description="id of the one that it goes on from")]
+    retry_of: Annotated[str | None, Meta(description="id of the one that it does once more")] = None
     depth: Annotated[int, Meta(description="1 where a conversation delegated it")] = 1
     above: Annotated[
         str | None, Meta(description="id of the one whose agent delegated it, if one did")
@@ -364,6 +365,7 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         requests=tuple(map(request_sheet, delegation.requests)),
         resumed=delegation.relaunches,
         continued_from=delegation.continued_from,
+        retry_of=delegation.retry_of,
         depth=delegation.depth,
         above=delegation.above or None,
         result_chars=delegation.result_chars,

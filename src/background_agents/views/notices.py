@@ -71,12 +71,13 @@ def new(
 def _wakes(delegation: Delegation, kind: NoticeKind) -> bool:
     """Return whether the supervisor's model is to take it up at once.
 
-    Not what a person does at a terminal: to stop a delegation, or to go on with an earlier one.
+    Not what a person does at a terminal: to stop a delegation, or to go on with an earlier one
+    or do it once more.
     A supervisor that is a background agent has nobody who would speak to it later.
     """
     if delegation.above:
         return True
-    if delegation.continued_from and not delegation.supervisor_agent:
+    if (delegation.continued_from or delegation.retry_of) and not delegation.supervisor_agent:
         return False
     is_stop = kind is NoticeKind.ENDED and delegation.status is Status.STOPPED
     return not is_stop or delegation.stop_requested_by != Actor.COMMAND_LINE

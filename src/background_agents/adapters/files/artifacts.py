@@ -159,6 +159,7 @@ def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:
         "steers": len(delegation.steers),
         "resumed": delegation.relaunches,
         "continued_from": delegation.continued_from,
+        **({"retry_of": delegation.retry_of} if delegation.retry_of else {}),
         **({"depth": delegation.depth, "above": delegation.above} if delegation.above else {}),
         "prompt": delegation.prompt[:PROMPT_CHARS],
     }

@@ -57,6 +57,7 @@ class _Front(msgspec.Struct, frozen=True):
     session: str | None = None
     parent_session: str | None = None
     continued_from: str | None = None
+    retry_of: str | None = None
     depth: int = 1
     above: str = ""
     tokens: int = 0
@@ -121,6 +122,7 @@ class SessionFiles:
             owner=OWNER,
             model=facts.model,
             continued_from=facts.continued_from,
+            retry_of=facts.retry_of,
             depth=facts.depth,
             above=facts.above,
         )

@@ -28,6 +28,7 @@ COMMANDS = {
     "stop": "end delegations, and keep what they wrote",
     "wait": "return when delegations have ended",
     "delegate": "hand a task to a background agent",
+    "retry": "do once more what a delegation was to do",
     "apply": "take over what a delegation has changed in a tree of its own",
     "discard": "delete the tree of its own that a delegation has worked in",
     "recover": "go on with what a process that died has left behind",
@@ -45,7 +46,7 @@ COMMANDS = {
 
 ACTS = frozenset(
     (
-        *("undo", "redo", "apply", "discard", "steer", "answer", "stop", "delegate"),
+        *("undo", "redo", "apply", "discard", "steer", "answer", "stop", "delegate", "retry"),
         *("recover", "serve", "prune", "install", "uninstall"),
     )
 )

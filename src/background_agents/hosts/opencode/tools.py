@@ -155,7 +155,9 @@ async def delegate(service: Delegations, call: Call, args: Order) -> Answer:
     try:
         delegation = await service.delegate(call.session, args, by=call.agent, granted=call.granted)
     except LeaveNeeded as needed:
-        return Answer("", errors.for_model(needed), ask=_permission(needed, args.prompt))
+        return Answer(
+            "", errors.for_model(needed), ask=_permission(needed, args.prompt or str(args.retry_id))
+        )
     about: dict[str, object] = {"id": delegation.id}
     answer = for_model.delegated(delegation, ends_with_turn=service.ends_with_turn)
     return Answer(for_model.session_title(delegation), answer, about)
@@ -320,7 +322,7 @@ def _schema(args: type[msgspec.Struct]) -> dict[str, object]:
     return {
         "type": "object",
         "properties": {name: _plain(about) for name, about in told["properties"].items()},
-        "required": told["required"],
+        "required": told.get("required", []),
         "additionalProperties": False,
     }
 

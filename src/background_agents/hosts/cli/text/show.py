@@ -69,6 +69,7 @@ def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[t
     left = f"{shown.result_chars:,} characters" if has_artifact else "the file is gone"
     yield "result", f"{one_line(shown.artifact)} ({left})" if shown.artifact else "none yet"
     yield "goes on", f"from {shown.continued_from}" if shown.continued_from else ""
+    yield "retry", f"of {shown.retry_of}" if shown.retry_of else ""
     yield "below", f"{shown.above}, at depth {shown.depth}" if shown.above else ""
     yield "resumed", f"{shown.resumed} times cut off and told to go on" if shown.resumed else ""
     opens = f" (opencode -s {shown.session} opens it)" if shown.session else ""
