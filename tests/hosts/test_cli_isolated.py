@@ -166,3 +166,47 @@ def test_inside_of_a_tree_it_is_the_same_project(tried: Tried) -> None:
     tree = tried.trees.prepare(ID, str(tried.project)).directory
 
     assert ID in tried.reader.out("list", "--directory", tree)
+
+
+def test_diff_shows_a_try_and_what_leads_from_one_to_another(tried: Tried) -> None:
+    other = tried.try_apart("calm-blue-heron")
+    (other / "kept.txt").write_text("one\ntwo\nthree\nvier\n")
+    (other / "new.txt").unlink()
+    (other / "more.txt").write_text("more\n")
+
+    alone = tried.reader.out("diff", ID)
+    between = tried.reader.out("diff", ID, "calm-blue-heron")
+    one_file = tried.reader.out("diff", ID, "calm-blue-heron", "more.txt")
+
+    assert "+FOUR" in alone
+    assert "-four" in alone
+    assert "-FOUR" in between
+    assert "+vier" in between
+    assert "+more" in between
+    assert "-new" in between
+    assert "+more" in one_file
+    assert "vier" not in one_file
+
+
+def test_an_applied_try_is_undone_and_redone(tried: Tried) -> None:
+    """What it wrote into the project is like any other change of the delegation there."""
+    reader, kept = tried.reader, tried.project / "kept.txt"
+    reader.out("apply", ID, "--yes")
+    kept.write_text(kept.read_text().replace("one", "ONE"))
+
+    assert reader.run("undo", ID, "--yes").returncode == 0
+    assert kept.read_text() == "ONE\ntwo\nthree\nfour\n"
+    assert not (tried.project / "new.txt").exists()
+
+    assert reader.run("redo", ID, "--yes").returncode == 0
+    assert kept.read_text() == "ONE\ntwo\nthree\nFOUR\n"
+    assert (tried.project / "new.txt").read_text() == "new\n"
+
+
+def test_what_was_not_applied_cannot_be_undone(tried: Tried) -> None:
+    refused = tried.reader.run("undo", ID, "--yes")
+
+    assert refused.returncode != 0
+    assert refused.stderr == (
+        f"Nothing of {ID} was applied, so that there is nothing to take back.\n"
+    )

@@ -26,6 +26,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     ChangesGone,
     ContentGone,
+    InvalidRequest,
     StillWrites,
     StoreUnavailable,
     TreeGone,
@@ -67,6 +68,9 @@ class Undoing:
         self.journal = FileJournal(self.folder)
         self.top = top_of(Path(one.directory))
         if one.changes.files and not self.journal.segments(one.id):
+            if one.tree:
+                why = f"Nothing of {one.id} was applied, so that there is nothing to take back."
+                raise InvalidRequest(why)
             raise ChangesGone(one.id)
 
     def plan(self, by: str, asked: Asked) -> Plan:
