@@ -249,11 +249,16 @@ class World:
         model: str | None = None,
         supervisor: str | None = None,
         continue_id: str | None = None,
+        by: str = "",
+        max_turns: int | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: float | None = None,
     ) -> Delegation:
         """Delegate a scripted task."""
         prompt = f"Look into it.\n{script(*steps)}"
-        request = Order(prompt, agent, minutes, model, continue_id)
-        return await service.delegate(supervisor or self.supervisor, request)
+        limits = (max_turns, max_tokens, max_cost_usd)
+        request = Order(prompt, agent, minutes, model, continue_id, *limits)
+        return await service.delegate(supervisor or self.supervisor, request, by=by)
 
     async def working(self, delegation: Delegation) -> ScriptedSession:
         """Return the child session of a delegation once it writes an answer."""

@@ -55,6 +55,8 @@ class ScriptedRuntime:
         """What the rules say of each agent; without an entry it may be run."""
         self.description: tuple[str, str] | None = None
         """What the small model says; None while none is configured."""
+        self.price_usd = 0.0
+        """What an answer costs; 0 is a price that nobody knows."""
         self.guarded: set[str] = set()
         """Sessions before whose tools a host asks us."""
         self.sessions: dict[str, ScriptedSession] = {}
@@ -73,6 +75,7 @@ class ScriptedRuntime:
             emit=self.emit,
             mint=lambda prefix: f"{prefix}{next(self._numbers):06}",
             knows_model=lambda model: model is None or model in MODELS,
+            price_usd=lambda: self.price_usd,
             hold=lambda name, passed: self._gate(name).hold(passed),
         )
 

@@ -44,6 +44,7 @@ class Entry:
     finished: bool = False
     error: str | None = None
     aborted: bool = False
+    cost_usd: float = 0.0
 
     @property
     def text(self) -> str:
@@ -62,7 +63,9 @@ class Entry:
             finished=self.finished,
             error=self.error,
             aborted=self.aborted,
-            usage=Usage(output_tokens=len(text) // 4) if self.answers else Usage(),
+            usage=Usage(output_tokens=len(text) // 4, cost_usd=self.cost_usd)
+            if self.answers
+            else Usage(),
         )
 
 
@@ -74,6 +77,8 @@ class Rules:
     mint: Callable[[str], str]
     """Make an id with a prefix; later ones sort after earlier ones."""
     knows_model: Callable[[str | None], bool]
+    price_usd: Callable[[], float]
+    """What an answer costs."""
     hold: Callable[[str, Callable[[], None]], None]
     """Call back once a gate is open."""
 
@@ -257,7 +262,10 @@ class ScriptedSession:
             step = self._after_refusals(step, steps)
         newest = self.newest_of_user()
         answer = Entry(
-            self._rules.mint("msg_answer"), "assistant", answers=newest.id if newest else None
+            self._rules.mint("msg_answer"),
+            "assistant",
+            answers=newest.id if newest else None,
+            cost_usd=self._rules.price_usd(),
         )
         self._answer = self.entries[answer.id] = answer
         self._changed(answer)
@@ -311,7 +319,8 @@ class ScriptedSession:
         ask = self._ask_before(tool, call)
         if ask is not None:
             self.open[ask.id] = (ask, len(answer.tools))
-        answer.tools.append(ToolCall(tool, "running" if ask else "completed", tool))
+        state, equal = ("running", "") if ask else ("completed", str(call.args))
+        answer.tools.append(ToolCall(tool, state, tool, fingerprint=equal))
 
     def _ask_before(self, tool: str, call: Call) -> Ask | None:
         """Return what is asked before a tool runs."""

@@ -257,6 +257,18 @@ class DelegationStoreContract(ABC):
         await store.register(registered(HERON))
         assert [one.id for one in await store.unfinished()] == [OTTER, HERON]
 
+    async def test_what_was_spent_is_that_of_what_ended_since_or_has_not(
+        self, store: DelegationStore
+    ) -> None:
+        await store_so(store, launched(), completed(), name=LYNX)
+        before = await store.register(registered(OTTER))
+        usage = ev.Usage(cost_usd=0.5)
+        told = (launched(), ev.Progressed(at=at(5), usage=usage))
+        await store.commit(change(before, *told))
+        ended_at = completed().at
+        assert await store.spent(ended_at) == {LYNX: 0.0125, OTTER: 0.5}
+        assert await store.spent(ended_at + timedelta(seconds=1)) == {OTTER: 0.5}
+
     async def test_a_resumed_delegation_has_a_new_owner_and_keeps_it(
         self, store: DelegationStore
     ) -> None:
