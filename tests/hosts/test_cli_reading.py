@@ -326,7 +326,7 @@ def _sample(kind: type[ev.Event]) -> ev.Event:
     values: dict[str, object] = {
         "usage": {}, "timeout": None, "model": None, "continued_from": None, "result_chars": 1,
         "models": [], "ran_for": None, "kept": False, "depth": 2, "changes": {}, "limits": {},
-        "reached": {"what": "turns", "turns": 1},
+        "reached": {"what": "limit of 20 turns", "turns": 20},
         "ask": {"id": "per_1", "session": "s", "permission": "bash"}, "at": at(1).isoformat(),
     }  # fmt: skip
     raw = {name: values.get(name, "text") for name in kind.__struct_fields__}

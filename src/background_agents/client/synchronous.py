@@ -95,7 +95,8 @@ def _delegating(make: Callable[P, Order]) -> Callable[Concatenate[Client, P], Ha
 
         Where an OpenCode has to be started for it that takes seconds, at the very first half a
         minute. The arguments are those of the tool ``delegate``: ``prompt`` and ``agent``, and if
-        need be ``timeout_minutes``, ``model`` and ``continue_id``.
+        need be ``timeout_minutes``, ``model`` and ``continue_id``, and as limits ``max_turns``,
+        ``max_tokens`` and ``max_cost_usd``.
 
         Raises:
             InvalidRequest: an argument cannot be meant; nothing was delegated.

@@ -60,6 +60,18 @@ def _name(loop: Loop) -> str:
     return one_line(loop.call.tool, TITLE_CHARS)
 
 
+def most(limits: Limits) -> str:
+    """Say what may be used; empty where nothing is limited."""
+    parts = []
+    if limits.max_turns:
+        parts.append(counted(limits.max_turns, "turn"))
+    if limits.max_tokens:
+        parts.append(counted(limits.max_tokens, "token"))
+    if limits.max_cost_usd:
+        parts.append(money(limits.max_cost_usd))
+    return ", ".join(parts)
+
+
 def used(limits: Limits, usage: Usage) -> str:
     """Say how much of each limit is used; empty where nothing is limited."""
     parts = []

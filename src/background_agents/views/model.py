@@ -26,6 +26,7 @@ from background_agents.domain.text import (
 )
 from background_agents.ports.storage import Line
 from background_agents.views.changes import brief
+from background_agents.views.limits import most
 
 WAIT_CHARS = 8_000
 """About 2,000 tokens: what a wait for many delegations may answer."""
@@ -120,6 +121,8 @@ def delegated(delegation: Delegation, *, ends_with_turn: bool = False) -> str:
     ``ends_with_turn``: what runs it ends with the turn that delegates it.
     """
     limit = f"time limit {span(delegation.timeout)}" if delegation.timeout else "no time limit"
+    if used := most(delegation.limits):
+        limit += f", at most {used}"
     then = (
         "It runs in the background, and this OpenCode ends with this turn: go on with other work, "
         "then call delegation_wait() until nothing runs, and only then end your turn."
