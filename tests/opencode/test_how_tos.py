@@ -46,7 +46,13 @@ DATABASE = {
 ANSWERS = {
     "Move the date helpers": script(
         *(
-            say(f"Helper {n} is moved. ") | call("bash", command="true", description="Test it")
+            say(f"Helper {n} is moved. ") | call("bash", command=f"true {n}", description="Test it")
+            for n in range(1, 400)
+        )
+    ),
+    "Taste every apple": script(
+        *(
+            say(f"Apple {n} is sour. ") | call("bash", command=f"echo {n}", description="Taste")
             for n in range(1, 400)
         )
     ),
