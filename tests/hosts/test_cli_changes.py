@@ -85,7 +85,7 @@ def test_diff_shows_files_then_lines(desk: Desk) -> None:
         "How PKCE works\n"
         "\n"
         " M  f                    +1 -1\n"
-        " R  old name → new näme  +0 -0\n"
+        " R  old name → new näme\n"
         " A  pic                         binary; likely: changed while a command of it ran\n"
         " A  src/new.py           +1 -0\n"
         "\n"
@@ -125,7 +125,7 @@ def test_the_patch_is_what_git_takes(desk: Desk) -> None:
 
 def test_undo_shows_asks_and_does(desk: Desk) -> None:
     after = snapshot(desk.tree.top)
-    assert "nobody can be asked" in desk.bga("undo", OTTER, code=2)
+    assert "Nobody can be asked" in desk.bga("undo", OTTER, code=2)
     told = desk.bga("undo", OTTER, "--dry-run")
     assert " restore  f\n create   old name\n" in told.replace("delete   new näme\n ", "")
     assert "pic  it is not sure that it was this delegation" in told

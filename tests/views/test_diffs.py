@@ -27,7 +27,7 @@ def test_files_come_first_then_lines() -> None:
     assert for_model(ONE, made, it.get) == (
         "brave-amber-otter changed 4 files +2 -1, 2 uncertain:\n"
         "M a.py +1 -1\n"
-        "R old → moved +0 -0\n"
+        "R old → moved\n"
         "A new +1 -0 (likely: changed while a command of it ran)\n"
         "M pic (binary; shared: others wrote at the same time)\n"
         "\n"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.adapters.changes.images import name_in, top_of
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.client.place import Place
@@ -35,6 +34,9 @@ def changed(place: Place, one: Delegation) -> Changed:
     journal = FileJournal(place.folder / FOLDER)
     segments: Sequence[Segment]
     if one.tree:
+        # Here, since git and its threads take a third of a start to load, and most need none.
+        from background_agents.adapters.changes.applying import IsolatedWorktrees
+
         segments, journal = IsolatedWorktrees(place.folder).seen(one.tree, one.id)
     else:
         segments = journal.segments(one.id)

@@ -180,8 +180,8 @@ def name_of(row: Row) -> str:
 
 
 def numbers(row: Row) -> str:
-    """Return how many lines were added and removed; nothing of what has none."""
-    return "" if row.added is None or row.removed is None else f"+{row.added:,} -{row.removed:,}"
+    """Return how many lines were added and removed; nothing where none were."""
+    return f"+{row.added or 0:,} -{row.removed or 0:,}" if row.added or row.removed else ""
 
 
 def remarks(row: Row) -> str:

@@ -89,7 +89,7 @@ def done(by: str, delegation: str, count: int, left: int) -> str:
 
 def question(by: str, count: int) -> str:
     """Return what is asked before anything is done."""
-    return f"{by.capitalize()} {counted(count, 'file')}? [y/N] "
+    return f"\n{by.capitalize()} {counted(count, 'file')}?"
 
 
 def path(of: str) -> str:

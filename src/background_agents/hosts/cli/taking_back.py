@@ -10,10 +10,11 @@ from background_agents.client.changes import names_for
 from background_agents.client.undoing import Done, Undoing
 from background_agents.domain.change_sums import fold
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import InvalidRequest, NotChanged
+from background_agents.domain.errors import NotChanged
 from background_agents.domain.undoing import Asked, Left, Plan, Step
 from background_agents.hosts.cli import output, table
 from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, one_of, place_of
+from background_agents.hosts.cli.asking import confirm
 from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.exits import Exit
 from background_agents.views import undoing as words
@@ -49,7 +50,7 @@ def run(given: Namespace, by: str, *, likely: bool = False) -> int:
     if given.dry_run or not plan.steps:
         _tell(given, by, one.id, plan, None)
         return Exit.DONE if given.dry_run or not plan.left else Exit.NOT_WELL
-    _confirm(by, len(plan.steps), given)
+    confirm(words.question(by, len(plan.steps)), given, "Nothing was changed.")
     done = it.do(by, plan)
     it.note()
     _tell(given, by, one.id, plan, done)
@@ -67,19 +68,6 @@ def _paths(given: Sequence[str], one: Delegation, it: Undoing) -> tuple[str, ...
         raise NotChanged(one.id, path)
 
     return tuple(meant(path) for path in given)
-
-
-def _confirm(by: str, count: int, given: Namespace) -> None:
-    if given.yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidRequest(
-            "Nothing was changed, since nobody can be asked; --yes says so, --dry-run shows what "
-            "would be done."
-        )
-    print(words.question(by, count), end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise InvalidRequest("Nothing was changed.")
 
 
 def _lines(steps: Sequence[Step], left: Sequence[Left]) -> Iterator[str]:
