@@ -211,6 +211,26 @@ def test_what_is_written_between_plan_and_deed_stays(tree: Tree, path: str) -> N
     assert tree.read(path) == b"theirs"
 
 
+def test_what_is_deleted_between_plan_and_deed_is_left_alone(tree: Tree) -> None:
+    tree.agent("f", b"x")
+    it = tree.undoing
+    plan = it.plan(UNDO, Asked())
+    tree.journal.content_path(plan.steps[0].then.digest).unlink()
+    assert {one.reason for one in it.do(UNDO, plan).left} == {Reason.FORGOTTEN}
+    assert tree.read("f") == b"x"
+    assert list(intents.noted(tree.journal.folder)) == []
+
+
+def test_an_empty_folder_that_was_there_stays(tree: Tree) -> None:
+    """Of what an undo itself has made it is known which folders came with it."""
+    tree.write("d/f", b"theirs")
+    tree.agent("d/f", Path.unlink)
+    before = snapshot(tree.top)
+    assert tree.undo() == NOTHING
+    assert tree.redo() == NOTHING
+    assert snapshot(tree.top) == before
+
+
 @pytest.mark.parametrize("path", ["f", "new"])
 def test_what_is_written_while_the_new_file_is_prepared_stays(
     tree: Tree, path: str, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from background_agents.adapters.changes.images import image_of, opaque
 from background_agents.adapters.changes.merge import merged
 from background_agents.domain.changes import Image, Kind
+from background_agents.domain.errors import ContentGone
 from background_agents.domain.undoing import Left, Reason, Step
 
 MOST_BYTES = 1024 * 1024 * 1024
@@ -67,15 +68,17 @@ class Tree:
         """Do a step by a file named ``temporary`` beside the path; return why not, if not.
 
         Raises:
-            ContentGone, StoreUnavailable: what is to be there cannot be had.
+            StoreUnavailable: what is to be there cannot be read.
         """
-        wanted = step.then.kind in (Kind.FILE, Kind.LINK)
-        content = step.merged
-        if content is None:
-            content = self.content(step.then.digest) if wanted else b""
+        wanted = step.then.is_there
         try:
+            content = step.merged
+            if content is None:
+                content = self.content(step.then.digest) if wanted else b""
             with self._folder(step.path, make=wanted) as folder:
                 self._put(step, content, folder, temporary)
+        except ContentGone:
+            return Left(step.path, Reason.FORGOTTEN)
         except _CannotPut as error:
             return Left(step.path, error.reason, error.detail)
         except OSError as error:
