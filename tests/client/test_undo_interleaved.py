@@ -33,6 +33,7 @@ from background_agents.service.context import ProjectContext
 from background_agents.service.tasks import Tasks
 from background_agents.testing.contracts.samples import finished
 from background_agents.testing.memory import MemoryArtifacts, MemoryStore
+from background_agents.testing.tries import MemoryTries
 from tests.client.trees import Tree, snapshot
 
 A, B, HUMAN = "brave-amber-otter", "calm-blue-heron", "human"
@@ -264,7 +265,7 @@ async def play(
     chosen = random.Random(request.param)
     context = ProjectContext(
         store=MemoryStore(), artifacts=MemoryArtifacts(), journal=tree.journal, trees=trees,
-        clock=SystemClock(), processes=processes, ids=SortableIds(chosen), project="p1",
+        tries=MemoryTries(), clock=SystemClock(), processes=processes, ids=SortableIds(chosen), project="p1",
         owner="me", tools=NAMES,
     )  # fmt: skip
     play = Play(tree, chosen, Recorder(context, tasks), is_patient=request.param % 3 != 0)
