@@ -265,8 +265,8 @@ async def play(
     chosen = random.Random(request.param)
     context = ProjectContext(
         store=MemoryStore(), artifacts=MemoryArtifacts(), journal=tree.journal, trees=trees,
-        tries=MemoryTries(), clock=SystemClock(), processes=processes, ids=SortableIds(chosen), project="p1",
-        owner="me", tools=NAMES,
+        tries=MemoryTries(), clock=SystemClock(), processes=processes, ids=SortableIds(chosen),
+        project="p1", owner="me", tools=NAMES,
     )  # fmt: skip
     play = Play(tree, chosen, Recorder(context, tasks), is_patient=request.param % 3 != 0)
     play.first = snapshot(tree.top)

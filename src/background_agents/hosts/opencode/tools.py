@@ -49,9 +49,7 @@ class ReadArgs(IdArgs):
 
 
 class DiffArgs(IdArgs):
-    path: Annotated[
-        str | None, Meta(description="A file or folder to see alone; everything by default.")
-    ] = None
+    path: Annotated[str | None, Meta(description="Only this file or folder.")] = None
 
 
 class ApplyArgs(IdArgs):
@@ -205,8 +203,8 @@ async def delegation_peek(service: Delegations, call: Call, args: IdArgs) -> Ans
 
 
 @_tool(
-    "See which files a delegation has changed, how sure that is, and their diff. Works while it "
-    "runs, too. Only your human can take changes back, with `bga undo ID`."
+    "See the files that a delegation has changed, how sure that is, and their diff; also while it "
+    "runs. Undo is for your human: `bga undo ID`."
 )
 async def delegation_diff(service: Delegations, call: Call, args: DiffArgs) -> Answer:
     diff = await service.diff(call.session, args.id, args.path or "")
