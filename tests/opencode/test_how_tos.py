@@ -63,6 +63,12 @@ ANSWERS = {
     "Set up the test database": script(
         call("question", questions=[DATABASE]), say("It is set up.")
     ),
+    "Tidy the shopping list": script(
+        call("edit", filePath="shopping.txt", oldString="tea (the good one?)", newString="tea"),
+        call("write", filePath="recipes/soup.txt", content="leeks\npotatoes\n"),
+        call("bash", command="wc -l shopping.txt > total.txt", description="Count"),
+        say("It is tidy."),
+    ),
     "Which licences": script(say("MIT and Apache-2.0.")),
     "List the public functions": script(say("There are two: parse and render.")),
     "List the tests that sleep": script({"fail": 400, "message": "This key has no credit left."}),
@@ -77,6 +83,10 @@ BEFORE: Mapping[str, Sequence[str]] = {
     "answer-permissions": [
         'background-agents delegate careful "Tag the release."',
         'background-agents delegate careful "Set up the test database."',
+    ],
+    "see-and-undo-changes": [
+        "printf 'apples\\ntea (the good one?)\\nleeks\\npotatoes\\n' > shopping.txt",
+        'background-agents delegate general --wait "Tidy the shopping list."',
     ],
     "several-projects": [
         "mkdir ~/library",

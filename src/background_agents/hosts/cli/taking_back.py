@@ -47,6 +47,7 @@ def run(given: Namespace, by: str, *, likely: bool = False) -> int:
     if not given.json:
         for line in _lines(plan.steps, plan.left):
             output.show(line)
+        sys.stdout.flush()  # what follows goes to stderr
     if given.dry_run or not plan.steps:
         _tell(given, by, one.id, plan, None)
         return Exit.DONE if given.dry_run or not plan.left else Exit.NOT_WELL
@@ -96,6 +97,7 @@ def _tell(given: Namespace, by: str, delegation: str, plan: Plan, done: Done | N
     if done is not None:
         for line in _lines((), [one for one in left if one not in plan.left]):
             output.show(line)
+        sys.stdout.flush()
         told = words.done(by, delegation, len(steps), len(left))
     elif not plan.steps and not plan.left:
         told = words.nothing(by, delegation, plan)
