@@ -168,6 +168,8 @@ class Undoing:
     def _settle(self) -> None:
         """Make up for an undo that was killed: what it has done is known from now on."""
         for path, intent in intents.noted(self.folder):
+            if not os.path.isdir(intent.top):
+                continue  # moved, so that nobody can tell; it may come back
             tree = self._tree(Path(intent.top))
             known = self.journal.segments(intent.delegation)
             for segment in intent.segments:
