@@ -65,7 +65,13 @@ ENDINGS = (
         error="Stopped by the supervisor.",
         changes=Changes(3, 7, 1, 2, ("a → b", "c"), ("bash may still write",)),
     ),
-    ev.TimedOut(at=at(60), summary="Late.", usage=USAGE, error="The time was up."),
+    ev.TimedOut(
+        at=at(60),
+        summary="Late.",
+        usage=USAGE,
+        error="The time was up.",
+        changes=Changes(apart="not applied", strayed="Hop."),
+    ),
     ev.Interrupted(at=at(60), summary="Dead.", usage=USAGE, error="Its process died."),
 )
 
@@ -105,6 +111,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Project:
             name = f"brave-amber-otter-{number}"
             ending = replace(ENDINGS[number % 5], at=at(100 + number))
             first = registered(name, root=OTHER if number % 7 == 6 else ROOT, prompt="Why? " * 300)
+            if ending.changes.apart:
+                first = replace(first, tree=name)
             begun = replace(launched(f"ses_{number}"), at=at(number + 0.5))
             steps = (begun, replace(ending, result_chars=9))
             delegation = _store(connection, replace(first, at=at(number)), *steps)
@@ -162,7 +170,8 @@ def outline(one: Delegation) -> tuple[object, ...]:
     who = (one.id, one.root_session, one.parent_session, one.session, one.agent, one.model)
     what = (one.status, one.title, one.summary, one.error, one.prompt)
     numbers = (one.usage.tokens, one.usage.cost_usd, one.usage.tool_calls, one.result_chars)
-    return (*who, *what, *numbers, one.changes, one.launched_at, one.ended_at, one.continued_from)
+    return (*who, *what, *numbers, one.changes, one.tree, one.launched_at, one.ended_at,
+            one.continued_from)  # fmt: skip
 
 
 @asynccontextmanager

@@ -160,8 +160,19 @@ def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:
         "resumed": delegation.relaunches,
         "continued_from": delegation.continued_from,
         **({"retry_of": delegation.retry_of} if delegation.retry_of else {}),
+        **(_apart(delegation) if delegation.tree else {}),
         **({"depth": delegation.depth, "above": delegation.above} if delegation.above else {}),
         "prompt": delegation.prompt[:PROMPT_CHARS],
+    }
+
+
+def _apart(delegation: Delegation) -> dict[str, Scalar]:
+    """Return what is told of one that worked in an isolated tree."""
+    changes = delegation.changes
+    return {
+        "tree": delegation.tree,
+        "isolated": changes.apart or None,
+        "left_its_tree": changes.strayed or None,
     }
 
 

@@ -69,6 +69,9 @@ class _Front(msgspec.Struct, frozen=True):
     changed_uncertain: int = 0
     changed: str | None = None
     still_writing: str | None = None
+    tree: str = ""
+    isolated: str | None = None
+    left_its_tree: str | None = None
 
 
 class SessionFiles:
@@ -125,6 +128,7 @@ class SessionFiles:
             retry_of=facts.retry_of,
             depth=facts.depth,
             above=facts.above,
+            tree=facts.tree if is_readable_id(facts.tree) else "",
         )
 
 
@@ -168,6 +172,8 @@ def _later(facts: _Front, body: str) -> Iterator[ev.Event]:
             facts.changed_uncertain,
             tuple(facts.changed.split(", ")) if facts.changed else (),
             (facts.still_writing,) if facts.still_writing else (),
+            facts.isolated or "",
+            facts.left_its_tree or "",
         ),
         "ran_for": timedelta(seconds=facts.elapsed_s or 0) if is_told else None,
     }
