@@ -19,6 +19,7 @@ from lab.bench.process import calls_alone, starting, thousand_active
 from lab.bench.recovery import recovery
 from lab.bench.start import start
 from lab.bench.tax import Tax, context_tax, table
+from lab.bench.tries import first_answers, trees
 from lab.harness.home import find_binary
 from lab.harness.line import Line
 
@@ -42,6 +43,7 @@ PARTS: Mapping[str, Part] = {
     "busy": while_others_run,
     "crowd": lambda root, _, line: crowds(root, line),
     "start": lambda root, rounds, line: start(root, _slow(rounds), line),
+    "tries": lambda root, rounds, line: first_answers(root, _slow(rounds), line),
 }
 """What each line of OpenCode is measured with, in the order of the table."""
 
@@ -53,6 +55,7 @@ OURS: Mapping[str, Ours] = {
     "process": starting,
     "alone": calls_alone,
     "recovery": lambda root, rounds: recovery(root, _slow(rounds)),
+    "trees": lambda root, rounds: trees(root, _slow(rounds)),
     "commands": commands,
 }
 """What the service alone decides, or nearly so: it is measured once, with ``FIRST``."""
