@@ -65,7 +65,7 @@ async def test_it_works_in_its_tree_and_is_told_of_it(world: World, service: Ser
     text = "".join(first.parts.values())
     assert text.startswith("Try it.\n")
     assert f"Your folder is {place}, a copy of {DIRECTORY}" in text
-    assert world.runtime.closed == [place]
+    await world.runtime.moves.until(lambda: world.runtime.closed == [place])
 
 
 async def test_its_end_tells_what_it_changed_and_that_it_is_not_applied(
@@ -205,10 +205,9 @@ async def test_the_next_process_knows_where_it_works(world: World, service: Serv
     world.runtime.places.clear()
 
     await world.service()
-    await world.until(lambda: world.now(delegation).resumes > 0)
-    await world.settle()
 
-    assert world.runtime.places == {session.name: f"/isolated/{delegation.id}/tree"}
+    there = {session.name: f"/isolated/{delegation.id}/tree"}
+    await world.runtime.moves.until(lambda: world.runtime.places == there)
 
 
 async def test_a_fault_of_the_tree_keeps_no_ending_back(world: World, service: Service) -> None:

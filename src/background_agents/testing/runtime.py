@@ -64,6 +64,8 @@ class ScriptedRuntime:
         """The directories of sessions that work elsewhere."""
         self.closed: list[str] = []
         """The directories that were let go of."""
+        self.moves = Changes()
+        """Tells of each of both."""
         self._known: list[port.Agent] = []
         self._listeners: list[port.Listener] = []
         self._kept: dict[str, ScriptedSession] = {}
@@ -139,10 +141,12 @@ class ScriptedRuntime:
 
     def works_in(self, session: str, directory: str) -> None:
         self.places[session] = directory
+        self.moves.tell()
 
     async def close_directory(self, directory: str) -> None:
         self._check()
         self.closed.append(directory)
+        self.moves.tell()
 
     async def prompt(self, session: str, prompt: port.Prompt) -> None:
         self._check()
