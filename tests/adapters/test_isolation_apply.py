@@ -204,3 +204,23 @@ def test_git_that_merges_no_trees_is_named(
 
     with pytest.raises(InvalidRequest, match=r"Applying needs Git 9\.0 or newer, and here is \d"):
         trees.plan(ID)
+
+
+def test_what_a_result_cannot_hold_is_named_and_not_lost(
+    main: Main, trees: IsolatedWorktrees, tree: Path
+) -> None:
+    """A repository that the agent made, and what is too large: the rest is applied by its name."""
+    Main(tree / "nested").write("inside.txt", "x\n")
+    with (tree / "huge.bin").open("wb") as file:
+        file.truncate(65 * 2**20)
+    (tree / "fine.txt").write_text("fine\n")
+
+    changed = {one.path: one.after for one in trees.changes(ID)}
+    assert changed["nested"].why == "it is a repository of its own"
+    assert changed["huge.bin"].why == "it is too large"
+    with pytest.raises(NotApplied, match=r"huge\.bin, nested"):
+        apply(trees)
+    assert not (main.folder / "fine.txt").exists()
+
+    assert apply(trees, "fine.txt") == {"fine.txt"}
+    assert trees.state(ID) is State.OPEN

@@ -14,7 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.changes.images import SUBMODULE
-from background_agents.adapters.changes.isolation import SUBMODULE_MODE, IsolatedFolder, images_of
+from background_agents.adapters.changes.isolation import (
+    SUBMODULE_MODE,
+    IsolatedFolder,
+    images_of,
+    missing,
+)
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.own_repository import (
     Entry,
@@ -47,33 +52,43 @@ class IsolatedWorktrees(IsolatedFolder):
     def plan(self, name: str, paths: Sequence[str] = ()) -> Plan:
         _make_sure_it_merges()
         about, store = self.get(name), self.store(name)
+        wanted = [one.strip().strip("/").removeprefix("./") for one in paths]
         main = Path(about.main)
         with ThreadPoolExecutor(1) as beside:
             finding = beside.submit(self.result, about)
             with self.own_index(name) as index:
                 now, _ = store.snapshot(main, source_of(main).index, index)
-            result, _ = finding.result()
-        if paths:
-            result = self._only(about, result, paths)
+            result, left_out = finding.result()
+        left = [
+            Left(one, Reason.NOT_KEPT, why)
+            for one, why in missing(about, left_out)
+            if not wanted or any(_is_in(one, path) for path in wanted)
+        ]
+        if wanted:
+            result = self._only(about, result, wanted)
         merged, conflicts = _merged(store, about.base, now, result)
-        if conflicts:
-            return Plan(
-                name, result, left=tuple(Left(shown(one), Reason.CONFLICT) for one in conflicts)
-            )
+        left += [Left(shown(one), Reason.CONFLICT) for one in conflicts]
+        if left:
+            return Plan(name, result, left=tuple(left))
+        return self._writing(about, result, now, merged)
+
+    def _writing(self, about: Isolated, result: str, now: str, merged: str) -> Plan:
+        """Return what leads from main as it is now to what was merged."""
+        store, seen = self.store(about.name), self._tree(Path(about.main))
         entries = store.differences(now, merged)
-        seen = self._tree(main)
-        befores = images_of(
-            store, [(one.before_mode, one.before) for one in entries], self._journal
-        )
-        afters = images_of(store, [(one.after_mode, one.after) for one in entries], self._journal)
+        sides = [(one.before_mode, one.before) for one in entries]
+        befores = images_of(store, sides, self._journal)
+        sides = [(one.after_mode, one.after) for one in entries]
+        afters = images_of(store, sides, self._journal)
         found = [
             _step(one, seen.look(one.path)[0], before, after)
             for one, before, after in zip(entries, befores, afters, strict=True)
         ]
-        steps = tuple(one for one in found if isinstance(one, Step))
+        steps = [one for one in found if isinstance(one, Step)]
         left = tuple(one for one in found if isinstance(one, Left))
         # What goes makes room: a folder may come where a file was, or the other way round.
-        return Plan(name, result, tuple(sorted(steps, key=lambda one: one.then.is_there)), left)
+        steps.sort(key=lambda one: one.then.is_there)
+        return Plan(about.name, result, tuple(steps), left)
 
     def apply(self, plan: Plan, delegation: str) -> Sequence[Segment]:
         about = self.get(plan.name)
@@ -98,11 +113,10 @@ class IsolatedWorktrees(IsolatedFolder):
     def _tree(self, main: Path) -> Tree:
         return Tree(main, self._journal.content, ())
 
-    def _only(self, about: Isolated, result: str, paths: Sequence[str]) -> str:
+    def _only(self, about: Isolated, result: str, wanted: Sequence[str]) -> str:
         """Return the base with some of a result's changes."""
         store = self.store(about.name)
         entries = store.differences(f"{about.base}^{{tree}}", result)
-        wanted = [one.strip().strip("/").removeprefix("./") for one in paths]
         for one in wanted:
             if not any(_is_in(entry.path, one) for entry in entries):
                 raise InvalidRequest(f"{about.name} has changed no {quote(one)}.")

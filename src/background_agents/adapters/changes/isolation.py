@@ -122,14 +122,15 @@ class IsolatedFolder:
     def _is_applied(self, about: Isolated) -> bool:
         """Whether nothing was changed after all of it was applied."""
         try:
-            return self.result(about)[0] == about.applied[-1]
+            result, left_out = self.result(about)
+            return result == about.applied[-1] and not missing(about, left_out)
         except GitFailed:
             return False  # what cannot be told is not given up
 
     def changes(self, name: str, delegation: str = "") -> Sequence[Segment]:
         found = self.get(name)
         journal = self.kept(name)
-        store, (result, _) = self.store(name), self.result(found)
+        store, (result, left_out) = self.store(name), self.result(found)
         now = datetime.now(UTC)
         entries = store.differences(f"{found.base}^{{tree}}", result)
         sides = [(one.before_mode, one.before) for one in entries]
@@ -142,6 +143,10 @@ class IsolatedFolder:
             for one, before, after in zip(
                 entries, images[: len(entries)], images[len(entries) :], strict=True
             )
+        ]
+        segments += [
+            Segment(at=now, path=path, before=ABSENT, after=opaque(why), by=WORKTREE)
+            for path, why in missing(found, left_out)
         ]
         if delegation:
             # Once more after a crash: what counts is what is there now.
@@ -234,6 +239,12 @@ def origin_of(directory: Path, data_root: Path) -> str:
         return ""
     found = IsolatedFolder(Path(root) / project).find(inside[1])
     return found.origin if found else ""
+
+
+def missing(about: Isolated, left_out: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what a result leaves out that the try has made, each with the reason."""
+    made = [one for one in map(shown, left_out) if one not in about.left_out]
+    return [(one.rstrip("/"), SUBMODULE if one.endswith("/") else TOO_LARGE) for one in made]
 
 
 def images_of(
