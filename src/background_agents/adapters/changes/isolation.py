@@ -23,15 +23,11 @@ from pathlib import Path
 
 import msgspec
 
+from background_agents.adapters.changes.clone import asked, check_out
 from background_agents.adapters.changes.images import NO_UTF8, SUBMODULE, TOO_LARGE, opaque
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.own_repository import (
-    OWN,
-    RAW,
     OwnRepository,
-    Source,
-    alternate,
-    run,
     shown,
     source_of,
 )
@@ -76,13 +72,13 @@ class IsolatedFolder:
         inside = Path(os.path.realpath(directory)).relative_to(os.path.realpath(source.top))
         store = OwnRepository(folder / STORE)
         store.make(source)
-        head = _asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+        head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
         index = folder / "main.index"
         tree, left_out = store.snapshot(source.top, source.index, index)
         left_out += [f"{one}/" for one in store.submodules(index)]
         base = store.commit(tree, *([head] if head else []))
         store.git("update-ref", "refs/heads/base", base)
-        _clone(store, source, folder / TREE, base)
+        check_out(store, source, folder / TREE, base)
         shutil.copy2(folder / TREE / ".git" / "index", folder / BASE_INDEX)
         copied = supply(store, index, source.top, folder / TREE, inside)
         index.unlink(missing_ok=True)
@@ -94,7 +90,7 @@ class IsolatedFolder:
             directory=os.path.realpath(folder / TREE / inside),
             base=base,
             head=head,
-            branch=_asked(source, "symbolic-ref", "-q", "--short", "HEAD"),
+            branch=asked(source, "symbolic-ref", "-q", "--short", "HEAD"),
             copied=tuple(map(shown, copied)),
             left_out=tuple(sorted(map(shown, left_out))),
             made_at=datetime.now(UTC),
@@ -167,11 +163,11 @@ class IsolatedFolder:
     def moved(self, name: str) -> str:
         found = self.get(name)
         source = source_of(Path(found.main))
-        branch = _asked(source, "symbolic-ref", "-q", "--short", "HEAD")
+        branch = asked(source, "symbolic-ref", "-q", "--short", "HEAD")
         if branch != found.branch:
             was, now = found.branch or "no branch", branch or "no branch"
             return f"The main folder was on {was}, and is on {now} now."
-        head = _asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+        head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
         if head != found.head:
             return f"The main folder has other commits on {branch or 'no branch'} than before."
         return ""
@@ -269,27 +265,6 @@ def _image(mode: int, contents: Iterator[bytes], journal: FileJournal) -> Image:
     return Image(kind, journal.keep(content), bits, len(content))
 
 
-def _clone(store: OwnRepository, source: Source, tree: Path, base: str) -> None:
-    """Check a commit out into a repository that shares what the store sees, and nothing else."""
-    format_ = store.git("rev-parse", "--show-object-format").decode().strip()
-    run(("init", "-q", "--template=", f"--object-format={format_}", str(tree)), tree.parent, OWN)
-    git = tree / ".git"
-    (git / "info").mkdir(exist_ok=True)
-    (git / "info" / "attributes").write_text(RAW)
-    for name in ("info/exclude", "shallow"):
-        if (store.folder / name).is_file():
-            shutil.copyfile(store.folder / name, git / name)
-    seen = (store.folder / "objects" / "info" / "alternates").read_bytes()
-    alternates = git / "objects" / "info" / "alternates"
-    alternates.parent.mkdir(exist_ok=True)
-    alternates.write_bytes(alternate(store.folder / "objects") + seen)
-    for name in ("user.name", "user.email"):
-        if value := _asked(source, "config", name):
-            run(("config", name, value), tree, OWN)
-    run(("update-ref", "--no-deref", "HEAD", base), tree, OWN)
-    run(("read-tree", "--reset", "-u", base), tree, OWN)
-
-
 def _remove(folder: Path) -> None:
     """Delete a folder with all that is in it, also what was made unwritable."""
     if not folder.is_dir():
@@ -300,8 +275,3 @@ def _remove(folder: Path) -> None:
             if not path.is_symlink() and not path.stat().st_mode & 0o200:
                 path.chmod(0o700)
     shutil.rmtree(folder)
-
-
-def _asked(source: Source, *what: str) -> str:
-    """Return what a working tree says of itself, or nothing."""
-    return os.fsdecode(run(what, source.top, fine=(0, 1)).removesuffix(b"\n"))
