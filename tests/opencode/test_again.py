@@ -62,21 +62,29 @@ async def test_a_person_does_it_once_more(stage: Stage, user: TerminalUser) -> N
 
 
 async def test_several_tries_are_compared(stage: Stage, user: TerminalUser) -> None:
-    prompt = f"Try it.\n{script(say('Tried.'))}"
+    """Each works apart: nothing of it is in the project."""
+    await (await stage.supervisor()).turn(say("The project is open."))
+    writes = call("bash", command="printf 'one\\ntwo\\n' > tried.txt", description="Work")
+    prompt = f"Try it.\n{script(writes, say('Tried.'))}"
     ran = await user.run("delegate", "general", "-", "--tries", "3", given=prompt)
     assert ran.code == 0, ran.err
     head, *rows = ran.out.splitlines()
     assert head.split() == ["id", "state", "changes", "cost", "time", "model"]
-    names = [line.split(" ", 1)[0] for line in ran.err.splitlines()]
+    *begun, then = ran.err.splitlines()
+    assert "`bga apply ID` takes it over" in then
+    names = [line.split(" ", 1)[0] for line in begun]
     assert [row.split()[0] for row in rows] == names
     assert {row.split()[1] for row in rows} == {"completed"}
     assert len(set(names)) == 3
+    assert all("  1 file +2 -0  " in row for row in rows), ran.out
+    assert not (stage.opencode.home.project / "tried.txt").exists()
 
     models = "scripted/one,scripted/two"
     json = await user.run("delegate", "general", "-", "--models", models, "--json", given=prompt)
     made = msgspec.json.decode(json.out, type=list[Sheet])
     assert [one.model for one in made] == models.split(",")
     assert {one.state for one in made} == {"completed"}
+    assert [one.changes and one.changes.files for one in made] == [1, 1]
 
 
 @pytest.mark.parametrize(
