@@ -88,6 +88,9 @@ BEFORE: Mapping[str, Sequence[str]] = {
         "printf 'apples\\ntea (the good one?)\\nleeks\\npotatoes\\n' > shopping.txt",
         'background-agents delegate general --wait "Tidy the shopping list."',
     ],
+    "do-it-again": [
+        'background-agents delegate general --wait "Describe the oldest tree."',
+    ],
     "several-projects": [
         "mkdir ~/library",
         'background-agents delegate general --wait "Say something about the trees."',

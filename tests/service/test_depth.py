@@ -10,6 +10,7 @@ from world import HANG, LIVING, World, bash
 from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
+    MayNotGrant,
     NotDelegable,
     NotPermitted,
     OnlyPlanning,
@@ -329,11 +330,13 @@ async def test_a_wait_is_for_ones_own(world: World) -> None:
 
 
 async def test_what_one_below_asks_and_says_goes_to_its_own_supervisor(world: World) -> None:
-    service = await world.service(DEEP)
+    service = await world.service(Settings(max_depth=3, model_grants="once"))
     world.runtime.asking.add("bash")
     above, below = await handed_on(world, service, bash("make"), HANG)
     (ask,) = await world.waits(below)
     assert not ask.in_chat
+    with pytest.raises(MayNotGrant):
+        await service.answer(above.session or "", below.id, "once")
     assert not world.now(above).requests
     (told,) = await world.channel.until_delivered(above.session or "", 1)
     assert "<delegation-request>" in text_of(told)

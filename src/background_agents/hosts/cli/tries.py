@@ -73,5 +73,6 @@ def run(client: Client, order: Order, models: Sequence[str | None], *, as_json: 
     output.show(table.line(rows[0], dict.fromkeys(range(6), Colour.FAINT)))
     for one, row in zip(ended, rows[1:], strict=True):
         output.show(table.line(row, {1: OF_STATUS.get(one.state, Colour.FAINT)}))
+    sys.stdout.flush()  # the table stands first, also where both are one terminal
     print(tries_text.NEXT, file=sys.stderr)
     return code_of_all(ended, for_any=False)

@@ -122,7 +122,7 @@ class Asking:
             return
         ask = msgspec.structs.replace(
             ask,
-            model_grants_once=self._settings.model_grants_once,
+            model_grants_once=self._may_model_grant(delegation),
             in_chat=self._is_shown(delegation, ask.session),
         )
         now = self._context.clock.now()
@@ -274,9 +274,13 @@ class Asking:
         above = self._context.runtime.ancestors(session)[1:2]
         return above in ((), (delegation.parent_session,))
 
+    def _may_model_grant(self, delegation: Delegation) -> bool:
+        """Return whether the supervisor's model may; a background agent never does."""
+        return self._settings.model_grants_once and not delegation.above
+
     def _check_may(self, delegation: Delegation, ask: Ask, asked: AnswerAsked) -> None:
         """Refuse a grant by a model, as far as the settings of now do."""
-        now = msgspec.structs.replace(ask, model_grants_once=self._settings.model_grants_once)
+        now = msgspec.structs.replace(ask, model_grants_once=self._may_model_grant(delegation))
         if asked.by == Actor.SUPERVISOR and not model_may(now, asked.text):
             raise MayNotGrant(delegation.id, now)
 
