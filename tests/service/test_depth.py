@@ -439,3 +439,53 @@ async def test_what_is_below_counts_for_the_limits_above_and_is_told_by_itself(
     assert mine.delegation.usage.turns == 1
     await service.stop(world.supervisor, above.id)
     await world.close()
+
+
+# --- what a person does ------------------------------------------------------------
+
+
+async def test_one_above_goes_on_when_a_person_has_stopped_what_is_below(world: World) -> None:
+    """Nobody would ever speak to it later, as to a conversation."""
+    service = await world.service(DEEP)
+    above, below = await handed_on(world, service, HANG)
+    stopping = asyncio.create_task(service.user.stop(below.id))
+    while not stopping.done():
+        await world.settle()
+        world.advance(seconds=1)
+    assert (await world.ended(above)).status is Status.COMPLETED
+    assert (await world.artifact(above)).endswith("All of it.")
+    await world.close()
+
+
+async def test_a_person_stops_a_whole_tree_at_once(world: World) -> None:
+    service = await world.service(DEEP)
+    above, below = await handed_on(world, service, HANG)
+    stopping = asyncio.create_task(service.user.stop_all([above.id, below.id]))
+    while not stopping.done():
+        await world.settle()
+        world.advance(seconds=1)
+    assert [world.now(one).status for one in (above, below)] == [Status.STOPPED] * 2
+    assert world.journal.of("end") == [below.id, above.id]
+    await world.settle()
+    assert not any(one.busy for one in world.runtime.sessions.values())
+    await world.close()
+
+
+async def test_what_was_not_told_before_a_crash_is_told_by_the_next_process(world: World) -> None:
+    """The run above is not over for as long, though nothing below it is active."""
+    service = await world.service(DEEP)
+    above, below = await handed_on(world, service, HANG)
+    world.channel.hold()
+    session = world.runtime.sessions[below.session or ""]
+    session.write("Found.")
+    session.finish()
+    await world.ended(below)
+    await world.settle()
+    assert not world.now(above).is_terminal
+    await service.close()
+    world.channel.let_go()
+
+    await world.service(DEEP, owner=LIVING)
+    assert (await world.ended(above)).status is Status.COMPLETED
+    assert (await world.artifact(above)).endswith("All of it.")
+    assert len(world.channel.delivered(above.session or "")) == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from world import World
@@ -209,3 +212,93 @@ async def test_the_time_of_one_that_waits_does_not_run(world: World) -> None:
     assert world.now(waiting).status is Status.RUNNING
     world.advance(seconds=1)
     assert (await world.ended(waiting)).status is Status.TIMED_OUT
+
+
+# --- trees -----------------------------------------------------------------------
+
+
+@dataclass
+class Node:
+    """A run of a tree, which is over once all below it are."""
+
+    name: str
+    model: str | None
+    above: str
+    below: list[Node]
+
+
+def trees(depth: int = 3) -> st.SearchStrategy[list[Node]]:
+    names = (f"n{number}" for number in itertools.count())
+    models = st.sampled_from([None, "a/x", "a/y", "b/z"])
+
+    def grown(level: int) -> st.SearchStrategy[list[tuple[str | None, list[object]]]]:
+        under = grown(level - 1) if level > 1 else st.just([])
+        return st.lists(st.tuples(models, under), max_size=3)  # type: ignore[arg-type]
+
+    def named(found: list[tuple[str | None, list[object]]], above: str) -> list[Node]:
+        made = []
+        for model, under in found:
+            name = next(names)
+            made.append(Node(name, model, above, named(under, name)))  # type: ignore[arg-type]
+        return made
+
+    return grown(depth).map(lambda found: named(found, ""))
+
+
+@given(trees(), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_no_tree_waits_for_ever(forest: list[Node], limit: int, chance: random.Random) -> None:
+    """Each waits for all that it has delegated, and yet all come to their end."""
+    slots = Slots(limit, per_provider={"a": 1}, per_model={"b/z": 1})
+    granted: list[Node] = []
+    waiting: dict[str, set[str]] = {}
+    over: set[str] = set()
+
+    def begin(node: Node) -> None:
+        slots.ask(node.name, lambda: granted.append(node), node.model, node.above)
+
+    everything: list[Node] = []
+    for node in forest:
+        begin(node)
+    for _ in range(1_000):
+        while granted:
+            node = granted.pop(chance.randrange(len(granted)))
+            everything.append(node)
+            waiting[node.name] = {one.name for one in node.below}
+            for one in node.below:
+                begin(one)
+        done = [name for name, left in waiting.items() if left <= over]
+        if not done:
+            break
+        name = chance.choice(done)
+        del waiting[name]
+        over.add(name)
+        slots.release(name)
+    assert not waiting
+    assert len(over) == len(everything) == count(forest)
+
+
+def count(forest: list[Node]) -> int:
+    return len(forest) + sum(count(node.below) for node in forest)
+
+
+def test_one_lends_its_place_to_one_at_a_time() -> None:
+    slots, granted = Slots(1), list[str]()
+    for name, above in (("top", ""), ("first", "top"), ("second", "top"), ("other", "")):
+        slots.ask(name, lambda name=name: granted.append(name), None, above)  # type: ignore[misc]
+    assert granted == ["top", "first"]
+    slots.release("first")
+    assert granted == ["top", "first", "second"]
+    slots.release("second")
+    assert granted == ["top", "first", "second"]
+    slots.release("top")
+    assert granted[-1] == "other"
+
+
+def test_a_place_of_ones_own_comes_before_a_lent_one() -> None:
+    slots, granted = Slots(2), list[str]()
+    slots.ask("top", lambda: granted.append("top"))
+    slots.ask("first", lambda: granted.append("first"), above="top")
+    slots.ask("other", lambda: granted.append("other"))
+    assert granted == ["top", "first"]
+    slots.ask("second", lambda: granted.append("second"), above="top")
+    assert granted == ["top", "first", "second"]

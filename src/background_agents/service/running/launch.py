@@ -66,7 +66,8 @@ async def session_for(context: Context, settings: Settings, delegation: Delegati
                 context.runtime.works_in(before.session, tree.directory)
             await context.runtime.reopen_session(before.session, order)
             return before.session
-    if context.runtime.shows_what_children_ask and not settings.ask_in_chat:
+    is_shown = context.runtime.shows_what_children_ask and not delegation.above
+    if is_shown and not settings.ask_in_chat:
         # OpenCode shows what the sessions right below a conversation ask, and not those further
         # down. The one between hands the supervisor's rules on, and nobody works in it.
         title = f"{delegation.id}, which asks outside of the chat"

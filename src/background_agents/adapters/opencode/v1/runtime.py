@@ -106,9 +106,10 @@ class OpenCodeRuntime(SharedRuntime[wire.SessionInfo]):
 
     async def reopen_session(self, session: str, order: port.SessionOrder) -> None:
         has = (await self.api.session(session)).permission or []
+        own = _own_rules(order)
         missing = [rule for rule in await self._handed_on(order) if rule not in has]
-        if missing:
-            await self.api.add_permissions(session, [*missing, *_own_rules(order)])
+        if missing or any(rule not in has for rule in own):
+            await self.api.add_permissions(session, [*missing, *own])
 
     async def _open(self, directory: str) -> None:
         await self.api.statuses_in(directory)
