@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from hashlib import sha256
 
 import msgspec
 from hypothesis import given
@@ -181,3 +183,44 @@ def test_names_of_released_versions_are_read_as_well() -> None:
     )
     (message,) = folded(events).messages
     assert (message.id, message.role, message.text) == ("msg_1", "user", "Do it.")
+
+
+def test_equal_calls_are_known_by_their_fingerprint() -> None:
+    """Live, where our plugin has made it of what it cut, and from the log, where all is whole."""
+
+    def fingerprint(command: str, answer: str, whole: bool) -> str:
+        given, came = {"command": command}, [{"type": "text", "text": answer}]
+        names = ({}, {}) if whole else tuple({"fingerprint": _named(one)} for one in (given, came))
+        events = log(
+            *said("msg_1", "Do it."),
+            *step(
+                "msg_2",
+                ("tool.input.started", {"callID": "call_1", "name": "shell"}),
+                ("tool.called", {"callID": "call_1", "input": given, **names[0]}),
+                ("tool.success", {"callID": "call_1", "content": came, **names[1]}),
+            ),
+        )
+        return folded(events).messages[1].tools[0].fingerprint
+
+    first = fingerprint("ls", "a ☂", whole=True)
+    assert len(first) > 0
+    assert fingerprint("ls", "a ☂", whole=False) == first
+    others = {fingerprint("ls -l", "a ☂", whole=True), fingerprint("ls", "b", whole=True)}
+    assert len(others | {first}) == 3
+
+
+def _named(value: object) -> str:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def test_what_nobody_follows_tells_what_it_uses_all_the_same() -> None:
+    """Of a session below a background agent's, whose words nobody keeps."""
+    heard: list[RuntimeEvent] = []
+    reader = EventReader(heard.append)
+    for event in log(*said("msg_1", "Do it."), *step("msg_2", *CALLED)):
+        reader.read(event.type, msgspec.Raw(msgspec.json.encode(event)))
+    told = [one.message for one in heard if isinstance(one, MessageChanged)]
+    assert (told[-1].id, told[-1].text, told[-1].tools) == ("msg_2", "", ())
+    assert told[-1].used.counted_tokens == 10 + 5 + 1 + 3
+    assert (told[-1].used.cost_usd, told[-1].used.turns) == (0.5, 1)

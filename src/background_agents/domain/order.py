@@ -37,8 +37,8 @@ class Order(msgspec.Struct, frozen=True):
         Meta(description="Id of an ended delegation to go on from, with all it knows."),
     ] = None
     max_turns: Annotated[int | None, Meta(description="Most model calls.")] = None
-    max_tokens: Annotated[int | None, Meta(description="Most tokens, cached ones aside.")] = None
-    max_cost_usd: Annotated[float | None, Meta(description="Most US dollars.")] = None
+    max_tokens: Annotated[int | None, Meta(description="Most tokens.")] = None
+    max_cost_usd: Annotated[float | None, Meta(description="Most dollars.")] = None
     isolation: Annotated[
         str | None,
         Meta(
