@@ -20,6 +20,9 @@ FINISH_NOW = "finish now with what you have"
 
 REFUSED = "No tool runs any more"
 
+MANY_STEPS_S = 90
+"""A dozen steps with a shell each, of which OpenCode 2 takes two seconds on a machine that is busy."""
+
 
 def look(number: object) -> Step:
     """Let the agent run a command that is another one each time."""
@@ -45,7 +48,7 @@ async def test_turns_are_limited(stage: Stage) -> None:
         delegate("Count turns.", *on_and_on(), max_turns=10), say("Off."), on_notice=[say("Noted.")]
     )
     (name,) = await supervisor.delegated()
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
 
     requests = stage.asked("Count turns.")
     assert len(requests) == 11
@@ -69,7 +72,7 @@ async def test_who_answers_at_its_limit_completes_and_is_called_cut(stage: Stage
         delegate("Obey the limit.", *steps, max_turns=3), say("Off."), on_notice=[say("Noted.")]
     )
     (name,) = await supervisor.delegated()
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
 
     assert notice.fields["status"] == "completed"
     assert notice.fields["cut"] == "It had to end at its limit of 3 turns: it may not be whole."
@@ -84,7 +87,7 @@ async def test_who_ends_by_itself_within_its_limits_is_left_alone(stage: Stage) 
         delegate("Be modest.", *steps, max_turns=3), say("Off."), on_notice=[say("Noted.")]
     )
     (name,) = await supervisor.delegated()
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
     assert (notice.fields["status"], notice.fields.get("cut")) == ("completed", None)
     assert stage.result(name)[1] == "Whole."
     assert len(stage.asked("Be modest.")) == 3
@@ -95,7 +98,7 @@ async def test_tokens_are_limited(stage: Stage) -> None:
     supervisor = await stage.supervisor()
     task = delegate("Count tokens.", *on_and_on(), max_tokens=40_000)
     await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
 
     assert notice.fields["error"] == "Stopped at its limit of 40,000 tokens."
     used, beyond = 0, 0
@@ -114,8 +117,8 @@ async def test_a_loop_of_equal_calls_is_stopped_at_six(stage: Stage) -> None:
         delegate("Go in circles.", *again), say("Off."), on_notice=[say("Noted.")] * 2
     )
     (name,) = await supervisor.delegated()
-    (told,) = await supervisor.notices(tag=MESSAGE)
-    (notice,) = await supervisor.settled()
+    (told,) = await supervisor.notices(tag=MESSAGE, timeout_s=MANY_STEPS_S)
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
 
     requests = stage.asked("Go in circles.")
     outputs = [one for one in requests[-1].messages if one.role == "tool" and "same" in one.text]
@@ -134,7 +137,7 @@ async def test_what_changes_is_no_loop(stage: Stage) -> None:
     poll = call("bash", command="echo x >> polled.txt; wc -l < polled.txt", description="Poll")
     task = delegate("Poll.", *[poll] * 8, say("Seen."))
     await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
     assert notice.fields["status"] == "completed"
     assert len(stage.asked("Poll.")) == 9
 
@@ -151,7 +154,7 @@ async def test_what_is_below_counts(stage: Stage) -> None:
     await stage.model.wait_held("below the limit")
     below = await stage.client.create_session("Below", parent=await stage.child(name))
     await stage.client.prompt(below, f"Below it.\n{script(*on_and_on())}")
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
 
     under = stage.asked("Below it.")
     assert notice.fields["error"] == "Stopped at its limit of 6 turns."
@@ -184,7 +187,7 @@ async def test_cost_is_limited_where_the_price_is_known(tmp_path: Path, line: Li
         task = delegate("Spend.", *on_and_on(), max_cost_usd=0.03)
         await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
         (name,) = await supervisor.delegated()
-        (notice,) = await supervisor.settled()
+        (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
         assert notice.fields["error"] == "Stopped at its limit of $0.0300."
         assert "limit" not in notice.fields
         used, beyond = 0, 0
@@ -208,7 +211,7 @@ async def test_an_unknown_price_is_said(stage: Stage) -> None:
     await supervisor.turn(call("delegation_status"), say("I see."))
     (status,) = await supervisor.outputs("delegation_status")
     stage.model.open("price")
-    (notice,) = await supervisor.settled()
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
     assert "limit: $0.0000 of $1.00 (price unknown)" in status
     assert notice.fields["status"] == "completed"
     assert notice.fields["limit"] == "Its limit of $1.00 could not be kept: price unknown."
@@ -224,11 +227,11 @@ async def test_a_restart_forgets_neither_the_warning_nor_the_limit(
         task = delegate("Live on.", *steps, max_turns=10)
         await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
         (name,) = await supervisor.delegated()
-        await stage.model.wait_held("killed")
+        await stage.model.wait_held("killed", timeout_s=MANY_STEPS_S)
         os.kill(await service_pid(stage.opencode), signal.SIGKILL)
         await supervisor.turn(call("delegation_list"), say("Looked."))
         stage.model.open("killed")
-        (notice,) = await supervisor.settled()
+        (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
         requests = stage.asked("Live on.")
         assert notice.fields["error"] == "Stopped at its limit of 10 turns."
         assert len(requests) == 11
@@ -245,11 +248,11 @@ async def test_a_loop_goes_on_over_a_restart(tmp_path: Path, line: Line) -> None
         task = delegate("Circle on.", *steps)
         await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")] * 2)
         (name,) = await supervisor.delegated()
-        await stage.model.wait_held("loop")
+        await stage.model.wait_held("loop", timeout_s=MANY_STEPS_S)
         os.kill(await service_pid(stage.opencode), signal.SIGKILL)
         await supervisor.turn(call("delegation_list"), say("Looked."))
         stage.model.open("loop")
-        (notice,) = await supervisor.settled()
+        (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
         assert notice.fields["error"] == f"It repeated the same call 6 times ({stage.shell})."
         assert len(stage.asked("Circle on.")) <= 7
         assert stage.result(name)[0]["steers"] == 1
