@@ -21,7 +21,7 @@ FINISH_NOW = "finish now with what you have"
 REFUSED = "No tool runs any more"
 
 MANY_STEPS_S = 90
-"""A dozen steps with a shell each, of which OpenCode 2 takes two seconds on a machine that is busy."""
+"""A dozen steps with a shell each; OpenCode 2 takes two seconds for one on a busy machine."""
 
 
 def look(number: object) -> Step:
