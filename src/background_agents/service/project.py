@@ -134,9 +134,8 @@ class Project:
             adopted = await adopt_orphans(
                 self.context, self.lease, self._serves, self.runs.__contains__
             )
+            self.recorder.adopt([one for one in adopted if not one.tree])
             for delegation in adopted:
-                if not delegation.tree:
-                    self.recorder.adopt(delegation)
                 self._workspaces[delegation.directory].conduct(delegation)
         await self.outbox.recover(self._channel_of)
 

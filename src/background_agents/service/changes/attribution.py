@@ -76,6 +76,11 @@ def certainty(delta: Delta, interval: Interval, writes: Iterable[Write], owner: 
     return Certainty.LIKELY if is_alone and not by_others else Certainty.SHARED
 
 
+def is_sure(one: Segment) -> bool:
+    """Return whether a write is its owner's beyond doubt."""
+    return one.certainty is Certainty.SURE
+
+
 def is_same(one: Image, other: Image) -> bool:
     """Return whether two images are of the same thing; git knows of a mode but one bit."""
     mine = (one.kind, one.digest, one.size, bool(one.mode & 0o100))

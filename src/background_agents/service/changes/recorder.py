@@ -111,12 +111,13 @@ class Recorder:
             log.error("what %s changed is not known: %s", name, error)
             return Changes()
 
-    def adopt(self, delegation: Delegation) -> None:
-        """Close what a process that has died left open of a delegation, as shared; behind."""
-        name = delegation.id
-        if delegation.session is not None and name not in self._adopting:
-            work = self._adopt(name)
-            self._adopting[name] = self._tasks.spawn(work, f"what {name} had open")
+    def adopt(self, delegations: Sequence[Delegation]) -> None:
+        """Close what a process that has died left open of delegations, as shared; behind."""
+        names = [one.id for one in delegations if one.session is not None]
+        names = [one for one in names if one not in self._adopting]
+        if names:
+            task = self._tasks.spawn(self._adopt(names), f"what {', '.join(names)} had open")
+            self._adopting.update(dict.fromkeys(names, task))
 
     # --- commands -----------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Recorder:
     async def _end_command(self, watched: Watched, one: Open) -> None:
         if one.owner != NOBODY or watched.has_commands:
             await watched.look()
-        watched.end(one)
+        await watched.end(one)
         if one.owner != NOBODY:
             await self._quietly(lambda: self._context.journal.close(one.owner, one.call.key))
 
@@ -167,23 +168,22 @@ class Recorder:
         segments: list[Segment] = []
 
         def account() -> None:
-            segments.extend(self._segments(watched.tree, one, told, is_prompt=is_prompt))
+            segments.extend(self._segments(watched, one, told, is_prompt=is_prompt))
             if one.owner != NOBODY:
                 self._context.journal.close(one.owner, one.call.key, segments)
 
         await self._quietly(account)
-        watched.end(one)
-        await watched.wrote(one.owner, segments)
+        await watched.end(one, segments)
 
     def _segments(
-        self, tree: WorkingTree, one: Open, told: Sequence[Written], *, is_prompt: bool
+        self, watched: Watched, one: Open, told: Sequence[Written], *, is_prompt: bool
     ) -> list[Segment]:
         """Return what a tool has changed of the files that it was to write."""
         moved = sources(one.call)
         names = {given: name for name, given in one.names.items()}
         found = []
         for name, before in one.before.items():
-            after = tree.image(name)
+            after = watched.tree.image(name)
             if is_same(before, after):
                 continue
             given = one.names[name]
@@ -191,7 +191,8 @@ class Recorder:
             is_sure = is_prompt and is_proven(
                 one.call, given, source, after, told, self._context.journal.content
             )
-            certainty = Certainty.SURE if is_sure else Certainty.LIKELY
+            doubt = Certainty.SHARED if watched.is_contested(one, name) else Certainty.LIKELY
+            certainty = Certainty.SURE if is_sure else doubt
             found.append(self._segment(Delta(name, before, after), certainty, one.call.tool))
         return found
 
@@ -221,34 +222,58 @@ class Recorder:
             still = self._context.processes.left_running(delegation.id)
         return sum_of(segments, self._context.journal.content, still)
 
-    async def _adopt(self, name: str) -> None:
-        journal = self._context.journal
-        ours = {key for watched in self._watched.values() for key in watched.open}
-        left = await asyncio.to_thread(journal.windows, name)
-        if await asyncio.to_thread(journal.segments, name):
-            self._known.add(name)
-        for window in (one for one in left if one.call not in ours):
-            watched = await self._tree_of(window.top)
-            self._known.add(name)
-            if not window.before:
-                self._with_commands.add(name)
-                watched.keeps_missed = True
-                await watched.look()
-            await self._quietly(partial(self._close_dead, watched, name, window))
+    async def _adopt(self, names: Sequence[str]) -> None:
+        dead = [
+            (await self._tree_of(window.top), self._again(name, window))
+            for name in names
+            for window in await self._left_open(name)
+        ]
+        for watched, one in dead:
+            if one.is_shell:
+                self._with_commands.add(one.owner)
+                watched.begin_late(one)
+        for watched, one in dead:
+            if not one.is_shell:
+                await self._close_dead(watched, one)
+        for watched, one in dead:
+            if one.is_shell:
+                await self._end_command(watched, one)
 
-    def _close_dead(self, watched: Watched, name: str, window: Window) -> None:
-        """Count as shared what differs from what a call found that nobody saw the end of."""
-        deltas = [
-            Delta(path, before, watched.tree.image(path)) for path, before in window.before.items()
-        ]
-        if not window.before:
-            deltas += watched.missed or ()
-        found = [
-            self._segment(one, Certainty.SHARED, window.tool)
-            for one in deltas
-            if not is_same(one.before, one.after)
-        ]
-        self._context.journal.close(name, window.call, found)
+    def _again(self, name: str, window: Window) -> Open:
+        """Return the call of a window as it was open in another process."""
+        session, _, id_ = window.call.partition(" ")
+        call = Call(session=session, id=id_, tool=window.tool)
+        names = {path: path for path in window.before}
+        return Open(call, name, self._context.clock.monotonic_s(), names, dict(window.before))
+
+    async def _left_open(self, name: str) -> list[Window]:
+        """Return the calls of a delegation of which nobody saw the end."""
+        ours = {key for watched in self._watched.values() for key in watched.open}
+        found: list[Window] = []
+
+        def read() -> None:
+            found.extend(self._context.journal.windows(name))
+            if found or self._context.journal.segments(name):
+                self._known.add(name)
+
+        await self._quietly(read)
+        return [one for one in found if one.call not in ours]
+
+    async def _close_dead(self, watched: Watched, one: Open) -> None:
+        """Count as shared what differs from what a tool found that may have written."""
+        found: list[Segment] = []
+
+        def account() -> None:
+            now = ((path, old, watched.tree.image(path)) for path, old in one.before.items())
+            found.extend(
+                self._segment(Delta(path, old, new), Certainty.SHARED, one.call.tool)
+                for path, old, new in now
+                if not is_same(old, new)
+            )
+            self._context.journal.close(one.owner, one.call.key, found)
+
+        await self._quietly(account)
+        await watched.end(one, found)
 
     # --- help ---------------------------------------------------------------
 

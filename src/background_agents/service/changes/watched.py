@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,6 +26,7 @@ from background_agents.service.changes.attribution import (
     Write,
     certainty,
     is_explained,
+    is_sure,
     unexplained,
 )
 from background_agents.service.changes.calls import Call
@@ -56,6 +58,10 @@ class Held:
 
     delta: Delta
     interval: Interval
+    tools: dict[str, str]
+    """The tool by which each owner has run a command."""
+    since: datetime
+    """When the interval began in which it was found."""
 
 
 class Watched:
@@ -64,10 +70,6 @@ class Watched:
     def __init__(self, tree: WorkingTree, journal: ChangeJournal, clock: Clock) -> None:
         self.tree = tree
         self.open: dict[str, Open] = {}
-        self.missed: list[Delta] | None = None
-        """What the first look found: nobody saw it happen."""
-        self.keeps_missed = False
-        """Whether somebody may have been at work before."""
         self._journal = journal
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -94,19 +96,27 @@ class Watched:
         self.begin(one)
         self._interval.is_unsure = True
 
-    def end(self, one: Open) -> None:
-        """Forget a call; once none is open, nothing of what was known is needed any more."""
+    async def end(self, one: Open, segments: Sequence[Segment] = ()) -> None:
+        """Forget a call, with what its tool has told of, and settle what waited for that."""
         self.open.pop(one.call.key, None)
-        if not self.open and not self._lock.locked():
-            self._writes.clear()
-            self._held.clear()
-
-    async def wrote(self, owner: str, segments: Iterable[Segment]) -> None:
-        """Note what a tool has told of, and settle what waited for that."""
         now_s = self._clock.monotonic_s()
-        self._writes += [Write(owner, one, now_s) for one in segments]
-        if self._held and not self._lock.locked():
-            await self._give(self._free())
+        self._writes += [Write(one.owner, segment, now_s) for segment in segments]
+        if not self._lock.locked():  # else the look that goes on does it
+            await self._settle()
+
+    def is_contested(self, one: Open, name: str) -> bool:
+        """Return whether others may have written to a path while a call was open."""
+        owners = set(self._interval.owners)
+        owners |= {other.owner for other in self.open.values() if other.is_shell}
+        owners |= {other.owner for other in self.open.values() if name in other.names}
+        owners |= {
+            write.owner
+            for write in self._writes
+            if write.segment.path == name and write.at_s >= one.at_s
+        }
+        if (held := self._held.get(name)) is not None:
+            owners |= held.interval.owners
+        return bool(owners - {one.owner})
 
     async def look(self) -> None:
         """Look at the tree as it is from now on, together with whoever else wants it."""
@@ -121,28 +131,20 @@ class Watched:
     async def _look(self) -> None:
         began_s, began = self._clock.monotonic_s(), self._clock.now()
         closing = [one for one in self.open.values() if one.is_closing and one.is_shell]
-        keep = bool(self._interval.delegations) or (self.missed is None and self.keeps_missed)
+        keep = bool(self._interval.delegations)
         try:
             deltas, is_alone = await asyncio.to_thread(self._see, keep)
             self._interval.is_unsure |= not is_alone
         except DelegationError as error:
             self._tell(error)
             deltas = []
-        if self.missed is None:
-            self.missed = deltas
         self._hold(deltas, self._interval)
-        await self._give(self._free(began_s))
         for one in closing:
             self.open.pop(one.call.key, None)
-        running = {one.owner for one in self.open.values() if one.is_shell}
         # What began while this went on may have been seen by it, or not.
-        self._interval = Interval(running)
+        self._interval = Interval({one.owner for one in self.open.values() if one.is_shell})
         self._began = began
-        first_s = min((one.at_s for one in self.open.values()), default=began_s)
-        kept_s = min(first_s, began_s)
-        self._writes = [
-            one for one in self._writes if one.at_s >= kept_s or one.segment.path in self._held
-        ]
+        await self._settle(began_s)
 
     def _see(self, keep: bool) -> tuple[list[Delta], bool]:
         return self.tree.look(keep=keep), self.tree.is_alone
@@ -156,13 +158,27 @@ class Watched:
     def _hold(self, deltas: Iterable[Delta], interval: Interval) -> None:
         for held in self._held.values():
             held.interval = held.interval.and_then(interval)
+        tools = {one.owner: one.call.tool for one in self.open.values() if one.is_shell}
         for one in deltas:
             before = self._held.get(one.path)
-            whole = Delta(one.path, before.delta.before, one.after) if before else one
-            both = before.interval if before else interval
-            self._held[one.path] = Held(whole, both)
+            if before is None:
+                self._held[one.path] = Held(one, interval, tools, self._began)
+            else:
+                before.delta = Delta(one.path, before.delta.before, one.after)
+                before.tools |= tools
 
-    def _free(self, began_s: float | None = None) -> list[Held]:
+    async def _settle(self, began_s: float | None = None) -> None:
+        """Give what can be given by now, and forget what nobody needs any more."""
+        await self._give(self._free(began_s))
+        needed_s = [one.at_s for one in self.open.values()]
+        if began_s is not None:
+            needed_s.append(began_s)
+        since_s = min(needed_s, default=math.inf)
+        self._writes = [
+            one for one in self._writes if one.at_s >= since_s or one.segment.path in self._held
+        ]
+
+    def _free(self, began_s: float | None) -> list[Held]:
         """Take what can be given to somebody by now: what no tool is about to tell of."""
         busy = {name for one in self.open.values() for name in one.names}
         free = []
@@ -181,33 +197,36 @@ class Watched:
         found = [one for one in held if one.interval.delegations]
         if not found:
             return
-        back = await asyncio.to_thread(self._taken_back)
+        back = await asyncio.to_thread(self._taken_back, min(one.since for one in found))
         given: dict[str, list[Segment]] = defaultdict(list)
-        now = self._clock.now()
         for one in found:
-            path = one.delta.path
-            mine = [write for write in self._writes if write.segment.path == path]
-            known = [write.segment for write in mine] + [seg for seg in back if seg.path == path]
-            for rest in unexplained(one.delta, sorted(known, key=lambda segment: segment.at)):
-                for owner in one.interval.delegations:
-                    sure = certainty(rest, one.interval, mine, owner)
-                    given[owner].append(
-                        Segment(
-                            at=now, path=path, before=rest.before, after=rest.after,
-                            certainty=sure, by=self._by(owner),
-                        )
-                    )  # fmt: skip
+            for owner in one.interval.delegations:
+                given[owner] += self._by_owner(one, owner, back)
         for owner, segments in given.items():
             await self._store(partial(self._journal.add, owner, segments))
 
-    def _by(self, owner: str) -> str:
-        """Return the tool that a delegation's command runs by."""
-        tools = [one.call.tool for one in self.open.values() if one.owner == owner and one.is_shell]
-        return tools[-1] if tools else "shell"
+    def _by_owner(self, held: Held, owner: str, back: Iterable[Segment]) -> Iterator[Segment]:
+        """Yield what of a difference may be by one delegation.
 
-    def _taken_back(self) -> list[Segment]:
+        What others' tools have told of is theirs only if it is sure; its own is known already.
+        """
+        path = held.delta.path
+        writes = [one for one in self._writes if one.segment.path == path]
+        known = [one.segment for one in writes if one.owner == owner or is_sure(one.segment)]
+        known += [one for one in back if one.path == path]
+        for rest in unexplained(held.delta, sorted(known, key=lambda one: one.at)):
+            yield Segment(
+                at=self._clock.now(),
+                path=path,
+                before=rest.before,
+                after=rest.after,
+                certainty=certainty(rest, held.interval, writes, owner),
+                by=held.tools.get(owner, "shell"),
+            )
+
+    def _taken_back(self, since: datetime) -> list[Segment]:
         try:
-            return self._journal.taken_back(self._began)
+            return self._journal.taken_back(since)
         except DelegationError as error:
             log.warning("what was undone is not known: %s", error)
             return []
