@@ -1,7 +1,7 @@
 // What the benchmark adds to OpenCode, of either line: a tool that does nothing and one that only waits,
 // to compare with; two that time calls over the bridge and requests to OpenCode's own API; and the
 // moments of events inside the process, which no connection delays. PROBE_FILE takes those.
-import { appendFileSync } from "node:fs"
+import { appendFileSync, renameSync, writeFileSync } from "node:fs"
 
 // Where the bridge keeps its service.
 const SERVICE = Symbol.for("background-agents.service")
@@ -28,11 +28,58 @@ const TOOLS = {
     args: { tool: { type: "string" }, args: { type: "object" }, count: { type: "number" } },
     execute: crossings,
   },
+  counting: { description: "Counts questions of hooks.", args: {}, execute: counting },
+  noting: {
+    description: "Times the journal of changes.",
+    args: { count: { type: "number" }, pause_ms: { type: "number" } },
+    execute: noting,
+  },
   storing: {
     description: "Times how long a message takes to be stored.",
     args: { count: { type: "number" } },
     execute: storing,
   },
+}
+
+// Counts what the service is asked about calls that may write, from the first use of this tool on.
+let asked
+async function counting() {
+  const service = globalThis[SERVICE]
+  const call = service.call.bind(service)
+  asked = 0
+  service.call = (method, params, limit) => {
+    if (params.hook === "writing" || params.hook === "wrote") asked++
+    return call(method, params, limit)
+  }
+  return "from now on"
+}
+
+// Times what a call that writes a file waits for, by a tool that tells what it writes and by one of
+// which nobody knows it. The pause is less than a model takes between two calls.
+async function noting({ count, pause_ms }, { sessionID: session }) {
+  const service = globalThis[SERVICE]
+  const while_reading = asked
+  const [instance] = service.instances.keys()
+  const ask = (hook, params) => service.call("hook", { instance, hook, session, ...params }, 60_000)
+  const took_ms = { write: [], bash: [] }
+  for (let i = 0; i < count; i++) {
+    for (const tool of ["write", "bash"]) {
+      await new Promise((resolve) => setTimeout(resolve, pause_ms))
+      const call = `noted_${tool}_${i}`
+      const content = `${i} `.repeat(500)
+      const began = performance.now()
+      await ask("writing", { call, tool, args: { filePath: "noted.txt", path: "noted.txt", content } })
+      const wait = performance.now() - began
+      writeFileSync(`${service.instances.get(instance).about.directory}/noted.txt`, content)
+      const again = performance.now()
+      await ask("wrote", { call, written: [], failed: false })
+      took_ms[tool].push(wait + performance.now() - again)
+    }
+  }
+  const file = `${process.env.PROBE_FILE}.noted`
+  writeFileSync(`${file}.new`, JSON.stringify({ took_ms, while_reading }))
+  renameSync(`${file}.new`, file)
+  return "noted"
 }
 
 async function crossings({ tool, args, count }, { sessionID }) {

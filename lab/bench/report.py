@@ -10,6 +10,7 @@ import msgspec
 from background_agents import __version__
 from lab.bench.busy import while_others_run
 from lab.bench.calls import delegate_and_notice, inside
+from lab.bench.changes import changes
 from lab.bench.commands import commands
 from lab.bench.crowd import crowds
 from lab.bench.figures import Findings, machine, tables
@@ -41,6 +42,7 @@ PARTS: Mapping[str, Part] = {
     "calls": delegate_and_notice,
     "inside": inside,
     "busy": while_others_run,
+    "changes": changes,
     "crowd": lambda root, _, line: crowds(root, line),
     "start": lambda root, rounds, line: start(root, _slow(rounds), line),
     "tries": lambda root, rounds, line: first_answers(root, _slow(rounds), line),

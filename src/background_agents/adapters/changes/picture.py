@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -123,28 +123,21 @@ class Picture:
             options = ("-z", "--add", "--remove", "--replace", "--stdin")
             self._git("update-index", *options, given=added)
 
-    def blobs(self, names: Iterable[str], limit: int) -> dict[str, bytes | int]:
-        """Return blobs, or the sizes of those larger than ``limit``; none of what is not there."""
+    def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of blobs; none of one that is not there any more."""
         wanted = list(dict.fromkeys(names))
-        sizes = dict(self._sizes(wanted))
-        found: dict[str, bytes | int] = {one: size for one, size in sizes.items() if size > limit}
-        small = [one for one in wanted if one in sizes and one not in found]
-        if small:
-            printed = self._git("cat-file", "--batch", given="\n".join(small).encode() + b"\n")
-            at = 0
-            for one in small:
-                begin = printed.index(b"\n", at) + 1
-                at = begin + sizes[one] + 1
+        if not wanted:
+            return {}
+        found: dict[str, bytes] = {}
+        printed = self._git("cat-file", "--batch", given="\n".join(wanted).encode() + b"\n")
+        at = 0
+        for one in wanted:
+            begin = printed.index(b"\n", at) + 1
+            head, at = printed[at:begin].split(), begin
+            if head[1] == b"blob":
+                at = begin + int(head[2]) + 1
                 found[one] = printed[begin : at - 1]
         return found
-
-    def _sizes(self, names: Sequence[str]) -> Iterator[tuple[str, int]]:
-        if names:
-            asked = "\n".join(names).encode() + b"\n"
-            for line in self._git("cat-file", "--batch-check", given=asked).decode().splitlines():
-                name, _, rest = line.partition(" ")
-                if rest.startswith("blob "):
-                    yield name, int(rest.split()[1])
 
     def _git(self, *command: str, given: bytes = b"") -> bytes:
         """Run git on the picture."""

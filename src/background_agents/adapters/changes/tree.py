@@ -228,16 +228,19 @@ class _Look:
 
     def __init__(self, tree: FileTree, picture: Picture, entries: Sequence[Entry]) -> None:
         self._tree = tree
-        names = [one.blob for one in entries if one.mode != REPOSITORY]
-        self._blobs = picture.blobs(names, tree.limit)
+        # One that git has not noted the size of was made in the moment in which it looked.
+        small = [one for one in entries if one.mode != REPOSITORY and one.size <= tree.limit]
+        self._blobs = picture.blobs(one.blob for one in small)
 
     def image(self, path: bytes, entry: Entry | None) -> Image:
         """Return what an entry of a path stands for."""
         if entry is None:
             return ABSENT
+        if entry.size > self._tree.limit:
+            return opaque(TOO_LARGE, entry.size)
         blob = self._blobs.get(entry.blob)
-        if blob is None or isinstance(blob, int):
-            return opaque(FORGOTTEN if blob is None else TOO_LARGE, blob or entry.size)
+        if blob is None:
+            return opaque(FORGOTTEN, entry.size)
         if not _is_utf8(path):
             return opaque(NO_UTF8, len(blob))
         if entry.mode == LINK:
