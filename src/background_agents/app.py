@@ -6,12 +6,14 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.adapters.changes.isolation import origin_of
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.tree import FileTrees
+from background_agents.adapters.changes.upkeep import Kept, tidy
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.leftovers import clear_leftovers
 from background_agents.adapters.files.npm_plugin import finish_what_it_left
@@ -30,11 +32,15 @@ from background_agents.domain.ids import SortableIds
 from background_agents.ports.supervisor import SupervisorChannel
 from background_agents.service.context import ProjectContext, Tools
 from background_agents.service.delegations import Delegations
+from background_agents.service.periodic import Periodic
 from background_agents.service.project import Project
 from background_agents.service.tasks import Tasks
 from background_agents.service.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+UPKEEP = timedelta(hours=6)
+"""Between two looks for changes that are kept too long; what counts is kept by the day."""
 
 AnyRuntime = OpenCodeRuntime | OpenCode2Runtime
 
@@ -115,7 +121,19 @@ class App:
             raise
         # Behind: it looks into every session's folder, and nobody waits for it.
         self._tasks.spawn(_clear_leftovers(folder), f"leftovers in {folder}")
+        self._tasks.spawn(self._keep_up(journal), f"upkeep of {journal.folder}")
         return project
+
+    async def _keep_up(self, journal: FileJournal) -> None:
+        """Keep what is kept of changes within its bounds, from now on."""
+        days, size = self._settings.changes_days, self._settings.changes_max_mb * 2**20
+
+        async def work() -> None:
+            await asyncio.to_thread(tidy, journal, Kept(timedelta(days=days), size))
+
+        upkeep = Periodic(SystemClock(), UPKEEP, work, f"upkeep of {journal.folder}")
+        await upkeep.attempt()
+        await upkeep.run()
 
 
 def _channel(runtime: AnyRuntime) -> SupervisorChannel:

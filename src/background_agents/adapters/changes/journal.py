@@ -25,7 +25,7 @@ from background_agents.adapters.files.private import (
     refuse_link,
     sync_folder,
 )
-from background_agents.domain.changes import BY_USERS, Segment, Window
+from background_agents.domain.changes import BY_USERS, Image, Segment, Window
 from background_agents.domain.errors import (
     ContentGone,
     InvalidRequest,
@@ -89,7 +89,7 @@ class FileJournal:
 
     def taken_back(self, since: datetime) -> list[Segment]:
         found: list[Segment] = []
-        for path in self.folder.glob("*.jsonl"):
+        for path in self.journals():
             with suppress(FileNotFoundError):  # pruned meanwhile
                 # A file is as old as its newest line; clocks of file systems are a little behind.
                 if path.stat().st_mtime >= since.timestamp() - 2:
@@ -117,6 +117,20 @@ class FileJournal:
         if hashlib.sha256(content).hexdigest() != digest:
             raise ContentGone(digest)  # somebody has changed it: it is not what stood there
         return content
+
+    def journals(self) -> list[Path]:
+        """Return where the journals are that there are."""
+        return [one for one in self.folder.glob("*.jsonl") if is_readable_id(one.stem)]
+
+    def digests(self, delegation: str) -> set[str]:
+        """Return the digests of all contents that a journal names."""
+        images = set[Image]()
+        for one in self._lines(delegation):
+            if one.segment is not None:
+                images |= {one.segment.before, one.segment.after}
+            if one.opened is not None:
+                images |= set(one.opened.before.values())
+        return {one.digest for one in images if one.digest}
 
     def path(self, delegation: str) -> Path:
         """Return where the journal of a delegation is, or will be."""

@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from background_agents import config
+from background_agents.adapters.changes import upkeep
 from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.set_aside import files_of, left_over, set_aside, settle
 from background_agents.adapters.sqlite.amending import Prunable, Pruning
@@ -37,9 +39,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Take how old, and which."""
     parser.epilog = (
         "What is active is never deleted, and what the model has not read only with --unread. "
-        "Deleted are the record, its history and notices, the result's file and its entry in "
-        "the search index; there is no way back. What was changed in a tree of its own and not "
-        "applied is kept."
+        "Deleted are the record, its history and notices, the result's file, what is kept of its "
+        "changes and its entry in the search index; there is no way back. What was changed in a "
+        "tree of its own and not applied is kept."
     )
     parser.add_argument(
         "--older-than", type=seconds, required=True, metavar="AGE",
@@ -125,6 +127,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _delete(pruning: Pruning, folder: Path, chosen: Sequence[Prunable]) -> None:
     artifacts, trees = MarkdownArtifacts(folder), IsolatedWorktrees(folder)
+    journal = FileJournal(folder / FOLDER)
     for begin in range(0, len(chosen), BATCH):
         batch = chosen[begin : begin + BATCH]
         names = [one.line.id for one in batch]
@@ -138,6 +141,8 @@ def _delete(pruning: Pruning, folder: Path, chosen: Sequence[Prunable]) -> None:
                 settle(asides, pruning.is_there)
         for name in names:
             trees.discard(name)
+            upkeep.forget(journal, name)
+    upkeep.clear(journal)
 
 
 def _unapplied(folder: Path, found: Sequence[Prunable]) -> list[Prunable]:
