@@ -53,7 +53,7 @@ def has(journal: FileJournal, digest: str) -> bool:
 def test_what_is_too_old_goes_with_its_contents(journal: FileJournal) -> None:
     old, young = write(journal, OTTER, b"old", DAY * 3), write(journal, HERON, b"young", DAY)
     both = write(journal, EAGLE, b"old", DAY)
-    (journal.folder / "not-an-id.jsonl").touch()
+    (journal.folder / "x.jsonl").touch()
     tidy(journal, Kept(DAY * 2, 1000))
     assert old == both
     assert has(journal, old)

@@ -31,7 +31,7 @@ from background_agents.service.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-LOOK_LIMIT_S = 0.2
+LOOK_LIMIT_S = 0.25
 """How long a command waits for the look before it; after 0.3 s hosts go on without us."""
 
 MOMENT_S = 2.0
