@@ -15,7 +15,7 @@ import pytest
 
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.views.model import LIST_LINES
-from lab.bench import calls, lifecycle, native, process, recovery, stored
+from lab.bench import calls, changes, lifecycle, native, process, recovery, stored
 from lab.bench.figures import CLOCK_STEP, Findings, compared, judged, percentile, tables
 from lab.bench.probed import Stamp, Way, ways
 from lab.bench.report import of_line
@@ -39,6 +39,20 @@ async def test_a_call_costs_less_than_a_native_one_and_little_more_than_nothing(
     assert ratio(found, f"`delegate` / {native.shown(line)}") < 1
     assert ratio(found, "`delegate` / a tool that does nothing") < 10
     assert {len(one.samples) for one in found.figures} == {5}
+
+
+@pytest.mark.opencode
+@pytest.mark.parametrize("line", lines_under_test())
+async def test_an_agent_that_reads_asks_nothing_and_one_that_writes_hardly_waits(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "WARM_UP", 2)
+    monkeypatch.setattr(changes, "PAUSES_MS", {0: 100})
+    found = await changes.changes(tmp_path, 6, line)
+    took = {one.case: one.median for one in found.figures}
+    assert took.pop("journal of changes, questions while an agent only reads") == 0
+    assert len(took) == 2
+    assert all(median < 60 for median in took.values()), took
 
 
 async def test_lives_of_delegations_keep_up_with_the_disk(tmp_path: Path) -> None:

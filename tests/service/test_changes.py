@@ -216,6 +216,15 @@ async def test_what_is_open_at_the_end_is_closed(office: Office) -> None:
     assert await office.told(OTTER) == [("a", None, "1", "likely"), ("b", None, "2", "likely")]
 
 
+async def test_a_process_that_ends_in_order_leaves_nothing_open(office: Office) -> None:
+    await office.start(OTTER, "bash")
+    (office.top / "a").write_text("1")
+    await office.recorder.close()
+    (office.top / "b").write_text("human's")
+    assert await office.told(OTTER) == [("a", None, "1", "likely")]
+    assert await office.open(OTTER) == []
+
+
 async def test_what_a_dead_process_left_open_is_shared(office: Office) -> None:
     (office.top / "b").write_text("old")
     await office.start(OTTER, "bash")

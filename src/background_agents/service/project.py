@@ -106,6 +106,7 @@ class Project:
         """Let go; runs stay as they are stored, for the next process to take over."""
         for workspace in self._workspaces.values():
             workspace.close()
+        await self.recorder.close()
         await self.tasks.close()
         for run in self.runs.all():
             # Also those whose work had not begun.

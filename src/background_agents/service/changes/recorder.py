@@ -37,6 +37,9 @@ LOOK_LIMIT_S = 0.25
 MOMENT_S = 2.0
 """A tool that took longer has waited for its user, and what stood there before may be another's."""
 
+CLOSE_LIMIT_S = 1.0
+"""How long the end of this process waits for looks; it is killed after two more seconds."""
+
 END_LIMIT_S = 30.0
 """How long an ending waits for looks: at 50,000 files 0.1 s each, the first one some seconds."""
 
@@ -110,6 +113,18 @@ class Recorder:
         except DelegationError as error:
             log.error("what %s changed is not known: %s", name, error)
             return Changes()
+        finally:
+            self._known.discard(name)
+            self._with_commands.discard(name)
+
+    async def close(self) -> None:
+        """Account for what is open, in a bounded time: what comes after this is nobody's."""
+        owners = {one.owner for each in self._watched.values() for one in each.open.values()}
+        ending = [asyncio.ensure_future(self._finish(name)) for name in owners - {NOBODY}]
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=CLOSE_LIMIT_S)
+            for one in late:
+                one.cancel()
 
     def adopt(self, delegations: Sequence[Delegation]) -> None:
         """Close what a process that has died left open of delegations, as shared; behind."""
