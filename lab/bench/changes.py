@@ -17,7 +17,7 @@ from lab.harness.home import Home
 from lab.harness.line import Line
 from lab.model_server import ModelServer, script
 
-PAUSES_MS = {0: 60, 50_000: 500}
+PAUSES_MS = {0: 200, 50_000: 500}
 """How long a model thinks between two calls, by how many files there are beside the first one: less
 than any does, and enough for the look behind a command."""
 

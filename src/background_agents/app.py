@@ -99,12 +99,13 @@ class App:
         artifacts = MarkdownArtifacts(folder)
         await finish_what_it_left(folder, artifacts, folder.name, directory)
         journal = FileJournal(folder / FOLDER)
+        largest = self._settings.changes_max_file_bytes
         store = await SqliteStore.open(folder / DATABASE, SessionFiles(folder, directory))
         context = ProjectContext(
             store=store,
             artifacts=artifacts,
             journal=journal,
-            trees=FileTrees(journal.folder, journal.keep, self._settings.changes_max_file_bytes),
+            trees=FileTrees(journal.folder, journal.keep_soon, largest),
             tries=IsolatedWorktrees(folder),
             clock=SystemClock(),
             processes=processes,

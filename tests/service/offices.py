@@ -65,7 +65,12 @@ class Office:
 
     async def told(self, owner: str) -> list[Line]:
         """Return path, contents and certainty of each change, in order of their paths."""
+        await self.quiet()
         return await asyncio.to_thread(self._told, owner)
+
+    async def quiet(self) -> None:
+        """Return once nothing goes on behind."""
+        await asyncio.gather(*self.tasks.running)
 
     async def open(self, owner: str) -> list[Window]:
         """Return what is open."""

@@ -173,6 +173,7 @@ async def test_the_supervisors_own_command_makes_it_shared(office: Office) -> No
 
 async def test_an_undo_within_a_command_is_its_users(office: Office) -> None:
     await office.write(HERON, "x", "theirs")
+    await office.quiet()
     (theirs,) = await asyncio.to_thread(office.journal.segments, HERON)
     shell = await office.start(OTTER, "bash")
     (office.top / "x").unlink()
@@ -250,7 +251,7 @@ async def test_what_a_dead_process_left_open_is_shared(office: Office) -> None:
 async def test_a_disk_that_fails_keeps_no_tool_from_running(
     office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(*_args: object) -> None:
+    def full(*_args: object, **_options: object) -> None:
         raise StoreUnavailable("The disk is full.")
 
     monkeypatch.setattr(FileJournal, "_append", full)

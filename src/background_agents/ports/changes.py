@@ -23,7 +23,7 @@ class ChangeJournal(Protocol):
         """Store changes durably; what their images name has been kept before."""
 
     def open(self, delegation: str, window: Window) -> None:
-        """Store durably that a call is about to write; what it finds has been kept before."""
+        """Store that a call is about to write, so that it is known if the process dies."""
 
     def close(self, delegation: str, call: str, segments: Sequence[Segment] = ()) -> None:
         """Store that a call writes no more, together with what it changed."""

@@ -22,9 +22,14 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    @property
+    def running(self) -> tuple[asyncio.Task[None], ...]:
+        """What has not ended yet."""
+        return tuple(self._running)
+
     async def close(self) -> None:
         """Cancel what still runs and wait for its end."""
-        running = tuple(self._running)
+        running = self.running
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +65,8 @@ class FileJournal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.contents = folder / "contents"
+        self._unsynced: set[str] = set()
+        """Contents that a power cut may take."""
 
     def segments(self, delegation: str) -> list[Segment]:
         return [one.segment for one in self._lines(delegation) if one.segment is not None]
@@ -81,7 +83,8 @@ class FileJournal:
         self._append(delegation, [_Line(segment=one) for one in segments])
 
     def open(self, delegation: str, window: Window) -> None:
-        self._append(delegation, [_Line(opened=window)])
+        # Against the death of the process only: past a power cut nothing runs that was open.
+        self._append(delegation, [_Line(opened=window)], is_durable=False)
 
     def close(self, delegation: str, call: str, segments: Sequence[Segment] = ()) -> None:
         changed = [_Line(segment=one) for one in segments]
@@ -97,6 +100,16 @@ class FileJournal:
         return [one for one in found if one.by in BY_USERS and one.at >= since]
 
     def keep(self, content: bytes) -> str:
+        digest = self.keep_soon(content)
+        with _storage(f"A content cannot be kept in {self.contents}"):
+            self._sync([digest])
+        return digest
+
+    def keep_soon(self, content: bytes) -> str:
+        """Store a content; past a power cut it is there once a line is that names it.
+
+        While a tool waits nothing is waited for that takes long on a busy disk.
+        """
         digest = hashlib.sha256(content).hexdigest()
         with _storage(f"A content of {len(content):,} bytes cannot be kept in {self.contents}"):
             path = self.content_path(digest)
@@ -105,6 +118,7 @@ class FileJournal:
                 os.utime(path, follow_symlinks=False)
             except FileNotFoundError:
                 self._write(path, content)
+                self._unsynced.add(digest)
         return digest
 
     def content(self, digest: str) -> bytes:
@@ -124,13 +138,7 @@ class FileJournal:
 
     def digests(self, delegation: str) -> set[str]:
         """Return the digests of all contents that a journal names."""
-        images = set[Image]()
-        for one in self._lines(delegation):
-            if one.segment is not None:
-                images |= {one.segment.before, one.segment.after}
-            if one.opened is not None:
-                images |= set(one.opened.before.values())
-        return {one.digest for one in images if one.digest}
+        return set[str]().union(*(_digests(one) for one in self._lines(delegation)))
 
     def path(self, delegation: str) -> Path:
         """Return where the journal of a delegation is, or will be."""
@@ -159,7 +167,7 @@ class FileJournal:
             except msgspec.MsgspecError as error:
                 _log.warning("line %d of %s cannot be read: %s", number, path, error)
 
-    def _append(self, delegation: str, lines: Sequence[_Line]) -> None:
+    def _append(self, delegation: str, lines: Sequence[_Line], *, is_durable: bool = True) -> None:
         if not lines:
             return
         path = self.path(delegation)
@@ -170,11 +178,13 @@ class FileJournal:
                 private_folder(self.folder)
             descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
             try:
+                if is_durable:
+                    self._sync(set[str]().union(*(_digests(one) for one in lines)))
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                _write_whole(descriptor, text)
+                _write_whole(descriptor, text, is_durable=is_durable)
             finally:
                 os.close(descriptor)
-            if is_new:
+            if is_new and is_durable:
                 sync_folder(self.folder)
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -184,16 +194,37 @@ class FileJournal:
         try:
             with open(open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+
+    def _sync(self, digests: Iterable[str]) -> None:
+        """Make contents that this process has stored survive a power cut."""
+        mine = self._unsynced.intersection(digests)
+        for one in mine:
+            with suppress(FileNotFoundError):  # nobody named it for long, and it was cleared away
+                descriptor = open_private(self.content_path(one), os.O_RDWR)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        for folder in {self.content_path(one).parent for one in mine}:
+            with suppress(FileNotFoundError):
+                sync_folder(folder)
+        self._unsynced -= mine
 
 
-def _write_whole(descriptor: int, text: bytes) -> None:
+def _digests(line: _Line) -> set[str]:
+    images: list[Image] = []
+    if line.segment is not None:
+        images += (line.segment.before, line.segment.after)
+    if line.opened is not None:
+        images += line.opened.before.values()
+    return {one.digest for one in images if one.digest}
+
+
+def _write_whole(descriptor: int, text: bytes, *, is_durable: bool) -> None:
     """Append to a file that is locked; what cannot be written as a whole leaves nothing there."""
     end = _end_of_lines(descriptor)
     os.ftruncate(descriptor, end)
@@ -201,7 +232,8 @@ def _write_whole(descriptor: int, text: bytes) -> None:
         written = 0
         while written < len(text):
             written += os.pwrite(descriptor, text[written:], end + written)
-        os.fsync(descriptor)
+        if is_durable:
+            os.fsync(descriptor)
     except BaseException:
         with suppress(OSError):
             os.ftruncate(descriptor, end)

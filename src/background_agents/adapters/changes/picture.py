@@ -34,6 +34,8 @@ SETTINGS = (
     *("-c", "core.untrackedCache=false"),
     *("-c", "core.splitIndex=false"),
     *("-c", "core.safecrlf=false"),
+    # What a power cut takes of a picture is made anew.
+    *("-c", "core.fsync=none"),
 )
 
 MOST_NAMED = 500

@@ -126,14 +126,15 @@ class FileTree:
 
     def _look(self, picture: Picture, *, keep: bool) -> list[Delta]:
         listed = self._ours(picture.differing())
-        old = picture.entries(listed)
+        # Of a picture that is only brought up to date nobody asks what was in it.
+        old = picture.entries(listed) if keep else {}
         paths = [one for one in listed if one not in old or old[one].mode != REPOSITORY]
         unread = self._not_to_read(paths)
         taken = [one for one in paths if one not in unread]
         there = [one for one in taken if _is_readable(_found(self.path(one)))]
         self._check(there)
         picture.update(there, set(taken) - set(there))
-        new = picture.entries(there)
+        new = picture.entries(there) if keep else {}
         was, self._unread = self._unread, self._still_unread(unread, taken)
         others = [one for one in {**was, **unread} if was.get(one) != self._unread.get(one)]
         changed = list(dict.fromkeys((*taken, *others)))

@@ -17,6 +17,7 @@ from background_agents.domain.changes import (
     Certainty,
     Changes,
     Delta,
+    Image,
     Segment,
     Window,
 )
@@ -51,6 +52,9 @@ class Recorder:
         self._context = context
         self._tasks = tasks
         self._watched: dict[str, Watched] = {}
+        """By the tops of their trees."""
+        self._trees: dict[str, Watched] = {}
+        """The same, by the directories that are in them."""
         self._closing: dict[str, set[asyncio.Task[None]]] = {}
         self._adopting: dict[str, asyncio.Task[None]] = {}
         self._coming: dict[str, asyncio.Event] = {}
@@ -72,7 +76,8 @@ class Recorder:
         if owner != NOBODY:
             self._known.add(owner)
         watched = await self._tree_of(directory)
-        names = await asyncio.to_thread(_names, watched.tree, directory, call.paths)
+        paths = call.paths
+        names = await asyncio.to_thread(_names, watched.tree, directory, paths) if paths else {}
         one = Open(call, owner, self._context.clock.monotonic_s(), names)
         if names:
             watched.begin(one)
@@ -139,11 +144,12 @@ class Recorder:
     async def _begin_command(self, watched: Watched, one: Open) -> None:
         if one.owner != NOBODY:
             self._with_commands.add(one.owner)
-            await self._quietly(partial(self._note_open, watched.tree, one))
         if one.owner == NOBODY and not watched.has_commands:
             watched.begin(one)
             return
         looking = self._spawn(one.owner, watched.look())
+        if one.owner != NOBODY:
+            await self._quietly(partial(self._note_open, watched.tree, one))
         done, _ = await asyncio.wait([looking], timeout=LOOK_LIMIT_S)
         if done:
             watched.begin(one)
@@ -178,38 +184,52 @@ class Recorder:
     async def _end_writing(
         self, watched: Watched, one: Open, told: Sequence[Written], *, failed: bool
     ) -> None:
+        """See what a tool has written; the rest is done behind, and nobody waits for it."""
         took_s = self._context.clock.monotonic_s() - one.at_s
         is_prompt = took_s < MOMENT_S and not failed
+        after: dict[str, Image] = {}
+        await self._quietly(
+            lambda: after.update((name, watched.tree.image(name)) for name in one.before)
+        )
+        deltas = [
+            Delta(name, one.before[name], image)
+            for name, image in after.items()
+            if not is_same(one.before[name], image)
+        ]
+        ending = self._account(watched, one, deltas, told if is_prompt else None)
+        self._spawn(one.owner, ending)
+
+    async def _account(
+        self,
+        watched: Watched,
+        one: Open,
+        deltas: Sequence[Delta],
+        told: Sequence[Written] | None,
+    ) -> None:
+        """Write what a tool has changed into the journal; without ``told`` nothing is proven."""
+        contested = {delta.path for delta in deltas if watched.is_contested(one, delta.path)}
         segments: list[Segment] = []
 
         def account() -> None:
-            segments.extend(self._segments(watched, one, told, is_prompt=is_prompt))
+            for delta in deltas:
+                doubt = Certainty.SHARED if delta.path in contested else Certainty.LIKELY
+                is_sure = told is not None and self._is_proven(one, delta, told)
+                certainty = Certainty.SURE if is_sure else doubt
+                segments.append(self._segment(delta, certainty, one.call.tool))
             if one.owner != NOBODY:
                 self._context.journal.close(one.owner, one.call.key, segments)
 
-        await self._quietly(account)
-        await watched.end(one, segments)
+        async with watched.accounting:
+            await self._quietly(account)
+            await watched.end(one, segments)
 
-    def _segments(
-        self, watched: Watched, one: Open, told: Sequence[Written], *, is_prompt: bool
-    ) -> list[Segment]:
-        """Return what a tool has changed of the files that it was to write."""
-        moved = sources(one.call)
-        names = {given: name for name, given in one.names.items()}
-        found = []
-        for name, before in one.before.items():
-            after = watched.tree.image(name)
-            if is_same(before, after):
-                continue
-            given = one.names[name]
-            source = one.before.get(names.get(moved.get(given, ""), ""), before)
-            is_sure = is_prompt and is_proven(
-                one.call, given, source, after, told, self._context.journal.content
-            )
-            doubt = Certainty.SHARED if watched.is_contested(one, name) else Certainty.LIKELY
-            certainty = Certainty.SURE if is_sure else doubt
-            found.append(self._segment(Delta(name, before, after), certainty, one.call.tool))
-        return found
+    def _is_proven(self, one: Open, delta: Delta, told: Sequence[Written]) -> bool:
+        given = one.names[delta.path]
+        source = sources(one.call).get(given, "")
+        where = {each: name for name, each in one.names.items()}.get(source, delta.path)
+        before = one.before.get(where, delta.before)
+        content = self._context.journal.content
+        return is_proven(one.call, given, before, delta.after, told, content)
 
     def _segment(self, delta: Delta, certainty: Certainty, by: str) -> Segment:
         return Segment(
@@ -293,10 +313,11 @@ class Recorder:
     # --- help ---------------------------------------------------------------
 
     async def _tree_of(self, directory: str) -> Watched:
-        tree = await asyncio.to_thread(self._context.trees.of, directory)
-        if tree.top not in self._watched:
-            self._watched[tree.top] = Watched(tree, self._context.journal, self._context.clock)
-        return self._watched[tree.top]
+        if directory not in self._trees:
+            tree = await asyncio.to_thread(self._context.trees.of, directory)
+            new = Watched(tree, self._context.journal, self._context.clock)
+            self._trees[directory] = self._watched.setdefault(tree.top, new)
+        return self._trees[directory]
 
     def _spawn(self, owner: str, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = self._tasks.spawn(work, f"changes of {owner or 'nobody'}")

@@ -70,6 +70,8 @@ class Watched:
     def __init__(self, tree: WorkingTree, journal: ChangeJournal, clock: Clock) -> None:
         self.tree = tree
         self.open: dict[str, Open] = {}
+        self.accounting = asyncio.Lock()
+        """Held while what a tool has written goes into a journal: one after the other."""
         self._journal = journal
         self._clock = clock
         self._lock = asyncio.Lock()
