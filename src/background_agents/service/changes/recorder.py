@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 LOOK_LIMIT_S = 0.25
 """How long a command waits for the look before it; after 0.3 s hosts go on without us."""
 
-MOMENT_S = 2.0
-"""A tool that took longer has waited for its user, and what stood there before may be another's."""
+MOMENT_S = 5.0
+"""A tool that took longer has waited for its user. One that writes whole files overwrites what
+somebody else has changed meanwhile; any other one proves itself by what it has replaced."""
 
 CLOSE_LIMIT_S = 1.0
 """How long the end of this process waits for looks; it is killed after two more seconds."""
@@ -186,7 +187,7 @@ class Recorder:
     ) -> None:
         """See what a tool has written; the rest is done behind, and nobody waits for it."""
         took_s = self._context.clock.monotonic_s() - one.at_s
-        is_prompt = took_s < MOMENT_S and not failed
+        is_blind = one.call.tool == "write" and took_s >= MOMENT_S
         after: dict[str, Image] = {}
         await self._quietly(
             lambda: after.update((name, watched.tree.image(name)) for name in one.before)
@@ -196,7 +197,7 @@ class Recorder:
             for name, image in after.items()
             if not is_same(one.before[name], image)
         ]
-        ending = self._account(watched, one, deltas, told if is_prompt else None)
+        ending = self._account(watched, one, deltas, None if failed or is_blind else told)
         self._spawn(one.owner, ending)
 
     async def _account(
