@@ -1,4 +1,4 @@
-"""A clone of a store of ours, which an agent works in: no remote, on no branch, nothing converted."""
+"""A clone of a store of ours that an agent works in: no remote, on no branch, nothing converted."""
 
 from __future__ import annotations
 
