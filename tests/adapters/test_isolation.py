@@ -325,6 +325,19 @@ def test_main_that_was_moved_is_told(main: Main, trees: IsolatedWorktrees) -> No
     assert trees.moved("a-b-c") == "The main folder was on trunk, and is on hop now."
 
 
+def test_files_that_main_has_changed_too_are_told(main: Main, trees: IsolatedWorktrees) -> None:
+    """An agent that wrote to main by absolute paths is seen; what others do elsewhere is not."""
+    made = trees.prepare("a-b-c", str(main.folder))
+    main.write("elsewhere.txt", "by a human\n")
+    (Path(made.directory) / "kept.txt").write_text("agent\n")
+    assert trees.moved("a-b-c") == ""
+
+    main.write("kept.txt", "agent\n")
+    assert trees.moved("a-b-c") == (
+        "By it or by others the main folder was changed in the same files: kept.txt."
+    )
+
+
 def test_discarding_deletes_all_of_it(main: Main, trees: IsolatedWorktrees) -> None:
     made = trees.prepare("a-b-c", str(main.folder))
     locked = Path(made.directory) / "locked"

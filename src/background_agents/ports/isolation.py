@@ -43,7 +43,10 @@ class IsolatedTrees(Protocol):
         """
 
     def moved(self, name: str) -> str:
-        """Say in a sentence what main has checked out by now that it had not; empty if nothing."""
+        """Say what happened to main since a tree was made; empty if it is nothing to speak of.
+
+        That is another branch or commit than it had, and changes of files that the try changed.
+        """
 
     def plan(self, name: str, paths: Sequence[str] = ()) -> Plan:
         """Return what applying a tree would write to main as it is now.

@@ -28,6 +28,7 @@ from background_agents.adapters.changes.images import NO_UTF8, SUBMODULE, TOO_LA
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.own_repository import (
     OwnRepository,
+    Source,
     shown,
     source_of,
 )
@@ -44,6 +45,9 @@ MAX_ABOUT_BYTES = 16 * 2**20
 
 MAX_KEPT_BYTES = 256 * 2**20
 """Of a file that was changed: it is held in memory while it is kept."""
+
+FILES_TOLD = 5
+"""Of those that main has changed too, in a sentence."""
 
 LINK_MODE, SUBMODULE_MODE = 0o120000, 0o160000
 
@@ -163,14 +167,22 @@ class IsolatedFolder:
     def moved(self, name: str) -> str:
         found = self.get(name)
         source = source_of(Path(found.main))
-        branch = asked(source, "symbolic-ref", "-q", "--short", "HEAD")
-        if branch != found.branch:
-            was, now = found.branch or "no branch", branch or "no branch"
-            return f"The main folder was on {was}, and is on {now} now."
-        head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
-        if head != found.head:
-            return f"The main folder has other commits on {branch or 'no branch'} than before."
-        return ""
+        return " ".join(filter(None, (_switched(found, source), self._both(found, source))))
+
+    def _both(self, about: Isolated, source: Source) -> str:
+        """Say which files were changed in main, by whomever, that the try has changed too."""
+        store, base = self.store(about.name), f"{about.base}^{{tree}}"
+        with self.own_index(about.name) as index:
+            now, _ = store.snapshot(source.top, source.index, index)
+        theirs = {one.path for one in store.differences(base, now)}
+        if not theirs:
+            return ""
+        mine = {one.path for one in store.differences(base, self.result(about)[0])}
+        if not (both := sorted(map(shown, mine & theirs))):
+            return ""
+        more = f" and {len(both) - FILES_TOLD:,} more" if len(both) > FILES_TOLD else ""
+        told = ", ".join(both[:FILES_TOLD]) + more
+        return f"By it or by others the main folder was changed in the same files: {told}."
 
     def discard(self, name: str) -> None:
         folder, gone = self.folder / name, self.folder / f".{name}.discarded"
@@ -235,6 +247,18 @@ def origin_of(directory: Path, data_root: Path) -> str:
         return ""
     found = IsolatedFolder(Path(root) / project).find(inside[1])
     return found.origin if found else ""
+
+
+def _switched(about: Isolated, source: Source) -> str:
+    """Say what main has checked out by now that it had not."""
+    branch = asked(source, "symbolic-ref", "-q", "--short", "HEAD")
+    if branch != about.branch:
+        was, now = about.branch or "no branch", branch or "no branch"
+        return f"The main folder was on {was}, and is on {now} now."
+    head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+    if head != about.head:
+        return f"The main folder has other commits on {branch or 'no branch'} than before."
+    return ""
 
 
 def missing(about: Isolated, left_out: Sequence[str]) -> list[tuple[str, str]]:
