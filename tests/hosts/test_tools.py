@@ -122,15 +122,19 @@ def test_a_background_agent_gets_none_of_them() -> None:
     assert NAMES.children == ("notify_parent",)
 
 
+NAMES_THAT_TELL_ENOUGH = {"id", "max_tokens", "max_cost_usd"}
+"""Each word costs tokens at each request."""
+
+
 def test_every_tool_and_argument_is_described_in_plain_json_schema() -> None:
     for about in definitions().values():
         assert about["description"]
         schema = msgspec.convert(about["schema"], dict[str, object])
-        for argument in msgspec.convert(
-            schema["properties"], dict[str, dict[str, object]]
-        ).values():
+        arguments = msgspec.convert(schema["properties"], dict[str, dict[str, object]])
+        for name, argument in arguments.items():
             is_list = argument["type"] == "array"
-            assert set(argument) == {"type", "description"} | ({"items"} if is_list else set())
+            assert set(argument) - {"description"} == {"type", *(["items"] if is_list else [])}
+            assert "description" in argument or name in NAMES_THAT_TELL_ENOUGH
             assert argument["type"] in {"string", "number", "integer", "array"}
 
 

@@ -16,6 +16,7 @@ from background_agents.adapters.opencode import wire
 from background_agents.adapters.opencode.agents import agents_of
 from background_agents.views import rules
 from background_agents.views.rules import TaskPolicy
+from lab.bench.tax import LIMIT_TOKENS, tokens
 from lab.harness.bridge import BRIDGE
 from lab.harness.dialect import dialect
 from lab.harness.line import Line
@@ -28,10 +29,6 @@ ANY_RULES = "# Background delegations"
 """How a supervisor's rules begin, whatever the settings."""
 
 CARRIED = "Background delegations of this session."
-
-TAX_TOKENS = 1_200
-CHARS_PER_TOKEN = 4
-"""What English and compact JSON come to with the usual tokenizers, or a little more."""
 
 AGENTS = {
     "by-tools": {"tools": {"write": False, "edit": False, "bash": False}},
@@ -144,7 +141,7 @@ async def test_rules_and_tools_stay_under_their_budget(stage: Stage) -> None:
     assert definitions
     # In strict mode the rules are at their longest.
     added = len(told(stage, strict=True)) + len(msgspec.json.encode(definitions))
-    assert added / CHARS_PER_TOKEN < TAX_TOKENS
+    assert tokens(added) <= LIMIT_TOKENS
 
 
 async def test_an_agent_without_our_tools_gets_no_rules(stage: Stage) -> None:

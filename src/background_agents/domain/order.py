@@ -34,24 +34,18 @@ class Order(msgspec.Struct, frozen=True):
     ] = None
     continue_id: Annotated[
         str | None,
-        Meta(description="Id of an ended delegation to go on from, with all it knows."),
+        Meta(description="Id of an ended one to go on from, with all it knows."),
     ] = None
-    max_turns: Annotated[int | None, Meta(description="Most model calls.")] = None
-    max_tokens: Annotated[int | None, Meta(description="Most tokens.")] = None
-    max_cost_usd: Annotated[float | None, Meta(description="Most dollars.")] = None
+    max_turns: Annotated[int | None, Meta(description="Model calls.")] = None
+    max_tokens: int | None = None
+    max_cost_usd: float | None = None
     isolation: Annotated[
         str | None,
-        Meta(
-            description="worktree: it works in a copy of the project, and nothing reaches the "
-            "project before delegation_apply; none: in the project. Default as set for the agent."
-        ),
+        Meta(description="worktree: in a copy of the project, for delegation_apply; none: not."),
     ] = None
     retry_id: Annotated[
         str | None,
-        Meta(
-            description="Id of an ended delegation to do once more; what is left out, prompt and "
-            "agent too, is as it was."
-        ),
+        Meta(description="Id of an ended delegation to do once more, alike in what you leave out."),
     ] = None
 
 

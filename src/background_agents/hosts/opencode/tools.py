@@ -39,7 +39,8 @@ class NoArgs(msgspec.Struct):
 
 
 class IdArgs(msgspec.Struct):
-    id: Annotated[str, Meta(description="Id of the delegation.")]
+    id: str
+    """Of a delegation; its name tells a model enough."""
 
 
 class ReadArgs(IdArgs):
@@ -167,34 +168,27 @@ def _permission(needed: LeaveNeeded, prompt: str) -> Permission:
     return Permission(needed.permission, [needed.agent], ["*"], about)
 
 
-@_tool(
-    "Read the whole result of a delegation that has ended. Works also after compaction and "
-    "restarts."
-)
+@_tool("Read the whole result of a delegation that has ended, also after compaction and restarts.")
 async def delegation_read(service: Delegations, call: Call, args: ReadArgs) -> Answer:
     reading = await service.read(call.session, args.id, args.offset)
     return Answer(reading.delegation.title, for_model.reading(reading))
 
 
-@_tool(
-    "List the delegations of this session, newest first, with their state. Not for waiting: you "
-    "are notified."
-)
+@_tool("List the delegations of this session, newest first. Not for waiting: you are notified.")
 async def delegation_list(service: Delegations, call: Call, args: NoArgs) -> Answer:
     listing = await service.list(call.session)
     return Answer(f"{listing.total} delegations", for_model.listing(listing))
 
 
 @_tool(
-    "See how the running delegations are doing: time, tool calls, tokens, last activity. For a "
-    "look now and then; you are notified of the end."
+    "See how running delegations are doing. For a look now and then; you are notified of the end."
 )
 async def delegation_status(service: Delegations, call: Call, args: NoArgs) -> Answer:
     report = await service.status(call.session)
     return Answer(f"{len(report.live)} active", live.status(report))
 
 
-@_tool("Look at what a running delegation has written and done so far, the newest part of it.")
+@_tool("Look at the newest part of what a running delegation has written and done.")
 async def delegation_peek(service: Delegations, call: Call, args: IdArgs) -> Answer:
     found = await service.peek(call.session, args.id)
     if isinstance(found, live.Live):
@@ -212,8 +206,8 @@ async def delegation_diff(service: Delegations, call: Call, args: DiffArgs) -> A
 
 
 @_tool(
-    "Give a running delegation an instruction. It is sent at once and taken up at the agent's "
-    "next step; delegation_status shows when."
+    "Give a running delegation an instruction, for the agent's next step; delegation_status shows "
+    "when it is taken up."
 )
 async def delegation_steer(service: Delegations, call: Call, args: SteerArgs) -> Answer:
     delegation = await service.steer(call.session, args.id, args.message)
@@ -227,8 +221,8 @@ async def delegation_stop(service: Delegations, call: Call, args: IdArgs) -> Ans
 
 
 @_tool(
-    "Take over what a delegation has changed in a tree of its own (isolation) into the project. It "
-    "is merged with what the project is now; if something does not fit, nothing is written."
+    "Merge what an isolated delegation has changed into the project. If something does not fit, "
+    "nothing is written."
 )
 async def delegation_apply(service: Delegations, call: Call, args: ApplyArgs) -> Answer:
     by, paths = call.agent, args.paths or ()
@@ -243,8 +237,8 @@ async def delegation_apply(service: Delegations, call: Call, args: ApplyArgs) ->
 
 
 @_tool(
-    "Answer the question that a delegation waits for, or refuse its permission; the oldest first. "
-    "Granting one is for your human, unless the request says that you may."
+    "Answer the oldest question that a delegation waits for, or refuse its permission. Granting is "
+    "for your human, unless the request says that you may."
 )
 async def delegation_answer(service: Delegations, call: Call, args: AnswerArgs) -> Answer:
     since = call.message or None
