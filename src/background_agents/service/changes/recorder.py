@@ -136,6 +136,9 @@ class Recorder:
         """Close what a process that has died left open of delegations, as shared; behind."""
         names = [one.id for one in delegations if one.session is not None]
         names = [one for one in names if one not in self._adopting]
+        # What its shells have started may run although its calls have ended.
+        self._known.update(names)
+        self._with_commands.update(names)
         if names:
             task = self._tasks.spawn(self._adopt(names), f"what {', '.join(names)} had open")
             self._adopting.update(dict.fromkeys(names, task))
@@ -266,7 +269,6 @@ class Recorder:
         ]
         for watched, one in dead:
             if one.is_shell:
-                self._with_commands.add(one.owner)
                 watched.begin_late(one)
         for watched, one in dead:
             if not one.is_shell:
@@ -287,12 +289,7 @@ class Recorder:
         ours = {key for watched in self._watched.values() for key in watched.open}
         found: list[Window] = []
 
-        def read() -> None:
-            found.extend(self._context.journal.windows(name))
-            if found or self._context.journal.segments(name):
-                self._known.add(name)
-
-        await self._quietly(read)
+        await self._quietly(lambda: found.extend(self._context.journal.windows(name)))
         return [one for one in found if one.call not in ours]
 
     async def _close_dead(self, watched: Watched, one: Open) -> None:
