@@ -8,8 +8,8 @@ OPENCODE_OTHERS := 1.15.4 1.17.19
 OPENCODE_NEXT := 0.0.0-next-16350
 
 # Tests of one file and line of OpenCode stay together, since they share what is slow to start. A
-# real OpenCode keeps a core busy while it starts, and waits for most of the rest.
-WORKERS := 2
+# real OpenCode keeps a core busy while it starts, and waits for most of the rest: three share two.
+WORKERS := 3
 
 # Stamps: what they depend on says when an installation is out of date.
 PYTHON_READY := .venv/.installed

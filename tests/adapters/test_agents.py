@@ -114,9 +114,14 @@ def test_denied_means_for_every_pattern(rules: list[Rule], denied: bool) -> None
         ([("*", "*", "allow"), ("delegate", "*", "deny")], [], Leave(denied_by="delegate")),
         ([("*", "*", "allow"), ("delegate", "writer", "ask")], [], Leave(ask="delegate")),
         # Of two questions one is asked; of a question and a denial the denial counts.
-        ([("*", "*", "ask")], [], Leave(ask="task")),
-        ([], [], Leave(ask="task")),
-        ([("*", "*", "ask"), ("delegate", "*", "deny")], [], Leave("delegate", "task")),
+        ([("*", "*", "ask")], [], Leave(ask="task", ask_to_edit=True)),
+        ([], [], Leave(ask="task", ask_to_edit=True)),
+        (
+            [("*", "*", "ask"), ("delegate", "*", "deny")],
+            [],
+            Leave("delegate", "task", ask_to_edit=True),
+        ),
+        ([("*", "*", "allow"), ("edit", "*", "deny")], [], Leave(may_edit=False)),
     ],
 )
 def test_leave_is_what_task_would_get(
