@@ -94,9 +94,9 @@ def _delegating(make: Callable[P, Order]) -> Callable[Concatenate[Client, P], Ha
         """Hand a task to a background agent; returns once it is registered, in some milliseconds.
 
         Where an OpenCode has to be started for it that takes seconds, at the very first half a
-        minute. The arguments are those of the tool ``delegate``: ``prompt`` and ``agent``, and if
-        need be ``timeout_minutes``, ``model`` and ``continue_id``, and as limits ``max_turns``,
-        ``max_tokens`` and ``max_cost_usd``.
+        minute. The arguments are those of the tool ``delegate``: ``prompt`` and ``agent``, or
+        ``retry_id``, and if need be ``timeout_minutes``, ``model``, ``continue_id``, ``isolation``,
+        and as limits ``max_turns``, ``max_tokens`` and ``max_cost_usd``.
 
         Raises:
             InvalidRequest: an argument cannot be meant; nothing was delegated.
