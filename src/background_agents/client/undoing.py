@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from background_agents import config
 from background_agents.adapters.changes import intents
 from background_agents.adapters.changes.images import top_of
 from background_agents.adapters.changes.intents import Intent
-from background_agents.adapters.changes.journal import FOLDER, FileJournal
+from background_agents.adapters.changes.journal import APPLY, FOLDER, FileJournal
 from background_agents.adapters.changes.writer import Tree
 from background_agents.client.place import Place
 from background_agents.domain.change_sums import REDO, UNDO, sum_of
@@ -41,9 +43,6 @@ from background_agents.domain.undoing import (
     plan_redo,
     plan_undo,
 )
-
-APPLY = "apply"
-"""Who has put a result of elsewhere into this tree: ``Segment.by``."""
 
 
 class Done(NamedTuple):
@@ -101,7 +100,8 @@ class Undoing:
                 if failure is not None:
                     left.append(failure)
                     continue
-                self.journal.add(self._one.id, [segment])
+                # By this time a look tells it from what a command does.
+                self.journal.add(self._one.id, [replace(segment, at=datetime.now(UTC))])
                 done.append(step)
             tree.tidy(_deleted(intent.segments))
             noted.unlink()
@@ -174,7 +174,7 @@ class Undoing:
             known = self.journal.segments(intent.delegation)
             for segment in intent.segments:
                 tree.clear(segment.path, intent.temporary)
-                if segment not in known and self._was_done(segment, tree):
+                if not _is_among(segment, known) and self._was_done(segment, tree):
                     self.journal.add(intent.delegation, [segment])
             tree.tidy(_deleted(intent.segments))
             path.unlink()
@@ -184,6 +184,11 @@ class Undoing:
             return is_done(segment, tree)
         except ContentGone:
             return False
+
+
+def _is_among(noted: Segment, known: Iterable[Segment]) -> bool:
+    """Return whether what was to be done is known as done, which was then or later."""
+    return any(one.at >= noted.at and replace(one, at=noted.at) == noted for one in known)
 
 
 def _deleted(segments: Iterable[Segment]) -> dict[str, int | None]:

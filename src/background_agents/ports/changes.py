@@ -32,7 +32,10 @@ class ChangeJournal(Protocol):
         """Return the calls that were opened and never closed, oldest first."""
 
     def taken_back(self, since: datetime) -> list[Segment]:
-        """Return what users have undone, redone and applied since a moment, of all delegations."""
+        """Return what users have undone, redone and applied since a moment, or do so just now.
+
+        Of all delegations.
+        """
 
     def keep(self, content: bytes) -> str:
         """Store a content and return its digest; one that is there already costs nothing."""

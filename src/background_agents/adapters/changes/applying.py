@@ -20,7 +20,7 @@ from background_agents.adapters.changes.isolation import (
     images_of,
     missing,
 )
-from background_agents.adapters.changes.journal import FOLDER, FileJournal
+from background_agents.adapters.changes.journal import APPLY, FOLDER, FileJournal
 from background_agents.adapters.changes.own_repository import (
     Entry,
     OwnRepository,
@@ -34,9 +34,6 @@ from background_agents.domain.changes import Certainty, Image, Kind, Segment
 from background_agents.domain.errors import InvalidRequest, NotApplied, quote
 from background_agents.domain.isolation import Isolated, Plan
 from background_agents.domain.undoing import Left, Reason, Step
-
-APPLY = "apply"
-"""``Segment.by`` of what an apply has written."""
 
 MERGES_TREES = (2, 38)
 """The first version of Git that merges two trees without a working tree."""

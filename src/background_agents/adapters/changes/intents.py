@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -76,10 +76,20 @@ def note(folder: Path, intent: Intent) -> Path:
 
 
 def noted(folder: Path) -> Iterator[tuple[Path, Intent]]:
-    """Yield what was about to be done and was never finished, the oldest first."""
-    found = [one for one in folder.iterdir() if _NAME.fullmatch(one.name)]
-    for path in sorted(found, key=lambda one: one.lstat().st_mtime_ns):
+    """Yield what is about to be done, or was and was never finished, the oldest first.
+
+    Who does not keep others away by ``alone`` may miss what is finished just now.
+    """
+    found = []
+    for path in folder.glob("undo-*.json"):
+        with suppress(FileNotFoundError):
+            if _NAME.fullmatch(path.name):
+                found.append((path.lstat().st_mtime_ns, path))
+    for _, path in sorted(found):
         try:
-            yield path, msgspec.json.decode(read_file(path, _MAX_BYTES), type=Intent)
+            told = read_file(path, _MAX_BYTES)
+            yield path, msgspec.json.decode(told, type=Intent)
+        except FileNotFoundError:
+            continue
         except msgspec.MsgspecError as error:
             _log.warning("%s cannot be read: %s", path, error)

@@ -13,11 +13,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from background_agents.adapters.changes import intents
 from background_agents.adapters.files.private import (
     open_private,
     private_folder,
@@ -47,6 +48,12 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 TEMPORARY = re.compile(r"\.content\.[0-9a-f]{16}\.tmp")
 """The names of contents that are not whole yet."""
+
+APPLY = "apply"
+"""``Segment.by`` of what an apply has written."""
+
+APPLY_LASTS = timedelta(minutes=1)
+"""At most: it notes all that it writes before it writes the first file."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,13 +98,18 @@ class FileJournal:
         self._append(delegation, [*changed, _Line(closed=call)])
 
     def taken_back(self, since: datetime) -> list[Segment]:
+        # First what goes on: once it is done, it stands in a journal.
+        with _storage(f"What is undone cannot be read in {self.folder}"):
+            begun = [segment for _, one in intents.noted(self.folder) for segment in one.segments]
         found: list[Segment] = []
         for path in self.journals():
             with suppress(FileNotFoundError):  # pruned meanwhile
                 # A file is as old as its newest line; clocks of file systems are a little behind.
-                if path.stat().st_mtime >= since.timestamp() - 2:
+                if path.stat().st_mtime >= (since - APPLY_LASTS).timestamp() - 2:
                     found += self.segments(path.stem)
-        return [one for one in found if one.by in BY_USERS and one.at >= since]
+        since_of = {APPLY: since - APPLY_LASTS}
+        done = [one for one in found if one.at >= since_of.get(one.by, since)]
+        return [*begun, *(one for one in done if one.by in BY_USERS)]
 
     def keep(self, content: bytes) -> str:
         digest = self.keep_soon(content)
