@@ -55,6 +55,15 @@ class Tried:
         self.reader.add(first, replace(launched(), at=LONG_AGO), *end)
         return tree
 
+    def go_on(self, name: str, *, ended: bool = True) -> None:
+        """Let another delegation go on in the tree."""
+        place = {"directory": str(self.project), "project": self.reader.folder.name}
+        first = replace(registered(name), at=LONG_AGO, tree=ID, continued_from=ID, **place)
+        changes = Changes(files=2, added=2, removed=1, apart=str(State.OPEN))
+        completion = replace(completed(), at=LONG_AGO, changes=changes)
+        end = (completion, Read(at=LONG_AGO)) if ended else ()
+        self.reader.add(first, replace(launched(f"ses_{name}"), at=LONG_AGO), *end)
+
     def listed(self) -> str:
         return self.reader.out("list")
 
@@ -150,7 +159,8 @@ def test_prune_keeps_what_is_not_applied_and_says_so(tried: Tried) -> None:
     """However old it is; what is applied goes with its tree."""
     words = ("prune", "--older-than", "1h", "--yes")
     kept = tried.reader.run(*words)
-    assert f"Kept, since what they have changed is not applied: {ID}." in kept.stderr
+    assert "Kept, since what they have changed is not applied" in kept.stderr
+    assert f": {ID}.\n" in kept.stderr
     shown = json.loads(tried.reader.out(*words, "--json"))
     assert (shown["deleted"], shown["kept_unapplied"]) == ([], [ID])
     assert tried.trees.state(ID) is State.OPEN
@@ -201,6 +211,66 @@ def test_an_applied_try_is_undone_and_redone(tried: Tried) -> None:
     assert reader.run("redo", ID, "--yes").returncode == 0
     assert kept.read_text() == "ONE\ntwo\nthree\nFOUR\n"
     assert (tried.project / "new.txt").read_text() == "new\n"
+
+
+def test_what_becomes_of_a_tree_is_told_of_all_who_worked_there(tried: Tried) -> None:
+    tried.go_on("calm-blue-heron")
+    tried.reader.out("apply", "calm-blue-heron", "--yes")
+    assert tried.listed().count("isolated: applied") == 2
+    other = tried.reader.run("undo", ID, "--yes")
+    assert other.stderr == (f"What {ID} has changed was applied with calm-blue-heron; undo that.\n")
+    tried.reader.out("discard", ID, "--yes")
+    assert tried.listed().count("isolated: discarded") == 2
+
+
+def test_prune_deletes_no_tree_in_which_somebody_works(tried: Tried) -> None:
+    """The one that it was made for has ended long ago, and all of it was applied."""
+    tried.reader.out("apply", ID, "--yes")
+    tried.go_on("calm-blue-heron", ended=False)
+    told = tried.reader.run("prune", "--older-than", "1h", "--yes")
+    assert tried.trees.state(ID) is State.APPLIED
+    assert ID in tried.listed()
+    assert f"or somebody works in their trees: {ID}." in told.stderr
+
+
+def test_prune_takes_a_try_that_has_changed_nothing(tried: Tried) -> None:
+    tree = tried.trees.folder / ID / "tree"
+    (tree / "new.txt").unlink()
+    (tree / "kept.txt").write_text((tried.project / "kept.txt").read_text())
+    shown = json.loads(tried.reader.out("prune", "--older-than", "1h", "--yes", "--json"))
+    assert (shown["deleted"], shown["kept_unapplied"]) == ([ID], [])
+
+
+def test_prune_keeps_a_tree_of_which_nothing_is_known(tried: Tried) -> None:
+    (tried.trees.folder / ID / "about.json").write_text("{")
+    shown = json.loads(tried.reader.out("prune", "--older-than", "1h", "--yes", "--json"))
+    assert (shown["deleted"], shown["kept_unapplied"]) == ([], [ID])
+
+
+def test_what_was_applied_and_is_kept_no_more_is_said_to_be_gone(tried: Tried) -> None:
+    tried.reader.out("apply", ID, "--yes")
+    (tried.reader.folder / "changes" / f"{ID}.jsonl").unlink()
+    refused = tried.reader.run("undo", ID, "--yes")
+    assert refused.returncode != 0
+    assert "was applied, so" not in refused.stderr
+    assert "kept" in refused.stderr
+
+
+def test_what_was_applied_and_taken_back_is_not_applied(tried: Tried) -> None:
+    """Or prune would delete what only its tree still has."""
+    reader = tried.reader
+    reader.out("apply", ID, "--yes")
+    assert reader.run("undo", ID, "--yes").returncode == 0
+    assert "isolated: not applied" in tried.listed()
+    shown = json.loads(reader.out("prune", "--older-than", "1h", "--yes", "--json"))
+    assert (shown["deleted"], shown["kept_unapplied"]) == ([], [ID])
+
+    assert reader.run("redo", ID, "--yes").returncode == 0
+    assert "isolated: applied" in tried.listed()
+    assert reader.run("undo", ID, "--yes").returncode == 0
+    reader.out("apply", ID, "--yes")
+    assert "isolated: applied" in tried.listed()
+    assert (tried.project / "new.txt").exists()
 
 
 def test_what_was_not_applied_cannot_be_undone(tried: Tried) -> None:

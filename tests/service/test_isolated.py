@@ -180,6 +180,18 @@ async def test_another_goes_on_in_its_tree(world: World, service: Service) -> No
     assert after.changes.apart == "not applied"
 
 
+async def test_what_becomes_of_a_tree_is_told_of_all_who_worked_there(
+    world: World, service: Service
+) -> None:
+    before = await tried(world, service)
+    after = await world.ended(await apart(world, service, continue_id=before.id))
+    await world.settle()
+
+    await service.apply(world.supervisor, after.id)
+
+    assert [world.now(one).changes.apart for one in (before, after)] == ["applied", "applied"]
+
+
 async def test_none_goes_on_where_files_are_not_what_they_were(
     world: World, service: Service
 ) -> None:

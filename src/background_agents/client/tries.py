@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from background_agents import config
 from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.client.place import Place
@@ -65,8 +63,7 @@ class Try:
         self._note()
 
     def _note(self) -> None:
-        from background_agents.adapters.sqlite.amending import note_changes
+        from background_agents.adapters.sqlite.amending import note_tree
 
-        changes = replace(self.one.changes, apart=str(self.state))
         database = self._place.folder / config.DATABASE
-        note_changes(database, self.one.id, changes, datetime.now(UTC))
+        note_tree(database, self.one.tree, str(self.state), datetime.now(UTC))

@@ -19,10 +19,10 @@ from background_agents import config
 from background_agents.adapters.changes import intents
 from background_agents.adapters.changes.images import top_of
 from background_agents.adapters.changes.intents import Intent
-from background_agents.adapters.changes.journal import APPLY, FOLDER, FileJournal
+from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.writer import Tree
 from background_agents.client.place import Place
-from background_agents.domain.change_sums import REDO, UNDO, sum_of
+from background_agents.domain.change_sums import UNDO, chained, fold, sum_of
 from background_agents.domain.changes import Changes, Segment
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
@@ -33,6 +33,7 @@ from background_agents.domain.errors import (
     StoreUnavailable,
     TreeGone,
 )
+from background_agents.domain.isolation import State
 from background_agents.domain.undoing import (
     Asked,
     Left,
@@ -68,8 +69,7 @@ class Undoing:
         self.top = top_of(Path(one.directory))
         if one.changes.files and not self.journal.segments(one.id):
             if one.tree:
-                why = f"Nothing of {one.id} was applied, so that there is nothing to take back."
-                raise InvalidRequest(why)
+                self._check_applied()
             raise ChangesGone(one.id)
 
     def plan(self, by: str, asked: Asked) -> Plan:
@@ -112,12 +112,36 @@ class Undoing:
         from background_agents.adapters.sqlite.amending import note_changes
 
         segments = self.journal.segments(self._one.id)
-        if all(one.by in (UNDO, REDO, APPLY) for one in segments):
-            return self._one.changes  # it worked elsewhere, and what it has made there stands
+        if self._one.tree:
+            self._note_tree(segments)
+            return self._one.changes  # what it has made in its tree stands
         changes = sum_of(segments, self.journal.content, self._one.changes.open)
         database = self._place.folder / config.DATABASE
         note_changes(database, self._one.id, changes, datetime.now(UTC))
         return changes
+
+    def _note_tree(self, segments: Sequence[Segment]) -> None:
+        from background_agents.adapters.changes.isolation import IsolatedFolder
+        from background_agents.adapters.sqlite.amending import note_tree
+
+        trees, name = IsolatedFolder(self._place.folder), self._one.tree
+        trees.note_taken_back(name, is_so=any(chained(one.undone) for one in fold(segments)))
+        database = self._place.folder / config.DATABASE
+        note_tree(database, name, str(trees.state(name)), datetime.now(UTC))
+
+    def _check_applied(self) -> None:
+        """Raise ``InvalidRequest`` where nothing was applied in the name of this delegation."""
+        from background_agents.adapters.changes.isolation import IsolatedFolder
+
+        about, name = IsolatedFolder(self._place.folder).find(self._one.tree), self._one.id
+        by = about.applied_by if about else ()
+        others = [one for one in dict.fromkeys(by) if self.journal.segments(one)]
+        if others and name not in by:
+            told = f"What {name} has changed was applied with {others[-1]}; undo that."
+            raise InvalidRequest(told)
+        if name not in by and self._one.changes.apart != State.APPLIED:
+            why = f"Nothing of {name} was applied, so that there is nothing to take back."
+            raise InvalidRequest(why)
 
     def _tree(self, top: Path | None = None) -> Tree:
         return Tree(top or self.top, self.journal.content, [Path(self._one.directory)])

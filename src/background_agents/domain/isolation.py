@@ -60,6 +60,10 @@ class Isolated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     made_at: datetime | None = None
     applied: tuple[str, ...] = ()
     """The trees that were applied to main, as git names them."""
+    applied_by: tuple[str, ...] = ()
+    """The delegations in whose names that was done."""
+    is_taken_back: bool = False
+    """Something of what was applied was undone, and neither redone nor applied again."""
 
 
 class Plan(NamedTuple):

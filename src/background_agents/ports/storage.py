@@ -124,6 +124,9 @@ class DelegationStore(Protocol):
     async def unfinished(self) -> list[Delegation]:
         """Return every delegation that is not terminal, oldest first."""
 
+    async def ended_in(self, tree: str) -> list[Delegation]:
+        """Return every delegation that has worked in an isolated tree and has ended."""
+
     async def remaining(self, supervisor: str) -> int:
         """Count the delegations of this supervisor session that are not terminal."""
 

@@ -96,6 +96,9 @@ class MemoryStore:
         active = [one for one in self._newest_first() if not one.is_terminal]
         return list(reversed(active))
 
+    async def ended_in(self, tree: str) -> list[Delegation]:
+        return [one for one in self._newest_first()[::-1] if one.tree == tree and one.is_terminal]
+
     async def remaining(self, supervisor: str) -> int:
         mine = [one for one in self._newest_first() if one.parent_session == supervisor]
         return sum(not one.is_terminal for one in mine)

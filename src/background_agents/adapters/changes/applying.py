@@ -104,7 +104,7 @@ class IsolatedWorktrees(IsolatedFolder):
             refused = [one for step in plan.steps if (one := _put(tree, step)) is not None]
             if refused:
                 raise NotApplied(delegation, [one.path for one in refused], partly=True)
-            self.note_applied(about, plan.result)
+            self.note_applied(about, plan.result, delegation)
         return segments
 
     def _tree(self, main: Path) -> Tree:

@@ -117,7 +117,20 @@ class IsolatedFolder:
             return State.DISCARDED
         if not (self.folder / name / TREE).is_dir():
             return State.GONE
-        return State.APPLIED if found.applied and self._is_applied(found) else State.OPEN
+        stands = found.applied and not found.is_taken_back
+        return State.APPLIED if stands and self._is_applied(found) else State.OPEN
+
+    def is_needed(self, name: str) -> bool:
+        """Return whether a tree has something that was not applied, or nobody can tell."""
+        try:
+            found = self.find(name)
+            if found is None or self.state(name) is not State.OPEN:
+                return False
+            result, left_out = self.result(found)
+            is_other = bool(self.store(name).differences(f"{found.base}^{{tree}}", result))
+            return is_other or bool(missing(found, left_out))
+        except (GitFailed, NotIsolated):
+            return True
 
     def _is_applied(self, about: Isolated) -> bool:
         """Whether nothing was changed after all of it was applied."""
@@ -231,10 +244,17 @@ class IsolatedFolder:
             os.fsync(file.fileno())
         os.replace(draft, path)
 
-    def note_applied(self, about: Isolated, tree: str) -> None:
+    def note_applied(self, about: Isolated, tree: str, delegation: str) -> None:
         """Remember that a tree was applied to main."""
-        applied = (*about.applied, tree)
-        self._note(msgspec.structs.replace(about, applied=applied))
+        applied, by = (*about.applied, tree), (*about.applied_by, delegation)
+        new = msgspec.structs.replace(about, applied=applied, applied_by=by, is_taken_back=False)
+        self._note(new)
+
+    def note_taken_back(self, name: str, *, is_so: bool) -> None:
+        """Remember whether something of what was applied is undone."""
+        about = self.find(name)
+        if about is not None and about.is_taken_back != is_so:
+            self._note(msgspec.structs.replace(about, is_taken_back=is_so))
 
 
 def origin_of(directory: Path, data_root: Path) -> str:

@@ -54,6 +54,26 @@ def note_changes(path: Path, delegation: str, changes: Changes, now: datetime) -
     _amend(path, delegation, made)
 
 
+def note_tree(path: Path, tree: str, state: str, now: datetime) -> None:
+    """Store in the database at ``path`` what has become of a tree, for all who ended there.
+
+    Raises:
+        StoreUnavailable: it cannot be written now.
+    """
+    connection = open_existing(path)
+    if connection is None:
+        return
+    try:
+        with closing(connection), transaction(connection):
+            for one in rows.ended_in(connection, tree):
+                if one.changes.apart != state:
+                    changes = msgspec.structs.replace(one.changes, apart=state)
+                    event = ev.ChangesMade(at=now, changes=changes)
+                    rows.commit(connection, Change(after=apply(one, event), events=(event,)))
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{path} cannot be written ({error}).") from error
+
+
 def _amend(path: Path, delegation: str, event: Callable[[Delegation], ev.Event | None]) -> None:
     connection = open_existing(path)
     if connection is None:

@@ -68,6 +68,13 @@ SELECT max(number) FROM delegations;
 SELECT record FROM delegations INDEXED BY delegations_active
 WHERE active = 1 ORDER BY number;
 
+-- name: ended_in_tree
+-- What has ended and may be of an isolated tree: the text is somewhere in the record. None is
+-- older than the one that the tree was made for.
+SELECT record FROM delegations
+WHERE number >= coalesce((SELECT number FROM delegations WHERE id = ?), 0)
+  AND active = 0 AND instr(record, ?) ORDER BY number;
+
 -- name: newest_ended
 -- The lines that a live board shows below what runs, without their records. Backwards along
 -- the rows it meets them at once; by an index it would sort them all.

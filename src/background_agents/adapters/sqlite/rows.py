@@ -100,6 +100,13 @@ def unfinished(connection: sqlite3.Connection) -> list[Delegation]:
     return [read_delegation(row[0]) for row in connection.execute(QUERIES["unfinished"])]
 
 
+def ended_in(connection: sqlite3.Connection, tree: str) -> list[Delegation]:
+    """Read what has ended that has worked in an isolated tree."""
+    text = b'"tree":' + msgspec.json.encode(tree)
+    found = connection.execute(QUERIES["ended_in_tree"], (tree, text))
+    return [one for (record,) in found if (one := read_delegation(record)).tree == tree]
+
+
 def remaining(connection: sqlite3.Connection, supervisor: str) -> int:
     """Count what is not terminal of one supervisor."""
     return scalar(connection, QUERIES["remaining"], supervisor)

@@ -71,6 +71,7 @@ class SqliteStore:
     get = operation(rows.get, writes=False)
     with_session = operation(rows.with_session, writes=False)
     unfinished = operation(rows.unfinished, writes=False)
+    ended_in = operation(rows.ended_in, writes=False)
     remaining = operation(rows.remaining, writes=False)
     spent = operation(rows.spent, writes=False)
     history = operation(rows.history, writes=False)

@@ -9,13 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
 from background_agents.domain.change_sums import sum_of
 from background_agents.domain.changes import Changes, Segment
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import ChangesGone, DelegationError, NotIsolated, StillActive
+from background_agents.domain.errors import (
+    ChangesGone,
+    DelegationError,
+    NotIsolated,
+    StillActive,
+    UnknownDelegation,
+)
 from background_agents.domain.events import ChangesMade
 from background_agents.domain.isolation import Applied, Isolated
 from background_agents.ports.changes import ChangeJournal
@@ -78,13 +85,14 @@ def _changes(context: ProjectContext, delegation: Delegation) -> Changes:
     return replace(found, apart=tries.state(tree), strayed=tries.moved(tree))
 
 
-async def note_state(context: ProjectContext, delegation: Delegation) -> Delegation:
-    """Store what has become of a delegation's tree, and return it as it then is."""
-    state = await asyncio.to_thread(context.tries.state, delegation.tree)
-    if delegation.changes.apart == state:
-        return delegation
-    changes = replace(delegation.changes, apart=str(state))
-    return await context.amend(delegation, ChangesMade(at=context.clock.now(), changes=changes))
+async def note_state(context: ProjectContext, tree: str) -> None:
+    """Store what has become of a tree, for all that have ended there."""
+    state = await asyncio.to_thread(context.tries.state, tree)
+    for one in await context.store.ended_in(tree):
+        if one.changes.apart != state:
+            changes = replace(one.changes, apart=str(state))
+            with suppress(UnknownDelegation):  # pruned meanwhile
+                await context.amend(one, ChangesMade(at=context.clock.now(), changes=changes))
 
 
 async def apply(context: ProjectContext, delegation: Delegation, paths: Sequence[str]) -> Applied:
@@ -107,7 +115,7 @@ async def apply(context: ProjectContext, delegation: Delegation, paths: Sequence
         return Applied(delegation.id, segments, context.tries.state(delegation.tree))
 
     done = await asyncio.to_thread(applied)
-    await note_state(context, delegation)
+    await note_state(context, delegation.tree)
     return done
 
 

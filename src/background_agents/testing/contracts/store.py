@@ -252,6 +252,24 @@ class DelegationStoreContract(ABC):
         assert found is not None
         assert found.id == LYNX
 
+    async def test_all_that_worked_in_a_tree_and_ended_is_found(
+        self, store: DelegationStore
+    ) -> None:
+        """Also where another's prompt has the same words."""
+        for name, tree in ((OTTER, OTTER), (HERON, OTTER), (LYNX, "")):
+            await store.register(
+                replace(registered(name), tree=tree, prompt=f'{{"tree":"{OTTER}"}}')
+            )
+        assert await store.ended_in(OTTER) == []
+        for name in (HERON, OTTER, LYNX):
+            one = await store.get(name)
+            assert one is not None
+            for event in (launched(f"ses_{name}"), completed()):
+                one = apply(one, event)
+                await store.commit(Change(after=one, events=(event,)))
+        assert [one.id for one in await store.ended_in(OTTER)] == [OTTER, HERON]
+        assert await store.ended_in(HERON) == []
+
     async def test_the_unfinished_are_listed_oldest_first(self, store: DelegationStore) -> None:
         await store.register(registered(OTTER))
         await store_so(store, launched(), completed(), name=LYNX)

@@ -19,7 +19,6 @@ from background_agents.adapters.sqlite.amending import Prunable, Pruning
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.client.place import Place
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
-from background_agents.domain.isolation import State
 from background_agents.domain.query import UNREAD, parse
 from background_agents.domain.status import ACTIVE, TERMINAL, Status
 from background_agents.hosts.cli import complete, output
@@ -74,7 +73,7 @@ def run(given: Namespace) -> int:
     with _opened(place) as pruning:
         found = pruning.find(now - age, states)
         read = [one for one in found if given.unread or one.line.read_at is not None]
-        apart = _unapplied(place.folder, read)
+        apart = _needed(place, read)
         chosen = [one for one in read if one not in apart]
         if given.dry_run:
             _show(chosen, now, as_json=given.json)
@@ -145,12 +144,14 @@ def _delete(pruning: Pruning, folder: Path, chosen: Sequence[Prunable]) -> None:
     upkeep.clear(journal)
 
 
-def _unapplied(folder: Path, found: Sequence[Prunable]) -> list[Prunable]:
-    """Return those in whose isolated trees something is that the project does not have."""
-    trees = IsolatedWorktrees(folder)
+def _needed(place: Place, found: Sequence[Prunable]) -> list[Prunable]:
+    """Return those whose trees have something that the project does not, or somebody in them."""
+    trees = IsolatedWorktrees(place.folder)
     if not trees.folder.is_dir():
         return []
-    return [one for one in found if trees.state(one.line.id) is State.OPEN]
+    with place.records() as records:
+        used = {one.tree for one in records.active()}
+    return [one for one in found if one.line.id in used or trees.is_needed(one.line.id)]
 
 
 def _confirm(count: int, given: Namespace) -> None:
@@ -182,7 +183,8 @@ def _tell(
     print(list_text.pruned(len(chosen), unread, dry_run=dry_run), file=sys.stderr)
     if apart:
         names = ", ".join(one.line.id for one in apart)
-        print(f"Kept, since what they have changed is not applied: {names}.", file=sys.stderr)
+        why = "what they have changed is not applied, or somebody works in their trees"
+        print(f"Kept, since {why}: {names}.", file=sys.stderr)
         print("`apply` takes it over, `discard` deletes it.", file=sys.stderr)
 
 
