@@ -313,11 +313,11 @@ class NotIsolated(InvalidRequest):
 
 
 class GitFailed(NotIsolated):
-    """Git, which copies and compares trees, said no or could not be run."""
+    """Git, which copies and compares trees, said no (``code``) or could not be run (None)."""
 
-    def __init__(self, command: str, words: str) -> None:
+    def __init__(self, command: str, words: str, code: int | None = None) -> None:
         super().__init__(f"git {command} failed: {words}")
-        self.command = command
+        self.command, self.code = command, code
 
 
 class NotApplied(InvalidRequest):

@@ -15,20 +15,20 @@ from pathlib import Path
 
 from background_agents.adapters.changes.images import SUBMODULE
 from background_agents.adapters.changes.isolation import (
-    SUBMODULE_MODE,
     IsolatedFolder,
     images_of,
     missing,
 )
 from background_agents.adapters.changes.journal import APPLY, FOLDER, FileJournal
 from background_agents.adapters.changes.own_repository import (
-    Entry,
+    REPOSITORY,
+    Difference,
     OwnRepository,
-    run,
     shown,
     source_of,
 )
 from background_agents.adapters.changes.writer import Tree
+from background_agents.adapters.projects.git import run
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.domain.changes import Certainty, Image, Kind, Segment
 from background_agents.domain.errors import InvalidRequest, NotApplied, quote
@@ -138,10 +138,10 @@ def _merged(store: OwnRepository, base: str, ours: str, theirs: str) -> tuple[st
     return told[0].decode(), [os.fsdecode(one) for one in told[1:]]
 
 
-def _step(entry: Entry, now: Image, before: Image, after: Image) -> Step | Left:
+def _step(entry: Difference, now: Image, before: Image, after: Image) -> Step | Left:
     """Return how one file is written, or why it is not."""
     path = entry.path
-    if SUBMODULE_MODE in (entry.before_mode, entry.after_mode):
+    if REPOSITORY in (entry.before_mode, entry.after_mode):
         return Left(shown(path), Reason.NOT_KEPT, SUBMODULE)
     if Kind.OPAQUE in (now.kind, after.kind):
         return Left(shown(path), Reason.UNREADABLE, now.why or after.why)

@@ -12,8 +12,8 @@ from background_agents.adapters.changes.own_repository import (
     OwnRepository,
     Source,
     alternate,
-    run,
 )
+from background_agents.adapters.projects.git import run
 
 
 def check_out(store: OwnRepository, source: Source, tree: Path, base: str) -> None:

@@ -27,8 +27,11 @@ from background_agents.adapters.changes.clone import asked, check_out
 from background_agents.adapters.changes.images import NO_UTF8, SUBMODULE, TOO_LARGE, opaque
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.own_repository import (
+    LINK,
+    REPOSITORY,
     OwnRepository,
     Source,
+    ignored_everywhere,
     shown,
     source_of,
 )
@@ -48,8 +51,6 @@ MAX_KEPT_BYTES = 256 * 2**20
 
 FILES_TOLD = 5
 """Of those that main has changed too, in a sentence."""
-
-LINK_MODE, SUBMODULE_MODE = 0o120000, 0o160000
 
 
 class IsolatedFolder:
@@ -76,6 +77,8 @@ class IsolatedFolder:
         inside = Path(os.path.realpath(directory)).relative_to(os.path.realpath(source.top))
         store = OwnRepository(folder / STORE)
         store.make(source)
+        if ignored := ignored_everywhere(source.top):
+            store.git("config", "core.excludesFile", ignored)
         head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
         index = folder / "main.index"
         tree, left_out = store.snapshot(source.top, source.index, index)
@@ -291,20 +294,22 @@ def images_of(
     store: OwnRepository, sides: Sequence[tuple[int, str]], journal: FileJournal
 ) -> list[Image]:
     """Return images of blobs, each given with git's mode of it, and keep what they hold."""
-    wanted = [blob for mode, blob in sides if mode not in (0, SUBMODULE_MODE)]
+    wanted = [blob for mode, blob in sides if mode not in (0, REPOSITORY)]
     contents = store.contents(wanted)
     return [_image(mode, contents, journal) for mode, _ in sides]
 
 
-def _image(mode: int, contents: Iterator[bytes], journal: FileJournal) -> Image:
+def _image(mode: int, contents: Iterator[bytes | None], journal: FileJournal) -> Image:
     if mode == 0:
         return ABSENT
-    if mode == SUBMODULE_MODE:
+    if mode == REPOSITORY:
         return opaque(SUBMODULE)
     content = next(contents)
+    if content is None:
+        raise GitFailed("cat-file", "what a file held is missing")
     if len(content) > MAX_KEPT_BYTES:
         return opaque(TOO_LARGE, len(content))
-    kind = Kind.LINK if mode == LINK_MODE else Kind.FILE
+    kind = Kind.LINK if mode == LINK else Kind.FILE
     bits = mode & 0o777 if kind is Kind.FILE else 0
     return Image(kind, journal.keep(content), bits, len(content))
 

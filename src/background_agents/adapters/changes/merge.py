@@ -6,16 +6,16 @@ configured counts for nothing here.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from pathlib import Path
+from subprocess import TimeoutExpired
 
-from background_agents.adapters.projects.git import ALONE, ELSEWHERE, HARMLESS
+from background_agents.adapters.projects.git import UNCONFIGURED, run
+from background_agents.domain.errors import GitFailed
 from background_agents.domain.undoing import Reason
 
 LIMIT_S = 30.0
-"""Ten thousand lines take some milliseconds; what takes longer is as good as a conflict."""
+"""Ten thousand lines take some milliseconds."""
 
 _MOST_CONFLICTS = 127
 """``git merge-file`` exits with their number, up to this; what is more is an error."""
@@ -27,26 +27,17 @@ def merged(current: bytes, base: bytes, other: bytes) -> bytes | Reason:
     Raises:
         OSError: there is no room for the three.
     """
-    with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
-        for name, content in (("current", current), ("base", base), ("other", other)):
-            (Path(folder) / name).write_bytes(content)
-        command = ["git", *HARMLESS, "merge-file", "-p", "-q", "current", "base", "other"]
+    with tempfile.TemporaryDirectory(prefix="background-agents-") as name:
+        folder = Path(name)
+        for side, content in (("current", current), ("base", base), ("other", other)):
+            (folder / side).write_bytes(content)
+        # The folder for temporary files may lie in a repository.
+        env = {**UNCONFIGURED, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
+        command = ("merge-file", "-p", "-q", "current", "base", "other")
         try:
-            done = subprocess.run(
-                command, cwd=folder, env=_environment(folder), stdin=subprocess.DEVNULL,
-                capture_output=True, timeout=LIMIT_S,
-            )  # fmt: skip
-        except FileNotFoundError:
-            return Reason.NO_GIT
-        except subprocess.TimeoutExpired:
-            return Reason.CONFLICT
-    if 0 < done.returncode <= _MOST_CONFLICTS:
-        return Reason.CONFLICT
-    return done.stdout if done.returncode == 0 else Reason.NO_GIT
-
-
-def _environment(folder: str) -> dict[str, str]:
-    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    unconfigured = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    # The folder for temporary files may lie in a repository.
-    return {**env, **ALONE, **unconfigured, "GIT_CEILING_DIRECTORIES": str(Path(folder).parent)}
+            return run(command, folder, env, limit_s=LIMIT_S)
+        except GitFailed as error:
+            # What takes longer is as good as a conflict.
+            is_late = isinstance(error.__cause__, TimeoutExpired)
+            is_conflict = is_late or 0 < (error.code or 0) <= _MOST_CONFLICTS
+            return Reason.CONFLICT if is_conflict else Reason.NO_GIT

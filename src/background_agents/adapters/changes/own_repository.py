@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from background_agents.adapters.projects.git import ALONE, ELSEWHERE, HARMLESS, repository_of
+from background_agents.adapters.projects.git import UNCONFIGURED, repository_of, run
 from background_agents.domain.errors import GitFailed, NotIsolated
 
 GIT_LIMIT_S = 300.0
@@ -29,9 +29,16 @@ MAX_UNTRACKED_BYTES = 64 * 2**20
 """Larger files that git does not track are data rather than source, and would be stored with
 every try."""
 
+SETTINGS = (
+    *("-c", "core.autocrlf=false"),
+    *("-c", "core.safecrlf=false"),
+    *("-c", "core.untrackedCache=false"),
+    *("-c", "core.splitIndex=false"),
+    *("-c", "gc.auto=0"),
+)
+
 OWN = {
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
+    **UNCONFIGURED,
     "GIT_AUTHOR_NAME": "background-agents",
     "GIT_AUTHOR_EMAIL": "background-agents@localhost",
     "GIT_COMMITTER_NAME": "background-agents",
@@ -40,12 +47,25 @@ OWN = {
 """No setting of anybody's counts in a repository of ours, and nobody's name is needed."""
 
 _ENTRY = re.compile(
-    rb"(\d{6}) ([0-9a-f]+) 0\t([^\0]*)\0.*?\tino:.*?size: (\d+)\tflags: \w+\n", re.S
+    rb"(\d{6}) ([0-9a-f]+) (\d)\t([^\0]*)\0"
+    rb"  ctime: [^\n]*\n  mtime: [^\n]*\n  dev: [^\n]*\n  uid: [^\n]*\n  size: (\d+)\t[^\n]*\n"
 )
 """An entry of an index, as ``ls-files --stage --debug -z`` shows it."""
 
+LINK, REPOSITORY = 0o120000, 0o160000
+"""What git has as modes of entries beside 0o100644 and, of what can be run, 0o100755."""
+
 
 class Entry(NamedTuple):
+    """What an index has of a file."""
+
+    mode: int
+    blob: str
+    size: int
+    """Of the file as it was when git looked at it; 0 where git did not note it."""
+
+
+class Difference(NamedTuple):
     """A path in a difference of two trees; zeros where it is not there."""
 
     path: str
@@ -91,53 +111,33 @@ def source_of(directory: Path) -> Source:
         raise NotIsolated(f"{directory} is in no working tree of Git") from error
 
 
-def run(
-    command: Sequence[str],
-    directory: Path,
-    env: Mapping[str, str] | None = None,
-    given: bytes = b"",
-    fine: Sequence[int] = (0,),
-) -> bytes:
-    """Run git and return what it prints. Raises ``GitFailed``."""
-    usual = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    try:
-        done = subprocess.run(
-            ["git", *HARMLESS, *command], cwd=directory, env={**usual, **ALONE, **(env or {})},
-            input=given, capture_output=True, timeout=GIT_LIMIT_S, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise GitFailed(command[0], str(error)) from error
-    if done.returncode not in fine:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise GitFailed(command[0], lines[-1] if lines else f"exit code {done.returncode}")
-    return done.stdout
-
-
 class OwnRepository:
-    """A bare repository of ours, which sees the objects of others."""
+    """A bare repository of ours, which may see the objects of others."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str] = (), limit_s: float = GIT_LIMIT_S
+    ) -> None:
+        """``options`` are git's own, for each command."""
         self.folder = folder
+        self._options = (*SETTINGS, *options)
+        self._limit_s = limit_s
 
-    def make(self, source: Source) -> None:
-        """Create it beside a working tree, whose objects it sees and whose ignored it ignores."""
+    def make(self, source: Source | None) -> None:
+        """Create it; beside a working tree it sees its objects and ignores what that ignores."""
         asked = ("rev-parse", "--show-object-format")
-        format_ = run(asked, source.top).decode().strip()
+        format_ = run(asked, source.top).decode().strip() if source else "sha1"
         init = ("init", "-q", "--bare", "--template=", f"--object-format={format_}")
         run((*init, str(self.folder)), self.folder.parent, OWN)
         info, alternates = self.folder / "info", self.folder / "objects" / "info" / "alternates"
         for folder in (info, alternates.parent):
             folder.mkdir(exist_ok=True)
         (info / "attributes").write_text(RAW)
+        if source is None:
+            return
         alternates.write_bytes(alternate(source.objects))
         for name in ("info/exclude", "shallow"):
             if (source.common / name).is_file():
                 shutil.copyfile(source.common / name, self.folder / name)
-        config = {"core.autocrlf": "false", "gc.auto": "0", "core.untrackedCache": "false"}
-        if ignored := _ignored_everywhere(source):
-            config["core.excludesFile"] = ignored
-        for name, value in config.items():
-            self.git("config", name, value)
 
     def git(
         self,
@@ -153,7 +153,10 @@ class OwnRepository:
             env["GIT_WORK_TREE"] = str(tree)
         if index is not None:
             env["GIT_INDEX_FILE"] = str(index)
-        return run(command, tree or self.folder, env, given, fine)
+        return run(
+            command, tree or self.folder, env, given,
+            options=self._options, limit_s=self._limit_s, fine=fine,
+        )  # fmt: skip
 
     def commit(self, tree: str, *parents: str) -> str:
         """Return a commit of a tree."""
@@ -169,19 +172,22 @@ class OwnRepository:
         unchanged is not read; if it ``is_raw``, one of ours, files were never converted for it.
         Ignored files are no part of the tree, nor are repositories in it.
         """
-        if seed.is_file():
-            shutil.copy2(seed, index)  # with its time, by which git judges what was just written
-        else:
-            index.unlink(missing_ok=True)
+        self.seed(seed, index)
         gone, there, left_out = self._differing(top, index)
-        if gone:
-            self._forget(top, index, gone)
+        self.update(top, index, (), gone)
         if not is_raw:
             there += self._converted(top, index)
-        if there:
-            taken = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
-            self.git(*taken, tree=top, index=index, given=_listed(there))
+        self.update(top, index, there, ())
         return self.git("write-tree", index=index).decode().strip(), left_out
+
+    def seed(self, seed: Path, index: Path) -> None:
+        """Begin an index as another one is, or as none where there is no other."""
+        index.unlink(missing_ok=True)
+        with suppress(OSError):
+            # With its time: by it git knows which files may have changed in the same moment.
+            shutil.copy2(seed, index)
+            for part in seed.parent.glob("sharedindex.*"):
+                shutil.copy2(part, self.folder)
 
     def _differing(self, top: Path, index: Path) -> tuple[list[bytes], list[bytes], list[str]]:
         """Return what is gone, what is new or changed, and what is not taken."""
@@ -208,19 +214,34 @@ class OwnRepository:
         asks = ("ls-files", "-z", "--", ":(glob)**/.gitattributes")
         if not self.git(*asks, tree=top, index=index) and not self._converts_all(top):
             return []
-        told = self.git("ls-files", "-z", "--stage", "--debug", tree=top, index=index)
-        found = [one.groups() for one in _ENTRY.finditer(told) if one[1] in (b"100644", b"100755")]
-        asked = b"".join(sha + b"\n" for _, sha, _, _ in found)
+        found = [
+            (path, one)
+            for path, one in self.entries(top, index)
+            if one.mode not in (LINK, REPOSITORY)
+        ]
+        asked = "".join(f"{one.blob}\n" for _, one in found).encode()
         sizes = self.git("cat-file", "--batch-check=%(objectsize)", given=asked).split(b"\n")
-        other = [path for (_, _, path, size), blob in zip(found, sizes, strict=False)
-                 if size not in (blob, b"0")]  # fmt: skip
-        if other:
-            self._forget(top, index, other)
+        other = [path for (path, one), blob in zip(found, sizes, strict=False)
+                 if one.size and blob != b"%d" % one.size]  # fmt: skip
+        self.update(top, index, (), other)
         return other
 
-    def _forget(self, top: Path, index: Path, paths: Iterable[bytes]) -> None:
-        forget = ("update-index", "-z", "--force-remove", "--stdin")
-        self.git(*forget, tree=top, index=index, given=_listed(paths))
+    def entries(
+        self, top: Path, index: Path, paths: Sequence[str] = ()
+    ) -> Iterator[tuple[bytes, Entry]]:
+        """Yield what an index has of paths, or of all; nothing of what is not merged."""
+        told = self.git("ls-files", "-z", "--stage", "--debug", "--", *paths, tree=top, index=index)
+        for mode, blob, stage, path, size in _ENTRY.findall(told):
+            if stage == b"0":
+                yield path, Entry(int(mode, 8), blob.decode(), int(size))
+
+    def update(self, top: Path, index: Path, there: Iterable[bytes], gone: Iterable[bytes]) -> None:
+        """Take files of a tree into an index as they are now, and take out others."""
+        taken = ("--add", "--remove", "--replace")
+        for how, paths in ((("--force-remove",), gone), (taken, there)):
+            if listed := b"".join(path + b"\0" for path in paths):
+                command = ("update-index", "-z", *how, "--stdin")
+                self.git(*command, tree=top, index=index, given=listed)
 
     def submodules(self, index: Path) -> list[str]:
         """Return the folders of an index that are repositories of their own."""
@@ -232,28 +253,31 @@ class OwnRepository:
         asked = ("config", "--get-regexp", r"^core\.(autocrlf|eol|attributesfile)$")
         return bool(run(asked, top, fine=(0, 1)))
 
-    def differences(self, before: str, after: str) -> list[Entry]:
+    def differences(self, before: str, after: str) -> list[Difference]:
         """Return in which files two trees differ. Renames are not looked for."""
         told = self.git("diff-tree", "-r", "-z", "--no-renames", "--raw", before, after)
         words = told.split(b"\0")
-        return [_entry(about, path) for about, path in zip(words[::2], words[1::2], strict=False)]
+        pairs = zip(words[::2], words[1::2], strict=False)
+        return [_difference(about, path) for about, path in pairs]
 
-    def contents(self, blobs: Iterable[str]) -> Iterator[bytes]:
-        """Yield what blobs hold, in their order. Raises ``GitFailed`` where one is missing."""
+    def contents(self, blobs: Iterable[str]) -> Iterator[bytes | None]:
+        """Yield what blobs hold, in their order; None of one that is not there any more."""
         wanted = "".join(f"{one}\n" for one in blobs).encode()
-        told, at = self.git("cat-file", "--batch", given=wanted), 0
+        told, at = self.git("cat-file", "--batch", given=wanted) if wanted else b"", 0
         while at < len(told):
-            end = told.index(b"\n", at)
-            about = told[at:end].split()
-            if len(about) != 3:
-                raise GitFailed("cat-file", f"{about[0].decode()} is missing")
-            at = end + 1 + int(about[2]) + 1
-            yield told[end + 1 : at - 1]
+            begin = told.index(b"\n", at) + 1
+            about = told[at:begin].split()
+            if len(about) == 3:
+                at = begin + int(about[2]) + 1
+                yield told[begin : at - 1]
+            else:
+                at = begin
+                yield None
 
 
-def _entry(about: bytes, path: bytes) -> Entry:
+def _difference(about: bytes, path: bytes) -> Difference:
     before_mode, after_mode, before, after, _ = about.decode().lstrip(":").split()
-    return Entry(os.fsdecode(path), int(before_mode, 8), before, int(after_mode, 8), after)
+    return Difference(os.fsdecode(path), int(before_mode, 8), before, int(after_mode, 8), after)
 
 
 def alternate(objects: Path) -> bytes:
@@ -264,14 +288,10 @@ def alternate(objects: Path) -> bytes:
     return path + b"\n"
 
 
-def _ignored_everywhere(source: Source) -> str:
-    """Return the file in which their user says what to ignore in all repositories."""
+def ignored_everywhere(top: Path) -> str:
+    """Return the file in which a tree's user says what to ignore in all repositories."""
     asked = ("config", "--type=path", "core.excludesFile")
-    return os.fsdecode(run(asked, source.top, fine=(0, 1)).removesuffix(b"\n"))
-
-
-def _listed(paths: Iterable[bytes]) -> bytes:
-    return b"".join(path + b"\0" for path in paths)
+    return os.fsdecode(run(asked, top, fine=(0, 1)).removesuffix(b"\n"))
 
 
 def _made_room(top: Path, path: bytes) -> bool:

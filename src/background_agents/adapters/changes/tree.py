@@ -23,7 +23,8 @@ from background_agents.adapters.changes.images import (
     opaque,
     top_of,
 )
-from background_agents.adapters.changes.picture import Entry, Picture
+from background_agents.adapters.changes.own_repository import LINK, REPOSITORY, Entry, shown
+from background_agents.adapters.changes.picture import Picture
 from background_agents.adapters.files.private import open_private, private_folder
 from background_agents.domain.changes import ABSENT, Delta, Image, Kind
 from background_agents.domain.errors import NotSeen
@@ -41,8 +42,6 @@ FILTERED = "it is stored by a filter"
 FORGOTTEN = "what it held is not stored any more"
 MOST_PICTURES = 8
 """Of one tree: an OpenCode has one, and nobody has more of them open in a folder."""
-
-LINK, REPOSITORY = 0o120000, 0o160000
 
 
 class _Unread(NamedTuple):
@@ -143,7 +142,7 @@ class FileTree:
         looks = _Look(self, picture, [*old.values(), *new.values()])
         return [
             Delta(
-                _shown(path),
+                shown(os.fsdecode(path)),
                 was[path].image if path in was else looks.image(path, old.get(path)),
                 unread[path].image if path in unread else looks.image(path, new.get(path)),
             )
@@ -277,10 +276,6 @@ def _is_utf8(path: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _shown(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")
 
 
 @cache

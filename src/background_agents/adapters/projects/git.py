@@ -1,16 +1,18 @@
 """Repositories of others: where one lies, read from files, and where its history begins.
 
-Nothing that a repository's own configuration names is ever run, since a folder may be anybody's:
-git is asked for one thing alone, by a command that can start no other program.
+Nothing that a repository's own configuration names is ever run, since a folder may be anybody's.
+Whatever else asks git for something does so by ``run``, which sees to that.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from background_agents.domain.errors import GitFailed
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,45 @@ ELSEWHERE = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_PREFIX"),
 )
 """By these git is led to another repository than the folder's own, as it is inside of a hook."""
+
+UNCONFIGURED = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+"""No setting of anybody's counts where this is in the environment."""
+
+
+def run(
+    command: Sequence[str],
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    given: bytes = b"",
+    *,
+    options: Sequence[str] = (),
+    limit_s: float = GIT_LIMIT_S,
+    fine: Sequence[int] = (0,),
+) -> bytes:
+    """Run git and return what it prints; ``options`` stand before the command.
+
+    Raises:
+        GitFailed: it cannot be run, takes too long, or ends with another code than is ``fine``.
+    """
+    import subprocess  # most callers know the answer, and have no need of it
+
+    usual = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    try:
+        done = subprocess.run(
+            ["git", *HARMLESS, *options, *command], cwd=directory,
+            env={**usual, **ALONE, **(env or {})}, input=given, capture_output=True,
+            timeout=limit_s, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        why = "git is not installed" if directory.is_dir() else f"{directory} is gone"
+        raise GitFailed(command[0], why) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GitFailed(command[0], str(error)) from error
+    if done.returncode not in fine:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        words = lines[-1] if lines else f"exit code {done.returncode}"
+        raise GitFailed(command[0], words, done.returncode)
+    return done.stdout
 
 
 @dataclass(frozen=True)
@@ -158,16 +199,9 @@ def all_beginnings(directory: Path) -> list[str]:
 
 
 def _roots(directory: Path, *of: str) -> list[str]:
-    import subprocess  # most callers know the answer, and have no need of it
-
-    command = ["git", *HARMLESS, "rev-list", "--max-parents=0", *of, "--"]
-    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     try:
-        done = subprocess.run(
-            command, cwd=directory, env={**env, **ALONE}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=GIT_LIMIT_S,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        log.warning("git could not be asked about %s: %s", directory, error)
+        return run(("rev-list", "--max-parents=0", *of, "--"), directory).decode().split()
+    except GitFailed as error:
+        if error.code is None:
+            log.warning("git could not be asked about %s: %s", directory, error.why)
         return []
-    return done.stdout.split() if done.returncode == 0 else []
