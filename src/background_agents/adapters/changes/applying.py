@@ -25,8 +25,8 @@ from background_agents.adapters.changes.own_repository import (
     Difference,
     OwnRepository,
     shown,
-    source_of,
 )
+from background_agents.adapters.changes.source import source_of
 from background_agents.adapters.changes.writer import Tree
 from background_agents.adapters.projects.git import run
 from background_agents.adapters.sqlite.folder_lock import SOLE, held

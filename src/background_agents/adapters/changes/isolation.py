@@ -23,16 +23,19 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.changes.clone import asked, check_out
+from background_agents.adapters.changes.clone import check_out
 from background_agents.adapters.changes.images import NO_UTF8, SUBMODULE, TOO_LARGE, opaque
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.own_repository import (
     LINK,
     REPOSITORY,
     OwnRepository,
-    Source,
-    ignored_everywhere,
     shown,
+)
+from background_agents.adapters.changes.source import (
+    Source,
+    asked,
+    ignored_everywhere,
     source_of,
 )
 from background_agents.adapters.changes.supplies import supply
@@ -79,7 +82,7 @@ class IsolatedFolder:
         store.make(source)
         if ignored := ignored_everywhere(source.top):
             store.git("config", "core.excludesFile", ignored)
-        head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+        head = asked(source.top, "rev-parse", "--verify", "-q", "HEAD^{commit}")
         index = folder / "main.index"
         tree, left_out = store.snapshot(source.top, source.index, index)
         left_out += [f"{one}/" for one in store.submodules(index)]
@@ -97,7 +100,7 @@ class IsolatedFolder:
             directory=os.path.realpath(folder / TREE / inside),
             base=base,
             head=head,
-            branch=asked(source, "symbolic-ref", "-q", "--short", "HEAD"),
+            branch=asked(source.top, "symbolic-ref", "-q", "--short", "HEAD"),
             copied=tuple(map(shown, copied)),
             left_out=tuple(sorted(map(shown, left_out))),
             made_at=datetime.now(UTC),
@@ -274,11 +277,11 @@ def origin_of(directory: Path, data_root: Path) -> str:
 
 def _switched(about: Isolated, source: Source) -> str:
     """Say what main has checked out by now that it had not."""
-    branch = asked(source, "symbolic-ref", "-q", "--short", "HEAD")
+    branch = asked(source.top, "symbolic-ref", "-q", "--short", "HEAD")
     if branch != about.branch:
         was, now = about.branch or "no branch", branch or "no branch"
         return f"The main folder was on {was}, and is on {now} now."
-    head = asked(source, "rev-parse", "--verify", "-q", "HEAD^{commit}")
+    head = asked(source.top, "rev-parse", "--verify", "-q", "HEAD^{commit}")
     if head != about.head:
         return f"The main folder has other commits on {branch or 'no branch'} than before."
     return ""

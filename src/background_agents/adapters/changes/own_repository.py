@@ -12,12 +12,11 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from background_agents.adapters.projects.git import UNCONFIGURED, repository_of, run
-from background_agents.domain.errors import GitFailed, NotIsolated
+from background_agents.adapters.changes.source import Source, asked
+from background_agents.adapters.projects.git import UNCONFIGURED, run
 
 GIT_LIMIT_S = 300.0
 """50,000 files are checked out in 5 to 15 s on a slow disk; a network disk takes some more."""
@@ -75,42 +74,6 @@ class Difference(NamedTuple):
     after: str
 
 
-@dataclass(frozen=True)
-class Source:
-    """A working tree of somebody's, and the repository that it belongs to."""
-
-    top: Path
-    git_dir: Path
-    common: Path
-
-    @property
-    def objects(self) -> Path:
-        return self.common / "objects"
-
-    @property
-    def index(self) -> Path:
-        return self.git_dir / "index"
-
-
-def source_of(directory: Path) -> Source:
-    """Return the working tree that a directory is in.
-
-    Raises:
-        NotIsolated: it is in none, or there is no git.
-    """
-
-    def told(what: str) -> Path:
-        asked = ("rev-parse", "--path-format=absolute", what)
-        return Path(os.fsdecode(run(asked, directory).removesuffix(b"\n")))
-
-    try:
-        return Source(told("--show-toplevel"), told("--git-dir"), told("--git-common-dir"))
-    except GitFailed as error:
-        if repository_of(directory) is not None:
-            raise
-        raise NotIsolated(f"{directory} is in no working tree of Git") from error
-
-
 class OwnRepository:
     """A bare repository of ours, which may see the objects of others."""
 
@@ -124,20 +87,11 @@ class OwnRepository:
 
     def make(self, source: Source | None) -> None:
         """Create it; beside a working tree it sees its objects and ignores what that ignores."""
-        asked = ("rev-parse", "--show-object-format")
-        format_ = run(asked, source.top).decode().strip() if source else "sha1"
+        format_ = asked(source.top, "rev-parse", "--show-object-format") if source else "sha1"
         init = ("init", "-q", "--bare", "--template=", f"--object-format={format_}")
         run((*init, str(self.folder)), self.folder.parent, OWN)
-        info, alternates = self.folder / "info", self.folder / "objects" / "info" / "alternates"
-        for folder in (info, alternates.parent):
-            folder.mkdir(exist_ok=True)
-        (info / "attributes").write_text(RAW)
-        if source is None:
-            return
-        alternates.write_bytes(alternate(source.objects))
-        for name in ("info/exclude", "shallow"):
-            if (source.common / name).is_file():
-                shutil.copyfile(source.common / name, self.folder / name)
+        sees = alternate(source.objects) if source else b""
+        furnish(self.folder, sees, source.common if source else None)
 
     def git(
         self,
@@ -280,18 +234,24 @@ def _difference(about: bytes, path: bytes) -> Difference:
     return Difference(os.fsdecode(path), int(before_mode, 8), before, int(after_mode, 8), after)
 
 
+def furnish(git: Path, sees: bytes, like: Path | None) -> None:
+    """Let a new repository take files as their bytes, see objects, and ignore what another does."""
+    info, alternates = git / "info", git / "objects" / "info" / "alternates"
+    for folder in (info, alternates.parent):
+        folder.mkdir(exist_ok=True)
+    (info / "attributes").write_text(RAW)
+    alternates.write_bytes(sees)
+    for name in ("info/exclude", "shallow"):
+        if like and (like / name).is_file():
+            shutil.copyfile(like / name, git / name)
+
+
 def alternate(objects: Path) -> bytes:
     """Return the line by which git finds other objects; a path may have any characters."""
     path = os.fsencode(objects)
     if path.startswith((b'"', b"#")) or b"\n" in path:
         path = b'"' + re.sub(rb'(["\\])', rb"\\\1", path).replace(b"\n", rb"\n") + b'"'
     return path + b"\n"
-
-
-def ignored_everywhere(top: Path) -> str:
-    """Return the file in which a tree's user says what to ignore in all repositories."""
-    asked = ("config", "--type=path", "core.excludesFile")
-    return os.fsdecode(run(asked, top, fine=(0, 1)).removesuffix(b"\n"))
 
 
 def _made_room(top: Path, path: bytes) -> bool:

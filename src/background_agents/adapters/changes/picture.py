@@ -14,12 +14,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from background_agents.adapters.changes.own_repository import (
-    Entry,
-    OwnRepository,
-    ignored_everywhere,
-    source_of,
-)
+from background_agents.adapters.changes.own_repository import Entry, OwnRepository
+from background_agents.adapters.changes.source import ignored_everywhere, source_of
 from background_agents.adapters.files.private import private_folder
 from background_agents.domain.errors import GitFailed, NotIsolated, NotSeen
 
