@@ -50,7 +50,7 @@ def run(given: Namespace) -> None:
 
         output.write_json(diff_sheet(one, found.segments, found.content, chosen))
     elif given.patch:
-        from background_agents.views.patches import patch
+        from background_agents.adapters.changes.patches import patch
 
         pieces = (piece for row in chosen for piece in row.pieces)
         for part in patch(pieces, found.content):

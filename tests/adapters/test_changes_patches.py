@@ -6,13 +6,15 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from background_agents.adapters.changes.patches import patch
 from background_agents.domain.change_sums import changed
 from background_agents.domain.changes import ABSENT, Image, Kind, Segment
-from background_agents.views.patches import patch
+from background_agents.domain.errors import InvalidRequest
 from tests.client.trees import snapshot
 from tests.domain.test_change_sums import Contents
 
@@ -125,3 +127,10 @@ def test_what_git_takes_from_nobody_is_named_and_spoils_nothing(tmp_path: Path) 
     assert b"# Not in this patch: g (it is too large)\n" in text
     applied(tmp_path, text)
     assert (tmp_path / "f").read_bytes() == b"good"
+
+
+def test_without_git_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    it = Contents()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InvalidRequest, match=r"patch cannot be written: .*git is not installed"):
+        list(patch([it.made("f", None, b"x")], it.get))
