@@ -34,3 +34,9 @@ def test_every_room_is_on_the_map() -> None:
     rooms = {str(one.parent.relative_to(house)) for one in house.glob("*/**/__init__.py")}
     told = {room for room in rooms if f"`{room}/" in table or f"`{Path(room).name}/" in table}
     assert rooms - told == {"testing/contracts"}
+
+
+def test_each_test_module_has_a_name_of_its_own() -> None:
+    """Of two with one name pytest runs the first, in whichever folders they are."""
+    names = [one.name for one in (CHECKOUT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
