@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from plays import Stage, Step, Supervisor, call, say, staged
 from test_delegation_crashes import answer_of, restarted, service_pid, until_kept
-from test_isolation import apart, run, tree
+from test_delegation_isolation import apart, run, tree
 
 from lab.harness.line import Line
 
