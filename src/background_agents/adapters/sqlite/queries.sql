@@ -49,7 +49,7 @@ SELECT record FROM delegations WHERE session = ? ORDER BY number DESC LIMIT 1;
 SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
        instr(record, CAST('"cut":"' AS BLOB)) > 0,
        iif(instr(record, CAST('"changes":{"' AS BLOB)) > 0,
-           json_extract(CAST(record AS TEXT), '$.changes'), '{}'),
+           CAST(json_extract(CAST(record AS TEXT), '$.changes') AS BLOB), '{}'),
        iif(parent_session = root_session, '',
            coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
@@ -81,7 +81,7 @@ WHERE number >= coalesce((SELECT number FROM delegations WHERE id = ?), 0)
 SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
        instr(record, CAST('"cut":"' AS BLOB)) > 0,
        iif(instr(record, CAST('"changes":{"' AS BLOB)) > 0,
-           json_extract(CAST(record AS TEXT), '$.changes'), '{}'),
+           CAST(json_extract(CAST(record AS TEXT), '$.changes') AS BLOB), '{}'),
        iif(parent_session = root_session, '',
            coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations NOT INDEXED WHERE active = 0 ORDER BY number DESC LIMIT ?;
@@ -177,7 +177,7 @@ SELECT id FROM delegations WHERE id >= ? AND id < ? ORDER BY id LIMIT ?;
 SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
        instr(record, CAST('"cut":"' AS BLOB)) > 0,
        iif(instr(record, CAST('"changes":{"' AS BLOB)) > 0,
-           json_extract(CAST(record AS TEXT), '$.changes'), '{}'),
+           CAST(json_extract(CAST(record AS TEXT), '$.changes') AS BLOB), '{}'),
        iif(parent_session = root_session, '',
            coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations WHERE number = ?;

@@ -221,7 +221,8 @@ def _notice_row(notice: Notice) -> tuple[Value, ...]:
 def line(row: Sequence[Value]) -> Line:
     """Return what a list shows, of a row's columns in the order of its fields."""
     shown: dict[str, object] = dict(zip(Line.__struct_fields__, row, strict=True))
-    shown["changes"] = _read_changes(str(shown["changes"]))
+    changes = shown["changes"]  # as bytes, which need be no text where the disk has changed one
+    shown["changes"] = _read_changes(changes if isinstance(changes, bytes | str) else "{}")
     return msgspec.convert(shown, Line, strict=False)
 
 
