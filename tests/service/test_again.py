@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from world import DIRECTORY, HANG, World
 
+from background_agents.config import Settings
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import InvalidRequest, StillActive, UnknownDelegation
 from background_agents.domain.limits import Limits
@@ -36,6 +37,18 @@ async def test_a_retry_is_as_the_first_was(world: World, service: Service) -> No
     assert (second.limits.max_turns, second.timeout) == (7, timedelta(minutes=2.5))
     assert (await world.ended(second)).status is Status.COMPLETED
     assert "\nretry_of: " in await world.artifact(second)
+
+
+async def test_a_model_retries_within_the_limits_of_its_user(world: World) -> None:
+    """A person has let the first one use more, or anything."""
+    service = await world.service(Settings(max_turns=5, max_tokens=900))
+    order = Order(f"Look.\n{script(DONE)}", "explore", max_turns=50, max_tokens=0, max_cost_usd=2)
+    first = await world.ended(await service.delegate(world.supervisor, order))
+    assert first.limits == Limits(max_cost_usd=2, max_turns=50)
+
+    second = await service.delegate(world.supervisor, Order(retry_id=first.id), by="build")
+
+    assert second.limits == Limits(max_cost_usd=2, max_tokens=900, max_turns=5)
 
 
 async def test_what_is_said_anew_counts(world: World, service: Service) -> None:

@@ -7,7 +7,7 @@ tells them, where 0 for a call that used tokens is a price that nobody knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,9 @@ LIMIT = "limit of "
 """How it begins what a limit is called."""
 
 
+Number = TypeVar("Number", int, float)
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What a delegation and all that is below it may use; None for what has no limit."""
 
@@ -37,6 +40,18 @@ class Limits(msgspec.Struct, frozen=True):
     def is_any(self) -> bool:
         """Whether anything is limited."""
         return self != Limits()
+
+    def within(self, most: Limits) -> Limits:
+        """Return these limits, none of them above that of ``most``."""
+        return Limits(
+            _least(self.max_cost_usd, most.max_cost_usd),
+            _least(self.max_tokens, most.max_tokens),
+            _least(self.max_turns, most.max_turns),
+        )
+
+
+def _least(one: Number | None, other: Number | None) -> Number | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 class Reached(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import coolname
+from msgspec.structs import replace
 
 from background_agents.domain import events as ev
 from background_agents.domain.actor import Actor
@@ -418,6 +419,8 @@ class Delegations:
         given = order.retry_id or ""
         if by:
             before = await self._find_own(supervisor, given)
+            # A person may have given it more than a model can.
+            before = replace(before, limits=before.limits.within(self._settings.limits))
         elif (found := await self._context.store.get(checks.check_id(given))) is not None:
             before = found
         else:
