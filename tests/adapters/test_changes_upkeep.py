@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from background_agents.adapters.changes.intents import Intent, note
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.upkeep import Kept, clear, forget, tidy
 from background_agents.domain.changes import Image, Kind
@@ -63,6 +64,21 @@ def test_what_is_too_old_goes_with_its_contents(journal: FileJournal) -> None:
     assert not has(journal, old)
     assert not has(journal, young)
     assert journal.journals() == []
+
+
+def test_what_an_undo_that_was_killed_has_kept_stays(journal: FileJournal) -> None:
+    """The next undo notes what it had done; a redo of that needs the contents."""
+    write(journal, OTTER, b"x", timedelta(0))
+    digest = journal.keep(b"overwritten")
+    make_old(journal.content_path(digest), DAY)
+    undone = replace(change("a"), before=Image(Kind.FILE, digest, 0o644, 11), by="undo")
+    about = Intent(delegation=OTTER, top="/src", temporary=".t", segments=(undone,))
+    noted = note(journal.folder, about)
+    clear(journal)
+    assert has(journal, digest)
+    noted.unlink()
+    clear(journal)
+    assert not has(journal, digest)
 
 
 def test_of_too_much_the_oldest_goes_first(journal: FileJournal) -> None:

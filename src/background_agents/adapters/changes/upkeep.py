@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from background_agents.adapters.changes.intents import noted
 from background_agents.adapters.changes.journal import DIGEST, TEMPORARY, FileJournal
 from background_agents.adapters.changes.tree import FOLDER as PICTURES
 from background_agents.domain.errors import StoreUnavailable
@@ -58,13 +59,15 @@ def forget(journal: FileJournal, delegation: str) -> None:
 
 
 def clear(journal: FileJournal) -> None:
-    """Delete the contents that no journal names, and those that were never whole.
+    """Delete the contents that no journal and no begun undo names, and those that were never whole.
 
     Raises:
         StoreUnavailable: a journal cannot be read; nothing is deleted then.
     """
     before_s = time.time() - GRACE.total_seconds()
-    named: set[str] = set()
+    # First what goes on: once it is done, it stands in a journal.
+    begun = (segment for _, one in noted(journal.folder) for segment in one.segments)
+    named = {image.digest for one in begun for image in (one.before, one.after)}
     for path in _journals(journal):
         named |= journal.digests(path.stem)
     for path in _contents(journal):
