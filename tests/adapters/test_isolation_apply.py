@@ -112,6 +112,44 @@ def test_paths_alone_are_applied(main: Main, trees: IsolatedWorktrees, tree: Pat
         trees.plan(ID, ["nothing.txt"])
 
 
+def test_part_after_part_is_all_of_it(main: Main, trees: IsolatedWorktrees, tree: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tree / name).write_text(name)
+
+    apply(trees, "a.txt")
+    assert trees.state(ID) is State.OPEN
+    apply(trees, "b.txt")
+    assert trees.state(ID) is State.APPLIED
+
+    (tree / "a.txt").write_text("other")
+    assert trees.state(ID) is State.OPEN
+    apply(trees, "b.txt")
+    assert trees.state(ID) is State.OPEN
+    apply(trees, "a.txt")
+    assert trees.state(ID) is State.APPLIED
+    (tree / "a.txt").unlink()
+    assert trees.state(ID) is State.OPEN
+
+
+def test_what_is_applied_after_more_work_meets_what_a_human_made_of_the_rest(
+    main: Main, trees: IsolatedWorktrees, tree: Path
+) -> None:
+    """What was applied before is in main already, where its human has worked on it since."""
+    (tree / "new.txt").write_text("agent\n")
+    (tree / "kept.txt").write_text(SIX.replace("one", "ONE"))
+    apply(trees)
+    main.write("new.txt", "agent and human\n")
+    main.write("kept.txt", SIX.replace("one", "human's one"))
+    (tree / "kept.txt").write_text(SIX.replace("one", "ONE").replace("six", "SIX"))
+    (tree / "more.txt").write_text("more\n")
+
+    assert apply(trees) == {"kept.txt", "more.txt"}
+
+    assert main.read("new.txt") == b"agent and human\n"
+    assert main.read("kept.txt").decode() == SIX.replace("one", "human's one").replace("six", "SIX")
+    assert trees.state(ID) is State.APPLIED
+
+
 def test_modes_links_and_kinds(main: Main, trees: IsolatedWorktrees, tree: Path) -> None:
     """A file that may be run, a link, a file where a folder was, a binary one, an odd name."""
     (tree / "kept.txt").chmod(0o755)

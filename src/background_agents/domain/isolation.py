@@ -75,6 +75,8 @@ class Plan(NamedTuple):
     steps: tuple[Step, ...] = ()
     left: tuple[Left, ...] = ()
     """What does not fit, each with the reason."""
+    covers: str = ""
+    """The tree with all that is applied then, also by earlier ones."""
 
 
 class Applied(NamedTuple):

@@ -61,13 +61,19 @@ class IsolatedWorktrees(IsolatedFolder):
             for one, why in missing(about, left_out)
             if not wanted or any(_is_in(one, path) for path in wanted)
         ]
+        has_some = about.applied and not about.is_taken_back
+        before, covers = about.applied[-1] if has_some else about.base, result
         if wanted:
-            result = self._only(about, result, wanted)
+            covers = self._only(about, result, wanted, before)
+            result = self._only(about, result, wanted, about.base)
         merged, conflicts = _merged(store, about.base, now, result)
+        if conflicts and has_some:
+            # Main may have gone on with what it has of the try: only what is new is to fit.
+            merged, conflicts = _merged(store, store.commit(before), now, covers)
         left += [Left(shown(one), Reason.CONFLICT) for one in conflicts]
         if left:
             return Plan(name, result, left=tuple(left))
-        return self._writing(about, result, now, merged)
+        return self._writing(about, result, now, merged)._replace(covers=covers)
 
     def _writing(self, about: Isolated, result: str, now: str, merged: str) -> Plan:
         """Return what leads from main as it is now to what was merged."""
@@ -104,14 +110,14 @@ class IsolatedWorktrees(IsolatedFolder):
             refused = [one for step in plan.steps if (one := _put(tree, step)) is not None]
             if refused:
                 raise NotApplied(delegation, [one.path for one in refused], partly=True)
-            self.note_applied(about, plan.result, delegation)
+            self.note_applied(about, plan.covers, delegation)
         return segments
 
     def _tree(self, main: Path) -> Tree:
         return Tree(main, self._journal.content, ())
 
-    def _only(self, about: Isolated, result: str, wanted: Sequence[str]) -> str:
-        """Return the base with some of a result's changes."""
+    def _only(self, about: Isolated, result: str, wanted: Sequence[str], onto: str) -> str:
+        """Return a tree with some of a result's changes."""
         store = self.store(about.name)
         entries = store.differences(f"{about.base}^{{tree}}", result)
         for one in wanted:
@@ -119,7 +125,7 @@ class IsolatedWorktrees(IsolatedFolder):
                 raise InvalidRequest(f"{about.name} has changed no {quote(one)}.")
         chosen = [entry for entry in entries if any(_is_in(entry.path, one) for one in wanted)]
         with self.own_index(about.name) as index:
-            store.git("read-tree", about.base, index=index)
+            store.git("read-tree", onto, index=index)
             given = b"".join(
                 b"%o %s\t%s\0" % (one.after_mode, one.after.encode(), os.fsencode(one.path))
                 for one in sorted(chosen, key=lambda one: bool(one.after_mode))
