@@ -10,6 +10,7 @@ import pytest
 from trees import LIMIT, Watcher, git, prints, repository
 
 from background_agents.adapters.changes import tree as module
+from background_agents.adapters.changes.picture import Picture
 from background_agents.domain.changes import Kind
 from background_agents.domain.errors import NotSeen
 
@@ -46,6 +47,28 @@ def test_each_look_begins_where_the_last_one_ended(top: Path, watcher: Watcher) 
     for before, after in ((b"one\n", b"2"), (b"2", b"3"), (b"3", b"one\n")):
         (top / "a.txt").write_bytes(after)
         assert watcher.changed() == {"a.txt": (before, after)}
+
+
+def test_what_is_written_again_while_it_is_looked_at_is_seen_by_the_next_look(
+    top: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same second, as long as before; and the next second begins before git is done."""
+    (top / "a.txt").write_bytes(b"two\n")
+    real = Picture._git
+
+    def slow(picture: Picture, *command: str, given: bytes = b"") -> bytes:
+        told = real(picture, *command, given=given)
+        if "update-index" in command:
+            then = (top / "a.txt").stat().st_mtime_ns
+            (top / "a.txt").write_bytes(b"six\n")
+            os.utime(top / "a.txt", ns=(then, then))
+            os.utime(picture.index, ns=(then, then + 10**9))
+        return told
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Picture, "_git", slow)
+        assert watcher.changed() == {"a.txt": (b"one\n", b"two\n")}
+    assert watcher.changed() == {"a.txt": (b"two\n", b"six\n")}
 
 
 def test_what_was_there_before_is_not_told(top: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -27,6 +28,9 @@ OPTIONS = ("--literal-pathspecs", "-c", "core.fsync=none")
 
 MOST_NAMED = 500
 """Of paths in one command; of more, all entries are listed and chosen from."""
+
+CLOCK_LAG_NS = 50_000_000
+"""By which the clocks of file systems are behind at most: a tick, of 10 ms, and some more."""
 
 
 class Picture:
@@ -72,8 +76,14 @@ class Picture:
 
     def update(self, there: Iterable[bytes], gone: Iterable[bytes]) -> None:
         """Take files into the picture as they are now, and take out others."""
+        began_ns = time.time_ns() - CLOCK_LAG_NS
+        added, removed = list(there), list(gone)
         with self._seen():
-            self._store.update(self._top, self.index, there, gone)
+            self._store.update(self._top, self.index, added, removed)
+        if added or removed:
+            # Git reads again what is as young as its index. What was written while it read, twice
+            # in one second, would pass for what it read if the index were of the next second.
+            os.utime(self.index, ns=(began_ns, began_ns))
 
     def blobs(self, names: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of blobs; none of one that is not there any more."""
