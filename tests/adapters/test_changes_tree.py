@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from trees import LIMIT, Watcher, git, prints, repository
 
 from background_agents.adapters.changes import tree as module
-from background_agents.adapters.changes.picture import Picture
+from background_agents.adapters.changes.own_repository import OwnRepository
 from background_agents.domain.changes import Kind
 from background_agents.domain.errors import NotSeen
 
@@ -54,19 +55,19 @@ def test_what_is_written_again_while_it_is_looked_at_is_seen_by_the_next_look(
 ) -> None:
     """In the same second, as long as before; and the next second begins before git is done."""
     (top / "a.txt").write_bytes(b"two\n")
-    real = Picture._git
+    real = OwnRepository.update
 
-    def slow(picture: Picture, *command: str, given: bytes = b"") -> bytes:
-        told = real(picture, *command, given=given)
-        if "update-index" in command:
-            then = (top / "a.txt").stat().st_mtime_ns
-            (top / "a.txt").write_bytes(b"six\n")
-            os.utime(top / "a.txt", ns=(then, then))
-            os.utime(picture.index, ns=(then, then + 10**9))
-        return told
+    def slow(
+        store: OwnRepository, top: Path, index: Path, there: Iterable[bytes], gone: Iterable[bytes]
+    ) -> None:
+        real(store, top, index, there, gone)
+        then = (top / "a.txt").stat().st_mtime_ns
+        (top / "a.txt").write_bytes(b"six\n")
+        os.utime(top / "a.txt", ns=(then, then))
+        os.utime(index, ns=(then, then + 10**9))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Picture, "_git", slow)
+        patched.setattr(OwnRepository, "update", slow)
         assert watcher.changed() == {"a.txt": (b"one\n", b"two\n")}
     assert watcher.changed() == {"a.txt": (b"two\n", b"six\n")}
 
