@@ -102,6 +102,15 @@ def test_apply_of_a_path_leaves_the_rest(tried: Tried) -> None:
     assert "isolated: not applied" in tried.listed()
 
 
+def test_a_path_is_from_where_its_user_is(tried: Tried) -> None:
+    """As for ``diff`` and ``undo``: a whole one is meant as it stands."""
+    told = tried.reader.out("apply", ID, str(tried.project / "new.txt"), "--dry-run")
+    assert told == f"{ID} would write 1 file:\n  A new.txt\n"
+    refused = tried.reader.run("apply", ID, str(tried.reader.data / "new.txt"), "--yes")
+    assert refused.returncode != 0
+    assert "has changed no '" in refused.stderr
+
+
 def test_apply_refuses_what_does_not_fit_with_its_paths(tried: Tried) -> None:
     (tried.project / "kept.txt").write_text("one\ntwo\nthree\n4\n")
 

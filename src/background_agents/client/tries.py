@@ -8,11 +8,13 @@ from pathlib import Path
 
 from background_agents import config
 from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.client.changes import names_for
 from background_agents.client.place import Place
 from background_agents.domain.changes import Segment
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotIsolated, StillWrites
 from background_agents.domain.isolation import Plan, State
+from background_agents.domain.undoing import Asked
 
 
 class Try:
@@ -48,8 +50,17 @@ class Try:
         return self._trees.kept(self.one.tree).content(digest)
 
     def plan(self, paths: Sequence[str]) -> Plan:
-        """Return what applying it, or some paths, would write. Raises ``InvalidRequest``."""
-        return self._trees.plan(self.one.tree, paths)
+        """Return what applying it, or some paths, would write. Raises ``InvalidRequest``.
+
+        The paths are from where their user is, or as a list of changes shows them.
+        """
+        known = [one.path for one in self.segments()] if paths else []
+
+        def meant(path: str) -> str:
+            names = names_for(path, self.one)
+            return next((one for one in names if any(map(Asked((one,)).means, known))), path)
+
+        return self._trees.plan(self.one.tree, [meant(one) for one in paths])
 
     def apply(self, plan: Plan) -> Sequence[Segment]:
         """Write what was planned. Raises ``NotApplied``, and nothing is written then."""
