@@ -108,8 +108,9 @@ def test_paths_alone_are_applied(main: Main, trees: IsolatedWorktrees, tree: Pat
 
     assert main.read("kept.txt") == b"human\n"
     assert trees.state(ID) is State.OPEN
-    with pytest.raises(InvalidRequest, match=r"has changed no 'nothing\.txt'"):
-        trees.plan(ID, ["nothing.txt"])
+    for nothing in ("nothing.txt", "", "/", " "):
+        with pytest.raises(InvalidRequest, match=r"has changed no '"):
+            trees.plan(ID, [nothing])
 
 
 def test_part_after_part_is_all_of_it(main: Main, trees: IsolatedWorktrees, tree: Path) -> None:

@@ -150,6 +150,13 @@ def test_undo_of_a_path_it_never_touched_says_so(desk: Desk) -> None:
     assert not (desk.tree.top / "src").exists()
 
 
+def test_undo_of_an_empty_path_is_not_of_all(desk: Desk) -> None:
+    """As a script gives it whose variable is empty."""
+    after = snapshot(desk.tree.top)
+    assert "A path is empty; " in desk.bga("undo", OTTER, "", "--yes", code=2)
+    assert snapshot(desk.tree.top) == after
+
+
 def test_what_was_changed_since_is_left_alone_and_named(desk: Desk) -> None:
     desk.tree.write("f", b"one\nTHEIRS\nthree\nfour\nfive\n")
     told = desk.bga("undo", OTTER, "f", "--yes", code=1)

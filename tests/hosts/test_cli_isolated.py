@@ -111,6 +111,17 @@ def test_a_path_is_from_where_its_user_is(tried: Tried) -> None:
     assert "has changed no '" in refused.stderr
 
 
+def test_an_empty_path_is_not_all(tried: Tried) -> None:
+    """As a script gives it whose variable is empty."""
+    for words in (("apply", ID, "", "--yes"), ("diff", ID, "")):
+        refused = tried.reader.run(*words)
+        assert refused.returncode != 0
+        assert refused.stderr.startswith("A path is empty; ")
+    assert not (tried.project / "new.txt").exists()
+    unnamed = tried.reader.run("diff")
+    assert unnamed.stderr.startswith("The following arguments are required: ID; ")
+
+
 def test_apply_refuses_what_does_not_fit_with_its_paths(tried: Tried) -> None:
     (tried.project / "kept.txt").write_text("one\ntwo\nthree\n4\n")
 

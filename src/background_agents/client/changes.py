@@ -13,7 +13,7 @@ from background_agents.client.place import Place
 from background_agents.domain.change_sums import Content
 from background_agents.domain.changes import Segment
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import ChangesGone, ContentGone
+from background_agents.domain.errors import ChangesGone, ContentGone, InvalidRequest
 from background_agents.domain.isolation import difference
 
 
@@ -67,7 +67,12 @@ def names_for(given: str, one: Delegation) -> tuple[str, ...]:
     """Return what a path that somebody types may be called in a journal, the likeliest first.
 
     That is from where they are, and as a list of changes shows it.
+
+    Raises:
+        InvalidRequest: nothing was typed, as by a script with an empty variable.
     """
+    if not given.strip():
+        raise InvalidRequest("A path is empty; name a file or a folder, or leave it out for all.")
     top = top_of(Path(one.directory))
     here = name_in(top, Path(os.path.abspath(given)))
     return tuple(dict.fromkeys((here, os.path.normpath(given))))

@@ -179,7 +179,7 @@ def _put(tree: Tree, step: Step) -> Left | None:
 
 
 def _is_in(path: str, folder: str) -> bool:
-    return folder in (path, ".", "") or path.startswith(f"{folder}/")
+    return folder in (path, ".") or path.startswith(f"{folder}/")
 
 
 def _make_sure_it_merges() -> None:

@@ -35,7 +35,7 @@ def add_ids(parser: ArgumentParser, help_text: str, *, active: bool = False) -> 
 
 def add_paths(parser: ArgumentParser, help_text: str) -> None:
     """Take any number of files that a delegation has changed, as the list ``paths``."""
-    action = parser.add_argument("paths", metavar="PATH", nargs="*", help=help_text)
+    action = parser.add_argument("paths", metavar="PATH", nargs="*", default=(), help=help_text)
     completed(action, complete.changed_paths)
 
 

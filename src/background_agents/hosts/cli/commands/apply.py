@@ -9,7 +9,7 @@ from background_agents.domain.errors import NotApplied
 from background_agents.domain.isolation import State
 from background_agents.domain.text import counted
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, one_of, place_of
 from background_agents.hosts.cli.asking import confirm
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.text import apply as apply_text
@@ -23,7 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "written is taken back by `undo`."
     )
     add_id(parser)
-    parser.add_argument("paths", metavar="PATH", nargs="*", help="files or folders; all if none")
+    add_paths(parser, "only these files, or what is in these folders")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="show what would be written")
     add_place(parser)
