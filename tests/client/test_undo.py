@@ -14,8 +14,7 @@ from msgspec.structs import replace
 from background_agents.adapters.changes import intents
 from background_agents.adapters.changes.writer import Tree as Writer
 from background_agents.client.undoing import Undoing
-from background_agents.domain.change_sums import UNDO
-from background_agents.domain.changes import Certainty, Changes
+from background_agents.domain.changes import UNDO, Certainty, Changes
 from background_agents.domain.errors import ChangesGone, StillWrites, TreeGone
 from background_agents.domain.status import Status
 from background_agents.domain.undoing import Asked, Reason, Step

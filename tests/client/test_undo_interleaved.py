@@ -23,7 +23,8 @@ from background_agents.adapters.changes.tree import FileTrees
 from background_agents.adapters.system import processes
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.client.undoing import Undoing
-from background_agents.domain.change_sums import REDO, UNDO, fold
+from background_agents.domain.change_sums import fold
+from background_agents.domain.changes import REDO, UNDO
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.undoing import Asked
 from background_agents.hosts.opencode.tools import NAMES

@@ -16,8 +16,7 @@ from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.writer import MOST_BYTES
 from background_agents.client.place import Place
 from background_agents.client.undoing import Undoing
-from background_agents.domain.change_sums import REDO, UNDO
-from background_agents.domain.changes import Certainty, Segment
+from background_agents.domain.changes import REDO, UNDO, Certainty, Segment
 from background_agents.domain.undoing import Asked, Plan, Reason
 from background_agents.testing.contracts.samples import finished
 

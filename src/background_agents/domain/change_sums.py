@@ -13,13 +13,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from background_agents.domain.changes import ABSENT, Certainty, Changes, Image, Kind, Segment
+from background_agents.domain.changes import (
+    ABSENT,
+    REDO,
+    UNDO,
+    Certainty,
+    Changes,
+    Image,
+    Kind,
+    Segment,
+)
 from background_agents.domain.errors import ContentGone
 from background_agents.domain.line_diffs import counts, is_text
 from background_agents.domain.text import LINE_CHARS, one_line
-
-UNDO, REDO = "undo", "redo"
-"""Whose segments take others back: ``Segment.by``."""
 
 NAMES_TOLD = 6
 """Of changed files, in a notice or a list: who wants all asks for them."""

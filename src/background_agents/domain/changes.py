@@ -71,7 +71,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     that is not known."""
 
 
-BY_USERS = frozenset({"undo", "redo", "apply"})
+UNDO, REDO, APPLY = "undo", "redo", "apply"
+
+BY_USERS = frozenset({UNDO, REDO, APPLY})
 """What a segment is by that its delegation did not make, but its user."""
 
 

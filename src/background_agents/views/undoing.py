@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from background_agents.domain.change_sums import UNDO
-from background_agents.domain.changes import Kind
+from background_agents.domain.changes import UNDO, Kind
 from background_agents.domain.text import counted, one_line
 from background_agents.domain.undoing import Left, Plan, Reason, Step
 

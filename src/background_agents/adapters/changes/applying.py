@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents.adapters.changes.images import SUBMODULE
@@ -19,7 +18,7 @@ from background_agents.adapters.changes.isolation import (
     images_of,
     missing,
 )
-from background_agents.adapters.changes.journal import APPLY, FOLDER, FileJournal
+from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.own_repository import (
     REPOSITORY,
     Difference,
@@ -28,9 +27,9 @@ from background_agents.adapters.changes.own_repository import (
 )
 from background_agents.adapters.changes.source import source_of
 from background_agents.adapters.changes.writer import Tree
+from background_agents.adapters.changes.writing import Writing
 from background_agents.adapters.projects.git import run
-from background_agents.adapters.sqlite.folder_lock import SOLE, held
-from background_agents.domain.changes import Certainty, Image, Kind, Segment
+from background_agents.domain.changes import APPLY, Certainty, Image, Kind, Segment
 from background_agents.domain.errors import InvalidRequest, NotApplied, quote
 from background_agents.domain.isolation import Isolated, Plan
 from background_agents.domain.undoing import Left, Reason, Step
@@ -77,7 +76,7 @@ class IsolatedWorktrees(IsolatedFolder):
 
     def _writing(self, about: Isolated, result: str, now: str, merged: str) -> Plan:
         """Return what leads from main as it is now to what was merged."""
-        store, seen = self.store(about.name), self._tree(Path(about.main))
+        store, seen = self.store(about.name), Tree(Path(about.main), self._journal.content)
         entries = store.differences(now, merged)
         sides = [(one.before_mode, one.before) for one in entries]
         befores = images_of(store, sides, self._journal)
@@ -95,26 +94,15 @@ class IsolatedWorktrees(IsolatedFolder):
 
     def apply(self, plan: Plan, delegation: str) -> Sequence[Segment]:
         about = self.get(plan.name)
-        tree = self._tree(Path(about.main))
-        with held(self.folder, SOLE):
-            left = [*plan.left, *_moved(plan.steps, tree)]
-            if left:
-                raise NotApplied(delegation, [one.path for one in left])
-            now = datetime.now(UTC)
-            segments = [
-                Segment(at=now, path=one.path, before=one.now, after=one.then, by=APPLY)
-                for one in plan.steps
-            ]
-            # First: should this process end in between, what was written can be taken back.
-            self._journal.add(delegation, segments)
-            refused = [one for step in plan.steps if (one := _put(tree, step)) is not None]
-            if refused:
-                raise NotApplied(delegation, [one.path for one in refused], partly=True)
-            self.note_applied(about, plan.covers, delegation)
-        return segments
-
-    def _tree(self, main: Path) -> Tree:
-        return Tree(main, self._journal.content, ())
+        if plan.left:
+            raise NotApplied(delegation, [one.path for one in plan.left])
+        writing = Writing(self._journal, delegation, Path(about.main), [Path(about.origin)])
+        done = writing.do(APPLY, plan.steps, whole=True)
+        if done.left:
+            paths = [one.path for one in done.left]
+            raise NotApplied(delegation, paths, partly=bool(done.steps))
+        self.note_applied(about, plan.covers, delegation)
+        return done.segments
 
     def _only(self, about: Isolated, result: str, wanted: Sequence[str], onto: str) -> str:
         """Return a tree with some of a result's changes."""
@@ -157,7 +145,7 @@ def _step(entry: Difference, now: Image, before: Image, after: Image) -> Step | 
     then = after
     if now.kind is after.kind is Kind.FILE:
         then = Image(Kind.FILE, after.digest, _mode(now.mode, after.mode), after.size)
-    return Step(path=path, now=now, then=then, certainty=Certainty.SURE)
+    return Step(path=path, now=now, then=then, certainty=Certainty.SURE, folders=0)
 
 
 def _mode(now: int, wanted: int) -> int:
@@ -165,17 +153,6 @@ def _mode(now: int, wanted: int) -> int:
     if not wanted & 0o100:
         return now & ~0o111
     return now | (now & 0o444) >> 2
-
-
-def _moved(steps: Sequence[Step], tree: Tree) -> Iterator[Left]:
-    for one in steps:
-        if tree.look(one.path)[0] != one.now:
-            yield Left(one.path, Reason.MOVED)
-
-
-def _put(tree: Tree, step: Step) -> Left | None:
-    name = Path(step.path).name.encode(errors="surrogateescape")[:100].decode(errors="ignore")
-    return tree.put(step, f".{name}.{os.urandom(6).hex()}.tmp")
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -48,12 +48,6 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 TEMPORARY = re.compile(r"\.content\.[0-9a-f]{16}\.tmp")
 """The names of contents that are not whole yet."""
-
-APPLY = "apply"
-"""``Segment.by`` of what an apply has written."""
-
-APPLY_LASTS = timedelta(minutes=1)
-"""At most: it notes all that it writes before it writes the first file."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,11 +99,9 @@ class FileJournal:
         for path in self.journals():
             with suppress(FileNotFoundError):  # pruned meanwhile
                 # A file is as old as its newest line; clocks of file systems are a little behind.
-                if path.stat().st_mtime >= (since - APPLY_LASTS).timestamp() - 2:
+                if path.stat().st_mtime >= since.timestamp() - 2:
                     found += self.segments(path.stem)
-        since_of = {APPLY: since - APPLY_LASTS}
-        done = [one for one in found if one.at >= since_of.get(one.by, since)]
-        return [*begun, *(one for one in done if one.by in BY_USERS)]
+        return [*begun, *(one for one in found if one.by in BY_USERS and one.at >= since)]
 
     def keep(self, content: bytes) -> str:
         digest = self.keep_soon(content)

@@ -44,7 +44,9 @@ class _CannotPut(Exception):
 class Tree:
     """The files below ``top``, and those outside by their whole names. No link leads to ``top``."""
 
-    def __init__(self, top: Path, content: Callable[[str], bytes], stays: Sequence[Path]) -> None:
+    def __init__(
+        self, top: Path, content: Callable[[str], bytes], stays: Sequence[Path] = ()
+    ) -> None:
         """``content`` returns what was kept. ``stays`` are folders that stay, even when empty."""
         self._top, self.content = top, content
         self._stays = {top, *stays}

@@ -6,8 +6,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 
+from background_agents.adapters.changes.writing import Done
 from background_agents.client.changes import names_for
-from background_agents.client.undoing import Done, Undoing
+from background_agents.client.undoing import Undoing
 from background_agents.domain.change_sums import fold
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotChanged
@@ -88,7 +89,7 @@ def _lines(steps: Sequence[Step], left: Sequence[Left]) -> Iterator[str]:
 
 def _tell(given: Namespace, by: str, delegation: str, plan: Plan, done: Done | None) -> None:
     """Say what has come of it; ``done`` is None where nothing was to be done, or only shown."""
-    steps, left = (plan.steps, plan.left) if done is None else done
+    steps, left = (plan.steps, plan.left) if done is None else (done.steps, done.left)
     if given.json:
         from background_agents.views.json_changes import undo_sheet
 

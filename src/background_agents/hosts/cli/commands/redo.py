@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from background_agents.domain.change_sums import REDO
+from background_agents.domain.changes import REDO
 from background_agents.hosts.cli import taking_back
 
 
