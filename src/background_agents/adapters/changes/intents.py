@@ -19,7 +19,7 @@ from background_agents.adapters.files.private import (
     open_private,
     private_folder,
     read_file,
-    sync_folder,
+    replace_file,
 )
 from background_agents.domain.changes import Segment
 
@@ -61,17 +61,7 @@ def alone(folder: Path) -> Iterator[None]:
 def note(folder: Path, intent: Intent) -> Path:
     """Store durably what is about to be done; return the file that tells of it."""
     path = folder / f"undo-{os.urandom(8).hex()}.json"
-    aside = path.with_suffix(".tmp")
-    try:
-        with open(open_private(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
-            file.write(msgspec.json.encode(intent))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
+    replace_file(path, msgspec.json.encode(intent))
     return path
 
 

@@ -39,7 +39,7 @@ from background_agents.adapters.changes.source import (
     source_of,
 )
 from background_agents.adapters.changes.supplies import supply
-from background_agents.adapters.files.private import open_private, private_folder, read_file
+from background_agents.adapters.files.private import private_folder, read_file, replace_file
 from background_agents.domain.changes import ABSENT, Image, Kind, Segment
 from background_agents.domain.errors import GitFailed, NotIsolated
 from background_agents.domain.isolation import ISOLATED, TREE, WORKTREE, Isolated, State
@@ -242,13 +242,8 @@ class IsolatedFolder:
             index.unlink(missing_ok=True)
 
     def _note(self, about: Isolated) -> None:
-        path = self.folder / about.name / ABOUT
-        draft = path.with_name(f".{ABOUT}.{os.getpid()}")
-        with open(open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(about), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        text = msgspec.json.format(msgspec.json.encode(about), indent=1)
+        replace_file(self.folder / about.name / ABOUT, text)
 
     def note_applied(self, about: Isolated, tree: str, delegation: str) -> None:
         """Remember that a tree was applied to main."""

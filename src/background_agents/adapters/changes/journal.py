@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -24,15 +24,11 @@ from background_agents.adapters.files.private import (
     private_folder,
     read_file,
     refuse_link,
+    storage,
     sync_folder,
 )
 from background_agents.domain.changes import BY_USERS, Image, Segment, Window
-from background_agents.domain.errors import (
-    ContentGone,
-    InvalidRequest,
-    StoreUnavailable,
-    quote,
-)
+from background_agents.domain.errors import ContentGone, InvalidRequest, quote
 from background_agents.domain.ids import is_readable_id
 
 FOLDER = "changes"
@@ -93,7 +89,7 @@ class FileJournal:
 
     def taken_back(self, since: datetime) -> list[Segment]:
         # First what goes on: once it is done, it stands in a journal.
-        with _storage(f"What is undone cannot be read in {self.folder}"):
+        with storage(f"What is undone cannot be read in {self.folder}"):
             begun = [segment for _, one in intents.noted(self.folder) for segment in one.segments]
         found: list[Segment] = []
         for path in self.journals():
@@ -105,7 +101,7 @@ class FileJournal:
 
     def keep(self, content: bytes) -> str:
         digest = self.keep_soon(content)
-        with _storage(f"A content cannot be kept in {self.contents}"):
+        with storage(f"A content cannot be kept in {self.contents}"):
             self._sync([digest])
         return digest
 
@@ -115,7 +111,7 @@ class FileJournal:
         While a tool waits nothing is waited for that takes long on a busy disk.
         """
         digest = hashlib.sha256(content).hexdigest()
-        with _storage(f"A content of {len(content):,} bytes cannot be kept in {self.contents}"):
+        with storage(f"A content of {len(content):,} bytes cannot be kept in {self.contents}"):
             path = self.content_path(digest)
             try:
                 # It counts as new again: what nobody names is deleted when it is old.
@@ -127,7 +123,7 @@ class FileJournal:
 
     def content(self, digest: str) -> bytes:
         path = self.content_path(digest)
-        with _storage(f"The content {path} cannot be read"):
+        with storage(f"The content {path} cannot be read"):
             try:
                 content = read_file(path, MAX_CONTENT_BYTES)
             except FileNotFoundError:
@@ -158,7 +154,7 @@ class FileJournal:
 
     def _lines(self, delegation: str) -> Iterator[_Line]:
         path = self.path(delegation)
-        with _storage(f"The journal {path} cannot be read"):
+        with storage(f"The journal {path} cannot be read"):
             try:
                 refuse_link(self.folder)
                 whole = read_file(path, MAX_JOURNAL_BYTES)
@@ -176,7 +172,7 @@ class FileJournal:
             return
         path = self.path(delegation)
         text = b"".join(msgspec.json.encode(one) + b"\n" for one in lines)
-        with _storage(f"The journal {path} cannot be written"):
+        with storage(f"The journal {path} cannot be written"):
             is_new = not path.exists()
             if is_new:
                 private_folder(self.folder)
@@ -254,14 +250,3 @@ def _end_of_lines(descriptor: int) -> int:
             return begin + found + 1
         end = begin
     return 0
-
-
-@contextmanager
-def _storage(trouble: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise StoreUnavailable(
-            f"{trouble} ({reason}); check the disk and the permissions of its folder."
-        ) from error

@@ -106,7 +106,7 @@ class FileTree:
         """Whether no other process has a picture of the same tree."""
         own = self._picture.folder if self._picture else None
         others = (one for one in self._pictures.glob(f"{self._key}-*") if one != own)
-        return all(_is_free(one) for one in others)
+        return all(is_free(one) for one in others)
 
     def look(self, *, keep: bool) -> list[Delta]:
         if self._picture is None:
@@ -298,8 +298,9 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
-def _is_free(folder: Path) -> bool:
-    lock = _lock(folder)
+def is_free(picture: Path) -> bool:
+    """Return whether no process has claimed a picture."""
+    lock = _lock(picture)
     if lock is not None:
         os.close(lock)
     return lock is not None

@@ -6,9 +6,7 @@ new that their line may still be on its way. Blocks, and may run in several proc
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from typing import NamedTuple
 from background_agents.adapters.changes.intents import noted
 from background_agents.adapters.changes.journal import DIGEST, TEMPORARY, FileJournal
 from background_agents.adapters.changes.tree import FOLDER as PICTURES
+from background_agents.adapters.changes.tree import is_free
 from background_agents.domain.errors import StoreUnavailable
 
 GRACE = timedelta(hours=1)
@@ -128,17 +127,5 @@ def _delete_pictures(folder: Path, before_s: float) -> None:
     """Delete pictures of trees that nobody has looked at for long."""
     for one in folder.glob("*-[0-9]"):
         with suppress(FileNotFoundError):
-            if one.stat().st_mtime < before_s and _is_nobodys(one):
+            if one.stat().st_mtime < before_s and is_free(one):
                 shutil.rmtree(one)
-
-
-def _is_nobodys(picture: Path) -> bool:
-    """Return whether no process has claimed a picture; it keeps its claim until it ends."""
-    with open(
-        os.open(picture / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb"
-    ) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True

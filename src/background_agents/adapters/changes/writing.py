@@ -19,8 +19,9 @@ from background_agents.adapters.changes import intents
 from background_agents.adapters.changes.intents import Intent
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.writer import Tree
+from background_agents.adapters.files.private import storage
 from background_agents.domain.changes import Segment
-from background_agents.domain.errors import ContentGone, StoreUnavailable
+from background_agents.domain.errors import ContentGone
 from background_agents.domain.undoing import Left, Reason, Step, is_done
 
 
@@ -52,16 +53,9 @@ class Writing:
             StoreUnavailable: what is written cannot be noted.
         """
         folder = self._journal.folder
-        try:
-            with intents.alone(folder):
-                self._settle()
-                yield self._tree(self._top)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise StoreUnavailable(
-                f"What is undone cannot be kept in {folder} ({reason}); check the disk and "
-                "the permissions of its folder."
-            ) from error
+        with storage(f"What is undone cannot be kept in {folder}"), intents.alone(folder):
+            self._settle()
+            yield self._tree(self._top)
 
     def do(self, by: str, steps: Sequence[Step], *, whole: bool = False) -> Done:
         """Do steps as far as files are still as they were; if ``whole``, none if one is not.

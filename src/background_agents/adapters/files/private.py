@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from background_agents.domain.errors import StoreUnavailable
@@ -71,6 +73,37 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise StoreUnavailable(f"{path} has more than {limit:,} bytes; read it in another way.")
     return content
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file of ours in place durably: as a whole, or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    try:
+        with open(open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def storage(trouble: str) -> Iterator[None]:
+    """Turn what the system says within the block into ``StoreUnavailable``, and say the trouble."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StoreUnavailable(
+            f"{trouble} ({reason}); check the disk and the permissions of its folder."
+        ) from error
 
 
 def refuse_link(path: Path) -> None:

@@ -16,10 +16,9 @@ from pathlib import Path
 import msgspec
 
 from background_agents.adapters.files.private import (
-    open_private,
     read_file,
     refuse_link,
-    sync_folder,
+    replace_file,
 )
 from background_agents.adapters.projects import scattered
 from background_agents.adapters.projects.git import (
@@ -242,15 +241,5 @@ def _read_to_change(data_root: Path) -> Entries:
 
 
 def _write(data_root: Path, entries: Entries) -> None:
-    draft = data_root / f".{NAME}.{os.getpid()}"
     text = msgspec.json.format(msgspec.json.encode(entries), indent=1)
-    try:
-        with open(open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, data_root / NAME)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(data_root)
+    replace_file(data_root / NAME, text)

@@ -17,7 +17,6 @@ from background_agents.domain.change_sums import sum_of
 from background_agents.domain.changes import Changes, Segment
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
-    ChangesGone,
     DelegationError,
     NotIsolated,
     StillActive,
@@ -122,14 +121,7 @@ async def apply(context: ProjectContext, delegation: Delegation, paths: Sequence
 def seen(
     context: ProjectContext, delegation: Delegation
 ) -> tuple[Sequence[Segment], ChangeJournal]:
-    """Return what a delegation has changed, wherever it works, and what has the contents. Blocks.
-
-    Raises:
-        ChangesGone: its tree was discarded.
-    """
-    if not delegation.tree:
-        return context.journal.segments(delegation.id), context.journal
-    segments, kept = context.tries.seen(delegation.tree, delegation.id)
-    if delegation.changes.files and not segments:
-        raise ChangesGone(delegation.id)
-    return segments, kept
+    """Return what a delegation has changed, wherever it works, and what keeps that. Blocks."""
+    if delegation.tree:
+        return context.tries.seen(delegation.tree, delegation.id)
+    return context.journal.segments(delegation.id), context.journal
