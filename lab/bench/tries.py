@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from lab.bench.figures import Findings, judged
 from lab.harness.dialect import dialect
 from lab.harness.line import Line

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from background_agents.adapters.changes.applying import IsolatedWorktrees
-from background_agents.adapters.changes.isolation import origin_of
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.tree import FileTrees
 from background_agents.adapters.changes.upkeep import Kept, tidy
@@ -18,6 +16,8 @@ from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.leftovers import clear_leftovers
 from background_agents.adapters.files.npm_plugin import finish_what_it_left
 from background_agents.adapters.files.sessions import SessionFiles
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
+from background_agents.adapters.isolation.folder import origin_of
 from background_agents.adapters.opencode.transport import Transport
 from background_agents.adapters.opencode.v1.channel import OpenCodeChannel
 from background_agents.adapters.opencode.v1.runtime import OpenCodeRuntime

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from background_agents.domain.changes import Kind
 from background_agents.domain.errors import NotIsolated
 from background_agents.domain.isolation import State

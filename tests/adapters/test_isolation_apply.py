@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from test_isolation import Main
 
-from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from background_agents.domain.changes import Kind
 from background_agents.domain.errors import InvalidRequest, NotApplied
 from background_agents.domain.isolation import State
@@ -239,7 +239,7 @@ def test_twice_is_once_and_more_is_open_again(
 def test_git_that_merges_no_trees_is_named(
     monkeypatch: pytest.MonkeyPatch, trees: IsolatedWorktrees, tree: Path
 ) -> None:
-    monkeypatch.setattr("background_agents.adapters.changes.applying.MERGES_TREES", (9, 0))
+    monkeypatch.setattr("background_agents.adapters.isolation.applying.MERGES_TREES", (9, 0))
 
     with pytest.raises(InvalidRequest, match=r"Applying needs Git 9\.0 or newer, and here is \d"):
         trees.plan(ID)

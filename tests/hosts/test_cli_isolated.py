@@ -11,7 +11,7 @@ import pytest
 from archived import Reader
 from msgspec.structs import replace
 
-from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from background_agents.control.shells import MARK
 from background_agents.domain.changes import Changes
 from background_agents.domain.events import Read

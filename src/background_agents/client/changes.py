@@ -35,7 +35,7 @@ def changed(place: Place, one: Delegation) -> Changed:
     segments: Sequence[Segment]
     if one.tree:
         # Here, since git and its threads take a third of a start to load, and most need none.
-        from background_agents.adapters.changes.applying import IsolatedWorktrees
+        from background_agents.adapters.isolation.applying import IsolatedWorktrees
 
         segments, journal = IsolatedWorktrees(place.folder).seen(one.tree, one.id)
     else:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.changes.applying import IsolatedWorktrees
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from background_agents.client.changes import names_for
 from background_agents.client.place import Place
 from background_agents.domain.changes import Segment

@@ -70,7 +70,7 @@ class Undoing:
         return changes
 
     def _note_tree(self, segments: Sequence[Segment]) -> None:
-        from background_agents.adapters.changes.isolation import IsolatedFolder
+        from background_agents.adapters.isolation.folder import IsolatedFolder
         from background_agents.adapters.sqlite.amending import note_tree
 
         trees, name = IsolatedFolder(self._place.folder), self._one.tree
@@ -80,7 +80,7 @@ class Undoing:
 
     def _check_applied(self) -> None:
         """Raise ``InvalidRequest`` where nothing was applied in the name of this delegation."""
-        from background_agents.adapters.changes.isolation import IsolatedFolder
+        from background_agents.adapters.isolation.folder import IsolatedFolder
 
         about, name = IsolatedFolder(self._place.folder).find(self._one.tree), self._one.id
         by = about.applied_by if about else ()

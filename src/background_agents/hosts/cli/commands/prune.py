@@ -11,10 +11,10 @@ from pathlib import Path
 
 from background_agents import config
 from background_agents.adapters.changes import upkeep
-from background_agents.adapters.changes.applying import IsolatedWorktrees
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.files.artifacts import MarkdownArtifacts
 from background_agents.adapters.files.set_aside import files_of, left_over, set_aside, settle
+from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from background_agents.adapters.sqlite.amending import Prunable, Pruning
 from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.client.place import Place

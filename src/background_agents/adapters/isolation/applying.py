@@ -13,11 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from background_agents.adapters.changes.images import SUBMODULE
-from background_agents.adapters.changes.isolation import (
-    IsolatedFolder,
-    images_of,
-    missing,
-)
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.changes.own_repository import (
     REPOSITORY,
@@ -28,6 +23,11 @@ from background_agents.adapters.changes.own_repository import (
 from background_agents.adapters.changes.source import source_of
 from background_agents.adapters.changes.writer import Tree
 from background_agents.adapters.changes.writing import Writing
+from background_agents.adapters.isolation.folder import (
+    IsolatedFolder,
+    images_of,
+    missing,
+)
 from background_agents.adapters.projects.git import run
 from background_agents.domain.changes import APPLY, Certainty, Image, Kind, Segment
 from background_agents.domain.errors import InvalidRequest, NotApplied, quote

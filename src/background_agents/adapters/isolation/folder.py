@@ -23,7 +23,6 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.adapters.changes.clone import check_out
 from background_agents.adapters.changes.images import NO_UTF8, SUBMODULE, TOO_LARGE, opaque
 from background_agents.adapters.changes.journal import FileJournal
 from background_agents.adapters.changes.own_repository import (
@@ -38,8 +37,9 @@ from background_agents.adapters.changes.source import (
     ignored_everywhere,
     source_of,
 )
-from background_agents.adapters.changes.supplies import supply
 from background_agents.adapters.files.private import private_folder, read_file, replace_file
+from background_agents.adapters.isolation.clone import check_out
+from background_agents.adapters.isolation.supplies import supply
 from background_agents.domain.changes import ABSENT, Image, Kind, Segment
 from background_agents.domain.errors import GitFailed, NotIsolated
 from background_agents.domain.isolation import ISOLATED, TREE, WORKTREE, Isolated, State
