@@ -41,14 +41,6 @@ class Try:
         """Where all that is kept of it is."""
         return self._trees.folder / self.one.tree
 
-    def segments(self) -> Sequence[Segment]:
-        """Return what is other in the tree than it was, as it is now."""
-        return self._trees.changes(self.one.tree)
-
-    def content(self, digest: str) -> bytes:
-        """Return what a file held. Raises ``ContentGone``."""
-        return self._trees.kept(self.one.tree).content(digest)
-
     def plan(self, paths: Sequence[str]) -> Plan:
         """Return what applying it, or some paths, would write. Raises ``InvalidRequest``.
 
