@@ -46,7 +46,7 @@ class Try:
 
         The paths are from where their user is, or as a list of changes shows them.
         """
-        known = [one.path for one in self.segments()] if paths else []
+        known = [one.path for one in self._trees.changes(self.one.tree)] if paths else []
 
         def meant(path: str) -> str:
             names = names_for(path, self.one)
