@@ -89,10 +89,6 @@ class Sessions:
         self._roots[session] = lineage[-1]
         return Standing(lineage[-1])
 
-    async def root_of(self, session: str) -> str:
-        """Return the root of any session."""
-        return (await self.standing(session)).root
-
     def may_delegate(self, standing: Standing) -> bool:
         """Return whether a session that stands so gets the tools for it, and their use."""
         return standing.why_not(self._max_depth) is None
