@@ -88,6 +88,10 @@ BEFORE: Mapping[str, Sequence[str]] = {
         "printf 'apples\\ntea (the good one?)\\nleeks\\npotatoes\\n' > shopping.txt",
         'background-agents delegate general --wait "Tidy the shopping list."',
     ],
+    "try-apart": [
+        "printf 'apples\\ntea (the good one?)\\nleeks\\npotatoes\\n' > shopping.txt",
+        "rm -rf recipes total.txt",
+    ],
     "do-it-again": [
         'background-agents delegate general --wait "Describe the oldest tree."',
     ],
