@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import NamedTuple
 
 CONTEXT = 3
@@ -78,6 +77,8 @@ def spans(old: Sequence[bytes], new: Sequence[bytes]) -> list[Span]:
         return [(head, head + len(mine), head, head + len(other))]
     counted = Counter(mine)
     pairs = sum(counted[line] for line in other)
+    from difflib import SequenceMatcher  # most programs that read records compare no texts
+
     matcher = SequenceMatcher(None, mine, other, autojunk=pairs > _MOST_PAIRS)
     return [
         (head + a, head + b, head + c, head + d)
