@@ -41,7 +41,7 @@ A, B, HUMAN = "brave-amber-otter", "calm-blue-heron", "human"
 
 TAGS = {A: "A", B: "B", HUMAN: "H"}
 
-SEEDS = int(os.environ.get("INTERLEAVINGS", "40"))
+SEEDS = int(os.environ.get("INTERLEAVINGS", "15"))
 """Of each run of the tests; more by the variable."""
 
 LIMIT = 10 * 2**20

@@ -10,7 +10,11 @@ from terminal_user import TerminalUser
 from background_agents.testing.scripts import script
 from background_agents.views.json import Sheet
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("2", why="what is done once more is registered like anything else"),
+]
 
 
 @pytest.fixture

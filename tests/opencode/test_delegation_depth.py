@@ -90,6 +90,7 @@ async def test_a_stop_ends_the_tree_and_wakes_nobody_in_it(tmp_path: Path, line:
         assert len(stage.asked("Middle.")) == asked
 
 
+@pytest.mark.only("2", why="there no runtime knows after a restart whose child a session is")
 async def test_a_tree_that_was_killed_goes_on_after_the_restart(tmp_path: Path, line: Line) -> None:
     """Cut off below one that rests: each goes on, and is told of its own once."""
     async with staged(tmp_path, line, env=DEEP) as stage:

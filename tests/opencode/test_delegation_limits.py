@@ -14,7 +14,11 @@ from test_delegation_crashes import service_pid
 from background_agents.testing.scripts import script
 from lab.harness.line import Line
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="the service weighs what is used, whichever line tells of it"),
+]
 
 FINISH_NOW = "finish now with what you have"
 
@@ -41,6 +45,7 @@ def ran(stage: Stage, task: str) -> int:
 
 
 @pytest.mark.main_path
+@pytest.mark.only("1", "2", why="each line has a gate of its own")
 async def test_turns_are_limited(stage: Stage) -> None:
     """Told at eight of ten, refused at ten, and one more call of the model at the most."""
     supervisor = await stage.supervisor()
@@ -93,6 +98,7 @@ async def test_who_ends_by_itself_within_its_limits_is_left_alone(stage: Stage) 
     assert len(stage.asked("Be modest.")) == 3
 
 
+@pytest.mark.only("1", "2", why="each line has a gate of its own")
 async def test_tokens_are_limited(stage: Stage) -> None:
     """They are known when a call has ended; one more call is all there is beyond the limit."""
     supervisor = await stage.supervisor()
@@ -109,6 +115,7 @@ async def test_tokens_are_limited(stage: Stage) -> None:
     assert beyond == 1
 
 
+@pytest.mark.only("1", "2", why="each line has a gate of its own")
 async def test_a_loop_of_equal_calls_is_stopped_at_six(stage: Stage) -> None:
     """Told at three, the supervisor too; ended at six."""
     supervisor = await stage.supervisor()
