@@ -4,71 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
+from trees import Main
 
 from background_agents.adapters.isolation.applying import IsolatedWorktrees
 from background_agents.domain.changes import Kind
 from background_agents.domain.errors import NotIsolated
 from background_agents.domain.isolation import State
-
-
-class Main:
-    """A repository of somebody's, in which git runs as it does for them."""
-
-    def __init__(self, folder: Path, *, commit: bool = True) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
-        self.git("init", "-q", "-b", "trunk")
-        self.git("config", "user.email", "human@example.org")
-        self.git("config", "user.name", "Human")
-        if commit:
-            self.write("kept.txt", "one\ntwo\nthree\nfour\nfive\nsix\n")
-            self.commit("The first")
-
-    def git(self, *command: str, at: Path | None = None) -> str:
-        done = subprocess.run(
-            ["git", *command], cwd=at or self.folder, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    def commit(self, words: str) -> None:
-        self.git("add", "-A")
-        self.git("commit", "-q", "-m", words)
-
-    def write(self, name: str, content: str | bytes) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    def read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
-
-    def repository(self) -> dict[str, tuple[int, bytes, int]]:
-        """Return every file of ``.git`` with mode, content and, but for objects, its time."""
-        found = {}
-        for path in (self.folder / ".git").rglob("*"):
-            if path.is_file():
-                about = path.stat()
-                name = str(path.relative_to(self.folder))
-                time = 0 if name.startswith(".git/objects/") else about.st_mtime_ns
-                found[name] = (about.st_mode, path.read_bytes(), time)
-        return found
-
-
-@pytest.fixture
-def main(tmp_path: Path) -> Main:
-    return Main(tmp_path / "main")
-
-
-@pytest.fixture
-def trees(tmp_path: Path) -> IsolatedWorktrees:
-    folder = tmp_path / "data" / "project"
-    folder.mkdir(parents=True)
-    return IsolatedWorktrees(folder)
 
 
 def names(trees: IsolatedWorktrees, name: str = "a-b-c") -> set[str]:

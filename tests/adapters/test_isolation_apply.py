@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from test_isolation import Main
+from trees import Main
 
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
 from background_agents.adapters.isolation.applying import IsolatedWorktrees
@@ -19,18 +19,6 @@ from background_agents.domain.undoing import Reason
 ID = "a-b-c"
 
 SIX = "one\ntwo\nthree\nfour\nfive\nsix\n"
-
-
-@pytest.fixture
-def main(tmp_path: Path) -> Main:
-    return Main(tmp_path / "main")
-
-
-@pytest.fixture
-def trees(tmp_path: Path) -> IsolatedWorktrees:
-    folder = tmp_path / "data" / "project"
-    folder.mkdir(parents=True)
-    return IsolatedWorktrees(folder)
 
 
 @pytest.fixture

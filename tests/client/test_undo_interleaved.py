@@ -28,7 +28,8 @@ from background_agents.domain.changes import REDO, UNDO
 from background_agents.domain.ids import SortableIds
 from background_agents.domain.undoing import Asked
 from background_agents.hosts.opencode.tools import NAMES
-from background_agents.service.changes.calls import Call, Written
+from background_agents.hosts.opencode.writes import ToolCall as Call
+from background_agents.service.changes.calls import Written
 from background_agents.service.changes.recorder import Recorder
 from background_agents.service.context import ProjectContext
 from background_agents.service.tasks import Tasks

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from plays import REQUEST, Notice, Stage, Step, Supervisor, call, delegate, say, staged, together
+from tui_user import CAREFUL
 
 from lab.harness.line import Line
 
@@ -225,17 +226,6 @@ async def test_whoever_may_not_edit_applies_nothing(stage: Stage, project: Path)
         "`bga apply`."
     )
     assert not (project / "drafted.txt").exists()
-
-
-CAREFUL = {
-    "agent": {
-        "careful": {
-            "description": "Asks before it runs anything.",
-            "mode": "subagent",
-            "permission": {"bash": "ask"},
-        }
-    }
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

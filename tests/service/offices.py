@@ -13,7 +13,8 @@ from background_agents.adapters.changes.tree import FileTrees
 from background_agents.adapters.system.clock import SystemClock
 from background_agents.domain.changes import Changes, Image, Kind, Window
 from background_agents.domain.delegation import register
-from background_agents.service.changes.calls import Call, Written
+from background_agents.hosts.opencode.writes import ToolCall as Call
+from background_agents.service.changes.calls import Written
 from background_agents.service.changes.recorder import Recorder
 from background_agents.service.tasks import Tasks
 from background_agents.testing.contracts.samples import registered

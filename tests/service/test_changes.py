@@ -18,9 +18,9 @@ from background_agents.adapters.system.clock import SystemClock
 from background_agents.domain.changes import ABSENT, Changes, Delta, Segment
 from background_agents.domain.delegation import register
 from background_agents.domain.errors import NotSeen, StoreUnavailable
+from background_agents.hosts.opencode.writes import ToolCall as Call
 from background_agents.service.changes import recorder as module
 from background_agents.service.changes.attribution import NOBODY
-from background_agents.service.changes.calls import Call
 from background_agents.testing.contracts.samples import registered
 
 

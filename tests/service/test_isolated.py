@@ -24,8 +24,8 @@ from background_agents.domain.errors import (
 from background_agents.domain.isolation import State
 from background_agents.domain.order import Order
 from background_agents.domain.status import Status
+from background_agents.hosts.opencode.writes import ToolCall as Call
 from background_agents.ports.runtime import Leave
-from background_agents.service.changes.calls import Call
 from background_agents.testing.scripts import script
 from lab.harness.service import Service
 

@@ -9,36 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-
-import coolname
-from msgspec.structs import replace
 
 from background_agents.domain import events as ev
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
-    IdTaken,
     NoSupervisor,
-    NotContinuable,
     NotIsolated,
-    NotPermitted,
-    StillActive,
-    UnknownAgent,
     UnknownDelegation,
 )
-from background_agents.domain.ids import readable_ids
-from background_agents.domain.isolation import Applied, State
+from background_agents.domain.isolation import Applied
 from background_agents.domain.notice import NoticeKind
-from background_agents.domain.order import Order, again
-from background_agents.domain.text import title_of
+from background_agents.domain.order import Order
 from background_agents.ports.storage import Line
 from background_agents.service import checks
 from background_agents.service.changes import isolated
 from background_agents.service.changes.calls import Call, Written
 from background_agents.service.guidance import Guidance
+from background_agents.service.registering import Registering
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, NotifyAsked, SteerAsked
 from background_agents.service.sessions import Standing
@@ -66,6 +57,7 @@ class Delegations:
             self._context, self._settings, self._sessions, workspace.refused_tool
         )
         """What the models of the directory's sessions are told."""
+        self._registering = Registering(workspace, self._find_own)
 
     async def may_write(self, call: Call) -> None:
         """Note that a session is about to call a tool that may write."""
@@ -101,55 +93,7 @@ class Delegations:
             LeaveNeeded: the host's user is to be asked before.
             RuntimeRefused, RuntimeUnreachable: what the host's rules say is not known.
         """
-        if order.retry_id:
-            order = await self._again(supervisor, order, by)
-        model, timeout = checks.check_order(order, self._settings.default_timeout)
-        limits = checks.check_limits(order, self._settings.limits, may_exceed=not by)
-        await self._project.spending.check()
-        standing = await self._sessions.supervising(supervisor)
-        usual = self._settings.isolation
-        apart = checks.check_isolation(order.isolation, order.agent, usual, may_loosen=not by)
-        await self._check_agent(order.agent)
-        if standing.above is not None:
-            await self._check_leave_above(standing.above, by, order.agent)
-        elif by:
-            leave = await self._context.runtime.leave(supervisor, by, order.agent)
-            agents = await self._context.runtime.agents()
-            checks.check_leave(order.agent, granted, leave, agents)
-
-        def registered(name: str, before: Delegation | None = None) -> ev.Registered:
-            beside = before or standing.above
-            own_tree = name if apart and before is None else ""
-            return ev.Registered(
-                at=self._context.clock.now(),
-                id=name,
-                project=self._context.project,
-                directory=self._context.directory,
-                root_session=standing.root,
-                parent_session=supervisor,
-                prompt=order.prompt,
-                agent=order.agent,
-                title=title_of(order.prompt),
-                owner=self._project.lease.owner,
-                model=model,
-                timeout=timeout,
-                continued_from=before.id if before else None,
-                retry_of=order.retry_id,
-                supervisor_agent=by,
-                runtime=self._context.runtime.name,
-                limits=limits,
-                depth=standing.depth,
-                above=standing.above.id if standing.above else "",
-                # Who works in a tree has what it delegates work there too, and not beside it.
-                tree=(beside.tree if beside else "") or own_tree,
-            )
-
-        if order.continue_id:
-            async with self._project.continuing:
-                before = await self._continuable(supervisor, order)
-                delegation = await self._register(lambda name: registered(name, before))
-        else:
-            delegation = await self._register(registered)
+        delegation = await self._registering.register(supervisor, order, by, granted)
         self._workspace.conduct(delegation)
         return delegation
 
@@ -410,99 +354,3 @@ class Delegations:
         if stored is None:
             raise UnknownDelegation(name)
         return stored
-
-    async def _again(self, supervisor: str, order: Order, by: str) -> Order:
-        """Return an order for what another delegation was to do, but for what it says itself.
-
-        A person may name any; for a model there are those of its own conversation.
-        """
-        given = order.retry_id or ""
-        if by:
-            before = await self._find_own(supervisor, given)
-            # A person may have given it more than a model can.
-            before = replace(before, limits=before.limits.within(self._settings.limits))
-        elif (found := await self._context.store.get(checks.check_id(given))) is not None:
-            before = found
-        else:
-            raise UnknownDelegation(given)
-        if not before.is_terminal:
-            raise StillActive(before.id, before.status, "done once more")
-        return again(order, before)
-
-    async def _continuable(self, supervisor: str, order: Order) -> Delegation:
-        """Return the delegation in whose session another one may go on."""
-        before = await self._find_own(supervisor, order.continue_id or "")
-        if not before.is_terminal:
-            raise StillActive(before.id, before.status)
-        if not before.session:
-            raise NotContinuable(before.id, "it has ended before it began; delegate anew")
-        await self._workspace.check_reaches(before)
-        await self._check_tree(before, order)
-        for other in await self._context.store.unfinished():
-            if before.session == await self._session_of(other):
-                raise NotContinuable(before.id, f"{other.id} goes on with it already; steer that")
-        state = await self._context.runtime.state(before.session)
-        if not state.exists:
-            raise NotContinuable(before.id, "its session was deleted; delegate anew")
-        if state.busy:
-            raise NotContinuable(before.id, "its session is at work for its user; try later")
-        if state.undone:
-            why = "its user has undone messages there; let them redo these or go on there first"
-            raise NotContinuable(before.id, why)
-        return before
-
-    async def _check_tree(self, before: Delegation, order: Order) -> None:
-        """Refuse to go on where files are not what they were: a session stays in its folder."""
-        if order.isolation:
-            apart = checks.check_isolation(order.isolation, "", {}, may_loosen=True)
-            if apart != bool(before.tree):
-                where = "a tree of its own" if before.tree else "the project itself"
-                why = f"it worked in {where}; leave isolation out, or delegate anew"
-                raise NotContinuable(before.id, why)
-        if before.tree:
-            state = await asyncio.to_thread(self._context.tries.state, before.tree)
-            if state in (State.DISCARDED, State.GONE):
-                raise NotContinuable(before.id, f"its tree is {state}; delegate anew")
-
-    async def _session_of(self, delegation: Delegation) -> str | None:
-        """Return the session that a delegation has, or will go on in."""
-        if delegation.session is not None or delegation.continued_from is None:
-            return delegation.session
-        before = await self._context.store.get(delegation.continued_from)
-        return before.session if before else None
-
-    async def _check_leave_above(self, above: Delegation, by: str, agent: str) -> None:
-        """Refuse what the rules keep from any of those on whose behalf a background agent asks.
-
-        Nobody can be asked for it there, and what a conversation may not do no agent does for it.
-        """
-        asking = [by]
-        one: Delegation | None = above
-        while one is not None:
-            asking.append(one.supervisor_agent)
-            one = await self._context.store.get(one.above) if one.above else None
-        runtime, conversations = self._context.runtime, len(asking) - 1
-        for place, name in enumerate(asking):
-            if name:
-                is_root = place == conversations
-                leave = await runtime.leave(above.root_session, name, agent, native=is_root)
-                checks.check_leave(agent, leave.ask, leave, await runtime.agents())
-                if leave.ask:
-                    raise NotPermitted(agent, leave.ask)
-
-    async def _check_agent(self, name: str) -> None:
-        leave_to = self._context.left_to(self._settings)
-        if not leave_to:
-            with suppress(UnknownAgent):
-                return checks.check_agent(name, await self._context.runtime.agents())
-        # It may have been added since they were last asked for; in strict mode, an MCP server too.
-        agents = await self._context.runtime.agents(refresh=True)
-        return checks.check_agent(name, agents, leave_to=leave_to)
-
-    async def _register(self, event: Callable[[str], ev.Registered]) -> Delegation:
-        for name in readable_ids(lambda: coolname.generate(3)):
-            try:
-                return await self._context.store.register(event(name))
-            except IdTaken:
-                continue
-        raise AssertionError("candidates for ids never end")

@@ -82,15 +82,8 @@ class Workspace:
             self.project.slots,
             self.project.lease,
             delegation,
-            below=Below(self.context, self._runs.below, may_be_any=bool(delegation.resumes)),
-            lost_above=self._lost_above,
-            is_conducted=lambda session: self._runs.in_session(session) is not None,
-            launched=self._runs.launched,
-            ended=self._after_end,
-            left=self._forget,
-            told=self._tell,
-            recorded=self.project.bell.ring,
-            changed=self._changed,
+            Below(self.context, self._runs.below, may_be_any=bool(delegation.resumes)),
+            self,
         )
         self._runs.add(run)
         self._working[delegation.id] = self._tasks.spawn(run.work(), delegation.id)
@@ -99,7 +92,7 @@ class Workspace:
         run = self._runs.in_session(session)
         return run.delegation if run else None
 
-    async def _lost_above(self, delegation: Delegation) -> bool:
+    async def lost_above(self, delegation: Delegation) -> bool:
         """Return whether the delegation above another one has ended, or is about to."""
         if not delegation.above:
             return False
@@ -159,7 +152,7 @@ class Workspace:
         owner = NOBODY if run is None else run.delegation.id
         await self.project.recorder.before(call, self.directory, owner)
 
-    async def _changed(self, delegation: Delegation) -> Changes:
+    async def changes_of(self, delegation: Delegation) -> Changes:
         """Return the sum of what a delegation has changed, which is kept from now on."""
         if delegation.tree:
             return await isolated.changes_of(self.context, delegation)
@@ -188,23 +181,32 @@ class Workspace:
             yield run
             run = self._runs.in_session(run.delegation.parent_session)
 
-    # --- what runs tell ----------------------------------------------------
+    # --- what runs ask and tell, as ``Surroundings`` says -----------------
 
-    def _after_end(self, run: Run, notice: Notice, result: str) -> None:
+    def launched(self, session: str, run: Run) -> None:
+        self._runs.launched(session, run)
+
+    def recorded(self) -> None:
+        self.project.bell.ring()
+
+    def is_conducted(self, session: str) -> bool:
+        return self._runs.in_session(session) is not None
+
+    def ended(self, run: Run, notice: Notice, result: str) -> None:
         delegation = run.delegation
         self.project.recent.add(notice, delegation.circle)
-        self._forget(run)
+        self.left(run)
         self.project.outbox.kick(delegation.parent_session, self.context.channel)
         after = self.project.titles.tell_and_describe(self.context, delegation, notice, result)
         self._tasks.spawn(after, f"toast and title of {delegation.id}")
 
-    def _tell(self, run: Run, notice: Notice) -> None:
+    def told(self, run: Run, notice: Notice) -> None:
         self.project.recent.add(notice, run.delegation.circle)
         self.project.outbox.kick(notice.supervisor, self.context.channel)
         toast = tell(self.context, notice, run.delegation.agent)
         self._tasks.spawn(toast, f"toast for {notice.delegation}")
 
-    def _forget(self, run: Run) -> None:
+    def left(self, run: Run) -> None:
         """Let go of a run that has left, however that came about; twice is once."""
         has_session = self._runs.in_session(run.session) is run
         if not self._runs.remove(run):

@@ -13,7 +13,8 @@ import msgspec
 
 from background_agents.control.shells import Starter, mark_for
 from background_agents.domain.errors import DelegationError, InvalidRequest
-from background_agents.service.changes.calls import Call, Written
+from background_agents.hosts.opencode.writes import ToolCall
+from background_agents.service.changes.calls import Written
 from background_agents.service.delegations import Delegations
 from background_agents.service.guidance import Guidance
 
@@ -77,8 +78,7 @@ class Hooks:
                 case "shell":
                     return await _mark(call, delegations)
                 case "writing":
-                    args = Call(session=call.session, id=call.call, tool=call.tool, args=call.args)
-                    await delegations.may_write(args)
+                    await delegations.may_write(_tool_call(call))
                     return None
                 case "wrote":
                     await delegations.wrote(
@@ -124,3 +124,7 @@ async def _mark(call: HookCall, delegations: Delegations) -> str:
     if not await delegations.guidance.is_background(call.session):
         return mark_for(Starter.SUPERVISOR)
     return mark_for(Starter.BACKGROUND, await delegations.owner_of(call.session))
+
+
+def _tool_call(call: HookCall) -> ToolCall:
+    return ToolCall(session=call.session, id=call.call, tool=call.tool, args=call.args)

@@ -25,7 +25,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.ports.changes import WorkingTree
 from background_agents.service.changes.attribution import NOBODY, is_same
-from background_agents.service.changes.calls import Call, Written, is_proven, sources
+from background_agents.service.changes.calls import Call, Written
 from background_agents.service.changes.watched import Open, Watched
 from background_agents.service.context import ProjectContext
 from background_agents.service.tasks import Tasks
@@ -190,7 +190,7 @@ class Recorder:
     ) -> None:
         """See what a tool has written; the rest is done behind, and nobody waits for it."""
         took_s = self._context.clock.monotonic_s() - one.at_s
-        is_blind = one.call.tool == "write" and took_s >= MOMENT_S
+        is_blind = one.call.overwrites and took_s >= MOMENT_S
         after: dict[str, Image] = {}
         await self._quietly(
             lambda: after.update((name, watched.tree.image(name)) for name in one.before)
@@ -229,11 +229,11 @@ class Recorder:
 
     def _is_proven(self, one: Open, delta: Delta, told: Sequence[Written]) -> bool:
         given = one.names[delta.path]
-        source = sources(one.call).get(given, "")
+        source = one.call.sources.get(given, "")
         where = {each: name for name, each in one.names.items()}.get(source, delta.path)
         before = one.before.get(where, delta.before)
         content = self._context.journal.content
-        return is_proven(one.call, given, before, delta.after, told, content)
+        return one.call.is_proven(given, before, delta.after, told, content)
 
     def _segment(self, delta: Delta, certainty: Certainty, by: str) -> Segment:
         return Segment(

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial, reduce
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -89,6 +88,34 @@ LOOK_PAUSE = timedelta(seconds=5)
 """Until a runtime is asked again that gave no answer within its thirty seconds."""
 
 
+class Surroundings(Protocol):
+    """What a run is in: asked what it cannot know, and told what becomes of it."""
+
+    def launched(self, session: str, run: Run) -> None:
+        """A session is the run's from now on."""
+
+    def told(self, run: Run, notice: Notice) -> None:
+        """A notice that is no ending was stored."""
+
+    def recorded(self) -> None:
+        """Something happened to the delegation that somebody may wait for."""
+
+    def ended(self, run: Run, notice: Notice, result: str) -> None:
+        """Its ending and the notice of it are stored."""
+
+    def left(self, run: Run) -> None:
+        """Nobody here conducts it any more; twice is once."""
+
+    def is_conducted(self, session: str) -> bool:
+        """Return whether a session has a run of its own."""
+
+    async def lost_above(self, delegation: Delegation) -> bool:
+        """Return whether the delegation above another one has ended, or is about to."""
+
+    async def changes_of(self, delegation: Delegation) -> Changes:
+        """Return the sum of what a delegation has changed, which is kept from now on."""
+
+
 class Run:
     """Conducts one delegation to its end."""
 
@@ -99,16 +126,8 @@ class Run:
         slots: Slots,
         lease: Leaseholder,
         delegation: Delegation,
-        *,
         below: Below,
-        lost_above: Callable[[Delegation], Awaitable[bool]],
-        is_conducted: Callable[[str], bool],
-        launched: Callable[[str, Run], None],
-        ended: Callable[[Run, Notice, str], None],
-        left: Callable[[Run], None],
-        told: Callable[[Run, Notice], None],
-        recorded: Callable[[], None],
-        changed: Callable[[Delegation], Awaitable[Changes]],
+        around: Surroundings,
     ) -> None:
         self.delegation = delegation
         self.session = delegation.session or ""
@@ -122,12 +141,7 @@ class Run:
         self._slots = slots
         self._lease = lease
         self._below = below
-        self._lost_above = lost_above
-        self._launched = launched
-        self._ended = ended
-        self._left = left
-        self._recorded = recorded
-        self._changed = changed
+        self._around = around
         self._phase = Phase.UNSURE if self.session else Phase.QUEUED
         self._retry: Retrying | None = None
         self._heard_at: datetime | None = None
@@ -135,14 +149,14 @@ class Run:
         """Most likely its agent has said it; the ending is a matter of milliseconds."""
         self._streamed = Streamed(delegation.id)
         self._inbox = Inbox(self._refuse)
-        clock, tell = context.clock, partial(told, self)
+        clock, tell = context.clock, partial(around.told, self)
         self._stopwatch = Stopwatch(clock, so_far=delegation.elapsed(clock.now()))
         self._turn = Alarm(clock, lambda: self.hear(TurnOverdue()))
         self._deadline = Deadline(clock, delegation.timeout, lambda: self.hear(DeadlinePassed()))
         self._messages = Messages(context, self._record, tell, self.hear)
         self._steering = Steering(context, self._record, self._deadline.open)
         self._asking = Asking(
-            context, settings, self._deadline, self._record, tell, self.hear, is_conducted
+            context, settings, self._deadline, self._record, tell, self.hear, around.is_conducted
         )
         self._findings = Findings(
             context, self._inbox, self._asking, self._steering, below, lambda: self.delegation
@@ -264,7 +278,7 @@ class Run:
             self._move(Sign.LEFT)
             self._close()
             self.over.set()
-        self._left(self)
+        self._around.left(self)
 
     async def _conduct(self) -> Outcome:
         if (by := self.delegation.stop_requested_by) is not None:
@@ -284,7 +298,7 @@ class Run:
         """Ask for a slot, or take up what another process has begun."""
         name, model = self.delegation.id, await model_of(self._context, self.delegation)
         above = self.delegation.above
-        if await insist(self._context, name, lambda: self._lost_above(self.delegation)):
+        if await insist(self._context, name, lambda: self._around.lost_above(self.delegation)):
             self.hear(StopAsked(Actor.END_ABOVE))
         if not self.session:
             self._slots.ask(name, lambda: self.hear(SlotGranted()), model, above)
@@ -292,7 +306,7 @@ class Run:
         await learn_place(self._context, self.delegation)
         # It already runs, whatever the limit says.
         self._slots.take(name, model, above)
-        self._launched(self.session, self)
+        self._around.launched(self.session, self)
         self._budget.begin(self.session)
         kept = await insist(self._context, name, lambda: self._context.store.kept(name))
         self._findings.kept = kept
@@ -392,7 +406,7 @@ class Run:
         """Give the prompt to a new child session, or to the one that it goes on in."""
         # Set first: its events are ours, also those that come before the prompt's answer.
         self.session = await session_for(self._context, self._settings, self.delegation)
-        self._launched(self.session, self)
+        self._around.launched(self.session, self)
         self._budget.begin(self.session)
         message = self._context.mint("msg")
         now = self._context.clock.now()
@@ -486,7 +500,7 @@ class Run:
         self._slots.release(self.delegation.id)
 
     async def _finish(self, outcome: Outcome) -> None:
-        changes = await self._changed(self.delegation)
+        changes = await self._around.changes_of(self.delegation)
         await self._make_sure_it_is_ours()
         self.delegation, notice = await store_ending(
             self._context,
@@ -497,12 +511,12 @@ class Run:
         )
         self._move(Sign.LEFT)
         self.over.set()
-        self._ended(self, notice, outcome.text)
+        self._around.ended(self, notice, outcome.text)
 
     async def _record(self, *events: ev.Event, notices: tuple[Notice, ...] = ()) -> Delegation:
         after = reduce(apply, events, self.delegation)
         change = Change(after=after, events=events, notices=notices)
         await insist(self._context, after.id, lambda: self._context.store.commit(change))
         self.delegation = after
-        self._recorded()
+        self._around.recorded()
         return after
