@@ -72,6 +72,22 @@ def test_what_is_written_again_while_it_is_looked_at_is_seen_by_the_next_look(
     assert watcher.changed() == {"a.txt": (b"two\n", b"six\n")}
 
 
+def test_what_is_only_touched_is_not_told(top: Path, watcher: Watcher) -> None:
+    os.utime(top / "a.txt", ns=(1, 1))
+    (top / "c.txt").write_bytes((top / "c.txt").read_bytes())
+    assert watcher.changed() == {}
+    (top / "a.txt").write_bytes(b"two\n")
+    assert watcher.changed() == {"a.txt": (b"one\n", b"two\n")}
+
+
+def test_what_was_too_large_for_a_while_is_told_both_times(top: Path, watcher: Watcher) -> None:
+    (top / "a.txt").write_bytes(b"x" * (LIMIT + 1))
+    assert watcher.changed() == {"a.txt": (b"one\n", HUGE)}
+    (top / "a.txt").write_bytes(b"one\n")
+    assert watcher.changed() == {"a.txt": (HUGE, b"one\n")}
+    assert watcher.changed() == {}
+
+
 def test_what_was_there_before_is_not_told(top: Path, tmp_path: Path) -> None:
     (top / "a.txt").write_bytes(b"human's\n")
     (top / "mine.txt").write_bytes(b"human's\n")

@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ GIT_LIMIT_S = 60.0
 """At 50,000 files git answers within a second, from a disk that slept in some more."""
 
 # Names are no patterns. What a power cut takes of a picture is made anew.
-OPTIONS = ("--literal-pathspecs", "-c", "core.fsync=none")
+OPTIONS = ("--literal-pathspecs", "-c", "core.fsync=none", "-c", "core.preloadIndex=true")
 
 MOST_NAMED = 500
 """Of paths in one command; of more, all entries are listed and chosen from."""
@@ -60,9 +61,18 @@ class Picture:
                 self._store.seed(source.index, self.index)
 
     def differing(self) -> list[bytes]:
-        """Return the paths of files that are other than in the picture, or new, or gone."""
-        listed = self._git("ls-files", "-z", "-m", "-d", "-o", "--exclude-standard")
-        return list(dict.fromkeys(listed.split(b"\0")[:-1]))
+        """Return the paths of files that may be other than in the picture, or are new, or gone.
+
+        Of some only the time is another one.
+        """
+        # Side by side: the one asks for the state of each file, on all cores, and the other goes
+        # through the folders. ``ls-files -m -d -o``, which does both, takes half as long again.
+        with ThreadPoolExecutor(1) as beside:
+            new = beside.submit(self._git, "ls-files", "-z", "-o", "--exclude-standard")
+            asked = ("diff-files", "-z", "--name-only", "--no-renames", "--ignore-submodules=all")
+            known = self._git(*asked)
+        listed = (known + new.result()).split(b"\0")[:-1]
+        return list(dict.fromkeys(listed))
 
     def entries(self, paths: Sequence[bytes]) -> dict[bytes, Entry]:
         """Return what the picture has of paths."""

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -124,7 +124,8 @@ class FileTree:
             raise
 
     def _look(self, picture: Picture, *, keep: bool) -> list[Delta]:
-        listed = self._ours(picture.differing())
+        # What was not read may be again what the picture has, and no difference.
+        listed = self._ours(dict.fromkeys((*picture.differing(), *self._unread)))
         # Of a picture that is only brought up to date nobody asks what was in it.
         old = picture.entries(listed) if keep else {}
         paths = [one for one in listed if one not in old or old[one].mode != REPOSITORY]
@@ -134,9 +135,10 @@ class FileTree:
         self._check(there)
         picture.update(there, set(taken) - set(there))
         new = picture.entries(there) if keep else {}
-        was, self._unread = self._unread, self._still_unread(unread, taken)
-        others = [one for one in {**was, **unread} if was.get(one) != self._unread.get(one)]
-        changed = list(dict.fromkeys((*taken, *others)))
+        was, self._unread = self._unread, unread
+        others = [one for one in {**was, **unread} if was.get(one) != unread.get(one)]
+        written = (one for one in taken if not _is_alike(old.get(one), new.get(one)))
+        changed = list(dict.fromkeys((*written, *others)))
         if not keep or not changed:
             return []
         looks = _Look(self, picture, [*old.values(), *new.values()])
@@ -188,17 +190,6 @@ class FileTree:
                 mark = (at.st_size, at.st_mtime_ns, at.st_ino)
                 found[one] = _Unread(mark, why, at.st_size)
         return found
-
-    def _still_unread(
-        self, unread: Mapping[bytes, _Unread], taken: Sequence[bytes]
-    ) -> dict[bytes, _Unread]:
-        known = set(taken)
-        still = {
-            one: seen
-            for one, seen in self._unread.items()
-            if one not in known and os.path.lexists(self.path(one))
-        }
-        return {**still, **unread}
 
     def _check(self, there: Sequence[bytes]) -> None:
         """Raise ``NotSeen`` where a look would have to read too much."""
@@ -257,6 +248,11 @@ class _Look:
             actual = stat.S_IMODE(found.st_mode)
             return actual if (actual ^ usual) & 0o100 == 0 else usual & ~_umask() | usual & 0o700
         return usual & ~_umask() | usual & 0o700
+
+
+def _is_alike(old: Entry | None, new: Entry | None) -> bool:
+    """Whether a file was only touched: it holds what it held."""
+    return old is not None and new is not None and old[:2] == new[:2]
 
 
 def _found(path: Path) -> os.stat_result | None:
