@@ -79,6 +79,11 @@ async def test_what_still_writes_is_shown_and_not_undone(stage: Stage) -> None:
     await supervisor.turn(call("delegation_diff", id=name, path="early.txt"), say("I see."))
     (shown,) = await supervisor.outputs("delegation_diff")
     assert "\n+early" in shown
+    await supervisor.turn(call("delegation_status"), say("I see."))
+    (report,) = await supervisor.outputs("delegation_status")
+    assert "1 file +1 -0 changed" in report
+    told = (await user.run("status")).out
+    assert "1 file +1 -0 changed" in " ".join(told.split())
     refused = await user.run("undo", name, "--yes")
     assert refused.code == 2
     assert "can be undone once it has ended" in refused.err

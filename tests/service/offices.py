@@ -64,6 +64,9 @@ class Office:
     async def finish(self, owner: str) -> Changes:
         return await self.recorder.finish(register(registered(owner)))
 
+    async def so_far(self, owner: str) -> Changes:
+        return await self.recorder.so_far(register(registered(owner)))
+
     async def told(self, owner: str) -> list[Line]:
         """Return path, contents and certainty of each change, in order of their paths."""
         await self.quiet()

@@ -286,3 +286,17 @@ async def test_a_tree_that_cannot_be_seen_leaves_what_tools_tell(
 async def test_nothing_is_asked_of_a_journal_that_has_nothing(office: Office) -> None:
     assert await office.finish(OTTER) == Changes()
     assert not office.journal.folder.exists()
+
+
+async def test_while_it_runs_the_sum_grows_with_what_is_in_its_journal(office: Office) -> None:
+    assert (await office.so_far(OTTER)).files == 0
+    await office.write(OTTER, "a", "1\n")
+    await office.quiet()
+    first = await office.so_far(OTTER)
+    assert (first.files, first.added) == (1, 1)
+    assert await office.so_far(OTTER) is first  # what has not changed is not summed anew
+    await office.write(OTTER, "b", "1\n2\n")
+    await office.quiet()
+    assert (await office.so_far(OTTER)).added == 3
+    assert (await office.finish(OTTER)).files == 2
+    assert (await office.so_far(OTTER)).files == 0

@@ -240,7 +240,7 @@ class Delegations:
     async def status(self, supervisor: str) -> StatusReport:
         """Return what runs for the supervisor's root session, from memory; else what is there."""
         standing = await self._sessions.standing(supervisor)
-        live = [await run.look() for run in await self._runs_of(standing)]
+        live = await self._project.live(await self._runs_of(standing))
         lines: Sequence[Line] = ()
         if not live:
             lines, _ = await self._page(standing)

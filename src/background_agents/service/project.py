@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from background_agents.service.ownership.leases import HEARTBEAT, Leaseholder
 from background_agents.service.ownership.recovery import adopt_orphans
 from background_agents.service.periodic import Failing, Periodic, all_failing
 from background_agents.service.running.registry import Runs
+from background_agents.service.running.run import Run
 from background_agents.service.running.signals import ToldOfBelow
 from background_agents.service.running.slots import Slots
 from background_agents.service.running.streamed import PACE, TextKeeper
@@ -35,6 +36,7 @@ from background_agents.service.spending import Spending
 from background_agents.service.tasks import Tasks
 from background_agents.service.user import UserDelegations
 from background_agents.service.workspace import Workspace
+from background_agents.views.live import Live
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,14 @@ class Project:
     def failing(self) -> Sequence[Failing]:
         """What this process does every so often and cannot do just now."""
         return all_failing(self._periodic)
+
+    async def live(self, runs: Iterable[Run]) -> list[Live]:
+        """Return runs as they are now, with what they have changed so far."""
+        return [await self._with_changes(await run.look()) for run in runs]
+
+    async def _with_changes(self, live: Live) -> Live:
+        changes = await self.recorder.so_far(live.delegation)
+        return live._replace(delegation=replace(live.delegation, changes=changes))
 
     def workspace(self, directory: str) -> Workspace:
         """Return the workspace of a directory that is open. Raises ``NotServed``."""

@@ -64,7 +64,7 @@ class UserDelegations:
 
     async def live(self) -> list[Live]:
         """Return every run as it is now, oldest first."""
-        return [await run.look() for run in self._runs.all()]
+        return await self._project.live(self._runs.all())
 
     async def look(self, delegation: str) -> Live:
         """Return a run as it is now. Raises ``InvalidRequest``."""

@@ -154,7 +154,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     result_chars: int
     changes: Annotated[
-        ChangesSheet | None, Meta(description="what it changed; null until it has ended")
+        ChangesSheet | None,
+        Meta(description="what it changed, so far; null where that is nothing yet"),
     ] = None
     as_of: Annotated[
         datetime,
@@ -325,6 +326,7 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
     """Return what a program is told of a delegation, be that from its run or as it is stored."""
     begun = delegation.launched_at or delegation.registered_at
     is_from_run = delegation.ran_for is not None
+    is_seen = delegation.is_terminal or delegation.changes.files > 0
     pending = len(delegation.open_steers)
     return Sheet(
         id=delegation.id,
@@ -369,7 +371,7 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         depth=delegation.depth,
         above=delegation.above or None,
         result_chars=delegation.result_chars,
-        changes=_like(delegation.changes, ChangesSheet) if delegation.is_terminal else None,
+        changes=_like(delegation.changes, ChangesSheet) if is_seen else None,
         as_of=delegation.ended_at or (now if is_from_run else begun),
         owner=delegation.owner,
     )

@@ -63,6 +63,8 @@ class Recorder:
         """Delegations that may have changed something."""
         self._with_commands: set[str] = set()
         """Those whose commands may have started something that outlives them."""
+        self._sums: dict[str, tuple[int, Changes]] = {}
+        """Of running delegations, by how many changes they are the sum of."""
 
     async def before(self, call: Call, directory: str, owner: str) -> None:
         """Note that a call is about to run; ``owner`` is its delegation, or ``NOBODY``."""
@@ -122,6 +124,17 @@ class Recorder:
         finally:
             self._known.discard(name)
             self._with_commands.discard(name)
+            self._sums.pop(name, None)
+
+    async def so_far(self, delegation: Delegation) -> Changes:
+        """Return the sum of what a running delegation has changed, as far as its journal says."""
+        if delegation.id not in self._known:
+            return Changes()
+        try:
+            return await asyncio.to_thread(self._sum_so_far, delegation.id)
+        except DelegationError as error:
+            log.warning("what %s has changed so far is not known: %s", delegation.id, error)
+            return Changes()
 
     async def close(self) -> None:
         """Account for what is open, in a bounded time: what comes after this is nobody's."""
@@ -253,6 +266,14 @@ class Recorder:
                 await self.after(one.call.session, one.call.id, failed=True)
         await asyncio.gather(*self._closing.get(name, ()), return_exceptions=True)
         self._closing.pop(name, None)
+
+    def _sum_so_far(self, name: str) -> Changes:
+        segments = self._context.journal.segments(name)
+        count, found = self._sums.get(name, (0, Changes()))
+        if count != len(segments):
+            found = sum_of(segments, self._context.journal.content)
+            self._sums[name] = len(segments), found
+        return found
 
     def _sum(self, delegation: Delegation) -> Changes:
         segments = self._context.journal.segments(delegation.id)

@@ -11,6 +11,7 @@ from textwrap import wrap
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.text import TITLE_CHARS, one_line, printable, span, worker
+from background_agents.views.changes import brief
 from background_agents.views.json import (
     ActiveSheet,
     CallSheet,
@@ -59,6 +60,8 @@ def _facts(stored: Sheet, live: LiveFacts | None) -> Iterator[str]:
     yield f"{stored.tool_calls} tool calls"
     yield f"{stored.tokens:,} tokens"
     yield f"${stored.cost_usd:.4f}"
+    if stored.changes is not None and stored.changes.files:
+        yield f"{brief(stored.changes)} changed"
     if limits := limits_of(stored):
         yield f"limit: {limits}"
     if stored.reached:
