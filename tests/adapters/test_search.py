@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from background_agents.adapters.sqlite.rebuild import open_database
 from background_agents.adapters.sqlite.records import IndexDamaged, Records
 from background_agents.adapters.sqlite.schema import connect, open_existing
 from background_agents.adapters.sqlite.search import SearchIndex
+from background_agents.config import DATABASE
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import InvalidRequest, StoreUnavailable
@@ -304,6 +306,26 @@ def test_searches_at_the_same_moment_index_all_once(database: Path) -> None:
     with closing(sqlite3.connect(index_of(database).path)) as cache:
         assert cache.execute("SELECT count(*) FROM texts").fetchone() == (STORED,)
         cache.execute("INSERT INTO texts (texts) VALUES ('integrity-check')")
+
+
+def test_many_begin_an_index_at_the_same_moment(tmp_path: Path) -> None:
+    """A file gets its mode from one after the other; without that one of 20 rounds failed."""
+    context = multiprocessing.get_context("fork")
+    for number in range(30):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        begin = context.Barrier(6)
+
+        def connect(folder: Path = folder, begin: Barrier = begin) -> None:
+            begin.wait(30)
+            index_of(folder / DATABASE)._connect().close()
+
+        processes = [context.Process(target=connect) for _ in range(6)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(30)
+        assert [one.exitcode for one in processes] == [0] * 6
 
 
 def test_an_index_that_was_deleted_under_a_search_voids_what_that_says(database: Path) -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from background_agents.adapters.files.private import private_file, refuse_link
+from background_agents.adapters.sqlite.folder_lock import SOLE, held
 from background_agents.adapters.sqlite.rows import read_delegation
 from background_agents.adapters.sqlite.schema import (
     QUERIES,
@@ -137,7 +138,9 @@ class SearchIndex:
         private_file(self.path)
         cache = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         with closing_on_error(cache):
-            cache.execute("PRAGMA journal_mode = WAL")
+            # Of two that begin a file at once SQLite lets one wait for nothing, and fail.
+            with held(self.path.parent, SOLE):
+                cache.execute("PRAGMA journal_mode = WAL")
             cache.execute("PRAGMA synchronous = FULL")
             cache.execute("PRAGMA secure_delete = ON")
         return cache
