@@ -122,15 +122,16 @@ class App:
             raise
         # Behind: it looks into every session's folder, and nobody waits for it.
         self._tasks.spawn(_clear_leftovers(folder), f"leftovers in {folder}")
-        self._tasks.spawn(self._keep_up(journal), f"upkeep of {journal.folder}")
+        self._tasks.spawn(self._keep_up(journal, store), f"upkeep of {journal.folder}")
         return project
 
-    async def _keep_up(self, journal: FileJournal) -> None:
+    async def _keep_up(self, journal: FileJournal, store: SqliteStore) -> None:
         """Keep what is kept of changes within its bounds, from now on."""
         days, size = self._settings.changes_days, self._settings.changes_max_mb * 2**20
 
         async def work() -> None:
-            await asyncio.to_thread(tidy, journal, Kept(timedelta(days=days), size))
+            active = [one.id for one in await store.unfinished()]
+            await asyncio.to_thread(tidy, journal, Kept(timedelta(days=days), size, active))
 
         upkeep = Periodic(SystemClock(), UPKEEP, work, f"upkeep of {journal.folder}")
         await upkeep.attempt()

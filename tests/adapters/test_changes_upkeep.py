@@ -92,6 +92,15 @@ def test_of_too_much_the_oldest_goes_first(journal: FileJournal) -> None:
     assert [has(journal, one) for one in digests] == [False, False, False]
 
 
+def test_what_runs_is_neither_too_old_nor_too_much(journal: FileJournal) -> None:
+    """An agent may rest for hours, and be undone afterwards."""
+    running = write(journal, OTTER, b"a" * 100, DAY * 12)
+    ended = write(journal, HERON, b"b" * 100, DAY)
+    tidy(journal, Kept(DAY * 9, 150, {OTTER}))
+    assert has(journal, running)
+    assert not has(journal, ended)
+
+
 def test_what_was_just_written_is_never_too_much(journal: FileJournal) -> None:
     digest = write(journal, OTTER, b"x" * 100, timedelta(minutes=5))
     nobodys = journal.keep(b"on its way")

@@ -1,7 +1,8 @@
 """What is kept of changes, bounded by age and size: the oldest goes first, and nothing half.
 
-A journal is as old as its newest line. Contents that no journal names go, but for those that are so
-new that their line may still be on its way. Blocks, and may run in several processes at once.
+A journal is as old as its newest line; that of a delegation that has not ended stays, however long
+it rests. Contents that no journal names go, but for those that are so new that their line may still
+be on its way. Blocks, and may run in several processes at once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +36,8 @@ class Kept(NamedTuple):
     """Of a journal that is older, nobody needs anything any more."""
     size: int
     """Of all contents together, in bytes."""
+    active: Collection[str] = ()
+    """Ids of the delegations that have not ended."""
 
 
 def tidy(journal: FileJournal, kept: Kept) -> None:
@@ -44,8 +47,10 @@ def tidy(journal: FileJournal, kept: Kept) -> None:
     """
     now_s = time.time()
     try:
-        _delete_old(journal, now_s - kept.age.total_seconds())
-        _shrink(journal, kept.size, now_s - GRACE.total_seconds())
+        for path in _ended(journal, kept):
+            _delete(path, now_s - kept.age.total_seconds())
+        for path in _too_much(journal, kept):
+            _delete(path, now_s - GRACE.total_seconds())
         clear(journal)
         _delete_pictures(journal.folder / PICTURES, now_s - kept.age.total_seconds())
     except (OSError, StoreUnavailable) as error:
@@ -93,27 +98,27 @@ def _contents(journal: FileJournal) -> Iterator[Path]:
                 yield path
 
 
-def _delete_old(journal: FileJournal, before_s: float) -> None:
-    for path in _journals(journal):
-        _delete(path, before_s)
+def _ended(journal: FileJournal, kept: Kept) -> list[Path]:
+    return [one for one in _journals(journal) if one.stem not in kept.active]
 
 
-def _shrink(journal: FileJournal, limit: int, before_s: float) -> None:
-    """Delete the oldest journals until the contents that are named fit."""
+def _too_much(journal: FileJournal, kept: Kept) -> list[Path]:
+    """Return the journals of ended ones with which the contents that are named no longer fit."""
     sizes: dict[str, int] = {}
     for path in _contents(journal):
         with suppress(FileNotFoundError):
             sizes[path.name] = path.stat().st_size
+    active = [one for one in _journals(journal) if one.stem in kept.active]
+    found: list[Path] = []
     total, counted = 0, set[str]()
-    is_over = False
-    # From the newest on: what it names counts to it, and to no older one.
-    for path in reversed(_journals(journal)):
+    # What stays counts first; then from the newest on, each with what no newer one names.
+    for path in (*active, *reversed(_ended(journal, kept))):
         mine = journal.digests(path.stem) - counted
         total += sum(sizes.get(one, 0) for one in mine)
-        is_over = is_over or total > limit
         counted |= mine
-        if is_over:
-            _delete(path, before_s)
+        if total > kept.size and path not in active:
+            found.append(path)
+    return found
 
 
 def _delete(path: Path, before_s: float) -> None:
