@@ -1,5 +1,7 @@
 """Whatever happens in whatever order, a delegation keeps its invariants."""
 
+from datetime import timedelta
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -35,6 +37,11 @@ IN_A_RUN = [
     _of(ev.KeptTold),
     _of(ev.SteerSent, steer=NAMES, text=st.text()),
     _of(ev.SteerConfirmed, steer=NAMES),
+    _of(
+        ev.Extended,
+        more=st.none() | st.timedeltas(timedelta(minutes=1), timedelta(days=7)),
+        by=NAMES,
+    ),
     _of(ev.StopRequested, by=NAMES),
     _of(ev.Resumed, owner=NAMES),
     _of(ev.Relaunched, message=NAMES),
@@ -102,6 +109,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def what_was_registered_never_changes(self) -> None:
+        """But for its time limit, which people extend."""
         assert _registered_facts(self.delegation) == _registered_facts(register(registered()))
 
 
@@ -112,7 +120,6 @@ def _registered_facts(delegation: Delegation) -> tuple[object, ...]:
         delegation.parent_session,
         delegation.prompt,
         delegation.agent,
-        delegation.timeout,
         delegation.registered_at,
     )
 

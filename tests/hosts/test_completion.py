@@ -184,7 +184,7 @@ def test_only_active_ids_are_offered_where_others_are_no_use(look: User) -> None
     assert look.bash("background-agents look --active ") == ["calm-red-fox"]
 
 
-@pytest.mark.parametrize("command", ["peek", "steer", "answer", "stop", "wait"])
+@pytest.mark.parametrize("command", ["peek", "steer", "answer", "extend", "stop", "wait"])
 def test_who_acts_is_offered_what_is_active(project: User, command: str) -> None:
     assert project.bash(f"bga {command} ") == ["calm-red-fox"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +12,8 @@ from world import HANG, LIVING, World, bash, questions
 from background_agents.config import Settings
 from background_agents.domain.asking import Reply
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import RuntimeUnreachable
+from background_agents.domain.errors import InvalidRequest, RuntimeUnreachable
+from background_agents.domain.events import Extended
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import InputSettled
 from background_agents.service.delivery.titles import GIVE_WAY
@@ -18,6 +21,7 @@ from background_agents.service.running.asking import REFUSED, UNANSWERED
 from background_agents.service.running.timers import Deadline
 from background_agents.testing.clock import ManualClock
 from background_agents.testing.scripted_session import ScriptedSession
+from background_agents.views import events
 from lab.harness.service import Service
 
 DONE: dict[str, object] = {"say": "Done."}
@@ -208,6 +212,121 @@ async def test_what_was_waited_does_not_count_in_the_next_process(
     world.runtime.release(child.name)
     await world.service(owner=LIVING)
     await times_out_after(world, delegation, seconds=90 if steered else 60)
+
+
+# --- more time -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_longer_window_keeps_what_is_gone_of_it(is_paused: bool) -> None:
+    clock, deadline, passed = counted(MINUTE)
+    deadline.open()
+    clock.advance(timedelta(seconds=50))
+    if is_paused:
+        deadline.pause()
+        clock.advance(timedelta(hours=1))
+    deadline.set(2 * MINUTE)
+    assert (deadline.left, passed) == (timedelta(seconds=70), [])
+    deadline.set(None)
+    deadline.resume()
+    clock.advance(timedelta(days=9))
+    assert (deadline.left, passed) == (None, [])
+
+
+async def test_one_that_runs_gets_more_time(world: World, service: Service) -> None:
+    """On top of what is left, and one that has run out just now is not ended for it."""
+    delegation = await world.delegate(service, HANG, minutes=2)
+    await world.working(delegation)
+    world.advance(seconds=90)
+    longer = await service.user.extend(delegation.id, 3)
+    assert longer.timeout == 5 * MINUTE
+    assert "3m 30s left" in await world.status(service)
+    (told,) = [
+        events.told(one)
+        for one in await world.store.history(delegation.id)
+        if isinstance(one, Extended)
+    ]
+    assert told == "was given 3m 00s more by the command line"
+    extending = asyncio.create_task(service.user.extend(delegation.id, 1))
+    await asyncio.sleep(0)
+    world.advance(seconds=210)  # the wish for more is in the inbox, and the deadline behind it
+    await extending
+    await times_out_after(world, delegation, minutes=1)
+
+
+async def test_more_time_that_waits_is_whole_when_it_goes_on(
+    world: World, service: Service
+) -> None:
+    delegation, _ = await asking(world, service, HANG)
+    world.advance(hours=5)
+    await service.user.extend(delegation.id, 1)
+    assert "2m 30s left" in await world.status(service)
+    world.advance(hours=5)
+    await service.user.answer(delegation.id, "once")
+    await times_out_after(world, delegation, seconds=150)
+
+
+async def test_one_that_has_not_begun_gets_more_time(world: World) -> None:
+    """All of it is left at its launch."""
+    service = await world.service(max_concurrent=1)
+    first = await world.delegate(service, HANG)
+    await world.working(first)
+    second = await world.delegate(service, HANG, minutes=1)
+    await service.user.extend(second.id, 1)
+    world.advance(hours=1)
+    await service.user.stop(first.id)
+    await world.working(second)
+    await times_out_after(world, second, minutes=2)
+
+
+async def test_more_time_is_had_in_the_next_process_too(world: World) -> None:
+    service = await world.service()
+    delegation = await world.delegate(service, HANG, minutes=1)
+    child = await world.working(delegation)
+    world.advance(seconds=50)
+    await service.user.extend(delegation.id, 1)
+    await service.close()
+    world.runtime.release(child.name)
+    other = await world.service(owner=LIVING)
+    await world.settle()
+    assert "1m 10s left" in await world.status(other)
+    free = await other.user.extend(delegation.id, 0)
+    assert free.timeout is None
+    world.advance(hours=9)
+    await world.settle()
+    assert not world.now(delegation).is_terminal
+
+
+@pytest.mark.parametrize(
+    ("minutes", "given", "why"),
+    [
+        (1, -1, "minutes is -1; give a number from 0 (no limit) to 10,080."),
+        (1, float("nan"), "minutes is nan; give"),
+        (1, 10_080, "would have 168h 01m, and 10,080 minutes is the most; 0 gives it no limit."),
+        (0, 5, "has no time limit that could be extended."),
+        (0, 0, "has no time limit that could be extended."),
+    ],
+)
+async def test_what_cannot_be_meant_gives_no_time(
+    world: World, service: Service, minutes: float, given: float, why: str
+) -> None:
+    delegation = await world.delegate(service, HANG, minutes=minutes)
+    await world.working(delegation)
+    with pytest.raises(InvalidRequest, match=re.escape(why)):
+        await service.user.extend(delegation.id, given)
+    assert world.now(delegation).timeout == (timedelta(minutes=minutes) or None)
+
+
+async def test_one_that_ends_or_has_ended_gets_no_time(world: World, service: Service) -> None:
+    delegation = await world.delegate(service, HANG)
+    await world.working(delegation)
+    stopping = asyncio.create_task(service.user.stop(delegation.id))
+    await asyncio.sleep(0)
+    with pytest.raises(InvalidRequest, match="is ending and takes no more time"):
+        await service.user.extend(delegation.id, 5)
+    await stopping
+    with pytest.raises(InvalidRequest, match="is stopped and takes no more time"):
+        await service.user.extend(delegation.id, 5)
 
 
 async def test_one_without_a_window_has_none_after_an_answer(

@@ -158,6 +158,7 @@ class AsyncHandle(_Face[Handle]):
     events = _iterated(Handle.events)
     steer = _awaited(Handle.steer)
     answer = _awaited(Handle.answer)
+    extend = _awaited(Handle.extend)
     stop = _awaited(Handle.stop)
     wait = _awaited(Handle.wait)
     result = _awaited(Handle.result)

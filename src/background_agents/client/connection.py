@@ -114,6 +114,11 @@ class Connection:
         said = protocol.Said(project=project, id=delegation, text=reply, request=request)
         return self._call(protocol.ANSWER, said, protocol.Answered, ACT_LIMIT_S)
 
+    def extend(self, project: str, delegation: str, minutes: float) -> Sheet:
+        """Give a delegation more time; 0 for no time limit."""
+        longer = protocol.Longer(project=project, id=delegation, minutes=minutes)
+        return self._call(protocol.EXTEND, longer, Sheet, ACT_LIMIT_S)
+
     def stop(self, project: str, delegation: str) -> Sheet:
         """Stop a delegation; return once its session is quiet."""
         return self._call(protocol.STOP, _which(project, delegation), Sheet, ACT_LIMIT_S)

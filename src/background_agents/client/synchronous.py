@@ -442,6 +442,21 @@ class Handle:
         with self._client._acting(self.id) as connection:
             return connection.answer(self._client._place.project, self.id, reply, request)
 
+    def extend(self, minutes: float) -> Sheet:
+        """Give it so many minutes more than it has; ``timeout_s`` of the answer is the whole then.
+
+        Args:
+            minutes: How many; 0 = it has no time limit from then on.
+
+        Raises:
+            InvalidRequest: it has ended, has no time limit, or the number cannot be meant.
+        """
+        from background_agents.service.checks import check_timeout
+
+        check_timeout(minutes, name="minutes")
+        with self._client._acting(self.id) as connection:
+            return connection.extend(self._client._place.project, self.id, minutes)
+
     def stop(self) -> Sheet:
         """End it, and keep what it wrote; return it as it is once its session is quiet.
 

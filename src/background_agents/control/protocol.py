@@ -18,6 +18,7 @@ from background_agents.views.live import BEGINNING, Position
 
 ABOUT, LIVE, PEEK, FOLLOW, CHANGE = "about", "live", "peek", "follow", "change"
 STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"
+EXTEND = "extend"
 WAIT, DELEGATE = "wait", "delegate"
 
 WROTE, ASKS = "wrote", "asks"
@@ -112,6 +113,13 @@ class Said(Which, frozen=True, kw_only=True):
     text: str
     request: str = ""
     """Of an answer: the id of what it is meant for; without one, whatever was asked first."""
+
+
+class Longer(Which, frozen=True, kw_only=True):
+    """More time for a delegation."""
+
+    minutes: float
+    """0 = it has no time limit from then on."""
 
 
 class Awaited(msgspec.Struct, frozen=True, kw_only=True):

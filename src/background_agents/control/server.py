@@ -170,6 +170,7 @@ class _Client:
             protocol.CHANGE: self.change,
             protocol.STEER: self.steer,
             protocol.ANSWER: self.answer,
+            protocol.EXTEND: self.extend,
             protocol.STOP: self.stop,
             protocol.STOP_ALL: self.stop_all,
             protocol.WAIT: self.wait,
@@ -223,6 +224,12 @@ class _Client:
         found = await user.answer(said.id, said.text, said.request, by=by)
         asked = found.ask.text if found.ask else ""
         return protocol.Answered(asked=asked, delegation=user.sheet(found.delegation))
+
+    async def extend(self, raw: msgspec.Raw) -> Sheet:
+        by = await self._check(protocol.EXTEND)
+        longer = msgspec.json.decode(raw, type=protocol.Longer)
+        user = self._of_project(longer.project, longer.id)
+        return user.sheet(await user.extend(longer.id, longer.minutes, by=by))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
         by = await self._check(protocol.STOP)

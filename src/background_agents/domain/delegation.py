@@ -243,6 +243,9 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             )
         case ev.SteerConfirmed():
             return replace(now, steers=tuple(_confirmed(now.steers, event)))
+        case ev.Extended():
+            timeout = now.timeout + event.more if now.timeout and event.more else None
+            return replace(now, timeout=timeout)
         case ev.StopRequested():
             return replace(now, stop_requested_by=event.by, stop_reason=event.why)
         case ev.LimitReached():

@@ -150,6 +150,14 @@ class SteerConfirmed(Event, frozen=True, kw_only=True, tag=True):
     steer: str
 
 
+class Extended(Event, frozen=True, kw_only=True, tag=True):
+    """It was given more time, or all that it needs."""
+
+    more: timedelta | None
+    """None: it has no time limit from now on."""
+    by: str
+
+
 class LimitReached(Event, frozen=True, kw_only=True, tag=True):
     """It has used up what it may: its tools are refused, and it ends soon."""
 
@@ -262,6 +270,7 @@ AnyEvent = (
     | KeptTold
     | SteerSent
     | SteerConfirmed
+    | Extended
     | LimitReached
     | StopRequested
     | Completed

@@ -46,6 +46,7 @@ _IN_A_RUN: tuple[type[ev.Event], ...] = (
     ev.ToolCalled,
     ev.SteerSent,
     ev.SteerConfirmed,
+    ev.Extended,
     ev.LimitReached,
     ev.StopRequested,
     ev.ParentNotified,
@@ -58,7 +59,7 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
     _R: {
         ev.Launched: _RUN,
         ev.Resumed: _R,
-        **dict.fromkeys((ev.StopRequested, *_NOTICES), _R),
+        **dict.fromkeys((ev.Extended, ev.StopRequested, *_NOTICES), _R),
         **_ENDINGS,
     },
     _RUN: {

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from background_agents.config import MAX_TIMEOUT_MINUTES
-from background_agents.domain.delegation import MESSAGE_CHARS
+from background_agents.domain.delegation import MESSAGE_CHARS, Delegation
 from background_agents.domain.errors import (
     InvalidRequest,
     LeaveNeeded,
@@ -29,6 +29,7 @@ from background_agents.domain.ids import is_readable_id
 from background_agents.domain.isolation import ISOLATIONS, NOT_ISOLATED, WORKTREE
 from background_agents.domain.limits import MOST, Limits
 from background_agents.domain.order import Order
+from background_agents.domain.text import span
 from background_agents.ports.runtime import Agent, Leave
 
 MAX_PROMPT_CHARS = 1_000_000
@@ -96,16 +97,28 @@ def check_model(model: str | None) -> str | None:
     return model
 
 
-def check_timeout(minutes: float | None, default: timedelta | None) -> timedelta | None:
-    """Return the time window; None for no limit."""
+def check_timeout(
+    minutes: float | None, default: timedelta | None = None, *, name: str = "timeout_minutes"
+) -> timedelta | None:
+    """Return the time window that the argument ``name`` means; None for no limit."""
     if minutes is None:
         return default
     if not (math.isfinite(minutes) and 0 <= minutes <= MAX_TIMEOUT_MINUTES):
         raise InvalidRequest(
-            f"timeout_minutes is {minutes!r}; give a number from 0 (no limit) to "
-            f"{MAX_TIMEOUT_MINUTES:,}."
+            f"{name} is {minutes!r}; give a number from 0 (no limit) to {MAX_TIMEOUT_MINUTES:,}."
         )
     return timedelta(minutes=minutes) if minutes else None
+
+
+def check_longer(delegation: Delegation, timeout: timedelta | None) -> None:
+    """Refuse a longer time limit where there is none, or where it is more than one may be."""
+    if delegation.timeout is None:
+        raise InvalidRequest(f"{delegation.id} has no time limit that could be extended.")
+    if timeout is not None and timeout > timedelta(minutes=MAX_TIMEOUT_MINUTES):
+        raise InvalidRequest(
+            f"{delegation.id} would have {span(timeout)}, and {MAX_TIMEOUT_MINUTES:,} minutes is "
+            "the most; 0 gives it no limit."
+        )
 
 
 def check_limits(order: Order, usual: Limits, *, may_exceed: bool) -> Limits:

@@ -21,7 +21,7 @@ from background_agents.ports.runtime import SessionOrder
 from background_agents.service import checks
 from background_agents.service.delegations import Delegations
 from background_agents.service.running.run import Run
-from background_agents.service.running.signals import AnswerAsked, SteerAsked
+from background_agents.service.running.signals import AnswerAsked, ExtendAsked, SteerAsked
 from background_agents.views.json import Sheet, sheet
 from background_agents.views.live import BEGINNING, Live, Position, Tail, tail
 from background_agents.views.model import Answered
@@ -97,6 +97,19 @@ class UserDelegations:
         asked = AnswerAsked(reply, by=by, request=request)
         after = await self._runs.ask(await self._get(delegation), asked)
         return Answered(after, asked.answered)
+
+    async def extend(
+        self, delegation: str, minutes: float, *, by: str = Actor.COMMAND_LINE
+    ) -> Delegation:
+        """Give a delegation so many minutes more, with 0 all that it needs; return it then.
+
+        It takes none while it waits for an answer, and may not have begun.
+
+        Raises:
+            InvalidRequest: it has ended, or has no time limit, or the number cannot be meant.
+        """
+        asked = ExtendAsked(checks.check_timeout(minutes, name="minutes"), by)
+        return await self._runs.ask(await self._get(delegation), asked)
 
     async def stop(self, delegation: str, *, by: str = Actor.COMMAND_LINE) -> Delegation:
         """Stop a delegation and return it as it is once its session is quiet.

@@ -63,6 +63,10 @@ def _talk(event: ev.Event) -> str:
             return f"was given an instruction by the {_name(event.by)}: {_words(event.text)}"
         case ev.SteerConfirmed():
             return "took the instruction up"
+        case ev.Extended(more=None):
+            return f"freed of its time limit by the {_name(event.by)}"
+        case ev.Extended():
+            return f"was given {span(event.more or 0)} more by the {_name(event.by)}"
         case ev.LimitReached():
             return f"reached its {event.reached.what}: its tools are refused"
         case ev.StopRequested():

@@ -25,6 +25,7 @@ COMMANDS = {
     "redo": "do again what was undone",
     "steer": "put an instruction into a running delegation",
     "answer": "answer what a delegation waits for",
+    "extend": "give a running delegation more time",
     "stop": "end delegations, and keep what they wrote",
     "wait": "return when delegations have ended",
     "delegate": "hand a task to a background agent",
@@ -46,8 +47,8 @@ COMMANDS = {
 
 ACTS = frozenset(
     (
-        *("undo", "redo", "apply", "discard", "steer", "answer", "stop", "delegate", "retry"),
-        *("recover", "serve", "prune", "install", "uninstall"),
+        *("undo", "redo", "apply", "discard", "steer", "answer", "extend", "stop"),
+        *("delegate", "retry", "recover", "serve", "prune", "install", "uninstall"),
     )
 )
 """What changes something; the rest only reads, for background agents as well."""

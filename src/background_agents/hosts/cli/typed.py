@@ -32,6 +32,12 @@ def seconds(given: str) -> float:
     return length
 
 
+def minutes(given: str) -> float:
+    """Return the minutes that ``30``, ``90s`` or ``2h`` means. For argparse, as ``seconds``."""
+    is_bare = given.strip()[-1:].isdigit()
+    return seconds(f"{given.strip()}m" if is_bare else given) / 60
+
+
 def moment(given: str) -> datetime:
     """Return the moment that ``2h`` (ago) or ``2026-11-01`` (local time) means.
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from background_agents.domain.actor import Actor
@@ -13,6 +14,7 @@ from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
+    InvalidRequest,
     NoSupervisor,
     NothingAsked,
     NotSteerable,
@@ -128,6 +130,17 @@ class AnswerAsked(Asked):
         return NothingAsked(delegation, status)
 
 
+class ExtendAsked(Asked):
+    """Somebody gives the run more time; with None it has no limit from then on."""
+
+    def __init__(self, more: timedelta | None, by: str) -> None:
+        super().__init__("", by)
+        self.more = more
+
+    def too_late(self, delegation: str, status: str) -> DelegationError:
+        return InvalidRequest(f"{delegation} is {status} and takes no more time.")
+
+
 class NotifyAsked(Asked):
     """The child wants to tell its supervisor something."""
 
@@ -164,6 +177,7 @@ _SIGNS: Mapping[type[Signal], Sign] = {
     TurnOverdue: Sign.TURN_OVERDUE,
     LookDue: Sign.LOOK_DUE,
     ToldOfBelow: Sign.TOLD,
+    ExtendAsked: Sign.TIME,
     **dict.fromkeys((SteerAsked, AnswerAsked, NotifyAsked, AnswerDue, KeptDue), Sign.TALK),
     **dict.fromkeys((InputAsked, InputSettled, MessageChanged, WeighDue), Sign.TALK),
 }

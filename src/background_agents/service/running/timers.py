@@ -83,11 +83,17 @@ class Deadline:
     def open(self, used: timedelta = timedelta(0)) -> None:
         """Begin the window, of which ``used`` is already gone; an open one begins anew."""
         self._stop()
-        if self._window is None:
-            return
-        self._left = max(self._window - used, timedelta(0))
+        window = self._window
+        self._left = None if window is None else max(window - used, timedelta(0))
         if not self._paused:
             self._run()
+
+    def set(self, window: timedelta | None) -> None:
+        """Make the window so long; of an open one as much is gone as before."""
+        before, left = self._window, self.left
+        self._window = window
+        if before is not None and left is not None:
+            self.open(used=before - left)
 
     def pause(self) -> None:
         """Let the window stand still; twice is once."""
