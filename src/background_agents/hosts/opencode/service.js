@@ -9,6 +9,7 @@
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
+import { readLines } from "./lines.js"
 
 // By name: description, schema, children_only, limit_ms.
 export const TOOLS = JSON.parse(readFileSync(new URL("./tools.json", import.meta.url), "utf8"))
@@ -249,19 +250,6 @@ export class Service {
 /** Return a short name of something, equal for what is equal; the adapter makes the same of JSON. */
 export const identity = (...parts) =>
   createHash("sha256").update(parts.map((one) => JSON.stringify(one)).join("\n")).digest("hex").slice(0, 16)
-
-function readLines(stream, onLine) {
-  const decoder = new TextDecoder()
-  let rest = []
-  stream.on("data", (chunk) => {
-    const lines = decoder.decode(chunk, { stream: true }).split("\n")
-    rest.push(lines[0])
-    for (let i = 1; i < lines.length; i++) {
-      onLine(rest.join(""))
-      rest = [lines[i]]
-    }
-  })
-}
 
 // What Python obeys in spite of -E: where a user's own packages are, which `install` noted if
 // background-agents is there, and on macOS which program was started.

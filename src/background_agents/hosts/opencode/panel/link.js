@@ -1,0 +1,274 @@
+// A panel's link to the service that has its directory open: it finds that service among the
+// sockets of this user, watches it, and finds the next one when it goes. What is shown comes ready
+// from the service; nothing here knows a screen. Shared by the panels of both lines of OpenCode,
+// and loaded into their screens: nothing may throw out of a timer or a socket.
+
+import { closeSync, constants, openSync, readdirSync } from "node:fs"
+import { createConnection } from "node:net"
+import { homedir } from "node:os"
+import { basename, dirname, join } from "node:path"
+import { readLines } from "../lines.js"
+
+// Refusals of the service: it does not have the directory open, or is older than this file.
+const NOT_HERE = -32002
+const NO_METHOD = -32601
+
+// Between two looks for a service: a killed one is replaced within 2 s.
+const PACE_MS = 1_000
+
+// A service answers these within milliseconds; one that hangs is as good as none.
+const LOOK_LIMIT_MS = 3_000
+
+// Whether it still answers; without this a panel would go on showing what was true once.
+const PULSE_MS = 10_000
+
+// A stop waits until a session is quiet.
+const ACT_LIMIT_MS = 90_000
+
+// How long nothing is said of a missing service: at first OpenCode starts, later a killed one is replaced.
+const PATIENCE_MS = { start: 20_000, later: 3_000 }
+
+// A redraw costs the terminal 40 ms, whatever the service sends.
+const REDRAW_MS = 1_000
+
+// Of a frame; transcripts that are read along are the largest.
+const MOST_CHARS = 32 * 1024 * 1024
+
+// Linux takes 108 bytes for a socket's path, macOS 104.
+const PATH_BYTES = 100
+
+const NOTHING = { counter: "", head: "", lines: [], more: "", note: "" }
+
+const GONE = "The background-agents service does not answer; it is looked for again."
+const OLD = "The background-agents service is older than this panel: restart OpenCode."
+
+/** Return where the service keeps its sockets. */
+export const socketsFolder = (env = process.env) =>
+  join(env.XDG_DATA_HOME || join(env.HOME || homedir(), ".local", "share"), "opencode", "delegations", "sockets")
+
+/** One connection to a service. `onTold` gets what it says unasked. */
+export class Connection {
+  pending = new Map()
+  lastNumber = 0
+
+  constructor(path, onTold = () => {}) {
+    const { name, release } = shortened(path)
+    this.path = path
+    this.socket = createConnection(name)
+    this.socket.on("connect", release)
+    this.ended = new Promise((resolve) => this.socket.on("close", () => { release(); this.refuse(); resolve() }))
+    this.socket.on("error", () => {}) // "close" follows
+    readLines(this.socket, (line) => this.receive(line, onTold), MOST_CHARS)
+  }
+
+  call(method, params, limitMs = ACT_LIMIT_MS) {
+    return new Promise((resolve, reject) => {
+      if (this.socket.destroyed) return reject(new Error(GONE))
+      const id = ++this.lastNumber
+      const limit = limitMs && setTimeout(() => this.settle(id)?.reject(new Error(GONE)), limitMs)
+      this.pending.set(id, { resolve, reject, limit })
+      this.socket.write(JSON.stringify({ jsonrpc: "2.0", id, method, params }) + "\n")
+    })
+  }
+
+  settle(id) {
+    const waiting = this.pending.get(id)
+    this.pending.delete(id)
+    clearTimeout(waiting?.limit)
+    return waiting
+  }
+
+  receive(line, onTold) {
+    try {
+      const { id, method, params, result, error } = JSON.parse(line)
+      if (method) return onTold(method, params)
+      if (error) this.settle(id)?.reject(Object.assign(new Error(error.message), { code: error.code }))
+      else this.settle(id)?.resolve(result)
+    } catch {
+      this.close() // whoever is there does not speak our language, and another may
+    }
+  }
+
+  refuse() {
+    for (const id of [...this.pending.keys()]) this.settle(id).reject(Object.assign(new Error(GONE), { lost: true }))
+  }
+
+  close() {
+    this.socket.destroy()
+  }
+}
+
+export class Link {
+  connection = undefined
+  closed = false
+  session = ""
+  shown = NOTHING
+  drawn = 0
+
+  /**
+   * `show` gets what is to be shown, `news` what a person should be told. `where` has `directory()`, which
+   * is empty as long as it is not known, `pid` of the OpenCode whose service is preferred, `most` delegations.
+   */
+  constructor(where, { show, news = () => {}, log = () => {}, folder = socketsFolder() }) {
+    Object.assign(this, { where, show, news, log, folder })
+    this.run().catch((error) => log(`the panel has stopped: ${error.stack ?? error}`))
+  }
+
+  /** Show another session from now on; the whole project with an empty one. */
+  watch(session) {
+    if (session === this.session) return
+    this.session = session
+    if (this.connection) this.subscribe(this.connection)
+  }
+
+  /** Call the service; what it refuses is thrown, in words for people. */
+  async call(method, params, limitMs) {
+    if (!this.connection) throw new Error(GONE)
+    return await this.connection.call(method, params, limitMs)
+  }
+
+  /** Hand what an agent writes to `write`, from the beginning, until it has ended; return it then. */
+  async follow(method, params, write, signal) {
+    let seen
+    while (!signal.aborted) {
+      const path = this.connection?.path
+      if (path) {
+        const own = new Connection(path, (_, wrote) => { seen = wrote.position; write(wrote.text) })
+        const stop = () => own.close()
+        signal.addEventListener("abort", stop)
+        try {
+          return await own.call(method, seen ? { ...params, seen } : params, 0)
+        } catch (error) {
+          if (!error.lost) throw error
+        } finally {
+          signal.removeEventListener("abort", stop)
+          own.close()
+        }
+      }
+      await this.pause(PACE_MS)
+    }
+  }
+
+  close() {
+    this.closed = true
+    clearTimeout(this.redraw)
+    this.connection?.close()
+  }
+
+  async run() {
+    let missingSince = Date.now()
+    let patience = PATIENCE_MS.start
+    while (!this.closed) {
+      const { found, old } = await this.find()
+      if (found && !this.closed) {
+        this.connection = found
+        if (found.session !== this.session) this.subscribe(found)
+        await this.pulse(found)
+        this.connection = undefined
+        missingSince = Date.now()
+        patience = PATIENCE_MS.later
+      } else if (old || Date.now() - missingSince > patience) this.take({ ...NOTHING, note: old ? OLD : GONE })
+      if (!this.closed) await this.pause(PACE_MS)
+    }
+  }
+
+  async find() {
+    const directory = this.where.directory()
+    const known = directory ? await Promise.all(paths(this.folder).map((path) => this.knock(path))) : []
+    const there = known.filter(Boolean).sort((a, b) => (b.pid === this.where.pid) - (a.pid === this.where.pid))
+    let found, old
+    for (const { connection } of there) {
+      if (!found && !this.closed) {
+        const refused = await this.subscribe(connection)
+        if (refused === undefined) { found = connection; continue }
+        old ||= refused === NO_METHOD
+      }
+      connection.close()
+    }
+    return { found, old: !found && old }
+  }
+
+  async knock(path) {
+    let connection
+    try {
+      connection = new Connection(path, (method, params) => this.told(connection, method, params))
+      const about = await connection.call("about", {}, LOOK_LIMIT_MS)
+      return { connection, pid: about.host_pid }
+    } catch {
+      connection?.close() // a leftover, one that hangs, or no service at all
+    }
+  }
+
+  /** Ask a service for what is shown; return undefined once that came, or the code of its refusal. */
+  subscribe(connection) {
+    const { directory, columns = 36, most } = this.where
+    connection.session = this.session
+    const asked = { directory: directory(), session: this.session, columns, most: most() }
+    return new Promise((resolve) => {
+      connection.first = () => resolve(undefined)
+      setTimeout(() => resolve(NOT_HERE), LOOK_LIMIT_MS).unref?.()
+      // It stays open as long as the watching does.
+      connection.call("watch", asked, 0).catch((error) => {
+        resolve(error.code ?? NOT_HERE)
+        if (error.code === NOT_HERE) connection.close() // the directory was closed there
+      })
+    })
+  }
+
+  async pulse(connection) {
+    const timer = setInterval(() => {
+      connection.call("about", {}, LOOK_LIMIT_MS).catch(() => connection.close())
+    }, PULSE_MS)
+    timer.unref?.()
+    await connection.ended
+    clearInterval(timer)
+  }
+
+  told(connection, method, params) {
+    if (method !== "shown" || this.closed) return
+    connection.first?.()
+    const { news, ...shown } = params
+    this.take(shown)
+    for (const one of news ?? []) this.guarded(() => this.news(one))
+  }
+
+  guarded(act) {
+    try {
+      act()
+    } catch (error) {
+      this.log(String(error?.stack ?? error))
+    }
+  }
+
+  /** Have it drawn, if it is something else than what was drawn last, and not too soon after that. */
+  take(shown) {
+    const same = JSON.stringify(shown) === JSON.stringify(this.shown)
+    this.shown = shown
+    if (same || this.redraw) return
+    this.redraw = setTimeout(() => {
+      this.redraw = undefined
+      this.drawn = Date.now()
+      this.guarded(() => this.show({ ...NOTHING, ...this.shown }))
+    }, Math.max(0, this.drawn + REDRAW_MS - Date.now()))
+  }
+
+  pause(ms) {
+    return new Promise((resolve) => setTimeout(resolve, ms))
+  }
+}
+
+function paths(folder) {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith(".sock")).map((name) => join(folder, name))
+  } catch {
+    return [] // nothing has ever run here
+  }
+}
+
+// A name that fits into a socket's address, while the folder is held open.
+function shortened(path) {
+  if (Buffer.byteLength(path) <= PATH_BYTES || process.platform !== "linux") return { name: path, release: () => {} }
+  let descriptor = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
+  const release = () => { if (descriptor !== undefined) { closeSync(descriptor); descriptor = undefined } }
+  return { name: `/proc/self/fd/${descriptor}/${basename(path)}`, release }
+}
