@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from background_agents import config
-from background_agents.adapters.files.artifacts import MarkdownArtifacts, parse
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, body
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
 
@@ -14,14 +14,6 @@ from background_agents.domain.delegation import Delegation
 def artifacts(folder: Path) -> MarkdownArtifacts:
     """Return the files of the results of the project in ``folder``."""
     return MarkdownArtifacts(folder)
-
-
-def body(artifact: str) -> str:
-    """Return the result in an artifact; of one that another program wrote, all of it."""
-    try:
-        return parse(artifact)[1]
-    except ValueError:
-        return artifact
 
 
 def result(one: Delegation, folder: Path) -> str:

@@ -20,9 +20,13 @@ ABOUT, LIVE, PEEK, FOLLOW, CHANGE = "about", "live", "peek", "follow", "change"
 STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"
 EXTEND = "extend"
 WAIT, DELEGATE = "wait", "delegate"
+WATCH, ENTRIES, READ = "watch", "entries", "read"
 
-WROTE, ASKS = "wrote", "asks"
-"""Notifications to the client: of ``follow`` and of ``wait``."""
+WROTE, ASKS, SHOWN = "wrote", "asks", "shown"
+"""Notifications to the client: of ``follow``, of ``wait`` and of ``watch``."""
+
+PANEL = "panel"
+"""What a call says in ``surface`` that a person makes from the panel in a host's own screen."""
 
 REFUSED = -32001
 """Bad input: nothing was changed, and the message says what to do. As on the bridge."""
@@ -72,11 +76,39 @@ class Nothing(msgspec.Struct, frozen=True):
     """No parameters."""
 
 
-class Which(msgspec.Struct, frozen=True, kw_only=True):
+class Acting(msgspec.Struct, frozen=True, kw_only=True):
+    """What may change something."""
+
+    surface: str = ""
+    """Where a person does it; a model is whoever its process is."""
+
+
+class Which(Acting, frozen=True, kw_only=True):
     """One delegation; ids are unique within a project."""
 
     project: str
     id: str
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of a directory that the service has open; without one all of its project."""
+
+    directory: str
+    session: str = ""
+
+
+class Watched(Looked, frozen=True, kw_only=True):
+    """One that is watched, until the same connection watches another one."""
+
+    columns: Annotated[int, Meta(ge=20, le=500)] = 36
+    most: Annotated[int, Meta(ge=1, le=100)] = 8
+    """Delegations with lines of their own."""
+
+
+class From(Which, frozen=True, kw_only=True):
+    """A result, from a character on."""
+
+    offset: int = 0
 
 
 class Followed(Which, frozen=True, kw_only=True):
@@ -93,7 +125,7 @@ class Known(Which, frozen=True, kw_only=True):
     limit_s: Annotated[float, Meta(ge=0, le=LONGEST_S)]
 
 
-class Several(msgspec.Struct, frozen=True, kw_only=True):
+class Several(Acting, frozen=True, kw_only=True):
     """Delegations of one project."""
 
     project: str
@@ -131,7 +163,7 @@ class Awaited(msgspec.Struct, frozen=True, kw_only=True):
     for_any: bool = False
 
 
-class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+class Ordered(Acting, frozen=True, kw_only=True):
     """A delegation that is to be made in a directory that the service has open."""
 
     directory: str

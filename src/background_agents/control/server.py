@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from background_agents.domain.errors import (
 from background_agents.rpc.connection import Connection
 from background_agents.rpc.descriptor import pump
 from background_agents.rpc.messages import RpcError
+from background_agents.service.panel import Panel
 from background_agents.service.user import UserDelegations
 from background_agents.views.errors import for_people
 from background_agents.views.json import (
@@ -42,6 +44,7 @@ from background_agents.views.json import (
     request_sheet,
 )
 from background_agents.views.live import Tail
+from background_agents.views.panel import Entry, Page
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +165,8 @@ class _Client:
         self._about = about
         self._pid = pid
         self._starter: Starter | None = None
+        self._panel: Panel | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.calls = {
             protocol.ABOUT: self.about,
             protocol.LIVE: self.live,
@@ -175,15 +180,27 @@ class _Client:
             protocol.STOP_ALL: self.stop_all,
             protocol.WAIT: self.wait,
             protocol.DELEGATE: self.delegate,
+            protocol.WATCH: self.watch,
+            protocol.ENTRIES: self.entries,
+            protocol.READ: self.read,
         }
 
-    async def _check(self, act: str) -> Actor:
-        """Return who acts by the client, if whoever started it may do what it asks for."""
+    async def _check(self, act: str, surface: str = "") -> Actor:
+        """Return who acts by the client, if whoever started it may do what it asks for.
+
+        Of a person it may say where they are.
+        """
+        starter = await self._who()
+        shells.check(act, starter)
+        if starter is not Starter.PERSON:
+            return Actor.SUPERVISOR
+        return Actor.PANEL if surface == protocol.PANEL else Actor.COMMAND_LINE
+
+    async def _who(self) -> Starter:
         # Whatever the client says of itself: it is looked up.
         if self._starter is None:
             self._starter = await asyncio.to_thread(shells.starter_of, self._pid)
-        shells.check(act, self._starter)
-        return Actor.COMMAND_LINE if self._starter is Starter.PERSON else Actor.SUPERVISOR
+        return self._starter
 
     async def about(self, _raw: msgspec.Raw) -> protocol.About:
         return self._about()
@@ -212,14 +229,14 @@ class _Client:
         return user.sheet(await user.change(known.id, known.version, limit))
 
     async def steer(self, raw: msgspec.Raw) -> Sheet:
-        await self._check(protocol.STEER)
         said = msgspec.json.decode(raw, type=protocol.Said)
+        by = await self._check(protocol.STEER, said.surface)
         user = self._of_project(said.project, said.id)
-        return user.sheet(await user.steer(said.id, said.text))
+        return user.sheet(await user.steer(said.id, said.text, by=by))
 
     async def answer(self, raw: msgspec.Raw) -> protocol.Answered:
-        by = await self._check(protocol.ANSWER)
         said = msgspec.json.decode(raw, type=protocol.Said)
+        by = await self._check(protocol.ANSWER, said.surface)
         user = self._of_project(said.project, said.id)
         found = await user.answer(said.id, said.text, said.request, by=by)
         asked = found.ask.text if found.ask else ""
@@ -232,14 +249,14 @@ class _Client:
         return user.sheet(await user.extend(longer.id, longer.minutes, by=by))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
-        by = await self._check(protocol.STOP)
         which = msgspec.json.decode(raw, type=protocol.Which)
+        by = await self._check(protocol.STOP, which.surface)
         user = self._of_project(which.project, which.id)
         return user.sheet(await user.stop(which.id, by=by))
 
     async def stop_all(self, raw: msgspec.Raw) -> list[protocol.Stopped]:
-        by = await self._check(protocol.STOP)
         several = msgspec.json.decode(raw, type=protocol.Several)
+        by = await self._check(protocol.STOP, several.surface)
         user = self._of_project(several.project, *several.ids)
         return [
             protocol.Stopped(delegation=user.sheet(one))
@@ -263,10 +280,41 @@ class _Client:
     async def delegate(self, raw: msgspec.Raw) -> Sheet:
         await self._check(protocol.DELEGATE)
         ordered = msgspec.json.decode(raw, type=protocol.Ordered)
-        user = next((one for one in self._users() if ordered.directory in one.directories), None)
-        if user is None:
-            raise NotServed(f"This OpenCode does not have {ordered.directory} open.")
+        user = self._within(ordered.directory)
         return user.sheet(await user.delegate(ordered.directory, ordered.order))
+
+    async def watch(self, raw: msgspec.Raw) -> None:
+        wanted = msgspec.json.decode(raw, type=protocol.Watched)
+        user = self._within(wanted.directory)
+        panel = self._panel = user.panel(wanted.directory, wanted.session, self._panel)
+        if self._watching is not None:
+            self._watching.cancel()
+        show = partial(self.connection.notify, protocol.SHOWN)
+        watching = asyncio.create_task(panel.watch(wanted.columns, wanted.most, show))
+        self._watching = watching
+        try:
+            await asyncio.wait([watching])
+        finally:
+            watching.cancel()
+        if not watching.cancelled():  # else the next one has taken its place
+            watching.result()
+
+    async def entries(self, raw: msgspec.Raw) -> list[Entry]:
+        looked = msgspec.json.decode(raw, type=protocol.Looked)
+        return await self._within(looked.directory).entries(looked.directory, looked.session)
+
+    async def read(self, raw: msgspec.Raw) -> Page:
+        found = msgspec.json.decode(raw, type=protocol.From)
+        user = self._of_project(found.project, found.id)
+        is_person = await self._who() is Starter.PERSON
+        return await user.read(found.id, found.offset, is_person=is_person)
+
+    def _within(self, directory: str) -> UserDelegations:
+        """Return what may be done in the project of a directory. Raises ``NotServed``."""
+        for user in self._users():
+            if directory in user.directories:
+                return user
+        raise NotServed(f"This OpenCode does not have {directory} open.")
 
     def _of_project(self, project: str, *ids: str) -> UserDelegations:
         """Return what may be done in a project. Raises ``InvalidRequest``."""

@@ -12,6 +12,8 @@ class Actor(StrEnum):
     """The supervisor's model."""
     COMMAND_LINE = "command line"
     """The user, outside of the conversation."""
+    PANEL = "panel"
+    """The user, in the panel inside the host's own screen."""
     DIALOGUE = "user"
     """The user, in the runtime's own dialogue."""
     RULE = "policy"
@@ -27,6 +29,9 @@ class Actor(StrEnum):
     END_ABOVE = "end above"
     """Nobody: the delegation that had delegated it has ended."""
 
+
+PEOPLE = frozenset({Actor.COMMAND_LINE, Actor.PANEL})
+"""The user outside of the conversation, wherever."""
 
 OF_ITSELF = frozenset({Actor.LIMIT, Actor.LOOP})
 """Those in whose name the service itself gives an instruction, which buys no further time."""

@@ -121,6 +121,17 @@ class DelegationStore(Protocol):
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
         """Return the newest ``limit`` lines of a root session, and how many it has in all."""
 
+    async def newest(
+        self, limit: int, root_session: str | None = None, *, only_unread: bool = False
+    ) -> list[Delegation]:
+        """Return the newest ``limit`` delegations, of one root session or of all, newest first.
+
+        ``only_unread``: of these only those that have ended and were not read.
+        """
+
+    async def newest_event(self) -> int:
+        """Return a number that is another one once any process has stored an event."""
+
     async def unfinished(self) -> list[Delegation]:
         """Return every delegation that is not terminal, oldest first."""
 
@@ -173,6 +184,9 @@ class ArtifactStore(Protocol):
 
     async def read(self, delegation: Delegation) -> str:
         """Return the whole artifact. Raises ``StoreUnavailable`` when there is none."""
+
+    async def result(self, delegation: Delegation) -> str:
+        """Return the artifact without its front matter, as ``read``."""
 
     def path(self, delegation: Delegation) -> Path:
         """Return where the artifact is, or will be."""

@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import DelegationError, HasEnded, UnknownDelegation
+from background_agents.domain.errors import (
+    DelegationError,
+    HasEnded,
+    NoResult,
+    UnknownDelegation,
+)
+from background_agents.domain.events import Read
 from background_agents.domain.order import Order, again
 from background_agents.domain.text import title_of
 from background_agents.ports.runtime import SessionOrder
-from background_agents.service import checks
+from background_agents.service import checks, panel
 from background_agents.service.delegations import Delegations
+from background_agents.service.panel import Panel
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, ExtendAsked, SteerAsked
 from background_agents.views.json import Sheet, sheet
 from background_agents.views.live import BEGINNING, Live, Position, Tail, tail
 from background_agents.views.model import Answered
+from background_agents.views.panel import Entry, Page, page
 
 if TYPE_CHECKING:
     from background_agents.service.project import Project
@@ -70,7 +79,38 @@ class UserDelegations:
         """Return a run as it is now. Raises ``InvalidRequest``."""
         return await (await self._run(delegation)).look()
 
-    async def steer(self, delegation: str, message: str) -> Delegation:
+    def panel(self, directory: str, session: str, before: Panel | None = None) -> Panel:
+        """Return a screen's look at a session, or with none at the project; see ``Panel``.
+
+        Raises:
+            NotServed: the directory is not open here.
+        """
+        return Panel(self._project, directory, session, before)
+
+    async def entries(self, directory: str, session: str) -> list[Entry]:
+        """Return the rows of a panel's list. Raises ``NotServed`` or ``StoreUnavailable``."""
+        return await panel.entries(self._project, directory, session)
+
+    async def read(self, delegation: str, offset: int = 0, *, is_person: bool) -> Page:
+        """Return a part of a result; where a person had delegated it, theirs is the reading.
+
+        Raises:
+            InvalidRequest: there is no such delegation or offset, or no result yet.
+            StoreUnavailable: the file cannot be read.
+        """
+        start = checks.check_offset(offset)
+        one = await self._get(delegation)
+        if not one.is_terminal:
+            raise NoResult(one.id, one.status)
+        result = await self._context.artifacts.result(one)
+        if is_person and one.is_unread and not one.supervisor_agent:
+            with suppress(UnknownDelegation):  # pruned meanwhile: the text is what was asked for
+                await self._context.amend(one, Read(at=self._context.clock.now()))
+        return page(one, result, start)
+
+    async def steer(
+        self, delegation: str, message: str, *, by: str = Actor.COMMAND_LINE
+    ) -> Delegation:
         """Put the user's instruction into a run; return the delegation once that is sent.
 
         Raises:
@@ -78,7 +118,7 @@ class UserDelegations:
             RuntimeRefused, RuntimeUnreachable: the runtime did not take it.
         """
         checks.check_text(checks.INSTRUCTION, message)
-        asked = SteerAsked(message, by=Actor.COMMAND_LINE)
+        asked = SteerAsked(message, by=by)
         return await self._runs.ask(await self._get(delegation), asked)
 
     async def answer(

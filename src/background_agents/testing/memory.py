@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from msgspec.structs import replace
 
-from background_agents.adapters.files.artifacts import MarkdownArtifacts, render
+from background_agents.adapters.files.artifacts import MarkdownArtifacts, body, render
 from background_agents.domain import delegation as domain
 from background_agents.domain.changes import ABSENT, BY_USERS, Delta, Image, Kind, Segment, Window
 from background_agents.domain.delegation import Delegation
@@ -91,6 +91,16 @@ class MemoryStore:
     async def page(self, root_session: str, limit: int) -> tuple[list[Line], int]:
         mine = [one for one in self._newest_first() if one.root_session == root_session]
         return [Line.of(one) for one in mine[: max(limit, 0)]], len(mine)
+
+    async def newest(
+        self, limit: int, root_session: str | None = None, *, only_unread: bool = False
+    ) -> list[Delegation]:
+        found = [one for one in self._newest_first() if root_session in (None, one.root_session)]
+        return [one for one in found[: max(limit, 0)] if one.is_unread or not only_unread]
+
+    async def newest_event(self) -> int:
+        self._check()
+        return sum(map(len, self._events.values()))
 
     async def unfinished(self) -> list[Delegation]:
         active = [one for one in self._newest_first() if not one.is_terminal]
@@ -192,6 +202,9 @@ class MemoryArtifacts:
         if path not in self._texts:
             raise StoreUnavailable(f"The artifact {path} was never written.")
         return self._texts[path]
+
+    async def result(self, delegation: Delegation) -> str:
+        return body(await self.read(delegation))
 
     def path(self, delegation: Delegation) -> Path:
         return self._names.path(delegation)

@@ -75,7 +75,7 @@ def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
         calls=f"{stored.tool_calls:,}",
         tokens=compact(stored.tokens),
         cost=money(stored.cost_usd),
-        doing=_doing(one, is_gone=is_gone),
+        doing=doing(one, is_gone=is_gone),
         is_urgent=bool(stored.requests) or one.live is None,
     )
 
@@ -88,7 +88,8 @@ def _left(stored: Sheet, live: LiveFacts | None) -> str:
     return "" if live is None or live.time_left_s is None else f"{span(live.time_left_s)} left"
 
 
-def _doing(one: ActiveSheet, *, is_gone: bool) -> str:
+def doing(one: ActiveSheet, *, is_gone: bool) -> str:
+    """Say what an active delegation asks, what is wrong, or what it did last."""
     stored, live = one.delegation, one.live
     if is_gone:
         return "the process that ran it has ended"

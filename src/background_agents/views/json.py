@@ -207,7 +207,7 @@ class SteerSheet(msgspec.Struct, frozen=True, kw_only=True):
     """An instruction that was put into a run, and its receipt."""
 
     text: str
-    by: Annotated[str, Meta(description="`supervisor` or `command line`")]
+    by: Annotated[str, Meta(description="`supervisor`, `command line` or `panel`")]
     sent_at: datetime
     confirmed_at: Annotated[datetime | None, Meta(description="when it was taken up")]
 

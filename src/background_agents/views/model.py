@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from background_agents.domain.actor import Actor
+from background_agents.domain.actor import PEOPLE, Actor
 from background_agents.domain.asking import Ask
 from background_agents.domain.delegation import MESSAGES_AT_ONCE, MESSAGES_WINDOW, Delegation
 from background_agents.domain.limits import LIMIT
@@ -57,13 +57,14 @@ _MARKS = {
 
 _STOP_MARKS: Mapping[str, str] = {
     Actor.SUPERVISOR: "[STOPPED BY SUPERVISOR]",
-    Actor.COMMAND_LINE: "[STOPPED BY USER]",
+    **dict.fromkeys(PEOPLE, "[STOPPED BY USER]"),
 }
 """The same, where somebody asked for the end."""
 
 _STOP_REASONS: Mapping[str, str] = {
     Actor.SUPERVISOR: "Stopped by the supervisor.",
     Actor.COMMAND_LINE: "Stopped by the user, from the command line.",
+    Actor.PANEL: "Stopped by the user, from the panel.",
     Actor.DELETION: "Its supervisor's session was deleted.",
     Actor.END_ABOVE: "The delegation above it has ended, and with it what that had delegated.",
 }

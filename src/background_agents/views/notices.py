@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from background_agents.domain.actor import Actor
+from background_agents.domain.actor import PEOPLE
 from background_agents.domain.asking import ASKED_CHARS, Ask
 from background_agents.domain.delegation import MESSAGE_CHARS, Delegation
 from background_agents.domain.notice import Notice, NoticeKind
@@ -71,8 +71,8 @@ def new(
 def _wakes(delegation: Delegation, kind: NoticeKind) -> bool:
     """Return whether the supervisor's model is to take it up at once.
 
-    Not what a person does at a terminal: to stop a delegation, or to go on with an earlier one
-    or do it once more.
+    Not what a person does at a terminal or in the panel: to stop a delegation, or to go on with
+    an earlier one or do it once more.
     A supervisor that is a background agent has nobody who would speak to it later.
     """
     if delegation.above:
@@ -80,7 +80,7 @@ def _wakes(delegation: Delegation, kind: NoticeKind) -> bool:
     if (delegation.continued_from or delegation.retry_of) and not delegation.supervisor_agent:
         return False
     is_stop = kind is NoticeKind.ENDED and delegation.status is Status.STOPPED
-    return not is_stop or delegation.stop_requested_by != Actor.COMMAND_LINE
+    return not is_stop or delegation.stop_requested_by not in PEOPLE
 
 
 def text(notice: Notice, remaining: int) -> str:

@@ -79,6 +79,9 @@ class MarkdownArtifacts:
 
         return await to_thread(self.content, delegation)
 
+    async def result(self, delegation: Delegation) -> str:
+        return body(await self.read(delegation))
+
     def content(self, delegation: Delegation) -> str:
         """Return the whole artifact, as ``read`` does, for programs that may block."""
         return self.raw(delegation).decode(errors="replace")
@@ -127,6 +130,14 @@ def parse(text: str) -> tuple[dict[str, Scalar], str]:
         raise ValueError("Front matter has no closing '---'.")
     pairs = (line.partition(": ") for line in head.split("\n") if line)
     return {key: _value(key, raw) for key, _, raw in pairs}, rest.removeprefix("\n")
+
+
+def body(artifact: str) -> str:
+    """Return the result in an artifact; of one that another program wrote, all of it."""
+    try:
+        return parse(artifact)[1]
+    except ValueError:
+        return artifact
 
 
 def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:

@@ -54,6 +54,23 @@ SELECT id, title, agent, status, summary, registered_at, ended_at, read_at,
            coalesce(json_extract(CAST(record AS TEXT), '$.above'), ''))
 FROM delegations WHERE root_session = ? ORDER BY number DESC LIMIT ?;
 
+-- name: newest_records
+-- The newest delegations, or the unread among them; only their records are read.
+SELECT record FROM delegations
+WHERE number IN (SELECT number FROM delegations ORDER BY number DESC LIMIT :limit)
+  AND (NOT :unread OR (active = 0 AND read_at IS NULL)) ORDER BY number DESC;
+
+-- name: newest_records_of
+-- The same of a root session.
+SELECT record FROM delegations
+WHERE number IN (
+    SELECT number FROM delegations WHERE root_session = :root ORDER BY number DESC LIMIT :limit
+) AND (NOT :unread OR (active = 0 AND read_at IS NULL)) ORDER BY number DESC;
+
+-- name: newest_event
+-- The number of the row that was written last; answered by the end of the table.
+SELECT max(rowid) FROM events;
+
 -- name: count
 -- How many delegations a root session has between two numbers; answered by an index alone.
 SELECT count(*) FROM delegations WHERE root_session = ? AND number > ? AND number <= ?;

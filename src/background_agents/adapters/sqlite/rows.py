@@ -95,6 +95,24 @@ def page(connection: sqlite3.Connection, root_session: str, limit: int) -> list[
     return [line(row) for row in connection.execute(QUERIES["page"], (root_session, max(limit, 0)))]
 
 
+def newest(
+    connection: sqlite3.Connection,
+    limit: int,
+    root_session: str | None = None,
+    *,
+    only_unread: bool = False,
+) -> list[Delegation]:
+    """Read the newest delegations."""
+    query = "newest_records" if root_session is None else "newest_records_of"
+    values = {"limit": max(limit, 0), "root": root_session, "unread": only_unread}
+    return [read_delegation(row[0]) for row in connection.execute(QUERIES[query], values)]
+
+
+def newest_event(connection: sqlite3.Connection) -> int:
+    """Read which event was stored last."""
+    return scalar(connection, QUERIES["newest_event"])
+
+
 def unfinished(connection: sqlite3.Connection) -> list[Delegation]:
     """Read what is not terminal."""
     return [read_delegation(row[0]) for row in connection.execute(QUERIES["unfinished"])]

@@ -70,6 +70,8 @@ class SqliteStore:
     find = operation(rows.find, writes=False)
     get = operation(rows.get, writes=False)
     with_session = operation(rows.with_session, writes=False)
+    newest = operation(rows.newest, writes=False)
+    newest_event = operation(rows.newest_event, writes=False)
     unfinished = operation(rows.unfinished, writes=False)
     ended_in = operation(rows.ended_in, writes=False)
     remaining = operation(rows.remaining, writes=False)

@@ -1,16 +1,16 @@
 """Columns of text, as wide as the terminal is, with colours where there may be some.
 
-Counts columns as terminals do: a Chinese character takes two, a combining one none. Knows
-nothing of what the cells say.
+Knows nothing of what the cells say.
 """
 
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from background_agents.domain.columns import columns
+from background_agents.domain.columns import cut as cut_to
 from background_agents.hosts.cli.colours import Colour, painted
 
 GAP = "  "
@@ -21,23 +21,9 @@ _SHORTEST = 12
 Name = TypeVar("Name", bound=Hashable)
 
 
-def columns(text: str) -> int:
-    """Return how many columns a terminal needs for a text."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
-
-
 def cut(text: str, width: int) -> str:
     """Return as much of a text as fits, with a sign where some is left out."""
-    if columns(text) <= width:
-        return text
-    sign = in_unicode("…", "~")
-    room, kept = width - 1, ""
-    for char in text:
-        room -= _columns(char)
-        if room < 0:
-            break
-        kept += char
-    return kept.rstrip() + sign if width > 0 else ""
+    return cut_to(text, width, in_unicode("…", "~"))
 
 
 def filled(text: str, width: int, *, right: bool = False) -> str:
@@ -103,9 +89,3 @@ def in_unicode(text: str, instead: str) -> str:
     except UnicodeEncodeError:
         return instead
     return text
-
-
-def _columns(char: str) -> int:
-    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -23,6 +23,11 @@ class Bell:
             self._next.set()
             self._next = None
 
+    def next(self) -> asyncio.Event:
+        """Return what the next ring sets; taken before looking, so that no ring is missed."""
+        self._next = self._next or asyncio.Event()
+        return self._next
+
     async def until(self, holds: Callable[[], Awaitable[bool]], limit: timedelta) -> None:
         """Return once ``holds`` does, looking at each ring, or when ``limit`` is over."""
         over = asyncio.Event()
@@ -34,8 +39,7 @@ class Bell:
         timer = self._clock.call_later(limit, end)
         try:
             while True:
-                # Taken before looking, so that no ring is missed between.
-                ring = self._next = self._next or asyncio.Event()
+                ring = self.next()
                 if await holds() or over.is_set():
                     return
                 await ring.wait()

@@ -103,6 +103,31 @@ class DelegationStoreContract(ABC):
         assert not await store.renew(lease("1:1", 9.0))
         assert await store.leases() == [theirs]
 
+    async def test_the_newest_are_found_and_the_unread_among_them(
+        self, store: DelegationStore
+    ) -> None:
+        otter = await store_so(store, launched(), completed())
+        lynx = await store_so(store, launched(), completed(), ev.Read(at=at(9)), name=LYNX)
+        heron = await store.register(registered(HERON))
+        assert await store.newest(9) == [heron, lynx, otter]
+        assert await store.newest(2, ROOT) == [heron, lynx]
+        assert await store.newest(9, ROOT, only_unread=True) == [otter]
+        assert await store.newest(9, only_unread=True) == [otter]
+        assert await store.newest(2, only_unread=True) == []
+        assert await store.newest(9, "ses_other") == []
+
+    async def test_each_event_is_noticed_and_nothing_else(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as store:
+            seen = [await store.newest_event()]
+            otter = await store.register(registered())
+            seen.append(await store.newest_event())
+            await store.commit(change(otter, launched()))
+            seen.append(await store.newest_event())
+            assert len(set(seen)) == len(seen)
+            await store.claim(lease("1:1", 5.0))
+            await store.keep([piece(OTTER, "msg_1", 0, "One ")])
+            assert await store.newest_event() == seen[-1]
+
     async def test_registering_returns_what_is_found_later(self, store: DelegationStore) -> None:
         stored = await store.register(registered())
         assert stored.status is Status.REGISTERED

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
+from background_agents.adapters.files.artifacts import body
 from background_agents.client.place import Place
-from background_agents.client.results import artifacts, body, note_read
+from background_agents.client.results import artifacts, note_read
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NoResult, StoreUnavailable
 from background_agents.domain.text import printable

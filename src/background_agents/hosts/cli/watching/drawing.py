@@ -9,9 +9,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from background_agents.domain.columns import columns
 from background_agents.domain.text import one_line, printable
 from background_agents.hosts.cli.colours import OF_STATUS, Colour
-from background_agents.hosts.cli.table import columns, cut, filled
+from background_agents.hosts.cli.table import cut, filled
 from background_agents.hosts.cli.text import status as status_text
 from background_agents.hosts.cli.watching import table
 from background_agents.hosts.cli.watching.keys import Line

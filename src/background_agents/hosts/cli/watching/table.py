@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from background_agents.domain.columns import columns
 from background_agents.hosts.cli.colours import OF_STATUS, Colour
-from background_agents.hosts.cli.table import GAP, columns, cut, filled, fit, give_way, taken
+from background_agents.hosts.cli.table import GAP, cut, filled, fit, give_way, taken
 from background_agents.views.board import Cells, EndedCells
 
 _MARK, _NO_MARK = "▸ ", "  "

@@ -1,0 +1,352 @@
+"""The read model of the panel in a host's own screen: ready lines, rows of a list, and news.
+
+Pure functions of records and sheets: what is shown, in which order, how it is cut, and what a
+person may do with a delegation now. The panel places and colours it. States are words and signs,
+so that nothing is said by a colour alone; times are told in steps of a minute, since each change
+has a whole screen drawn anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from background_agents.domain.asking import ONCE, OPTIONS_SHOWN, REJECT, Ask, Question
+from background_agents.domain.columns import columns, cut
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.status import Status
+from background_agents.domain.text import (
+    LINE_CHARS,
+    NAME_CHARS,
+    age,
+    money,
+    one_line,
+    printable,
+)
+from background_agents.views import board
+from background_agents.views.json import ActiveSheet
+from background_agents.views.model import headline
+
+ENTRIES = 200
+"""Rows of the list: more than anybody looks through by hand."""
+
+PAGE_CHARS = 20_000
+"""Of a result at a time: some ten screens, which a terminal still renders at once."""
+
+
+class Word(NamedTuple):
+    """A state as the panel shows it."""
+
+    sign: str
+    text: str
+    tone: str
+
+
+WORDS: Mapping[Status, Word] = {
+    Status.REGISTERED: Word("○", "queued", "faint"),
+    Status.RUNNING: Word("●", "running", "plain"),
+    Status.WAITING: Word("?", "asks", "urgent"),
+    Status.COMPLETED: Word("✓", "completed", "good"),
+    Status.FAILED: Word("✗", "failed", "bad"),
+    Status.STOPPED: Word("■", "stopped", "plain"),
+    Status.TIMED_OUT: Word("✗", "timed out", "bad"),
+    Status.INTERRUPTED: Word("✗", "interrupted", "bad"),
+}
+
+URGENT_FIRST = (Status.WAITING, Status.RUNNING, Status.REGISTERED)
+"""Those that have ended come after these."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A piece of a line."""
+
+    text: str
+    tone: str = "plain"
+    """``plain``, ``strong``, ``faint``, ``urgent``, ``good`` or ``bad``."""
+
+
+Line = tuple[Span, ...]
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """Something for a notice on the desktop: nothing that an agent wrote."""
+
+    key: str
+    """The same news has the same key, in every process."""
+    kind: str
+    """``ended`` or ``asks``."""
+    title: str
+    message: str
+    session: str
+    """The conversation whose it is."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the panel shows of one session, or of a whole project."""
+
+    counter: str = ""
+    """For the line of the prompt; empty where nothing is active and nothing unread."""
+    head: str = ""
+    lines: tuple[Line, ...] = ()
+    """Two for each delegation; none where there is nothing to show."""
+    ids: tuple[str, ...] = ()
+    """Of the delegations, in the order of their lines."""
+    more: str = ""
+    """What is not among the lines."""
+    news: tuple[News, ...] = ()
+    note: str = ""
+    """What is wrong, in one line."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the answers that are offered."""
+
+    value: str
+    title: str
+    hint: str = ""
+    """Where it is not empty, words are asked for by it, and put behind ``value``."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to the person at the panel."""
+
+    text: str
+    choices: tuple[Choice, ...]
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person may do with a delegation now."""
+
+    name: str
+    title: str
+    asks: str = ""
+    """What is needed before: nothing, ``text``, ``confirm`` or ``questions``."""
+    hint: str = ""
+    questions: tuple[Asked, ...] = ()
+    request: str = ""
+    """Of an answer: the id of what it answers."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the list."""
+
+    id: str
+    title: str
+    detail: str
+    footer: str
+    group: str
+    state: str
+    project: str
+    agent: str
+    session: str | None
+    """The child session, once there is one."""
+    owner: str
+    """The process that runs, or ran, it: ``pid:start``."""
+    actions: tuple[Action, ...]
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a result, as markdown for people."""
+
+    title: str
+    text: str
+    next_offset: int | None
+    """Where the next part begins; null: this is the last one."""
+
+
+class Row(NamedTuple):
+    """A delegation, and what a program is told of it now."""
+
+    one: Delegation
+    sheet: ActiveSheet
+    """Also of one that has ended, which has no live facts."""
+    is_gone: bool = False
+    """The process that ran it has ended, and nobody has taken it over."""
+
+
+def in_order(found: Iterable[Delegation]) -> list[Delegation]:
+    """Return what asks, then what runs, then the queue, oldest first; then the newest ended."""
+    listed = list(found)
+    active = sorted(
+        (one for one in listed if not one.is_terminal),
+        key=lambda one: (URGENT_FIRST.index(one.status), one.registered_at),
+    )
+    ended = [one for one in listed if one.ended_at is not None]
+    return [*active, *sorted(ended, key=lambda one: one.ended_at or one.registered_at)[::-1]]
+
+
+def counter(found: Sequence[Delegation]) -> str:
+    """Say in a few words how many there are of what needs to be known."""
+    states = [one.status for one in found]
+    told = [(states.count(one), WORDS[one].text) for one in URGENT_FIRST]
+    told.append((sum(one.is_unread for one in found), "unread"))
+    told = [(count, "ask" if count > 1 and word == "asks" else word) for count, word in told]
+    return " · ".join(f"{count} {word}" for count, word in told if count)
+
+
+def lines(row: Row, now: datetime, width: int) -> tuple[Line, Line]:
+    """Return the two lines of a delegation, each at most ``width`` columns."""
+    word, end = WORDS[row.one.status], right(row)
+    room = max(width - columns(end) - 3, 0)
+    title = cut(one_line(row.one.title, LINE_CHARS), room)
+    gap = " " * max(width - 2 - columns(title) - columns(end), 1)
+    first = (Span(f"{word.sign} ", word.tone), Span(title), Span(gap + end, word.tone))
+    second = cut(f"  {' · '.join(_facts(row, now))}", width)
+    return first, (Span(second, "urgent" if row.one.requests else "faint"),)
+
+
+def right(row: Row) -> str:
+    """Return the state in a word, of what runs within a limit the time that is left."""
+    live = row.sheet.live
+    if live is None or live.time_left_s is None or row.one.status is not Status.RUNNING:
+        return WORDS[row.one.status].text
+    return f"{_coarse(timedelta(seconds=live.time_left_s))} left"
+
+
+def _facts(row: Row, now: datetime) -> list[str]:
+    one = row.one
+    agent = one_line(one.agent, NAME_CHARS)
+    # Where no price is known there is none to tell.
+    cost = [money(one.usage.cost_usd)] if one.usage.cost_usd else []
+    if one.is_terminal:
+        if one.error:
+            return [agent, one_line(one.error)]
+        unread = ["unread"] if one.is_unread else []
+        return [agent, *cost, f"{_coarse(now - (one.ended_at or now))} ago", *unread]
+    if one.requests:
+        return [agent, board.asked(row.sheet.delegation)]
+    if row.sheet.live is None:
+        return [agent, "its OpenCode has ended" if row.is_gone else "in another OpenCode"]
+    return [agent, *cost, *filter(None, [board.doing(row.sheet, is_gone=False)])]
+
+
+def _coarse(span: timedelta) -> str:
+    return age(span) if span >= timedelta(minutes=1) else "<1m"
+
+
+def shown(
+    found: Sequence[Delegation],
+    rows: Sequence[Row],
+    now: datetime,
+    width: int,
+    news: Sequence[News],
+) -> Shown:
+    """Return what the panel shows of delegations in order, of which ``rows`` are the first."""
+    left = len(found) - len(rows)
+    return Shown(
+        counter=counter(found),
+        head="Delegations" if found else "",
+        lines=tuple(line for row in rows for line in lines(row, now, width)),
+        ids=tuple(row.one.id for row in rows),
+        more=f"+{left} more" if left else "",
+        news=tuple(news),
+    )
+
+
+def news(one: Delegation) -> list[tuple[datetime, News]]:
+    """Return what there is to tell of a delegation, with when it came about."""
+    if one.ended_at is not None:
+        word = WORDS[one.status].text
+        return [(one.ended_at, _news(one, "ended", f"Delegation {word}", f"has ended: {word}"))]
+    wanted = {"permission": "permission", "question": "decision"}
+    return [
+        (
+            asked.asked_at,
+            _news(
+                one,
+                f"asks:{asked.id}",
+                f"Delegation asks for a {wanted[asked.ask.kind]}",
+                "waits for an answer",
+            ),
+        )
+        for asked in one.requests
+    ]
+
+
+def _news(one: Delegation, kind: str, title: str, told: str) -> News:
+    return News(
+        key=f"{one.id}:{kind}",
+        kind=kind.partition(":")[0],
+        title=title,
+        message=f"{one.id} {told}",
+        session=one.root_session,
+    )
+
+
+def entry(row: Row, now: datetime, *, is_sessions: bool) -> Entry:
+    """Return the row of the list for a delegation."""
+    one, word = row.one, WORDS[row.one.status]
+    return Entry(
+        id=one.id,
+        title=f"{word.sign} {one_line(one.title, LINE_CHARS)}",
+        detail=f"{one.id} · {' · '.join(_facts(row, now))}",
+        footer=right(row),
+        group="This session" if is_sessions else "This project",
+        state=one.status.value,
+        project=one.project,
+        agent=one.agent,
+        session=one.session,
+        owner=one.owner,
+        actions=tuple(_actions(row)),
+    )
+
+
+def page(one: Delegation, result: str, offset: int) -> Page:
+    """Return the part of a result that begins at an offset."""
+    end = offset + PAGE_CHARS
+    return Page(
+        title=headline(one),
+        text=printable(result[offset:end]),
+        next_offset=end if end < len(result) else None,
+    )
+
+
+def _actions(row: Row) -> Iterable[Action]:
+    """Yield what a person may do with a delegation now, the likeliest first."""
+    one, is_at_work = row.one, not row.one.is_terminal and not row.is_gone
+    if one.requests and is_at_work:
+        yield _answer(one.requests[0].ask)
+    if one.is_terminal:
+        yield Action(name="read", title="Read the result")
+    elif is_at_work:
+        yield Action(name="peek", title="Watch it work")
+        if one.session:
+            yield Action(name="steer", title="Give it an instruction", asks="text", hint="Do …")
+        kept = "What it has written is kept."
+        yield Action(name="stop", title="Stop it", asks="confirm", hint=f"Stop {one.id}? {kept}")
+    if one.session:
+        yield Action(name="open", title="Open its session")
+    if one.is_terminal:
+        if one.session:
+            hint = "What it is to do next"
+            yield Action(name="continue", title="Let it go on", asks="text", hint=hint)
+        hint = f"Have what {one.id} was to do done once more?"
+        yield Action(name="retry", title="Do it once more", asks="confirm", hint=hint)
+    yield Action(name="copy", title="Copy its id")
+
+
+def _answer(ask: Ask) -> Action:
+    if ask.questions:
+        title, asked = "Answer its question", tuple(map(_asked, ask.questions))
+    else:
+        title, asked = "Grant or refuse what it asks", (Asked(text=ask.text, choices=_GRANTS),)
+    return Action(name="answer", title=title, asks="questions", questions=asked, request=ask.id)
+
+
+_GRANTS = (
+    Choice(ONCE, "Allow it once"),
+    Choice("always", "Allow it always, until OpenCode restarts"),
+    Choice(REJECT, "Refuse it"),
+    Choice(f"{REJECT}: ", "Refuse it, and say why", "Why not?"),
+)
+
+
+def _asked(question: Question) -> Asked:
+    offered = (Choice(one, one_line(one)) for one in question.options[:OPTIONS_SHOWN])
+    own = Choice("", "Answer in words of your own", "Your answer")
+    return Asked(
+        text=one_line(question.text), choices=(*offered, own, Choice(REJECT, "Do not answer"))
+    )
