@@ -11,6 +11,9 @@ import pytest_asyncio
 from projects import HANG, Project
 
 from background_agents import AsyncClient, connect, errors
+from background_agents.client import on_demand
+from background_agents.client.place import Place
+from background_agents.domain.errors import NotServed
 from background_agents.hosts.cli import main
 from lab.harness.service import Service
 
@@ -79,3 +82,75 @@ async def test_more_time_is_given(project: Project, agents: AsyncClient, bga: Bg
         f"{delegation.id} has ended (completed); go on in its session with `background-agents "
         "delegate --continue`.\n"
     )
+
+
+# --- transcripts ---------------------------------------------------------------------
+
+LOOK: dict[str, object] = {"say": "I look.", "call": "bash", "args": {"command": "ls -l"}}
+
+
+async def test_a_transcript_is_all_of_a_run_and_nothing_of_what_came_later(
+    project: Project, agents: AsyncClient, bga: Bga
+) -> None:
+    """While it runs, after its end, and where another one has gone on in its session."""
+    first = await agents.delegate(project.prompt(LOOK, HANG), "build")
+    child = await project.working(first)
+    child.write("Two files.")
+    begun = ("> Look into it.\n", "\n\nI look.\n[bash completed: bash]\n\nTwo files.")
+    so_far = await first.transcript()
+    assert so_far.startswith(begun[0])
+    assert so_far.endswith(begun[1])
+    following = first.follow(from_prompt=True)
+    assert await anext(following) == so_far
+    assert (await first.steer("Count them.")).id == first.id
+    child.write(" Or three.")
+    child.finish()
+    assert "".join([text async for text in following]).startswith(" Or three.")
+    await first.wait()
+    second = await agents.delegate(project.prompt({"say": "Again."}), "build", continue_id=first.id)
+    await second.wait()
+    said = await bga("transcript", first.id, "-f")
+    assert (said.code, said.err) == (0, "")
+    assert f"{begun[1]} Or three.\n\n> Count them.\n" in said.out
+    assert "Again." not in said.out
+    later = await second.transcript()
+    assert later.startswith(begun[0])
+    assert later.endswith("\n\nAgain.")
+    assert "Two files." not in later
+
+
+async def test_where_no_opencode_can_tell_there_is_the_result_alone(
+    project: Project, bga: Bga, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said why, also where the session was deleted; and nothing is started unasked."""
+    async with project.service(), connect(project.folder) as agents:
+        delegation = await agents.delegate(project.prompt(LOOK, {"say": "Two files."}), "build")
+        ended = await delegation.wait()
+        project.runtime.delete_session(ended.session or "")
+        gone = await bga("transcript", delegation.id)
+        assert (gone.code, gone.out) == (1, "Two files.\n")
+        assert gone.err.startswith("There is no transcript: ")
+        assert gone.err.endswith(" This is its result:\n\n")
+
+    def start(_place: Place) -> None:
+        raise NotServed("OpenCode is not installed.")
+
+    monkeypatch.setattr(on_demand, "start", start)
+    async with connect(project.folder) as agents:
+        with pytest.raises(errors.NotServed, match=r"No OpenCode has .* open"):
+            await (await agents.get(delegation.id)).transcript(start=False)
+    closed = await bga("transcript", delegation.id)
+    assert (closed.code, closed.out) == (1, "Two files.\n")
+    assert "open. One is started to read the session …\n" in closed.err
+    assert "There is no transcript: OpenCode is not installed. This is its result:" in closed.err
+
+
+async def test_one_that_never_began_has_no_transcript(
+    project: Project, agents: AsyncClient, service: Service
+) -> None:
+    service.project.slots._limit = 0
+    delegation = await agents.delegate(project.prompt(HANG), "build")
+    assert await delegation.transcript() == ""
+    await delegation.stop()
+    with pytest.raises(errors.InvalidRequest, match=r"has ended .stopped. before it"):
+        await delegation.transcript()

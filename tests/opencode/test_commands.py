@@ -50,7 +50,10 @@ async def test_status_and_peek_show_what_runs(stage: Stage, user: TerminalUser) 
 
 
 async def test_a_run_is_steered_from_another_terminal(stage: Stage, user: TerminalUser) -> None:
-    """The instruction is in the same run's next request, its receipt is shown, and whose it was."""
+    """The instruction is in the same run's next request, its receipt is shown, and whose it was.
+
+    So it stands in the transcript, which OpenCode keeps.
+    """
     steps = (say("First. ", gate="steer"), say("Then.", gate="steered"))
     name = await running(stage, "Go north.", call("bash", command="true", description="x"), *steps)
     await stage.model.wait_held("steer")
@@ -63,8 +66,15 @@ async def test_a_run_is_steered_from_another_terminal(stage: Stage, user: Termin
     assert request.messages[-1].text == "Turn south."
     peek = await user.run("peek", name)
     assert "[instruction of the user, taken up: Turn south.]" in peek.out
+    assert (await user.run("extend", name, "10")).out.endswith(" in all now.\n")
     stage.model.open("steered")
     assert (await user.run("wait", name)).code == 0
+    transcript = await user.run("transcript", name)
+    assert (transcript.code, transcript.err) == (0, "")
+    pieces = [*transcript.out.split("\n\n"), ""][:6]
+    assert pieces[0].startswith("> Go north.\n> ")
+    assert pieces[1].endswith(" completed: true]")
+    assert [one.strip() for one in pieces[2:]] == ["First.", "> Turn south.", "Then.", ""]
 
 
 async def test_follow_prints_everything_and_ends_with_the_run(

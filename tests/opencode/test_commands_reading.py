@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import households
 import msgspec
 import pytest
 from plays import Stage, call, delegate, say, staged
@@ -53,6 +54,11 @@ async def test_each_reading_command_beside_a_live_opencode_and_after_its_end(
         await stage.opencode.terminate()
         await everything_is_to_be_read(user, ended, runs, state="stopped")
         assert (await user.run("status")).out.startswith("Nothing is active.")
+        transcript = await user.run("transcript", ended)
+        assert "open. One is started to read the session …" in transcript.err
+        assert transcript.out.startswith("> Look at the quince.")
+        assert transcript.out.endswith("\n\nThe quince is old.\n\nIt bears in October.\n")
+        await households.end(stage.opencode.home)  # what was started would end a minute later
 
 
 async def two(stage: Stage) -> tuple[str, str]:

@@ -154,6 +154,7 @@ class AsyncHandle(_Face[Handle]):
 
     status = _awaited(Handle.status)
     peek = _awaited(Handle.peek)
+    transcript = _awaited(Handle.transcript)
     follow = _iterated(Handle.follow)
     events = _iterated(Handle.events)
     steer = _awaited(Handle.steer)

@@ -87,11 +87,22 @@ class Connection:
         """Return what a run has written so far."""
         return self._call(protocol.PEEK, _which(project, delegation), PeekSheet)
 
+    def transcript(self, project: str, delegation: str) -> str:
+        """Return all that was said in a run."""
+        return self._call(protocol.TRANSCRIPT, _which(project, delegation), str, ACT_LIMIT_S)
+
     def follow(
-        self, project: str, delegation: str, seen: Position = BEGINNING
+        self,
+        project: str,
+        delegation: str,
+        seen: Position = BEGINNING,
+        *,
+        from_prompt: bool = False,
     ) -> Iterator[protocol.Wrote]:
         """Yield what a run has written since ``seen``, and what it writes until it has ended."""
-        followed = protocol.Followed(project=project, id=delegation, seen=seen)
+        followed = protocol.Followed(
+            project=project, id=delegation, seen=seen, from_prompt=from_prompt
+        )
         with self._explained():
             for method, params in self._caller.hear(protocol.FOLLOW, followed, Sheet, None):
                 if method == protocol.WROTE:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -342,6 +343,20 @@ class Client:
                     raise
         return None
 
+    def _teller(self, one: Delegation, *, start: bool) -> Connection:
+        """Connect to who runs a delegation, or to an OpenCode that may have its session."""
+        # Here, since looks need neither.
+        from background_agents.client.on_demand import open_in, service_for
+
+        if (connection := self._reach(one.id, self._patience())) is not None:
+            return connection
+        there = Path(one.directory)
+        place = replace(self._place, directory=there) if there.is_dir() else self._place
+        found = open_in(place) or open_in(self._place)
+        if found is None and not start:
+            raise NotServed(f"No OpenCode has {place.directory} open.")
+        return (found or service_for(place, self._url))[0]
+
     def _acting(self, delegation: str) -> AbstractContextManager[Connection]:
         """Connect to whoever runs a delegation. Raises ``InvalidRequest`` if it has ended."""
         connection = self._reach(delegation, self._patience())
@@ -388,15 +403,40 @@ class Handle:
         with self._client._acting(self.id) as connection:
             return connection.peek(self._client._place.project, self.id)
 
-    def follow(self) -> Iterator[str]:
+    def transcript(self, *, start: bool = True) -> str:
+        """Return all of its run: what it was told, as quotations, and what it wrote and did.
+
+        Of one that has ended OpenCode keeps it, so that one has to run: where none has the
+        project open, it is started as for ``delegate``.
+
+        Args:
+            start: False: raise ``NotServed`` rather than start an OpenCode.
+
+        Raises:
+            InvalidRequest: it has never begun, or OpenCode has its session no longer.
+            NotServed: there is no OpenCode that could tell.
+        """
+        one = self._client._record(self.id)
+        if one.session is None and one.is_terminal:
+            raise InvalidRequest(f"{one.id} has ended ({one.status}) before it had a session.")
+        with self._client._held(self._client._teller(one, start=start)) as connection:
+            return connection.transcript(one.project, one.id)
+
+    def follow(self, *, from_prompt: bool = False) -> Iterator[str]:
         """Yield what it has written so far, then what it writes, until it has ended.
 
         Tool calls are lines in square brackets.
+
+        Args:
+            from_prompt: Begin with all of ``transcript``, which has what it was told, too.
         """
         seen, patience = BEGINNING, self._client._patience()
         while (connection := self._client._reach(self.id, patience)) is not None:
             with patience, self._client._held(connection):
-                for wrote in connection.follow(self._client._place.project, self.id, seen):
+                for wrote in connection.follow(
+                    self._client._place.project, self.id, seen, from_prompt=from_prompt
+                ):
+                    from_prompt = False
                     patience.renew()
                     seen = wrote.position
                     yield wrote.text

@@ -18,7 +18,7 @@ from background_agents.views.live import BEGINNING, Position
 
 ABOUT, LIVE, PEEK, FOLLOW, CHANGE = "about", "live", "peek", "follow", "change"
 STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"
-EXTEND = "extend"
+EXTEND, TRANSCRIPT = "extend", "transcript"
 WAIT, DELEGATE = "wait", "delegate"
 WATCH, ENTRIES, READ = "watch", "entries", "read"
 
@@ -115,6 +115,8 @@ class Followed(Which, frozen=True, kw_only=True):
     """A delegation that is read along, from where somebody has come to."""
 
     seen: Position = BEGINNING
+    from_prompt: bool = False
+    """What was said to it first, and all since; ``seen`` counts for nothing then."""
 
 
 class Known(Which, frozen=True, kw_only=True):

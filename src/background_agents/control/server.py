@@ -172,6 +172,7 @@ class _Client:
             protocol.LIVE: self.live,
             protocol.PEEK: self.peek,
             protocol.FOLLOW: self.follow,
+            protocol.TRANSCRIPT: self.transcript,
             protocol.CHANGE: self.change,
             protocol.STEER: self.steer,
             protocol.ANSWER: self.answer,
@@ -220,7 +221,12 @@ class _Client:
             self.connection.notify(protocol.WROTE, wrote)
 
         user = self._of_project(followed.project, followed.id)
-        return user.sheet(await user.follow(followed.id, write, followed.seen))
+        ended = user.follow(followed.id, write, followed.seen, from_prompt=followed.from_prompt)
+        return user.sheet(await ended)
+
+    async def transcript(self, raw: msgspec.Raw) -> str:
+        which = msgspec.json.decode(raw, type=protocol.Which)
+        return await self._of_project(which.project, which.id).transcript(which.id)
 
     async def change(self, raw: msgspec.Raw) -> Sheet:
         known = msgspec.json.decode(raw, type=protocol.Known)

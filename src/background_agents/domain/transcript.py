@@ -100,6 +100,11 @@ class Transcript(msgspec.Struct, frozen=True):
                 return Transcript(self.messages[index:])
         return self
 
+    def until(self, moment: str) -> Transcript:
+        """Return the part before what its user said after the sortable id ``moment`` was made."""
+        later = (at for at, m in enumerate(self.messages) if m.role == "user" and m.id > moment)
+        return Transcript(self.messages[: next(later, None)])
+
     def completed_by(self, kept: Mapping[str, str]) -> Transcript:
         """Return it with texts that were kept as they streamed, where more of them was kept.
 

@@ -141,6 +141,10 @@ class Project:
             raise NotServed(f"This OpenCode does not have {directory} open.")
         return self._workspaces[directory]
 
+    def nearest(self, directory: str) -> Workspace:
+        """Return the workspace of a directory, or of another one of the project."""
+        return self._workspaces.get(directory) or next(iter(self._workspaces.values()))
+
     async def _take_over(self) -> None:
         """Go on with what processes that died have left behind, now or long ago."""
         async with self._taking_over:

@@ -31,7 +31,7 @@ from background_agents.service.panel import Panel
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, ExtendAsked, SteerAsked
 from background_agents.views.json import Sheet, sheet
-from background_agents.views.live import BEGINNING, Live, Position, Tail, tail
+from background_agents.views.live import BEGINNING, Live, Position, Tail, tail, whole
 from background_agents.views.model import Answered
 from background_agents.views.panel import Entry, Page, page
 
@@ -200,15 +200,37 @@ class UserDelegations:
         )
         return await Delegations(workspace).delegate(supervisor, order)
 
+    async def transcript(self, delegation: str) -> str:
+        """Return all that was said in a run so far, or in one that has ended.
+
+        Raises:
+            InvalidRequest: another process runs it, or its runtime is another one.
+            RuntimeRefused, RuntimeUnreachable: the runtime does not tell; the session may be gone.
+        """
+        found = await self._get(delegation)
+        if not found.is_terminal:
+            return whole(found, (await self._runs.of(found).look()).transcript).text
+        return whole(found, await self._project.nearest(found.directory).transcript(found)).text
+
     async def follow(
-        self, delegation: str, write: Callable[[Tail], None], seen: Position = BEGINNING
+        self,
+        delegation: str,
+        write: Callable[[Tail], None],
+        seen: Position = BEGINNING,
+        *,
+        from_prompt: bool = False,
     ) -> Delegation:
         """Hand everything that a run writes to ``write``, until it has ended; return it then.
 
-        Begins with what it has written since ``seen``. Raises ``InvalidRequest``.
+        Begins with what it has written since ``seen``, or with all of it as ``transcript`` tells
+        it. Raises ``InvalidRequest``.
         """
         run = await self._run(delegation)
         shown = seen
+        if from_prompt:
+            begun = whole(run.delegation, (await run.look()).transcript)
+            write(begun)
+            shown = begun.position
 
         async def has_ended() -> bool:
             nonlocal shown

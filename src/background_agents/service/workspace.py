@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
+from random import Random
 from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
@@ -21,7 +22,9 @@ from background_agents.domain.errors import (
     NotDelegable,
     RunElsewhere,
 )
+from background_agents.domain.ids import SortableIds
 from background_agents.domain.notice import Notice
+from background_agents.domain.transcript import Transcript
 from background_agents.ports.runtime import (
     AgentRuntime,
     Busy,
@@ -112,11 +115,31 @@ class Workspace:
             log.info("whether %s is ours is asked again: %s", delegation.id, error)
             return False
 
-    async def check_reaches(self, delegation: Delegation) -> None:
+    async def check_reaches(self, delegation: Delegation, wish: str = "continued") -> None:
         """Raise ``NotContinuable`` where a delegation's sessions are another runtime's."""
         if not await self.reaches(delegation):
             where = f"its session stayed with {delegation.runtime}"
-            raise NotContinuable(delegation.id, f"{where}; delegate anew and name its result")
+            anew = "; delegate anew and name its result" if wish == "continued" else ""
+            raise NotContinuable(delegation.id, f"{where}{anew}", wish)
+
+    async def transcript(self, delegation: Delegation) -> Transcript:
+        """Return what was said in a run that has ended, as the runtime keeps it.
+
+        Raises:
+            NotContinuable: it is another runtime's.
+            RuntimeRefused, RuntimeUnreachable: the runtime does not tell; the session may be gone.
+        """
+        runtime, session, end = self.context.runtime, delegation.session, delegation.ended_at
+        if session is None or end is None:
+            return Transcript()
+        await self.check_reaches(delegation, "read")
+        await isolated.learn_place(self.context, delegation)
+        found = await runtime.transcript(session, refresh=True)
+        if self._runs.in_session(session) is None:
+            runtime.release(session)
+            await isolated.close_place(self.context, delegation)
+        # What was said there later is another delegation's, or its user's own.
+        return found.since(delegation.prompt_message).until(SortableIds(Random()).mint("msg", end))
 
     def abandon(self) -> None:
         """Let go of all runs: another process conducts them now, with a runtime of its own."""

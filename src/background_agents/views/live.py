@@ -217,6 +217,20 @@ def tail(transcript: Transcript, seen: Position) -> Tail:
     return Tail("".join(pieces), seen)
 
 
+def whole(delegation: Delegation, transcript: Transcript) -> Tail:
+    """Return all of a run: what its agent was told, as quotations, and what it wrote and did."""
+    pieces: list[str] = []
+    for message in transcript.messages:
+        if message.role == "user":
+            pieces.append("\n".join(f"> {line}".rstrip() for line in message.text.splitlines()))
+            continue
+        calls = takewhile(lambda call: call.is_over or delegation.is_terminal, message.tools)
+        error = [f"({one_line(message.error)})"] if message.error else []
+        pieces += ["\n".join([message.text, *(f"[{_tool_line(one)}]" for one in calls), *error])]
+    text = "\n\n".join(filter(None, (piece.lstrip("\n") for piece in pieces)))
+    return Tail(text, tail(transcript, BEGINNING).position)
+
+
 def _digest(message: Message, room: int) -> str:
     """Return the end of what a message says, then its tool calls."""
     calls = [f"[{_tool_line(call)}]" for call in message.tools[-_PEEK_CALLS:]]

@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "show all that is stored of a delegation, and what happened to it",
     "read": "read a result",
     "peek": "see what a delegation writes, while it writes",
+    "transcript": "see all that was said and done in a run, also after its end",
     "diff": "see which files a delegation changed, and how",
     "undo": "take back what a delegation changed, and nothing of what others wrote",
     "redo": "do again what was undone",

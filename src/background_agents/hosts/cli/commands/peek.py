@@ -27,7 +27,7 @@ def run(given: Namespace) -> int:
     """Show the newest part, or everything from the beginning on as it comes."""
     one = active_of(given, "`background-agents read {id}` shows what it left")
     if given.follow:
-        return _follow(one)
+        return follow(one)
     found = one.peek()
     if given.json:
         write_json(found)
@@ -36,8 +36,9 @@ def run(given: Namespace) -> int:
     return Exit.DONE
 
 
-def _follow(one: Handle) -> int:
-    for text in one.follow():
+def follow(one: Handle, *, from_prompt: bool = False) -> int:
+    """Print what it writes until it has ended; return the code that tells how."""
+    for text in one.follow(from_prompt=from_prompt):
         print(printable(text), end="", flush=True)
     ended = one.status()
     print()
