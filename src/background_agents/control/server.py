@@ -295,6 +295,7 @@ class _Client:
         panel = self._panel = user.panel(wanted.directory, wanted.session, self._panel)
         if self._watching is not None:
             self._watching.cancel()
+            await asyncio.wait([self._watching])  # and with it the answer to the call before
         show = partial(self.connection.notify, protocol.SHOWN)
         watching = asyncio.create_task(panel.watch(wanted.columns, wanted.most, show))
         self._watching = watching

@@ -58,7 +58,7 @@ class Panel:
     async def watch(self, width: int, most: int, show: Callable[[view.Shown], None]) -> None:
         """Hand to ``show`` what is shown, at once and as it changes, until this is cancelled."""
         clock, bell = self._context.clock, self._project.bell
-        last: tuple[view.Shown, object] = (view.Shown(), None)
+        last: tuple[view.Shown | None, object] = (None, None)
         due_s = clock.monotonic_s()
         self._project.panels.append(self)
         try:
@@ -88,13 +88,13 @@ class Panel:
             news = await self._news(known)
         except StoreUnavailable as error:
             note = one_line(str(error))
-            return view.Shown(note=note), note
+            return view.Shown(session=self._session, note=note), note
         shown = [one for one in known.values() if self._shows(one)]
         found = view.in_order(one for one in shown if one.is_unread or not one.is_terminal)
         rows = [await row(self._project, one) for one in found[:most]]
         self.looked_at = now = self._context.clock.now()
         states = [(one.id, one.status, len(one.requests)) for one in found]
-        return view.shown(found, rows, now, width, news), states
+        return view.shown(self._session, found, rows, now, width, news), states
 
     async def _look_into_store(self) -> None:
         """Learn what is stored, if any process has stored something since the last time."""

@@ -75,7 +75,7 @@ def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
         calls=f"{stored.tool_calls:,}",
         tokens=compact(stored.tokens),
         cost=money(stored.cost_usd),
-        doing=doing(one, is_gone=is_gone),
+        doing=doing(one, is_gone=is_gone) or one_line(stored.title, DOING_CHARS),
         is_urgent=bool(stored.requests) or one.live is None,
     )
 
@@ -89,7 +89,7 @@ def _left(stored: Sheet, live: LiveFacts | None) -> str:
 
 
 def doing(one: ActiveSheet, *, is_gone: bool) -> str:
-    """Say what an active delegation asks, what is wrong, or what it did last."""
+    """Say what an active delegation asks, what is wrong, or what it did last, if anything."""
     stored, live = one.delegation, one.live
     if is_gone:
         return "the process that ran it has ended"
@@ -102,7 +102,7 @@ def doing(one: ActiveSheet, *, is_gone: bool) -> str:
     if live.retry is not None:
         why = one_line(live.retry.message, DOING_CHARS)
         return f"the provider refuses, attempt {live.retry.attempt}: {why}"
-    return one_line(live.last or stored.title, DOING_CHARS)
+    return one_line(live.last, DOING_CHARS)
 
 
 def asked(one: Sheet) -> str:

@@ -8,7 +8,7 @@ has a whole screen drawn anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -87,6 +87,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What the panel shows of one session, or of a whole project."""
 
+    session: str
+    """As it was asked for."""
     counter: str = ""
     """For the line of the prompt; empty where nothing is active and nothing unread."""
     head: str = ""
@@ -194,7 +196,7 @@ def lines(row: Row, now: datetime, width: int) -> tuple[Line, Line]:
     title = cut(one_line(row.one.title, LINE_CHARS), room)
     gap = " " * max(width - 2 - columns(title) - columns(end), 1)
     first = (Span(f"{word.sign} ", word.tone), Span(title), Span(gap + end, word.tone))
-    second = cut(f"  {' · '.join(_facts(row, now))}", width)
+    second = cut(f"  {_told(row, now)}", width)
     return first, (Span(second, "urgent" if row.one.requests else "faint"),)
 
 
@@ -206,21 +208,27 @@ def right(row: Row) -> str:
     return f"{_coarse(timedelta(seconds=live.time_left_s))} left"
 
 
-def _facts(row: Row, now: datetime) -> list[str]:
-    one = row.one
-    agent = one_line(one.agent, NAME_CHARS)
-    # Where no price is known there is none to tell.
-    cost = [money(one.usage.cost_usd)] if one.usage.cost_usd else []
-    if one.is_terminal:
-        if one.error:
-            return [agent, one_line(one.error)]
-        unread = ["unread"] if one.is_unread else []
-        return [agent, *cost, f"{_coarse(now - (one.ended_at or now))} ago", *unread]
-    if one.requests:
-        return [agent, board.asked(row.sheet.delegation)]
-    if row.sheet.live is None:
-        return [agent, "its OpenCode has ended" if row.is_gone else "in another OpenCode"]
-    return [agent, *cost, *filter(None, [board.doing(row.sheet, is_gone=False)])]
+def _facts(row: Row, now: datetime) -> Iterator[str]:
+    """Yield what else is worth knowing, the first of it where there is little room."""
+    one, live = row.one, row.sheet.live
+    yield one_line(one.agent, NAME_CHARS)
+    if one.error:
+        yield one_line(one.error)
+    elif one.requests:
+        yield board.asked(row.sheet.delegation)
+    elif live is None and not one.is_terminal:
+        yield "its OpenCode is gone" if row.is_gone else "in another OpenCode"
+    elif live is not None and live.place is not None:
+        yield f"number {live.place} in the queue"
+    else:
+        if one.usage.cost_usd:  # where no price is known there is none to tell
+            yield money(one.usage.cost_usd)
+        ended = f"{_coarse(now - one.ended_at)} ago" if one.ended_at else ""
+        yield ended or board.doing(row.sheet, is_gone=False)
+
+
+def _told(row: Row, now: datetime) -> str:
+    return " · ".join(filter(None, _facts(row, now)))
 
 
 def _coarse(span: timedelta) -> str:
@@ -228,6 +236,7 @@ def _coarse(span: timedelta) -> str:
 
 
 def shown(
+    session: str,
     found: Sequence[Delegation],
     rows: Sequence[Row],
     now: datetime,
@@ -237,6 +246,7 @@ def shown(
     """Return what the panel shows of delegations in order, of which ``rows`` are the first."""
     left = len(found) - len(rows)
     return Shown(
+        session=session,
         counter=counter(found),
         head="Delegations" if found else "",
         lines=tuple(line for row in rows for line in lines(row, now, width)),
@@ -282,8 +292,8 @@ def entry(row: Row, now: datetime, *, is_sessions: bool) -> Entry:
     return Entry(
         id=one.id,
         title=f"{word.sign} {one_line(one.title, LINE_CHARS)}",
-        detail=f"{one.id} · {' · '.join(_facts(row, now))}",
-        footer=right(row),
+        detail=f"{one.id} · {_told(row, now)}",
+        footer=f"{right(row)}{', unread' if one.is_unread else ''}",
         group="This session" if is_sessions else "This project",
         state=one.status.value,
         project=one.project,
@@ -304,7 +314,7 @@ def page(one: Delegation, result: str, offset: int) -> Page:
     )
 
 
-def _actions(row: Row) -> Iterable[Action]:
+def _actions(row: Row) -> Iterator[Action]:
     """Yield what a person may do with a delegation now, the likeliest first."""
     one, is_at_work = row.one, not row.one.is_terminal and not row.is_gone
     if one.requests and is_at_work:
