@@ -6,6 +6,7 @@ import pytest
 
 from background_agents.domain.events import Usage
 from background_agents.domain.limits import Limits, Reached, Share, nearest
+from background_agents.domain.text import cost, money
 from background_agents.domain.transcript import Message, Transcript
 from background_agents.views import limits as words
 
@@ -66,3 +67,20 @@ def test_an_unknown_price_is_said_and_never_taken_for_free(used: Usage, told: st
 
 def test_the_end_is_one_line() -> None:
     assert words.stopped(Reached("limit of 20 turns", 20)) == "Stopped at its limit of 20 turns."
+
+
+@pytest.mark.parametrize(
+    ("dollars", "unpriced", "in_a_column", "in_a_sentence"),
+    [
+        (0.0, 0, "$0.0000", "$0.0000"),
+        (0.0123, 0, "$0.0123", "$0.0123"),
+        (1234.5, 0, "$1,234.50", "$1,234.50"),
+        (0.0, 3, "unknown", "price unknown"),
+        (0.5, 3, "$0.5000+", "$0.5000+"),
+    ],
+)
+def test_a_price_that_nobody_knows_is_not_told_as_nothing(
+    dollars: float, unpriced: int, in_a_column: str, in_a_sentence: str
+) -> None:
+    assert money(dollars, unpriced) == in_a_column
+    assert cost(dollars, unpriced) == in_a_sentence

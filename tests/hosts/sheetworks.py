@@ -13,7 +13,8 @@ from rich.text import Text
 
 from background_agents.domain.status import Status
 from background_agents.hosts.cli.watching.keys import TEXT, Key
-from background_agents.hosts.cli.watching.model import Model, Seen, see
+from background_agents.hosts.cli.watching.model import Model, see
+from background_agents.hosts.cli.watching.seen import Ended, Seen
 from background_agents.ports.storage import Line
 from background_agents.views.json import ActiveSheet, LiveFacts, RequestSheet, Sheet
 
@@ -74,10 +75,16 @@ def active(name: str, *requests: RequestSheet, live: bool = True, **more: object
     )
 
 
-def over(name: str, status: Status = Status.COMPLETED, summary: str = "All is well.") -> Line:
-    return Line(
+def over(
+    name: str,
+    status: Status = Status.COMPLETED,
+    summary: str = "All is well.",
+    title: str = "Something",
+    project: str = "p1",
+) -> Ended:
+    line = Line(
         id=name,
-        title="Something",
+        title=title,
         agent="general",
         status=status,
         summary=summary,
@@ -85,6 +92,7 @@ def over(name: str, status: Status = Status.COMPLETED, summary: str = "All is we
         ended_at=NOW - timedelta(minutes=3),
         read_at=None,
     )
+    return Ended(line, project)
 
 
 def seen(*found: ActiveSheet, **more: object) -> Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,8 @@ from sheetworks import NOW, active, asks, model, over, plain, seen
 from background_agents.domain.status import Status
 from background_agents.hosts.cli.watching.drawing import Note, Size, draw, overflow
 from background_agents.hosts.cli.watching.keys import Line
-from background_agents.hosts.cli.watching.model import Mode, Model, Peeked, Seen
+from background_agents.hosts.cli.watching.model import Mode, Model
+from background_agents.hosts.cli.watching.seen import Peeked, Seen
 from background_agents.views.json import PeekSheet, RetrySheet, SteerSheet
 
 ASKING = active("brave-amber-otter", asks("bash: git push --force"))
@@ -46,22 +48,92 @@ def test_a_wide_board_shows_everything_on_one_line_each() -> None:
     lines = {line.split()[1]: line for line in screen.split("\n") if "heron" in line}
     for fact in ("running", "anthropic/claude-opus-4", "2m 14s", "12m 46s left", "3", "12.3k"):
         assert fact in lines["quick-silent-heron"]
-    assert lines["quick-silent-heron"].endswith("$0.0123  bash completed: Run the tests")
+    does = "$0.0123  Look into the OAuth flow  bash completed: Run the tests"
+    assert lines["quick-silent-heron"].endswith(does)
     assert "▸ waiting     brave-amber-otter" in screen
     assert "asks: bash: git push --force" in screen
     assert "waits for a slot, number 2 in the queue" in screen
     assert "1 delegation is left behind by an OpenCode that has ended" in screen
     assert "`background-agents recover`" in screen
-    assert "* completed  old-lazy-fox   3m ago  All is well." in screen
-    assert screen.split("\n")[-1].startswith("↑↓ select  Enter peek  s steer  a answer  x stop")
+    assert "* completed  old-lazy-fox   3m ago  Something             All is well." in screen
+    assert screen.split("\n")[-1].startswith("y copy id  o sort  ↑↓ select  / filter  i facts")
 
 
 def test_a_narrow_board_gives_each_two_lines() -> None:
     screen = shown(BOARD, 60, 20)
-    assert "▸ waiting     brave-amber-otter    2m 14s  $0.0123" in screen
+    assert "▸ waiting     brave-amber-otter   Look into the OAuth fl" in screen
+    assert "completed  old-lazy-fox   3m ago  Something" in screen
     assert "    asks: bash: git push --force" in screen
     assert "    bash completed: Run the tests" in screen
     assert screen.split("\n")[-1].endswith("a answer  x stop  ? help  q quit")
+
+
+LONG = "brave-amber-otter-of-the-western-hills-and-far-away"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 118, 160, 200])
+def test_a_title_stays_visible_whatever_else_gives_way(columns: int) -> None:
+    """A long id is cut before its title is, and costs and times give way to it."""
+    ended = over(LONG, title="What should a 429 carry?")
+    found = seen(active(LONG, title="Tag and push release", model=LONG, agent=LONG), ended=(ended,))
+    screen = shown(found, columns, 30)
+    assert "Tag and push re" in screen
+    assert "What should a 4" in screen
+    assert len(re.findall(r"^. ?\w+ +brave-a|^..\w+  brave-a", screen, re.M)) == 2
+    assert ("Tag and push release" in screen) == (columns >= 60)
+
+
+def test_what_there_are_many_of_takes_a_line_each() -> None:
+    """Its title, or what somebody has to know."""
+    some = [active(f"number-{one:02}", title=f"Task {one}") for one in range(12)]
+    screen = shown(seen(ASKING, *some), 80, 24)
+    assert "Task 3" in screen
+    assert "asks: bash: git push --force" in screen
+    assert "bash completed" not in screen
+
+
+def test_a_price_that_nobody_knows_is_no_zero() -> None:
+    free = active("a-b-c", cost_usd=0.0, unpriced_turns=2)
+    screen = shown(seen(free), 200, 20)
+    assert "price unknown" in screen.split("\n")[0]
+    assert "12.3k  unknown  Look" in screen
+    some = shown(seen(free, RUNNING), 200, 20)
+    assert "$0.0123+" in some.split("\n")[0]
+    assert "$0.0000" not in screen + some
+
+
+MANY_ENDED = seen(ASKING, ended=tuple(over(f"fox-{one:02}") for one in range(40)))
+
+
+@pytest.mark.parametrize("rows", [5, 8, 12, 24, 50])
+def test_more_have_ended_than_fit_and_the_selected_one_is_shown(rows: int) -> None:
+    for one in (0, 7, 39):
+        screen = shown(MANY_ENDED, 80, rows, index=one + 1, chosen=f"fox-{one:02}")
+        assert f"*▸completed  fox-{one:02}" in screen
+
+
+def test_only_what_is_meant_is_shown_and_in_which_order() -> None:
+    screen = shown(BOARD, 120, 24, words="FOX completed", order="cost")
+    assert "/FOX completed  1 of 6 shown · sorted by cost" in screen
+    assert "old-lazy-fox" in screen
+    assert not {"heron", "newt", "Nothing is"} & set(re.split(r"[\W\d]+| is ", screen))
+    assert "Nothing is like that." in shown(BOARD, 120, 24, words="whale")
+
+
+def test_all_projects_have_a_column() -> None:
+    """And two of one id are two."""
+    both = seen(
+        active("a-b-c", project="p1"),
+        active("a-b-c", project="p2", cost_usd=7.0),
+        ended=(over("d-e-f", project="p2"),),
+        labels={"p1": "orchard", "p2": "library"},
+    )
+    screen = shown(both, 160, 20, chosen="p2/a-b-c", index=1)
+    assert "running  a-b-c  orchard" in screen
+    assert "▸ running  a-b-c  library" in screen
+    assert screen.count("▸") == 1
+    assert "d-e-f  3m ago  library  Something" in screen
+    assert "Stop a-b-c?" in shown(both, 160, 20, chosen="p2/a-b-c", mode=Mode.STOP)
 
 
 def test_a_short_board_keeps_what_is_selected() -> None:
@@ -103,7 +175,7 @@ def pane(text: str, found: Seen = BOARD) -> Seen:
         SteerSheet(text="Go east.", by="supervisor", sent_at=NOW, confirmed_at=None),
     )
     sheet = PeekSheet(active=RUNNING, text=text, cut=0, steers=steers)
-    return replace(found, peeked=Peeked("quick-silent-heron", sheet))
+    return replace(found, peeked=Peeked("quick-silent-heron", sheet=sheet))
 
 
 PANE = {"mode": Mode.PEEK, "chosen": "quick-silent-heron"}
@@ -126,10 +198,18 @@ def test_the_pane_shows_the_end_of_what_is_written_and_the_receipts() -> None:
 
 
 def test_the_pane_of_one_that_has_ended_says_so() -> None:
-    found = replace(seen(), peeked=Peeked("old-lazy-fox", said="The result.\n\nIt has ended."))
-    screen = shown(found, 60, 12, mode=Mode.PEEK, chosen="old-lazy-fox")
-    assert "old-lazy-fox" in screen
-    assert "The result." in screen
+    said = "\n".join(f"line {number}" for number in range(30))
+    found = replace(BOARD, peeked=Peeked("old-lazy-fox", said=said, is_whole=True))
+    pane = {"mode": Mode.PEEK, "chosen": "old-lazy-fox"}
+    screen = shown(found, 60, 12, **pane)
+    assert "old-lazy-fox\nSomething\n── from its beginning ──" in screen.partition("\n")[2]
+    assert "line 0\n" in screen
+    screen = shown(found, 60, 12, **pane, scrolled=5)
+    assert "── 5 lines down, Home goes back ──" in screen
+    assert "line 5\n" in screen
+    assert "line 4\n" not in screen
+    facts = shown(found, 60, 12, mode=Mode.FACTS, chosen="old-lazy-fox")
+    assert "line 0" not in facts  # what was looked for is another pane
 
 
 def test_an_input_shows_its_cursor_however_long_it_is() -> None:
@@ -159,7 +239,20 @@ def test_a_stop_is_asked_for() -> None:
 
 def test_help_names_every_key() -> None:
     screen = shown(BOARD, 80, 20, mode=Mode.HELP)
-    for word in ("select", "peek", "steer", "answer", "stop", "follow", "quit", "Ctrl-Z"):
+    for word in (
+        "select",
+        "peek",
+        "facts",
+        "filter",
+        "sort",
+        "copy",
+        "steer",
+        "answer",
+        "stop",
+        "follow",
+        "quit",
+        "Ctrl-Z",
+    ):
         assert word in screen
 
 
@@ -169,7 +262,7 @@ def test_what_agents_write_cannot_touch_the_terminal(columns: int) -> None:
     evil = active("evil-evil-evil", asks(EVIL), title=EVIL, agent=EVIL, model=EVIL, last=EVIL)
     found = replace(
         seen(evil, active("b", agent=EVIL, last=EVIL), ended=(over("c", summary=EVIL),)),
-        peeked=Peeked("b", PeekSheet(active=evil, text=EVIL, cut=1, steers=()), said=EVIL),
+        peeked=Peeked("b", sheet=PeekSheet(active=evil, text=EVIL, cut=1, steers=()), said=EVIL),
         trouble=EVIL,
     )
     for mode in Mode:

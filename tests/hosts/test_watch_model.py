@@ -5,22 +5,25 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sheetworks import active, asks, key, model, seen
+from sheetworks import active, asks, key, model, over, seen
 
 from background_agents.hosts.cli.watching.keys import Key, Line
 from background_agents.hosts.cli.watching.model import (
     Action,
     Answer,
+    Copy,
     Mode,
     Model,
-    Seen,
     Steer,
     Stop,
     Wish,
+    arranged,
     press,
     rest,
     see,
 )
+from background_agents.hosts.cli.watching.seen import Pane, Peeked, Seen
+from background_agents.views import board
 
 ASKING = active("asking", asks("bash: rm -rf build"))
 THREE = seen(ASKING, active("second"), active("third"))
@@ -126,6 +129,80 @@ def test_the_pane_opens_scrolls_and_closes() -> None:
     gone = seen(ASKING)
     assert see(inside, gone).peeks == "second"  # its last words can be read
     assert pressed(see(inside, gone), gone, "escape", "up")[0].chosen == "asking"
+
+
+MIXED = seen(
+    active("asking", asks("bash: rm -rf build"), cost_usd=0.1),
+    active("cheap", title="Prune the apples", cost_usd=0.2),
+    active("dear", cost_usd=3.0, elapsed_s=9.0),
+    ended=(over("gone"), over("past", title="Pick the apples")),
+)
+
+
+def test_what_has_ended_can_be_selected_and_read() -> None:
+    down, _ = pressed(model(MIXED), MIXED, "end")
+    assert down.chosen == "past"
+    reading, _ = pressed(down, MIXED, "enter")
+    assert (reading.mode, reading.peeks, reading.pane) == (Mode.PEEK, "past", Pane.RUN)
+    whole = seen(peeked=Peeked("past", said="…", is_whole=True))
+    assert pressed(reading, whole, "down", "j", "up")[0].scrolled == 1
+    after, actions = pressed(reading, MIXED, "x", "y")
+    assert (after.mode, actions) == (Mode.PEEK, [])
+    assert "past has ended." in after.note
+
+
+def test_the_panes_change_places_and_close_by_their_own_keys() -> None:
+    facts, _ = pressed(model(MIXED), MIXED, "j", "i")
+    assert (facts.mode, facts.peeks, facts.pane) == (Mode.FACTS, "cheap", Pane.FACTS)
+    assert pressed(facts, MIXED, "p")[0].mode is Mode.PEEK
+    assert pressed(facts, MIXED, "p", "i", "i")[0].mode is Mode.BOARD
+    steering, _ = pressed(facts, MIXED, "s")
+    assert steering.pane is Pane.FACTS
+    assert pressed(steering, MIXED, "escape")[0].mode is Mode.FACTS
+
+
+def test_nothing_is_selected_where_nothing_is_active_until_somebody_moves() -> None:
+    idle = seen(ended=(over("gone"),))
+    for name in ("enter", "i", "y"):
+        after, actions = pressed(model(idle), idle, name)
+        assert (after.mode, actions) == (Mode.BOARD, [])
+        assert "Nothing is selected" in after.note
+    assert pressed(model(idle), idle, "down")[0].chosen == "gone"
+    assert see(model(idle), MIXED).chosen == "asking"
+
+
+def test_a_filter_narrows_at_each_key_and_stays_until_escape() -> None:
+    typing, actions = pressed(model(MIXED), MIXED, "/", *"apples")
+    assert (typing.mode, typing.words, actions) == (Mode.FILTER, "apples", [])
+    assert arranged(typing, MIXED).keys == ["cheap", "past"]
+    kept, _ = pressed(typing, MIXED, "enter", "j")
+    assert (kept.mode, kept.words, kept.chosen) == (Mode.BOARD, "apples", "cheap")
+    assert pressed(kept, MIXED, "/", "backspace")[0].words == "apple"
+    assert pressed(kept, MIXED, "escape")[0].words == ""
+    assert pressed(typing, MIXED, "escape")[0].words == ""
+    pasted, _ = press(pressed(model(MIXED), MIXED, "/")[0], Key("paste", "GONE completed"), MIXED)
+    assert arranged(pasted, MIXED).keys == ["gone"]
+
+
+def test_the_order_goes_round() -> None:
+    """What is selected stays so, wherever it moves."""
+    now, seen_orders = model(MIXED), []
+    for _ in board.ORDERS:
+        now, actions = pressed(now, MIXED, "o")
+        assert (now.chosen, actions, now.note) == ("asking", [], f"Sorted by {now.order}.")
+        seen_orders.append(arranged(now, MIXED).keys[:3])
+    assert seen_orders[0] == ["dear", "cheap", "asking"]  # by cost
+    assert seen_orders[1][2] == "dear"  # by elapsed time
+    assert seen_orders[-1] == ["asking", "cheap", "dear"]
+
+
+def test_an_id_is_copied_without_its_project() -> None:
+    every = seen(active("a-b-c", project="p2"), labels={"p2": "library"})
+    start = model(every)
+    assert start.chosen == "p2/a-b-c"
+    assert pressed(start, every, "y")[1] == [Copy("a-b-c")]
+    assert pressed(start, every, "i", "y")[1] == [Copy("a-b-c")]
+    assert pressed(start, every, "x", "y")[1] == [Stop("p2/a-b-c")]
 
 
 def test_an_instruction_is_typed_and_sent() -> None:

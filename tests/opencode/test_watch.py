@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.only("1", why="the board shows what our service says, of whichever line"),
 ]
 
-SIZES = [(200, 50), (100, 30), (60, 20)]
+SIZES = [(200, 50), (120, 40), (80, 24)]
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens" / "watch"
 """Where what the board looked like stays, to be looked at."""
@@ -59,7 +59,7 @@ async def running(stage: Stage, *tasks: tuple[str, dict[str, object]]) -> list[s
 
 def row(name: str) -> str:
     """Return as much of an id as stands in its row on a board of any width."""
-    return name[:20]
+    return name[:19]
 
 
 def kept(name: str, screen: str) -> None:
@@ -96,11 +96,25 @@ async def test_the_board_shows_what_runs_and_what_has_ended(
         assert where == sorted(where)
         assert rows[where[0]].startswith("▸ waiting")
         assert "1 waiting, 1 running" in rows[0]
-        assert rows[where[2]].split(" ago  ")[1][:2] == "Qu"  # the beginning of its summary
+        assert rows[where[2]].split(" ago  ")[1].startswith("Be quick.")  # its title
         await board.press("?")
         kept(f"help-{size[0]}x{size[1]}", await board.shows("any key goes back", "answer what it"))
         await board.press("Escape")
-        await board.shows(runs, "q quit")
+        await board.shows(row(runs), "q quit")
+        await board.press("y")
+        await board.shows(f"Copied {asks}")
+        await board.press("Down", "Down", "Enter")
+        kept(f"result-{size[0]}x{size[1]}", await board.shows("Quickly done.", "its beginning"))
+        await board.press("i")
+        kept(f"facts-{size[0]}x{size[1]}", await board.shows(f"{over}: completed", "agent"))
+        await board.press("Escape")
+        await board.shows("q quit")
+        await board.press("/")
+        await board.shows("Filter:")
+        await board.press("-l", "look around")
+        await board.shows("Filter: look around", row(runs), without=(row(asks),))
+        await board.press("Enter", "o")
+        kept(f"filtered-{size[0]}x{size[1]}", await board.shows("sorted by cost", row(runs)))
         await board.quit()
     stage.model.open(gate)
     await user.run("answer", asks, "once")
@@ -163,8 +177,9 @@ async def test_a_run_is_peeked_steered_and_stopped_by_keys(stage: Stage) -> None
 async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
     """What is asked stands above the input; a reply that is none is refused in the footer."""
     (name,) = await running(stage, ("Ask for it.", BASH))
-    async with watching(stage.opencode.home, (100, 30)) as board:
-        await board.shows("▸ waiting", row(name), "printf granted")
+    every = f"{WATCH} --all-projects"
+    async with watching(stage.opencode.home, (100, 30), command=every) as board:
+        await board.shows("all projects", "▸ waiting", row(name), "printf granted")
         await board.press("a")
         kept("answer", await board.shows(f"{name} asks: ", "Answer (once, always or reject: why):"))
         await board.press("-l", "maybe")

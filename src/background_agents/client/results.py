@@ -7,8 +7,10 @@ from pathlib import Path
 
 from background_agents import config
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, body
+from background_agents.client.owners import sheets
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
+from background_agents.views.json import ShowSheet, show_sheet
 
 
 def artifacts(folder: Path) -> MarkdownArtifacts:
@@ -19,6 +21,21 @@ def artifacts(folder: Path) -> MarkdownArtifacts:
 def result(one: Delegation, folder: Path) -> str:
     """Return what a delegation of the project in ``folder`` left. Raises ``StoreUnavailable``."""
     return body(artifacts(folder).content(one))
+
+
+def shown(given: str, place: Place) -> ShowSheet:
+    """Return all that is known of a delegation, by its id or enough of it.
+
+    Raises:
+        InvalidRequest: there is none, or there are several.
+        StoreUnavailable: the records cannot be read.
+    """
+    with place.records() as records:
+        one = records.resolve(given)
+        history, notices = records.history(one.id), records.notices([one.id])[one.id]
+    (known,) = sheets(place.folder, [one])
+    path = artifacts(place.folder).path(one)
+    return show_sheet(one, known, artifact=path, history=history, notices=notices)
 
 
 def note_read(one: Delegation, place: Place) -> None:

@@ -125,9 +125,10 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def used(tokens: int, cost_usd: float, tool_calls: int) -> str:
+def used(tokens: int, cost_usd: float, tool_calls: int, unpriced_turns: int) -> str:
     """Write what a run has used: ``12,345 tokens, $0.0123, 3 tool calls``."""
-    return f"{tokens:,} tokens, ${cost_usd:.4f}, {counted(tool_calls, 'tool call')}"
+    told = (f"{tokens:,} tokens", cost(cost_usd, unpriced_turns), counted(tool_calls, "tool call"))
+    return ", ".join(told)
 
 
 def compact(number: int) -> str:
@@ -138,9 +139,20 @@ def compact(number: int) -> str:
     return str(number)
 
 
-def money(dollars: float) -> str:
-    """Write a cost with as many digits as say something: ``$0.0042``, ``$12.30``."""
-    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}"
+def money(dollars: float, unpriced_turns: int = 0) -> str:
+    """Write a cost with as many digits as say something: ``$0.0042``, ``$12.30``.
+
+    ``$0.0042+`` where the price of some turns is not known, ``unknown`` where no turn's is.
+    """
+    if unpriced_turns and not dollars:
+        return "unknown"
+    return (f"${dollars:.4f}" if dollars < 1 else f"${dollars:,.2f}") + "+" * (unpriced_turns > 0)
+
+
+def cost(dollars: float, unpriced_turns: int) -> str:
+    """Write a cost as ``money`` does, for where nothing else says that it is one."""
+    told = money(dollars, unpriced_turns)
+    return f"price {told}" if told == "unknown" else told
 
 
 def fitting(lines: Sequence[str], room: int) -> list[str]:

@@ -6,12 +6,22 @@ a terminal obeys. Knows no colours, widths or keys: the board's drawing decides 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.text import NAME_CHARS, age, compact, money, one_line, span, worker
+from background_agents.domain.text import (
+    NAME_CHARS,
+    age,
+    compact,
+    cost,
+    money,
+    one_line,
+    span,
+    worker,
+)
 from background_agents.ports.storage import Line
 from background_agents.views.json import ActiveSheet, LiveFacts, Sheet, on
 
@@ -24,6 +34,8 @@ class Cells(NamedTuple):
 
     state: str
     id: str
+    project: str
+    """Empty where that is clear."""
     agent: str
     model: str
     elapsed: str
@@ -31,6 +43,7 @@ class Cells(NamedTuple):
     calls: str
     tokens: str
     cost: str
+    title: str
     doing: str
     """What it asks, what is wrong, or what it did last."""
     is_urgent: bool
@@ -45,7 +58,11 @@ class EndedCells(NamedTuple):
     state: str
     id: str
     age: str
+    project: str
+    """Empty where that is clear."""
+    title: str
     said: str
+    """Its summary; empty where that says no more than the title."""
 
 
 def urgent_first(found: Sequence[ActiveSheet]) -> tuple[ActiveSheet, ...]:
@@ -62,20 +79,52 @@ def urgent_first(found: Sequence[ActiveSheet]) -> tuple[ActiveSheet, ...]:
     return (*asking, *tree([one for one in others if one.delegation.above not in names]))
 
 
-def cells(one: ActiveSheet, *, is_gone: bool) -> Cells:
-    """Return what the board shows of an active delegation."""
+URGENT = "urgency"
+"""The order of the board where nobody asks for another."""
+
+_ORDERS: Mapping[str, Callable[[ActiveSheet], float | str]] = {
+    "cost": lambda one: -one.delegation.cost_usd,
+    "elapsed time": lambda one: -one.delegation.elapsed_s,
+    "time left": lambda one: inf if (left := _left_s(one)) is None else left,
+    "agent": lambda one: one.delegation.agent,
+}
+
+ORDERS = (URGENT, *_ORDERS)
+"""By what active delegations can be sorted; those that have ended are the newest first."""
+
+
+def ordered(found: Sequence[ActiveSheet], by: str) -> tuple[ActiveSheet, ...]:
+    """Return active delegations in one of ``ORDERS``."""
+    first = urgent_first(found)
+    return first if by == URGENT else tuple(sorted(first, key=_ORDERS[by]))
+
+
+def is_meant(words: str, one: Sheet | Line, project: str) -> bool:
+    """Return whether all words are in what the board tells of a delegation."""
+    state, on_model = (
+        (one.state, on(one)) if isinstance(one, Sheet) else (one.status.value, one.summary)
+    )
+    told = " ".join((one.id, one.title, one.agent, state, on_model, project)).casefold()
+    return all(word in told for word in words.casefold().split())
+
+
+def cells(one: ActiveSheet, project: str = "", *, is_gone: bool, by: str = URGENT) -> Cells:
+    """Return what the board shows of an active delegation; a tree only where it is in order."""
     stored = one.delegation
+    deep = stored.depth if by == URGENT else 1
     return Cells(
         state=stored.state,
-        id="  " * (stored.depth - 2) + "└ " * (stored.depth > 1) + one_line(stored.id, NAME_CHARS),
+        id="  " * (deep - 2) + "└ " * (deep > 1) + one_line(stored.id, NAME_CHARS),
+        project=one_line(project, NAME_CHARS),
         agent=one_line(stored.agent, NAME_CHARS),
         model=one_line(on(stored), NAME_CHARS),
         elapsed=span(stored.elapsed_s),
         left=_left(stored, one.live),
         calls=f"{stored.tool_calls:,}",
         tokens=compact(stored.tokens),
-        cost=money(stored.cost_usd),
-        doing=doing(one, is_gone=is_gone) or one_line(stored.title, DOING_CHARS),
+        cost=money(stored.cost_usd, stored.unpriced_turns) if stored.tokens else "",
+        title=one_line(stored.title, DOING_CHARS),
+        doing=doing(one, is_gone=is_gone),
         is_urgent=bool(stored.requests) or one.live is None,
     )
 
@@ -86,6 +135,10 @@ def _left(stored: Sheet, live: LiveFacts | None) -> str:
     if stored.requests:
         return "paused"  # the time window stands still while something is asked
     return "" if live is None or live.time_left_s is None else f"{span(live.time_left_s)} left"
+
+
+def _left_s(one: ActiveSheet) -> float | None:
+    return one.live.time_left_s if one.live is not None else None
 
 
 def doing(one: ActiveSheet, *, is_gone: bool) -> str:
@@ -125,14 +178,18 @@ def title(one: Sheet) -> str:
     return f"{one_line(one.title, DOING_CHARS)} ({worker(one.agent, on(one))})"
 
 
-def ended_cells(one: Line, now: datetime) -> EndedCells:
+def ended_cells(one: Line, now: datetime, project: str = "") -> EndedCells:
     """Return what the board shows of a delegation that has ended."""
+    title = one_line(one.title, DOING_CHARS)
+    said = one_line(f"{'[cut] ' if one.is_cut else ''}{one.summary}", DOING_CHARS)
     return EndedCells(
         mark="*" if one.is_unread else " ",
         state=one.status.value,
         id=one_line(one.id, NAME_CHARS),
         age=f"{age(now - (one.ended_at or one.registered_at))} ago",
-        said=one_line(f"{'[cut] ' if one.is_cut else ''}{one.summary or one.title}", DOING_CHARS),
+        project=one_line(project, NAME_CHARS),
+        title=title,
+        said="" if said == title else said,
     )
 
 
@@ -140,11 +197,13 @@ def counts(found: Sequence[ActiveSheet]) -> str:
     """Say how many are active, in which states, and what they have cost so far."""
     if not found:
         return "nothing is active"
-    states = [one.delegation.state for one in found]
+    states = [one.delegation.state for one in urgent_first(found)]
     told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-    cost = sum(one.delegation.cost_usd for one in found)
+    spent = sum(one.delegation.cost_usd for one in found)
+    unpriced = sum(one.delegation.unpriced_turns for one in found)
     tokens = sum(one.delegation.tokens for one in found)
-    return f"{', '.join(told)} · {compact(tokens)} tokens · {money(cost)}"
+    used = f"{compact(tokens)} tokens" + (f" · {cost(spent, unpriced)}" if tokens else "")
+    return f"{', '.join(told)} · {used}"
 
 
 def left_behind(count: int) -> str:

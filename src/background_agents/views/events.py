@@ -103,7 +103,7 @@ def _ending(event: ev.Ended) -> str:
 
 
 def _usage(usage: ev.Usage) -> str:
-    return used(usage.tokens, usage.cost_usd, usage.tool_calls)
+    return used(usage.tokens, usage.cost_usd, usage.tool_calls, usage.unpriced_turns)
 
 
 def _words(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from background_agents.domain.actor import Actor
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.text import TITLE_CHARS, one_line, span, worker
+from background_agents.domain.text import TITLE_CHARS, cost, one_line, span, worker
 from background_agents.domain.transcript import Message, ToolCall, Transcript
 from background_agents.ports.runtime import Retrying
 from background_agents.ports.storage import Line
@@ -112,7 +112,7 @@ def _live_line(live: Live) -> str:
         f"{span(live.time_left)} left" if live.time_left is not None else left,
         f"{usage.tool_calls} tool calls",
         f"{usage.tokens:,} tokens",
-        f"${usage.cost_usd:.4f}",
+        cost(usage.cost_usd, usage.unpriced_turns),
         *_limits(delegation),
     ]
     if delegation.changes.files:

@@ -10,13 +10,15 @@ from background_agents.domain.errors import InvalidRequest
 from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import hand_over, is_colourful
+from background_agents.hosts.cli.query_arguments import add_all_projects
 
 SIGNALLED = 128
 """Shells count an end by a signal from here."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Take no more than where to look."""
+    """Take where to look."""
+    add_all_projects(parser)
     add_place(parser)
 
 
@@ -35,7 +37,7 @@ def run(given: Namespace) -> int:
 
     try:
         with Terminal(colourful=is_colourful()) as terminal:
-            Watch(place, terminal).run()
+            Watch(place, terminal, all_projects=given.all_projects).run()
     except Ended as ended:
         return SIGNALLED + ended.number
     return Exit.DONE

@@ -53,7 +53,7 @@ def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[t
     yield "ran" if has_ended else "runs for", span(shown.elapsed_s)
     yield "time limit", span(shown.timeout_s) if shown.timeout_s else "none"
     yield "read", _time(shown.read_at)
-    usage = used(shown.tokens, shown.cost_usd, shown.tool_calls)
+    usage = used(shown.tokens, shown.cost_usd, shown.tool_calls, shown.unpriced_turns)
     if not has_ended and shown.as_of == began:
         usage += f" (as of {_time(began)}; the process that runs it does not answer)"
     yield "used", usage

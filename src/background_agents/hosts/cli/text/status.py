@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from background_agents.domain.actor import Actor
-from background_agents.domain.text import TITLE_CHARS, one_line, printable, span, worker
+from background_agents.domain.text import TITLE_CHARS, cost, one_line, printable, span, worker
 from background_agents.views.changes import brief
 from background_agents.views.json import (
     ActiveSheet,
@@ -59,7 +59,7 @@ def _facts(stored: Sheet, live: LiveFacts | None) -> Iterator[str]:
         yield "no timeout"
     yield f"{stored.tool_calls} tool calls"
     yield f"{stored.tokens:,} tokens"
-    yield f"${stored.cost_usd:.4f}"
+    yield cost(stored.cost_usd, stored.unpriced_turns)
     if stored.changes is not None and stored.changes.files:
         yield f"{brief(stored.changes)} changed"
     if limits := limits_of(stored):

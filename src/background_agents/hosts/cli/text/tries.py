@@ -35,7 +35,7 @@ def cells(one: Sheet) -> Cells:
         state=one.state,
         changes=_changes(one.changes),
         # A model without a price costs nothing that is known.
-        cost="unknown" if one.unpriced_turns else money(one.cost_usd),
+        cost=money(one.cost_usd, one.unpriced_turns),
         time=span(one.elapsed_s),
         model=one_line(on(one)) or "the agent's own",
     )

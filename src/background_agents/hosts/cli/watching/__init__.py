@@ -1,5 +1,5 @@
 """The live board: keys in, a full screen out.
 
-``keys``, ``model``, ``table`` and ``drawing`` are pure; ``threads`` talk to services; ``terminal``
-owns the screen; ``loop`` joins them.
+``seen``, ``keys``, ``model``, ``table``, ``pane`` and ``drawing`` are pure; ``threads`` talk to
+services; ``terminal`` owns the screen; ``loop`` joins them.
 """

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from io import StringIO
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
 from background_agents.domain.columns import columns
 from background_agents.domain.text import one_line, printable
-from background_agents.hosts.cli.colours import OF_STATUS, Colour
+from background_agents.hosts.cli.colours import Colour
 from background_agents.hosts.cli.table import cut, filled
-from background_agents.hosts.cli.text import status as status_text
-from background_agents.hosts.cli.watching import table
+from background_agents.hosts.cli.watching import pane, table
 from background_agents.hosts.cli.watching.keys import Line
-from background_agents.hosts.cli.watching.model import Mode, Model, Seen
+from background_agents.hosts.cli.watching.model import Mode, Model, arranged
+from background_agents.hosts.cli.watching.pane import Size, wrapped
+from background_agents.hosts.cli.watching.seen import Ended, Seen
 from background_agents.views import board
 
-ENDED_SHOWN = 5
-"""Of those that have ended; `list` shows all."""
+_ENDED_ROWS = 5
+"""Of those that have ended, at least where there is room; the others come by scrolling."""
 
 _ROOMY = 18
 """Rows from which on there are blank lines and heads."""
@@ -31,9 +30,16 @@ _CRAMPED = 5
 _SMALLEST = 3
 """Rows: a header, a line and a footer. A terminal with less shows the footer alone."""
 
+_ACTS = ("s steer", "a answer", "x stop")
+
 _KEYS = {
-    Mode.BOARD: ("↑↓ select", "Enter peek", "s steer", "a answer", "x stop", "? help", "q quit"),
-    Mode.PEEK: ("↑↓ scroll", "End follow", "s steer", "a answer", "x stop", "Esc back"),
+    Mode.BOARD: (
+        *("y copy id", "o sort", "↑↓ select", "/ filter", "i facts", "Enter peek"),
+        *("s steer", "a answer", "x stop", "? help", "q quit"),
+    ),
+    Mode.PEEK: ("↑↓ scroll", "End follow", "i facts", *_ACTS, "Esc back"),
+    Mode.FACTS: ("↑↓ scroll", "Enter peek", *_ACTS, "Esc back"),
+    Mode.FILTER: ("words narrow the rows", "Enter keeps them", "Esc shows all"),
     Mode.HELP: ("any key goes back",),
     Mode.STEER: ("Enter sends", "Esc cancels"),
     Mode.ANSWER: ("Enter sends", "Esc cancels"),
@@ -43,29 +49,20 @@ _KEYS = {
 
 _HELP = (
     ("↑ ↓, j k", "select; in a pane, scroll"),
-    ("Enter, p", "peek: what the selected one writes, as it writes"),
+    ("Enter, p", "peek: what the selected one writes, as it writes; its result once it ended"),
+    ("i", "facts: all that is known of it, and what happened to it"),
+    ("/", "filter: show only what has some words in id, title, agent, model or state"),
+    ("o", "sort: by urgency, cost, elapsed time, time left, agent"),
+    ("y", "copy its id"),
     ("s", "steer: put an instruction into its run"),
     ("a", "answer what it waits for"),
     ("x", "stop it; what it wrote is kept"),
     ("End, G", "in a pane: follow again"),
-    ("Esc, q", "back; on the board, q quits"),
+    ("Esc, q", "back; on the board, Esc ends a filter and q quits"),
     ("Ctrl-C", "quit, wherever you are"),
     ("Ctrl-Z", "back to the shell; `fg` returns"),
     ("Ctrl-L", "draw everything anew"),
 )
-
-
-_TAB = 4
-
-_wrapper = Console(file=StringIO(), width=80, tab_size=_TAB)
-"""What wrapping asks for; nothing is written to it."""
-
-
-class Size(NamedTuple):
-    """Of the terminal."""
-
-    columns: int
-    rows: int
 
 
 class Note(NamedTuple):
@@ -92,18 +89,16 @@ def draw(
         if model.mode is Mode.HELP:
             body = _help(within)
         else:
-            body = (_pane if model.peeks else _board)(model, seen, within)
+            body = (pane.draw if model.peeks else _board)(model, seen, within)
         blank = [Text("")] * (room - len(body))
         lines = [_header(seen, size, at), *body[:room], *blank, *bottom]
     return [_cut(line, size.columns) for line in lines]
 
 
 def overflow(model: Model, seen: Seen, size: Size) -> int:
-    """Return how far the pane can be scrolled up."""
-    room = (
-        size.rows - 1 - len(_bottom(model, seen, size, None)) - len(_pane_head(model, seen, size))
-    )
-    return max(len(_pane_text(seen, size)) - max(room, 1), 0)
+    """Return how far the pane can be scrolled."""
+    rows = size.rows - 1 - len(_bottom(model, seen, size, None))
+    return pane.overflow(model, seen, Size(size.columns, rows))
 
 
 def _header(seen: Seen, size: Size, at: str) -> Text:
@@ -119,31 +114,58 @@ def _header(seen: Seen, size: Size, at: str) -> Text:
 # --- the board -------------------------------------------------------------------
 
 
-def _board(model: Model, seen: Seen, size: Size) -> list[Text]:
-    roomy = size.rows >= _ROOMY
+def _board(model: Model, everything: Seen, size: Size) -> list[Text]:
+    seen, roomy = arranged(model, everything), size.rows >= _ROOMY
     lines: list[Text] = [Text("")] if roomy else []
     warnings = [seen.trouble, board.left_behind(len(seen.gone)) if seen.gone else ""]
     lines += [line for text in warnings if text for line in _warning(text, size)]
-    over = [board.ended_cells(one, seen.at) for one in seen.ended[:ENDED_SHOWN]]
-    ended = table.ended_rows(over, size.columns, model.chosen)
-    fits = max(size.rows - len(lines) - (len(ended) + 2 if roomy else 0), 2)
-    lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
-    if ended and (left := size.rows - len(lines) - (2 if roomy else 1)) > 0:
-        head = Text("  Ended (* = unread)", Colour.FAINT)
-        lines += [*([Text("")] if roomy else []), head, *ended[:left]]
+    if said := _arrangement(model, len(seen.keys), len(everything.keys)):
+        lines.append(Text(f"  {said}", Colour.FAINT))
+    heads = [*([Text("")] if roomy else []), Text("  Ended (* = unread)", Colour.FAINT)]
+    place = model.index - len(seen.active)
+    chosen = place if 0 <= place < len(seen.ended) and model.chosen in seen.keys else None
+    room = size.rows - len(lines)
+    if chosen is not None and room <= _CRAMPED:
+        return [*lines, *_ended(seen, Size(size.columns, max(room, 1)), chosen)]
+    wanted = min(len(seen.ended), _ENDED_ROWS) + len(heads) if roomy or chosen is not None else 0
+    if not (model.words and seen.ended and not seen.active):
+        fits = max(room - wanted, 2)
+        lines += _active(model, seen, Size(size.columns, fits), with_heads=roomy)
+    if seen.ended and (left := size.rows - len(lines) - len(heads)) > 0:
+        lines += [*heads, *_ended(seen, Size(size.columns, left), chosen)]
     return lines
 
 
+def _arrangement(model: Model, shown: int, among: int) -> str:
+    """Say which rows are shown, and in which order, where the user has chosen that."""
+    told = [f"/{one_line(model.words)}  {shown} of {among} shown"] if model.words.strip() else []
+    told += [f"sorted by {model.order}"] if model.order != board.URGENT else []
+    return " · ".join(told)
+
+
+def _ended(seen: Seen, size: Size, chosen: int | None) -> list[Text]:
+    """Return as many of those that have ended as fit, the selected one among them."""
+    first = max((chosen or 0) - size.rows + 1, 0)
+    some: Sequence[Ended] = seen.ended[first : first + size.rows]
+    cells = [board.ended_cells(one.line, seen.at, seen.label(one)) for one in some]
+    return table.ended_rows(cells, size.columns, None if chosen is None else chosen - first)
+
+
 def _warning(text: str, size: Size) -> list[Text]:
-    lines = _wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
+    lines = wrapped(f"! {one_line(text, board.DOING_CHARS)}", size.columns)
     most = 3 if size.rows >= _ROOMY // 2 else 1 if size.rows >= _CRAMPED else 0
     return [Text(line, Colour.TROUBLE) for line in lines[:most]]
 
 
 def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[Text]:
     if not seen.active:
-        return [] if seen.trouble else [Text("  Nothing is active.", Colour.FAINT)]
-    shown = [board.cells(one, is_gone=one.delegation.id in seen.gone) for one in seen.active]
+        nothing = "Nothing is like that." if model.words else "Nothing is active."
+        return [] if seen.trouble else [Text(f"  {nothing}", Colour.FAINT)]
+    keys = seen.keys
+    shown = [
+        board.cells(one, seen.label(one), is_gone=key in seen.gone, by=model.order)
+        for one, key in zip(seen.active, keys, strict=False)
+    ]
     layout = table.layout(shown, size.columns, size.rows - with_heads)
     heads = [table.heads(layout)] if with_heads else []
     fits = max((size.rows - len(heads)) // layout.lines_each, 1)
@@ -153,55 +175,13 @@ def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[T
     first = max(min(model.index - fits + 1, len(shown) - fits), 0)
     lines = [
         line
-        for cells in shown[first : first + fits]
+        for cells, key in list(zip(shown, keys, strict=False))[first : first + fits]
         for line in table.row(
-            cells, layout, is_chosen=cells.id == model.chosen, is_gone=cells.id in seen.gone
+            cells, layout, is_chosen=key == model.chosen, is_gone=key in seen.gone
         )
     ]
     more = [Text(f"  … and {hidden} more", Colour.FAINT)] if hidden else []
     return [*heads, *lines, *more]
-
-
-# --- the pane --------------------------------------------------------------------
-
-
-def _pane(model: Model, seen: Seen, size: Size) -> list[Text]:
-    head = _pane_head(model, seen, size)
-    room = max(size.rows - len(head), 1)
-    lines = _pane_text(seen, size)
-    end = len(lines) - min(model.scrolled, max(len(lines) - room, 0))
-    return [*head, *(Text(line) for line in lines[max(end - room, 0) : end])]
-
-
-def _pane_head(model: Model, seen: Seen, size: Size) -> list[Text]:
-    """Say whom the pane shows, and whether it follows."""
-    found = next((one for one in seen.active if one.delegation.id == model.peeks), None)
-    name = Text(model.peeks, Colour.STRONG)
-    if found is None:
-        return [name, _rule(model, size)]
-    cells = board.cells(found, is_gone=model.peeks in seen.gone)
-    name.append("  ").append(cells.state, OF_STATUS.get(cells.state, ""))
-    used = (f"tools: {cells.calls}", f"{cells.tokens} tokens", cells.cost)
-    name.append("  " + " · ".join(filter(None, (cells.elapsed, cells.left, *used))))
-    lines = [name, Text(board.title(found.delegation), Colour.FAINT)]
-    if cells.is_urgent:
-        lines.append(Text(cells.doing, Colour.URGENT))
-    return [*lines, _rule(model, size)]
-
-
-def _pane_text(seen: Seen, size: Size) -> tuple[str, ...]:
-    peeked = seen.peeked
-    if peeked is None:
-        return ("…",)
-    shown = _wrapped(status_text.peek(peeked.sheet), size.columns) if peeked.sheet else ()
-    said = _wrapped(printable(peeked.said), size.columns) if peeked.said else ()
-    return *shown, *said
-
-
-def _rule(model: Model, size: Size) -> Text:
-    """Return a line that says whether the pane follows."""
-    where = f"{model.scrolled} lines up, End follows again" if model.scrolled else "follows"
-    return Text(f"── {where} ".ljust(size.columns, "─"), Colour.FAINT)
 
 
 # --- help and the bottom ---------------------------------------------------------
@@ -235,14 +215,16 @@ def _hints(mode: Mode, width: int) -> str:
 def _input(model: Model, seen: Seen, size: Size) -> list[Text]:
     if model.mode is Mode.STOP:
         kept = "What it wrote is kept." if size.columns >= 80 else ""
-        return [Text(f"Stop {model.chosen}? {kept} y/n".replace("  ", " "), Colour.URGENT)]
+        return [Text(f"Stop {model.name}? {kept} y/n".replace("  ", " "), Colour.URGENT)]
+    if model.mode is Mode.FILTER:
+        return [_typed("Filter", model.line, size)]
     if model.mode is Mode.STEER:
-        return [_typed(f"Steer {model.chosen}", model.line, size)]
+        return [_typed(f"Steer {model.name}", model.line, size)]
     found = seen.sheet(model.chosen)
     if model.mode is not Mode.ANSWER or found is None:
         return []
-    asks = f"{model.chosen} asks: {board.asked(found)}"
-    shown = [Text(line, Colour.URGENT) for line in _wrapped(asks, size.columns)[:4]]
+    asks = f"{model.name} asks: {board.asked(found)}"
+    shown = [Text(line, Colour.URGENT) for line in wrapped(asks, size.columns)[:4]]
     return [*shown, _typed(f"Answer ({board.replies(found)})", model.line, size)]
 
 
@@ -258,16 +240,6 @@ def _typed(label: str, line: Line, size: Size) -> Text:
 
 
 # --- text in cells ---------------------------------------------------------------
-
-
-@lru_cache(maxsize=4)
-def _wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Return text as lines that take ``width`` cells at most, words kept whole where they fit."""
-    lines: list[str] = []
-    for line in text.expandtabs(_TAB).split("\n"):
-        found = Text(line).wrap(_wrapper, max(width, 2))
-        lines += [one.plain.rstrip() for one in found] or [""]
-    return tuple(lines)
 
 
 def _cut(line: Text, width: int) -> Text:

@@ -14,7 +14,8 @@ from background_agents.client.place import Place
 from background_agents.hosts.cli.watching import model as board
 from background_agents.hosts.cli.watching.drawing import Note, draw, overflow
 from background_agents.hosts.cli.watching.keys import Key, KeyDecoder, as_typed
-from background_agents.hosts.cli.watching.model import Mode, Model, Seen
+from background_agents.hosts.cli.watching.model import Mode, Model
+from background_agents.hosts.cli.watching.seen import Seen
 from background_agents.hosts.cli.watching.terminal import Terminal
 from background_agents.hosts.cli.watching.threads import News, Threads
 
@@ -34,12 +35,12 @@ _NOT_YET = "A process that runs delegations has not answered yet."
 class Watch:
     """The board of a place in a terminal."""
 
-    def __init__(self, place: Place, terminal: Terminal) -> None:
+    def __init__(self, place: Place, terminal: Terminal, *, all_projects: bool) -> None:
         self._terminal = terminal
-        self._at = _shortened(place.directory)
+        self._at = "all projects" if all_projects else _shortened(place.directory)
         self._decoder = KeyDecoder()
         self._news: SimpleQueue[News] = SimpleQueue()
-        self._threads = Threads(place, self._tell)
+        self._threads = Threads(place, self._tell, all_projects=all_projects)
         self._model = Model()
         self._seen = Seen(at=datetime.now(UTC), trouble=_NOT_YET)
         self._typed_at = 0.0
@@ -89,7 +90,7 @@ class Watch:
             self._model = replace(self._model, note="")
         if time.monotonic() >= self._note_ends:
             self._note = None
-        self._threads.peek(self._model.peeks)
+        self._threads.peek(self._model.chosen, self._model.pane)
 
     def _tell(self, news: News) -> None:
         """Keep what a thread has to say, and wake the loop; called by that thread."""
@@ -99,9 +100,10 @@ class Watch:
     def _hear(self, news: News) -> None:
         match news:
             case Seen():
-                if self._model.scrolled and self._seen.peeked is not None:
+                shown = self._seen.peeked
+                if self._model.scrolled and shown is not None and not shown.is_whole:
                     # Whoever reads back must not have the text move below their eyes.
-                    news = replace(news, peeked=self._seen.peeked)
+                    news = replace(news, peeked=shown)
                 self._seen = news
             case Note():
                 self._say(news)
@@ -144,6 +146,9 @@ class Watch:
             case board.Wish.REDRAW:
                 self._terminal.clear()
                 self._threads.again()
+            case board.Copy():
+                self._terminal.copy(action.id)
+                self._say(Note(f"Copied {action.id}, if your terminal lets programs copy."))
             case board.Steer() | board.Answer() | board.Stop():
                 self._say(Note("…"))
                 self._threads.carry_out(action)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import Enum, StrEnum
 
 from background_agents.hosts.cli.watching.keys import PASTE, TEXT, Key, Line
-from background_agents.ports.storage import Line as EndedLine
-from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
+from background_agents.hosts.cli.watching.seen import Pane, Seen
+from background_agents.views import board
 
 _PAGE = 10
 """Lines that a page key moves in the peek pane; a pane may be that small."""
@@ -22,44 +21,14 @@ _FAR = 1_000_000
 """Beyond any list or text."""
 
 
-@dataclass(frozen=True)
-class Peeked:
-    """What was found of the delegation that is peeked at."""
-
-    id: str
-    sheet: PeekSheet | None = None
-    """None once it has ended, or while its owner does not answer."""
-    said: str = ""
-    """What is to be known instead, in one line."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The project, as it was looked at."""
-
-    at: datetime
-    active: tuple[ActiveSheet, ...] = ()
-    """What waits for an answer comes first."""
-    gone: frozenset[str] = frozenset()
-    """Those whose process has ended."""
-    ended: tuple[EndedLine, ...] = ()
-    """Newest first."""
-    trouble: str = ""
-    """Why nothing, or not everything, can be seen."""
-    peeked: Peeked | None = None
-
-    def sheet(self, delegation: str) -> Sheet | None:
-        """Return an active delegation."""
-        found = (one.delegation for one in self.active if one.delegation.id == delegation)
-        return next(found, None)
-
-
 class Mode(StrEnum):
     """Whom keys are for."""
 
     BOARD = "board"
     PEEK = "peek"
+    FACTS = "facts"
     HELP = "help"
+    FILTER = "filter"
     STEER = "steer"
     ANSWER = "answer"
     STOP = "stop"
@@ -79,7 +48,7 @@ class Wish(Enum):
 class Steer:
     """Put an instruction into a run."""
 
-    id: str
+    key: str
     text: str
 
 
@@ -87,7 +56,7 @@ class Steer:
 class Answer:
     """Answer a request, and no other."""
 
-    id: str
+    key: str
     request: str
     text: str
 
@@ -96,12 +65,19 @@ class Answer:
 class Stop:
     """End a delegation."""
 
+    key: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Put an id where the user's terminal keeps what is pasted."""
+
     id: str
 
 
 Command = Steer | Answer | Stop
 
-Action = Wish | Command
+Action = Wish | Command | Copy
 
 
 @dataclass(frozen=True)
@@ -112,7 +88,7 @@ class Model:
     behind: Mode = Mode.BOARD
     """Where it goes back to from an input: the board, or the pane of a run."""
     chosen: str = ""
-    """The id of the selected delegation, also once it has ended; empty before there was any."""
+    """The key of the selected delegation, also once it has ended; empty before there was any."""
     index: int = 0
     """Its place, from which the user moves on once it has vanished."""
     deaf: str = ""
@@ -122,18 +98,42 @@ class Model:
     """What is being answered."""
     line: Line = field(default_factory=Line)
     scrolled: int = 0
-    """How many lines the pane shows from before its end; 0 follows."""
+    """How many lines the pane shows from before its end, or from after its beginning where it is
+    read from there; 0 follows."""
     note: str = ""
     """Said once in the footer."""
+    words: str = ""
+    """Rows without these are not shown."""
+    order: str = board.URGENT
+    """Of ``board.ORDERS``."""
+
+    @property
+    def pane(self) -> Pane | None:
+        """Return what the pane shows; None without one."""
+        showing = self.mode if self.mode in (Mode.BOARD, *_PANES) else self.behind
+        return _PANES.get(showing)
 
     @property
     def peeks(self) -> str:
-        """Return the id of the delegation that the pane shows; empty without one."""
-        showing = self.mode if self.mode in (Mode.BOARD, Mode.PEEK) else self.behind
-        return self.chosen if showing is Mode.PEEK else ""
+        """Return the key of the delegation that the pane shows; empty without one."""
+        return self.chosen if self.pane else ""
+
+    @property
+    def name(self) -> str:
+        """Return the id of the selected delegation."""
+        return self.chosen.rpartition("/")[2]
 
 
 Step = tuple[Model, Action | None]
+
+
+def arranged(model: Model, seen: Seen) -> Seen:
+    """Return what was seen as it is shown: what is meant, in the order that is wanted."""
+    active = [
+        one for one in seen.active if board.is_meant(model.words, one.delegation, seen.label(one))
+    ]
+    ended = [one for one in seen.ended if board.is_meant(model.words, one.line, seen.label(one))]
+    return replace(seen, active=board.ordered(active, model.order), ended=tuple(ended))
 
 
 def see(model: Model, seen: Seen) -> Model:
@@ -143,15 +143,16 @@ def see(model: Model, seen: Seen) -> Model:
     pressed is for what the user saw. What waits for an answer or a y for nothing any more is
     closed.
     """
-    ids = [one.delegation.id for one in seen.active]
-    if model.chosen in ids:
-        model = replace(model, index=ids.index(model.chosen))
-    elif ids and not model.chosen:
-        model = replace(model, index=0, chosen=ids[0])
+    shown = arranged(model, seen)
+    keys = shown.keys
+    if model.chosen in keys:
+        model = replace(model, index=keys.index(model.chosen))
+    elif shown.active and not model.chosen:
+        model = replace(model, index=0, chosen=keys[0])
     if model.mode is Mode.ANSWER and _first_request(model, seen) != model.request:
-        return _refused(_back(model), f"What {model.chosen} had asked is answered already.")
-    if model.mode is Mode.STOP and model.chosen not in ids:
-        return _refused(_back(model), f"{model.chosen} has ended.")
+        return _refused(_back(model), f"What {model.name} had asked is answered already.")
+    if model.mode is Mode.STOP and seen.active_one(model.chosen) is None:
+        return _refused(_back(model), f"{model.name} has ended.")
     return model
 
 
@@ -167,7 +168,7 @@ def press(model: Model, key: Key, seen: Seen) -> Step:
         return model, Wish(key.name)
     if model.deaf:
         return _unheard(model, key), None
-    if key.name == PASTE and model.mode not in (Mode.STEER, Mode.ANSWER):
+    if key.name == PASTE and model.mode not in (Mode.STEER, Mode.ANSWER, Mode.FILTER):
         return _refused(model, "Pasted text is no command."), None
     return _PRESS[model.mode](model, key, seen)
 
@@ -176,19 +177,38 @@ def _on_board(model: Model, key: Key, seen: Seen) -> Step:
     name = _name(key)
     if name == "q":
         return model, Wish.QUIT
-    if name in ("enter", "p") and model.chosen:
-        return replace(model, mode=Mode.PEEK, behind=Mode.BOARD, scrolled=0), None
     if name in _STEPS:
         return _moved(model, _STEPS[name], seen), None
-    return _begin(model, name, seen), None
+    if name == "/":
+        typed = Line(model.words, len(model.words))
+        return replace(model, mode=Mode.FILTER, behind=Mode.BOARD, line=typed), None
+    if name == "escape":
+        return see(replace(model, words=""), seen), None
+    if name == "o":
+        order = board.ORDERS[(board.ORDERS.index(model.order) + 1) % len(board.ORDERS)]
+        return see(replace(model, order=order, note=f"Sorted by {order}."), seen), None
+    return _opened(model, name, seen)
 
 
 def _in_pane(model: Model, key: Key, seen: Seen) -> Step:
     name = _name(key)
-    if name in ("escape", "q", "enter", "p", "left"):
+    if name in ("escape", "q", "left") or _SHOWS.get(name) is model.mode:
         return see(replace(model, mode=Mode.BOARD, behind=Mode.BOARD), seen), None
     if name in _STEPS:
-        return replace(model, scrolled=max(model.scrolled - _STEPS[name], 0)), None
+        reads_down = seen.peeked is not None and seen.peeked.is_whole
+        step = _STEPS[name] if reads_down else -_STEPS[name]
+        return replace(model, scrolled=max(model.scrolled + step, 0)), None
+    return _opened(model, name, seen)
+
+
+def _opened(model: Model, name: str, seen: Seen) -> Step:
+    """Do what a key means for the selected one, on the board and in a pane."""
+    if name in (*_SHOWS, "y") and not model.chosen:
+        return replace(model, note="Nothing is selected; ↑ and ↓ select."), None
+    if name in _SHOWS:
+        return replace(model, mode=_SHOWS[name], behind=Mode.BOARD, scrolled=0), None
+    if name == "y":
+        return model, Copy(model.name)
     return _begin(model, name, seen), None
 
 
@@ -200,12 +220,22 @@ def _begin(model: Model, name: str, seen: Seen) -> Model:
     if wanted is None:
         return model
     if seen.sheet(model.chosen) is None:
-        nothing = f"{model.chosen} has ended." if model.chosen else "Nothing is active."
+        nothing = f"{model.name} has ended." if model.chosen else "Nothing is active."
         return _refused(model, nothing)
     request = _first_request(model, seen)
     if wanted is Mode.ANSWER and not request:
-        return _refused(model, f"{model.chosen} asks nothing.")
+        return _refused(model, f"{model.name} asks nothing.")
     return replace(model, mode=wanted, behind=model.mode, line=Line(), request=request)
+
+
+def _in_filter(model: Model, key: Key, seen: Seen) -> Step:
+    """Show at each key what is left; the words stay until Esc."""
+    if key.name in ("enter", "escape"):
+        model = _back(model)
+        words = "" if key.name == "escape" else model.words
+        return see(replace(model, words=words), seen), None
+    line = model.line.press(key)
+    return see(replace(model, line=line, words=line.text), seen), None
 
 
 def _in_help(model: Model, key: Key, _seen: Seen) -> Step:
@@ -255,11 +285,17 @@ _STEPS = {
 
 _OPENS = {"s": Mode.STEER, "a": Mode.ANSWER, "x": Mode.STOP}
 
+_SHOWS = {"enter": Mode.PEEK, "p": Mode.PEEK, "i": Mode.FACTS}
+
+_PANES = {Mode.PEEK: Pane.RUN, Mode.FACTS: Pane.FACTS}
+
 
 _PRESS: dict[Mode, Callable[[Model, Key, Seen], Step]] = {
     Mode.BOARD: _on_board,
     Mode.PEEK: _in_pane,
+    Mode.FACTS: _in_pane,
     Mode.HELP: _in_help,
+    Mode.FILTER: _in_filter,
     Mode.STEER: _in_line,
     Mode.ANSWER: _in_line,
     Mode.STOP: _in_stop,
@@ -276,13 +312,13 @@ def _back(model: Model) -> Model:
 
 
 def _moved(model: Model, step: int, seen: Seen) -> Model:
-    ids = [one.delegation.id for one in seen.active]
-    if not ids:
+    keys = arranged(model, seen).keys
+    if not keys:
         return model
-    if model.chosen not in ids and step > 0:
-        step -= 1  # the next one has taken the place of what ended
-    index = max(min(model.index + step, len(ids) - 1), 0)
-    return replace(model, index=index, chosen=ids[index])
+    if model.chosen not in keys and step > 0:
+        step -= 1  # the next one has taken the place of what ended, or none was selected yet
+    index = max(min(model.index + step, len(keys) - 1), 0)
+    return replace(model, index=index, chosen=keys[index])
 
 
 def _first_request(model: Model, seen: Seen) -> str:

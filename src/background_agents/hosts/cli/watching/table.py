@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from background_agents.domain.columns import columns
 from background_agents.hosts.cli.colours import OF_STATUS, Colour
-from background_agents.hosts.cli.table import GAP, cut, filled, fit, give_way, taken
+from background_agents.hosts.cli.table import GAP, cut, filled, give_way, taken
 from background_agents.views.board import Cells, EndedCells
 
 _MARK, _NO_MARK = "▸ ", "  "
 
-_DOING_WIDTH = 30
-"""Cells in which what a run does says something; with less it gets a line of its own."""
+_TITLE, _DOING = 20, 30
+"""Cells in which a title, or what a run does, says something. A title always gets as many, as long
+as any column can give way; what a run does gets a line of its own where there are fewer."""
 
-_LONGEST = {"agent": 16, "model": 24, "id": 32}
+_LONGEST = {"agent": 16, "model": 24, "id": 32, "project": 16}
 """Cells that such a column may take; names have no other limit."""
 
-_HEADS = {
-    "state": "state", "id": "id", "agent": "agent", "model": "model", "elapsed": "elapsed",
-    "left": "left", "calls": "tools", "tokens": "tokens", "cost": "cost",
-}  # fmt: skip
-"""The columns from the left to the right, before what it does."""
+_SHORT_ID, _SHORTEST_ID = 20, 8
+"""Cells of an id where a title needs the rest, and of its beginning where nothing else fits."""
 
-_RIGHT = frozenset({"elapsed", "left", "calls", "tokens", "cost"})
+_HEADS = {
+    "state": "state", "id": "id", "project": "project", "agent": "agent", "model": "model",
+    "elapsed": "elapsed", "left": "left", "calls": "tools", "tokens": "tokens", "cost": "cost",
+}  # fmt: skip
+"""The columns from the left to the right, before the title."""
+
+_RIGHT = frozenset({"elapsed", "left", "calls", "tokens", "cost", "age"})
 
 _LUXURIES = ("model", "tokens")
-"""Columns that give way to what it does, in this order."""
+"""Columns that give way to what a run does, in this order."""
 
 _MISSED = ("calls", "agent")
 """Those that do so next, where there is no second line for each."""
 
-_DISPENSABLE = (*_LUXURIES, *_MISSED, "left", "cost", "elapsed")
-"""What goes first where there is no room even for two lines of each."""
+_DISPENSABLE = (*_LUXURIES, *_MISSED, "left", "cost", "project", "elapsed")
+"""What gives way to the title, in the order of what it is worth."""
+
+_OF_ENDED = ("project", "age")
+"""The same of what has ended."""
 
 
 @dataclass(frozen=True)
@@ -44,73 +51,109 @@ class Layout:
 
     columns: dict[str, int]
     width: int
-    doing: int
-    """What is left for what it does; 0 where that has a line of its own."""
-
-    @property
-    def lines_each(self) -> int:
-        """How many lines a delegation takes."""
-        return 1 if self.doing else 2
+    title: int
+    more: int
+    """What is left for what a run does, or has said; 0 where that has no room beside the title."""
+    lines_each: int = 1
+    """Of the two lines that a delegation may take, the second says what it does."""
 
 
 def layout(shown: Sequence[Cells], width: int, rows: int) -> Layout:
     """Return what fits into ``width`` cells, and if possible into ``rows`` lines."""
-    whole = {name: _width(name, shown) for name in _HEADS}
-    if not any(one.model for one in shown):
-        del whole["model"]
-    room = width - len(_NO_MARK)
-    spare = _LUXURIES if 2 * len(shown) <= rows else (*_LUXURIES, *_MISSED)
-    kept = give_way(whole, spare, room - _DOING_WIDTH)
+    whole = {name: size for name in _HEADS if (size := _width(name, shown))}
+    is_roomy = 2 * len(shown) <= rows
+    spare = _LUXURIES if is_roomy else (*_LUXURIES, *_MISSED)
+    found = _fitted(whole, spare, _DISPENSABLE, shown, width)
+    return found if found.more else Layout(found.columns, width, found.title, 0, 1 + is_roomy)
+
+
+def _fitted(
+    whole: dict[str, int],
+    spare: Sequence[str],
+    dispensable: Sequence[str],
+    shown: Sequence[Cells] | Sequence[EndedCells],
+    width: int,
+) -> Layout:
+    """Return columns with a title and what is told beyond it; else those that a title leaves."""
+    room, id_width = width - len(_NO_MARK), whole["id"]
+    widest = max((columns(one.title) for one in shown), default=0)
+    short = {**whole, "id": min(id_width, _SHORT_ID)}
+    for names in (whole, short):
+        kept = give_way(names, spare, room - _TITLE - len(GAP) - _DOING)
+        left = room - taken(kept.values()) - len(GAP)
+        if left >= _TITLE + _DOING:
+            title = max(min(widest, left // 2), _TITLE)
+            return Layout(kept, width, title, left - title)
+    kept = give_way(short, dispensable, room - _TITLE)
     left = room - taken(kept.values())
-    if left >= _DOING_WIDTH:
-        return Layout(kept, width, left)
-    return Layout(give_way(whole, _DISPENSABLE, room + len(GAP)), width, 0)
+    if left < _TITLE:
+        kept["id"] = max(kept["id"] - (_TITLE - left), min(kept["id"], _SHORTEST_ID))
+    else:
+        kept["id"] = min(id_width, kept["id"] + max(left - max(widest, _TITLE), 0))
+    return Layout(kept, width, max(room - taken(kept.values()), 0), 0)
 
 
 def heads(shown: Layout) -> Text:
     """Return the line above the rows."""
     names = [_filled(name, _HEADS[name], size) for name, size in shown.columns.items()]
-    doing = ["does"] if shown.doing else []
+    doing = [filled("title", shown.title), "does"] if shown.more else ["title"]
     return Text(cut(_NO_MARK + GAP.join([*names, *doing]), shown.width), Colour.FAINT)
 
 
 def row(cells: Cells, shown: Layout, *, is_chosen: bool, is_gone: bool) -> list[Text]:
     """Return a delegation as lines."""
-    line = Text(_MARK if is_chosen else _NO_MARK)
+    style = Colour.TROUBLE if is_gone else Colour.URGENT if cells.is_urgent else ""
+    line = _begun(cells, shown, _MARK if is_chosen else _NO_MARK)
+    lines = [line]
+    if shown.more:
+        line.append(filled(cells.title, shown.title)).append(GAP)
+        line.append(cut(cells.doing, shown.more), style)
+    elif shown.lines_each == 1 and style:
+        line.append(cut(cells.doing, shown.title), style)  # of the two what somebody has to know
+    else:
+        line.append(cut(cells.title, shown.title))
+    if shown.lines_each > 1:
+        indent = _NO_MARK * 2
+        lines.append(Text(indent).append(cut(cells.doing, shown.width - len(indent)), style))
+    return [_whole(one, shown, is_chosen=is_chosen) for one in lines]
+
+
+def ended_rows(shown: Sequence[EndedCells], width: int, chosen: int | None) -> list[Text]:
+    """Return what has ended, a line each; ``chosen`` is the place of the selection, if there."""
+    names = ("state", "id", "age", "project")
+    whole = {name: size for name in names if (size := _width(name, shown))}
+    found = _fitted(whole, (), _OF_ENDED, shown, width) if shown else Layout({}, width, 0, 0)
+    lines = []
+    for index, cells in enumerate(shown):
+        mark = cells.mark + (_MARK if index == chosen else _NO_MARK)[0]
+        line = _begun(cells, found, mark).append(filled(cells.title, found.title))
+        if found.more:
+            line.append(GAP).append(cut(cells.said, found.more), Colour.FAINT)
+        lines.append(_whole(line, found, is_chosen=index == chosen))
+    return lines
+
+
+def _begun(cells: Cells | EndedCells, shown: Layout, mark: str) -> Text:
+    """Return a line up to its title."""
+    line = Text(mark)
     for name, size in shown.columns.items():
         style = OF_STATUS.get(cells.state, "") if name == "state" else ""
         line.append(_filled(name, getattr(cells, name), size), style).append(GAP)
-    lines = [line] if shown.doing else [line, Text(_NO_MARK * 2)]
-    style = Colour.TROUBLE if is_gone else Colour.URGENT if cells.is_urgent else ""
-    lines[-1].append(cut(cells.doing, shown.doing or shown.width - len(_NO_MARK * 2)), style)
-    for each in lines:
-        each.truncate(shown.width, pad=True)
-        if is_chosen:
-            each.stylize(Colour.CHOSEN)
-    return lines
+    return line
 
 
-def ended_rows(shown: Sequence[EndedCells], width: int, chosen: str = "") -> list[Text]:
-    """Return what has ended, a line each; the selection may have stayed with one of them."""
-    rows = fit(
-        [(one.state, cut(one.id, _LONGEST["id"]), one.age, one.said) for one in shown],
-        width - 2, last=3, right=[2],
-    )  # fmt: skip
-    lines = []
-    for cells, (state, name, age, said) in zip(shown, rows, strict=True):
-        is_chosen = cells.id == chosen
-        mark = cells.mark + (_MARK if is_chosen else _NO_MARK)[0]
-        line = Text.assemble(mark, (state, OF_STATUS.get(cells.state, "")))
-        line.append(f"{GAP}{name}{GAP}{age}{GAP}").append(said.rstrip(), Colour.FAINT)
-        if is_chosen:
-            line.stylize(Colour.CHOSEN)
-        lines.append(line)
-    return lines
+def _whole(line: Text, shown: Layout, *, is_chosen: bool) -> Text:
+    line.truncate(shown.width, pad=True)
+    if is_chosen:
+        line.stylize(Colour.CHOSEN)
+    return line
 
 
-def _width(name: str, shown: Sequence[Cells]) -> int:
+def _width(name: str, shown: Sequence[Cells] | Sequence[EndedCells]) -> int:
     widest = max((columns(getattr(one, name)) for one in shown), default=0)
-    return max(min(widest, _LONGEST.get(name, widest)), len(_HEADS[name]))
+    longest: Mapping[str, int] = _LONGEST
+    least = len(_HEADS.get(name, "")) if widest and isinstance(shown[0], Cells) else 0
+    return max(min(widest, longest.get(name, widest)), least)
 
 
 def _filled(name: str, text: str, size: int) -> str:

@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import termios
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Self
@@ -20,7 +21,7 @@ from rich.control import Control
 from rich.live import Live
 from rich.text import Text
 
-from background_agents.hosts.cli.watching.drawing import Size
+from background_agents.hosts.cli.watching.pane import Size
 
 _USUAL = Size(80, 24)
 """Of a terminal that does not tell its size."""
@@ -99,6 +100,10 @@ class Terminal:
     def clear(self) -> None:
         """Wipe what others have written; the next ``show`` draws everything."""
         self._console.control(Control.clear())
+
+    def copy(self, text: str) -> None:
+        """Have the terminal keep a text for the next paste (OSC 52); no terminal says whether."""
+        self._write(f"\x1b]52;c;{b64encode(text.encode()).decode()}\x07")
 
     def wait(self, limit_s: float | None) -> bytes:
         """Return what was typed; nothing when woken, resized, or after ``limit_s`` seconds.

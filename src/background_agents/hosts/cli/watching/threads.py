@@ -7,21 +7,30 @@ makes a look slow; the board shows the last one meanwhile. A stop waits until a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import assert_never
+from pathlib import Path
+from typing import NamedTuple, assert_never
 
 from background_agents.client.owners import as_told, left_behind, refuse_ended
 from background_agents.client.place import Place
-from background_agents.client.results import result
+from background_agents.client.projects import Project, Projects
+from background_agents.client.results import note_read, result, shown
 from background_agents.client.synchronous import Client, Handle
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError
 from background_agents.domain.text import printable
-from background_agents.hosts.cli.watching.drawing import ENDED_SHOWN, Note
-from background_agents.hosts.cli.watching.model import Answer, Command, Peeked, Seen, Steer, Stop
+from background_agents.hosts.cli.text import show as show_text
+from background_agents.hosts.cli.watching.drawing import Note
+from background_agents.hosts.cli.watching.model import Answer, Command, Steer, Stop
+from background_agents.hosts.cli.watching.seen import Ended, Pane, Peeked, Seen
 from background_agents.views import board
 from background_agents.views.errors import for_people
+from background_agents.views.json import ActiveSheet
+
+MOST_ENDED = 200
+"""Of a project's that have ended; reading them takes a millisecond or two. `list` shows all."""
 
 _PACE_S = 1.0
 """Between two looks at the board; elapsed times count seconds."""
@@ -34,22 +43,28 @@ News = Seen | Note | Exception
 
 
 class Threads:
-    """Looks at a place until the program ends, and carries out commands meanwhile."""
+    """Looks at a place until the program ends, and carries out commands meanwhile.
 
-    def __init__(self, place: Place, tell: Callable[[News], None]) -> None:
+    Looks at all projects of the user if ``all_projects``.
+    """
+
+    def __init__(self, place: Place, tell: Callable[[News], None], *, all_projects: bool) -> None:
         self._place = place
+        self._all_projects = all_projects
         self._tell = tell
         self._again = threading.Event()
-        self._peeked = ""
+        self._pane: tuple[str, Pane] | None = None
+        self._labels: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin to look."""
         self._begin(self._look)
 
-    def peek(self, delegation: str) -> None:
-        """Look into a run too, from now on; into none with an empty id."""
-        if delegation != self._peeked:
-            self._peeked = delegation
+    def peek(self, key: str, pane: Pane | None) -> None:
+        """Look at one delegation too, from now on; at none without a pane."""
+        wanted = (key, pane) if pane else None
+        if wanted != self._pane:
+            self._pane = wanted
             self.again()
 
     def again(self) -> None:
@@ -58,7 +73,12 @@ class Threads:
 
     def carry_out(self, command: Command) -> None:
         """Begin to carry out a command, beside others."""
-        self._begin(lambda: self._tell(_outcome(command, self._place)))
+        self._begin(lambda: self._tell(_outcome(command, self._place_of(command.key))))
+
+    def _place_of(self, key: str) -> Place:
+        """Return where the delegation is that a key names."""
+        project = key.rpartition("/")[0] or self._place.project
+        return Place(self._place.directory, self._place.data_root, project)
 
     def _begin(self, work: Callable[[], None]) -> None:
         def guarded() -> None:
@@ -70,58 +90,98 @@ class Threads:
         threading.Thread(target=guarded, daemon=True).start()
 
     def _look(self) -> None:
-        seen = None
+        seen = Seen(at=datetime.now(UTC))
         while True:
-            peeked = self._peeked
-            seen = _seen(self._place, peeked, seen)
+            pane = self._pane
+            seen = self._seen(seen, pane)
             self._tell(seen)
-            self._again.wait(_FOLLOW_PACE_S if peeked else _PACE_S)
+            self._again.wait(_FOLLOW_PACE_S if pane else _PACE_S)
             self._again.clear()
 
+    def _seen(self, before: Seen, pane: tuple[str, Pane] | None) -> Seen:
+        """Return what there is now; what cannot be read is as it was ``before``, and said."""
+        now = datetime.now(UTC)
+        if self._place.is_fresh and not self._all_projects:
+            return Seen(at=now, trouble="Nothing has been delegated in this project yet.")
+        trouble: list[str] = []
+        projects = Projects(
+            None if self._all_projects else self._place,
+            unread=lambda error: trouble.append(for_people(error)),
+            progress=lambda _done, _total: None,
+        )
+        try:
+            parts = projects.each(self._part)
+        except DelegationError as error:
+            return replace(before, at=now, trouble=for_people(error))
+        found = Seen(
+            at=now,
+            active=tuple(one for part in parts for one in part.active),
+            ended=tuple(one for part in parts for one in part.ended),
+            labels=dict(self._labels),
+            trouble=" ".join(trouble),
+        )
+        newest = sorted(found.ended, key=lambda one: one.line.registered_at, reverse=True)
+        gone = {one for part in parts for one in part.gone}
+        return replace(
+            found,
+            ended=tuple(newest[:MOST_ENDED]),
+            gone=frozenset(found.key(one) for one in found.active if one.delegation.id in gone),
+            peeked=_peeked(self._place_of(pane[0]), *pane) if pane else None,
+        )
 
-def _seen(place: Place, peeked: str, before: Seen | None) -> Seen:
-    """Return the project as it is now; what cannot be read is as it was ``before``, and said."""
-    now = datetime.now(UTC)
-    if place.is_fresh:
-        return Seen(at=now, trouble="Nothing has been delegated in this project yet.")
+    def _part(self, project: Project) -> _Part:
+        """Return what there is in one project."""
+        name = project.folder.name
+        if self._all_projects and name not in self._labels:
+            self._labels[name] = project.label
+        stored = project.records.active()
+        ended = [Ended(one, name) for one in project.records.newest_ended(MOST_ENDED)]
+        gone = [one.id for one in left_behind(stored)]
+        return _Part(as_told(project.folder, stored), ended, gone)
+
+
+class _Part(NamedTuple):
+    """What was seen of one project."""
+
+    active: Sequence[ActiveSheet]
+    ended: Sequence[Ended]
+    gone: Sequence[str]
+
+
+def _peeked(place: Place, key: str, pane: Pane) -> Peeked:
+    """Return what a pane shows of a delegation."""
+    delegation = key.rpartition("/")[2]
     try:
-        with place.records() as records:
-            stored = records.active()
-            ended = tuple(records.newest_ended(ENDED_SHOWN))
-    except DelegationError as error:
-        last = before or Seen(at=now)
-        return Seen(now, last.active, last.gone, last.ended, for_people(error), last.peeked)
-    return Seen(
-        at=now,
-        active=board.urgent_first(as_told(place.folder, stored)),
-        gone=frozenset(one.id for one in left_behind(stored)),
-        ended=ended,
-        peeked=_peeked(place, peeked) if peeked else None,
-    )
-
-
-def _peeked(place: Place, delegation: str) -> Peeked:
-    try:
+        if pane is Pane.FACTS:
+            return Peeked(key, pane, said=_facts(delegation, place), is_whole=True)
         with place.records() as records:
             one = records.resolve(delegation)
         if one.is_terminal:
-            return Peeked(one.id, said=_left_by(one, place))
-        return Peeked(one.id, Client(place, takeover_s=0).get(one.id).peek())
+            return Peeked(key, said=_left_by(one, place), is_whole=True)
+        return Peeked(key, sheet=Client(place, takeover_s=0).get(one.id).peek())
     except DelegationError as error:
-        return Peeked(delegation, said=for_people(error))
+        return Peeked(key, pane, said=for_people(error))
+
+
+def _facts(delegation: str, place: Place) -> str:
+    """Return what ``show`` tells of a delegation."""
+    found = shown(delegation, place)
+    is_there = Path(found.artifact or "").is_file()
+    return "\n".join(show_text.lines(found, datetime.now(UTC), has_artifact=is_there))
 
 
 def _left_by(one: Delegation, place: Place) -> str:
-    """Return how a delegation has ended, and its result."""
+    """Return how a delegation has ended, and its result; its reader has read it."""
     left = result(one, place.folder)
-    return f"{left}\n\n{board.ended(one)}; `background-agents read {one.id}` shows this again."
+    note_read(one, place)
+    return f"{board.ended(one)}\n\n{left}"
 
 
 def _outcome(command: Command, place: Place) -> Note:
     """Carry out a command, and say in one line that it is done, or why it is not."""
     try:
         with place.records() as records:
-            one = records.resolve(command.id)
+            one = records.resolve(command.key.rpartition("/")[2])
         refuse_ended(one, "nothing more can be done to it")
         handle = Handle(Client(place, takeover_s=0), one.id)
         match command:
