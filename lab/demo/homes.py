@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from background_agents.hosts.cli import plugin_conflicts, plugin_files
-from background_agents.hosts.cli.plugin_files import Places, Scope
+from background_agents.hosts.cli.installing import plugin_conflicts, plugin_files
+from background_agents.hosts.cli.installing.plugin_files import Places, Scope
 from lab.demo import story
 from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, settle
 from lab.harness.line import Line

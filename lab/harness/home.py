@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from background_agents.domain.errors import DelegationError
-from background_agents.hosts.cli import plugin_files
+from background_agents.hosts.cli.installing import plugin_files
 from lab.harness.line import Line, line_of
 
 PROVIDER = "Scripted"

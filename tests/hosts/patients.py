@@ -15,9 +15,10 @@ import msgspec
 from stored import claim, database_of
 
 from background_agents.adapters.system.processes import boot_id, process_name
-from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, Report
-from background_agents.hosts.cli.plugin_files import Places, Scope
+from background_agents.hosts.cli.installing import panel, plugin_files
+from background_agents.hosts.cli.installing.panel import Config
+from background_agents.hosts.cli.installing.plugin_files import Places, Scope
 from background_agents.ports.storage import Lease
 from lab.harness.home import Home, find_binary
 
@@ -42,6 +43,7 @@ class Patient:
         home = Home(root, binary.version)
         home.create("http://127.0.0.1:9/v1")
         home.install_plugin()
+        panel.install(Config(home.config / "tui.json"))
         programs = root / "bin"
         programs.mkdir()
         program = programs / "opencode"

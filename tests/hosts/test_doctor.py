@@ -12,7 +12,7 @@ from stored import store
 from background_agents.adapters.system.processes import boot_id
 from background_agents.hosts.cli.diagnosis.findings import Mark
 from background_agents.hosts.cli.diagnosis.opencode import NEWEST, TESTED
-from background_agents.hosts.cli.plugin_files import Scope
+from background_agents.hosts.cli.installing.plugin_files import Scope
 from background_agents.testing.contracts.samples import launched, registered
 
 pytestmark = pytest.mark.opencode

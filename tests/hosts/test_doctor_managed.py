@@ -15,7 +15,7 @@ import pytest
 from patients import Patient, findings, process, write
 
 from background_agents.hosts.cli.diagnosis.findings import Mark
-from background_agents.hosts.cli.plugin_files import BRIDGE
+from background_agents.hosts.cli.installing.plugin_files import BRIDGE
 
 pytestmark = pytest.mark.opencode
 

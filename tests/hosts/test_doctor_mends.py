@@ -12,7 +12,7 @@ import pytest
 from patients import Patient, dead, findings, write
 
 from background_agents.hosts.cli.diagnosis.findings import Mark
-from background_agents.hosts.cli.plugin_files import BRIDGE, Scope
+from background_agents.hosts.cli.installing.plugin_files import BRIDGE, Scope
 
 pytestmark = pytest.mark.opencode
 

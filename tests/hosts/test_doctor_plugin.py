@@ -12,7 +12,7 @@ from patients import Patient, findings, write
 
 import background_agents
 from background_agents.hosts.cli.diagnosis.findings import Mark
-from background_agents.hosts.cli.plugin_files import BRIDGE, Scope
+from background_agents.hosts.cli.installing.plugin_files import BRIDGE, Scope
 
 pytestmark = pytest.mark.opencode
 

@@ -39,12 +39,18 @@ class User:
         return self.project / ".opencode" / "plugin" / "background-agents.js"
 
     def run(
-        self, *args: str, cwd: Path | None = None, xdg: bool = True, path: Path | None = None
+        self,
+        *args: str,
+        cwd: Path | None = None,
+        xdg: bool = True,
+        path: Path | None = None,
+        python: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        env = {"PATH": str(path or os.environ["PATH"]), "HOME": str(self.root), "NO_COLOR": "1"}
+        # Without an OpenCode that the developer may have.
+        env = {"PATH": str(path or "/usr/bin:/bin"), "HOME": str(self.root), "NO_COLOR": "1"}
         if xdg:
             env["XDG_CONFIG_HOME"] = str(self.root / "config")
-        command = [sys.executable, "-m", "background_agents", *args]
+        command = [str(python or sys.executable), "-m", "background_agents", *args]
         return subprocess.run(
             command, cwd=cwd or self.project, env=env, capture_output=True, text=True, timeout=30
         )
@@ -64,6 +70,11 @@ def write(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     return file
+
+
+def written(user: User) -> list[str]:
+    """Return which files there are beside the panel's."""
+    return [one for one in user.files() if "/plugins/background-agents/" not in one]
 
 
 def refused(user: User, *args: str) -> str:
@@ -89,13 +100,13 @@ def test_it_writes_one_line_with_absolute_paths(user: User) -> None:
         f'import {{ plugin }} from "{BRIDGE}"; '
         f'export default plugin({{ python: "{sys.executable}" }})'
     )
-    assert list(user.files()) == ["config/opencode/plugin/background-agents.js"]
+    assert written(user) == ["config/opencode/plugin/background-agents.js"]
 
 
 def test_without_xdg_it_goes_to_dot_config(user: User) -> None:
     assert user.run("install", xdg=False).returncode == 0
 
-    assert list(user.files()) == [".config/opencode/plugin/background-agents.js"]
+    assert written(user) == [".config/opencode/plugin/background-agents.js"]
 
 
 def test_a_second_install_changes_nothing(user: User) -> None:
@@ -134,7 +145,7 @@ def test_an_install_refreshes_what_an_earlier_version_wrote_for_opencode_1_alone
 
     assert done.stdout.startswith("Refreshed: ")
     assert "export default plugin(" in user.file.read_text()
-    assert list(user.files()) == ["config/opencode/plugin/background-agents.js"]
+    assert written(user) == ["config/opencode/plugin/background-agents.js"]
 
 
 def test_a_project_install_goes_to_the_top_of_its_git_tree(user: User) -> None:
@@ -144,7 +155,7 @@ def test_a_project_install_goes_to_the_top_of_its_git_tree(user: User) -> None:
     done = user.run("install", "--project", cwd=deep)
 
     assert done.returncode == 0, done.stderr
-    assert list(user.files()) == ["project/.opencode/plugin/background-agents.js"]
+    assert written(user) == ["project/.opencode/plugin/background-agents.js"]
     assert "uninstall --project" in user.project_file.read_text()
 
 
@@ -154,7 +165,7 @@ def test_a_folder_outside_git_is_its_own_project(user: User) -> None:
 
     assert user.run("install", "--project", cwd=folder).returncode == 0
 
-    assert list(user.files()) == ["elsewhere/deep/.opencode/plugin/background-agents.js"]
+    assert written(user) == ["elsewhere/deep/.opencode/plugin/background-agents.js"]
 
 
 def test_it_says_which_opencode_there_is(user: User) -> None:
@@ -191,7 +202,7 @@ def test_uninstall_removes_our_file_and_nothing_else(user: User) -> None:
     done = user.run("uninstall")
 
     assert done.returncode == 0
-    assert done.stdout == f"Removed: {user.file}\n"
+    assert done.stdout.startswith(f"Removed: {user.file}\n")
     assert set(user.files()) == {str(path.relative_to(user.root)) for path in (other, config)}
 
 
@@ -209,7 +220,7 @@ def test_uninstall_says_when_there_was_none(user: User) -> None:
     done = user.run("uninstall")
 
     assert (done.returncode, done.stdout) == (0, f"There was none: {user.file}\n")
-    assert user.run("uninstall", "--project").stdout == f"Removed: {user.project_file}\n"
+    assert user.run("uninstall", "--project").stdout.startswith(f"Removed: {user.project_file}\n")
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall"])

@@ -20,10 +20,10 @@ from background_agents.client.on_demand import LOOK_AGAIN_S, READY
 from background_agents.client.opencode_server import OpenCodeServer, load_instance, same_server
 from background_agents.client.place import Place
 from background_agents.domain.errors import NotServed
-from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.arguments import add_place, place_of
 from background_agents.hosts.cli.exits import Exit
-from background_agents.hosts.cli.plugin_files import Places, Scope
+from background_agents.hosts.cli.installing import plugin_files
+from background_agents.hosts.cli.installing.plugin_files import Places, Scope
 from background_agents.hosts.cli.typed import seconds
 
 APPEAR_LIMIT_S = 30.0

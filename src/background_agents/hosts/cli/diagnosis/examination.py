@@ -11,6 +11,7 @@ from background_agents.hosts.cli.diagnosis import (
     logs,
     machine,
     opencode,
+    panel,
     plugin,
     service,
     settings,
@@ -25,6 +26,7 @@ Check = Callable[[Scene], Iterator[Finding]]
 _THEMES: Mapping[str, ModuleType] = {
     "OpenCode": opencode,
     "Plugin": plugin,
+    "Panel": panel,
     "Snapshots": snapshots,
     "Service": service,
     "Storage": storage,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from background_agents.client.opencode_program import (
     Line,
     Version,
-    programs,
-    thrown_away,
     version_in,
 )
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
@@ -29,16 +26,14 @@ _INSTALL = "npm install -g opencode-ai"
 
 def check_opencode(scene: Scene) -> Iterator[Finding]:
     """Find the programs, and ask each for its version."""
-    found = programs(scene.env)
-    if not found:
+    if not scene.opencodes:
         why = "OpenCode is not installed, or its folder is not in PATH."
         yield problem("opencode.program", why, _INSTALL)
-    for program in found:
-        yield _examined(scene, program)
+    for program, answer in scene.opencodes.items():
+        yield _examined(program, answer)
 
 
-def _examined(scene: Scene, program: Path) -> Finding:
-    answer = _version_of(scene, program)
+def _examined(program: Path, answer: Answer) -> Finding:
     version = version_in(answer.out) if answer.code == 0 else None
     if version is not None:
         return _judged(version, program)
@@ -76,16 +71,6 @@ def _judged_as_two(version: Version, said: str) -> Finding:
         f"{said}. Of OpenCode 2 the preview {PREVIEW} was tested; what others do differently is "
         "known from its documentation.",
     )
-
-
-def _version_of(scene: Scene, program: Path) -> Answer:
-    """Ask for the version. OpenCode makes folders for that, so it gets a place to throw away."""
-    with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
-        answer = scene.ask([str(program), "--version"], thrown_away(folder))
-    if answer.code == 0:
-        return answer
-    # Some version managers look for programs where XDG says.
-    return scene.ask([str(program), "--version"])
 
 
 def check_plugins_allowed(scene: Scene) -> Iterator[Finding]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from background_agents import __version__
-from background_agents.hosts.cli import plugin_files
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
-from background_agents.hosts.cli.plugin_conflicts import Kind
-from background_agents.hosts.cli.plugin_files import Scope, Shim
+from background_agents.hosts.cli.installing import plugin_files
+from background_agents.hosts.cli.installing.plugin_conflicts import Kind
+from background_agents.hosts.cli.installing.plugin_files import Scope, Shim
 
 
 def check_loaded(scene: Scene) -> Iterator[Finding]:

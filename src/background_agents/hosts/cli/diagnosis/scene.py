@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from background_agents.adapters.projects.scattered import is_fresh
 from background_agents.adapters.sqlite.inspection import Inspection, inspect
 from background_agents.adapters.system import processes
 from background_agents.client.managed_server import ManagedServer, registered
-from background_agents.client.opencode_program import NAMES, programs
+from background_agents.client.opencode_program import NAMES, programs, thrown_away
 from background_agents.client.place import Place
-from background_agents.hosts.cli.plugin_conflicts import Found, find
-from background_agents.hosts.cli.plugin_files import Places
+from background_agents.hosts.cli.installing.panel import Config, all_of
+from background_agents.hosts.cli.installing.plugin_conflicts import Found, find
+from background_agents.hosts.cli.installing.plugin_files import Places
 from background_agents.ports.processes import Fate
 from background_agents.ports.storage import Lease
 from background_agents.service.ownership.leases import fate_of_owner
@@ -65,6 +67,25 @@ class Scene:
     def plugins(self) -> list[Found]:
         """The delegation plugins that OpenCode would load, and what cannot be read."""
         return find(self.places.all, self.places.configs)
+
+    @cached_property
+    def opencodes(self) -> Mapping[Path, Answer]:
+        """The OpenCodes in PATH, and what each says when it is asked for its version."""
+        return {program: self._asked_for_version(program) for program in programs(self.env)}
+
+    def _asked_for_version(self, program: Path) -> Answer:
+        """Ask it. OpenCode makes folders for that, so it gets a place to throw away."""
+        with tempfile.TemporaryDirectory(prefix="background-agents-") as folder:
+            answer = self.ask([str(program), "--version"], thrown_away(folder))
+        if answer.code == 0:
+            return answer
+        # Some version managers look for programs where XDG says.
+        return self.ask([str(program), "--version"])
+
+    @cached_property
+    def panels(self) -> list[Config]:
+        """The configuration files of OpenCode's terminal."""
+        return all_of(self.places, self.env)
 
     @cached_property
     def managed(self) -> ManagedServer | None:

@@ -16,7 +16,7 @@ from background_agents.domain.errors import NotServed
 from background_agents.domain.text import one_line
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, problem, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, pid_of, quoted
-from background_agents.hosts.cli.plugin_conflicts import Kind
+from background_agents.hosts.cli.installing.plugin_conflicts import Kind
 from background_agents.service.ownership.leases import LEASE
 
 _SHOWN = 5

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from background_agents.adapters.projects.git import ALONE, HARMLESS
 from background_agents.domain.errors import InvalidRequest
-from background_agents.hosts.cli import plugin_conflicts
 from background_agents.hosts.cli.diagnosis.findings import Finding, ok, warning
 from background_agents.hosts.cli.diagnosis.scene import Scene, edit, quoted
+from background_agents.hosts.cli.installing import plugin_conflicts
 
 MOST_FOLDERS = 20_000
 """Read in about a second; a larger tree is looked at in part, which is said."""

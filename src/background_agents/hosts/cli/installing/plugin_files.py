@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import site
 import sys
 from collections.abc import Mapping
@@ -24,11 +25,17 @@ from typing import NamedTuple
 import background_agents
 from background_agents.adapters.files.private import FILE_MODE, private_root
 from background_agents.domain.errors import InvalidRequest
-from background_agents.hosts.cli.plugin_conflicts import OURS, Kind, find, is_ours, read_text
+from background_agents.hosts.cli.installing.plugin_conflicts import (
+    OURS,
+    Kind,
+    find,
+    is_ours,
+    read_text,
+)
 
 _NAME = "background-agents.js"
 
-_ASIDE = "plugin-for-serve"
+ASIDE = "plugin-for-serve"
 """In the data root, beside the projects' folders, whose names are hashes or ids."""
 
 BRIDGE = Path(background_agents.__file__).parent / "hosts" / "opencode" / "bridge.js"
@@ -149,6 +156,24 @@ def read_shim(text: str) -> Shim | None:
     return Shim(bridge, python, userbase, found["both"] is not None)
 
 
+def refuse_what_vanishes(prefix: str = sys.prefix) -> None:
+    """Refuse a Python in a cache, which OpenCode would not find any more when that is cleared.
+
+    ``uvx``, ``uv run`` and ``pipx run`` mark theirs as caches are marked; a Python that stays may
+    bear such a mark itself, but does not stand in a folder that does.
+
+    Raises:
+        InvalidRequest: this Python is in one.
+    """
+    cache = next((one for one in Path(prefix).parents if (one / "CACHEDIR.TAG").exists()), None)
+    if cache is not None:
+        raise InvalidRequest(
+            f"The Python that runs this is in a cache ({cache}), and will be gone one day: install "
+            "background-agents by `uv tool install` or `pipx install`, and run `background-agents "
+            "install` as that gives it to you."
+        )
+
+
 def install(places: Places, scope: Scope) -> Change:
     """Write our file, or refresh it when Python or the package has moved.
 
@@ -165,16 +190,29 @@ def install(places: Places, scope: Scope) -> Change:
     new = shim(scope)
     if old == new:
         return Change.UNCHANGED
-    _put(file, new)
+    put(file, new)
     return Change.WRITTEN if old is None else Change.REFRESHED
 
 
-def _put(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    # At once, so that an OpenCode that starts now never loads half a file.
-    draft.replace(file)
+def put(file: Path, text: str) -> None:
+    """Write a file whole, or not at all; where a link stands, what it leads to.
+
+    Raises:
+        InvalidRequest: it cannot be written.
+    """
+    real = file.resolve()
+    draft = real.with_name(f".{real.name}.{os.getpid()}")
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8", newline="")
+        if real.exists():
+            shutil.copymode(real, draft)
+        # At once, so that an OpenCode that starts now never loads half a file.
+        draft.replace(real)
+    except OSError as error:
+        with suppress(OSError):  # it may be what could not be written
+            draft.unlink()
+        raise InvalidRequest(f"{file} cannot be written ({error.strerror}).") from error
 
 
 def uninstall(places: Places, scope: Scope) -> bool:
@@ -199,11 +237,20 @@ def write_aside(folder: Path) -> Path:
 
     A folder, since OpenCode 2 takes no file by its name; OpenCode 1 takes either.
     """
-    aside = folder / _ASIDE
+    aside = folder / ASIDE
     private_root(aside)
     file = aside / "index.js"
-    _put(file, shim(Scope.GLOBAL))
+    put(file, shim(Scope.GLOBAL))
     file.chmod(FILE_MODE)
+    return aside
+
+
+def remove_aside(folder: Path) -> Path | None:
+    """Remove what ``write_aside`` has left, and return where that was; None if there is nothing."""
+    aside = folder / ASIDE
+    if not aside.is_dir() or aside.is_symlink():
+        return None
+    shutil.rmtree(aside)
     return aside
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from background_agents.domain.errors import InvalidRequest
+from background_agents.hosts.cli.installing import jsonc
 
 OURS = "// Written by `background-agents install"
 """How the file begins that ``install`` writes."""
@@ -40,9 +41,6 @@ _STEMS = ("server", "index")
 _SHADOW = "and two would shadow each other's tools"
 
 _PACKAGE = re.compile(r"background[-_]agents", re.IGNORECASE)
-
-_STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_STRING_OR_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 
 
 class Kind(StrEnum):
@@ -187,7 +185,7 @@ def _delegates(entry: str, file: Path | None) -> bool:
 def read_config(file: Path) -> dict[str, object]:
     """Return what a configuration file of OpenCode says. Raises ``InvalidRequest``."""
     try:
-        config = json.loads(_plain_json(read_text(file)) or "{}")
+        config = jsonc.parse(read_text(file))
     except ValueError as error:
         raise InvalidRequest(f"{file} is not valid JSON ({error}); mend that first.") from error
     return config if isinstance(config, dict) else {}
@@ -197,21 +195,15 @@ def _plugin_names(file: Path) -> list[tuple[str, str]]:
     """Return the plugins that a configuration file lists, each with the key of its list."""
     config = read_config(file)
     listed = ((key, entries) for key in _FOLDERS if isinstance(entries := config.get(key), list))
-    names = ((key, _name(entry)) for key, entries in listed for entry in entries)
+    names = ((key, name_of(entry)) for key, entries in listed for entry in entries)
     # OpenCode 2 switches off what a minus begins.
     return [(key, name) for key, name in names if name and not name.startswith("-")]
 
 
-def _name(entry: object) -> str | None:
+def name_of(entry: object) -> str | None:
     """Return what an entry names: it may be that alone, or have options beside it."""
     if isinstance(entry, list):
         entry = entry[0] if entry else None
     if isinstance(entry, dict):
         entry = entry.get("package")
     return entry if isinstance(entry, str) else None
-
-
-def _plain_json(text: str) -> str:
-    """Return JSON with comments and trailing commas, which OpenCode takes, without them."""
-    bare = _STRING_OR_COMMENT.sub(lambda match: match[1] or " ", text)
-    return _STRING_OR_LAST_COMMA.sub(lambda match: match[1] or "", bare).strip()

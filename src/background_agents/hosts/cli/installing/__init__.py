@@ -1,0 +1,1 @@
+"""What makes OpenCode load us, plugin and panel, and what stands in the way."""
