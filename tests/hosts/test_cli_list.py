@@ -7,7 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,11 @@ import pytest
 from archived import COMMAND, Reader, ids
 from msgspec.structs import replace
 
-from background_agents.testing.contracts.samples import completed, launched, registered
+from background_agents.adapters.sqlite.records import Records
+from background_agents.domain import events as ev
+from background_agents.domain.query import parse
+from background_agents.hosts.cli.text.list import COLUMNS
+from background_agents.testing.contracts.samples import at, completed, launched, registered
 from lab.harness.archive import EVERYWHERE, SOMETIMES, Plan, name_of, needle
 
 STORED = 60
@@ -107,9 +111,11 @@ def test_a_terminal_has_lines_that_fit(archived: Reader) -> None:
         code, wrote = archived.at_terminal("list", columns=columns)
         lines = [ESCAPES.sub("", line) for line in wrote.splitlines()]
         assert code == 0
-        assert len(lines) == 21
-        assert max(len(line) for line in lines[:20]) <= columns
-        assert lines[0].startswith(f"{name_of(59)}  ")
+        assert len(lines) == 22
+        assert max(len(line) for line in lines[:21]) <= columns
+        assert lines[0].split()[::3][:2] in (["ID", "AGENT"], ["ID", "TITLE"], ["ID"])
+        assert lines[1].startswith(f"{name_of(59)}  ")
+        assert lines[0].index("STATE") == lines[1].index("running")
 
 
 def test_colours_are_for_terminals_that_may_have_them(archived: Reader) -> None:
@@ -161,9 +167,9 @@ def test_a_hostile_title_stays_on_its_line(reader: Reader, title: str) -> None:
     code, wrote = reader.at_terminal("list", "-n", "2", columns=60, env={"NO_COLOR": "1"})
     lines = wrote.splitlines()
     assert code == 0
-    assert [line.split()[0] for line in lines[:2]] == ["odd-new-emu", name_of(59)]
+    assert [line.split()[0] for line in lines[:3]] == ["ID", "odd-new-emu", name_of(59)]
     assert not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u202e]", wrote)
-    assert sum(2 if char >= "\u1100" else 1 for char in lines[0]) <= 61  # the sign is one, too
+    assert sum(2 if char >= "\u1100" else 1 for char in lines[1]) <= 61  # the sign is one, too
     assert len(reader.lines("list", "-n", "1")[0]) < 1_100
 
 
@@ -173,6 +179,101 @@ def test_a_service_that_writes_does_not_keep_it_waiting(archived: Reader) -> Non
         assert len(archived.lines("list")) == 20
         assert listed(archived, needle(33)) == [name_of(33)]
         service.execute("ROLLBACK")
+
+
+# --- in another order, and other columns -----------------------------------------------
+
+
+USED = [ev.Usage(9, cost_usd=2), ev.Usage(30, cost_usd=0.1), ev.Usage(9, cost_usd=1)]
+RAN_S = (5, 900, 60)
+
+
+@pytest.fixture(scope="module")
+def sorted_ones(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """Three, of two agents; the newest first: c, b, a."""
+    reader = Reader(tmp_path_factory.mktemp("sorted"))
+    for place, (name, agent) in enumerate((("a", "zoo"), ("b", "app"), ("c", "app"))):
+        first = replace(
+            registered(f"{name}-new-emu"), at=at(place), agent=agent, title="CAB"[place]
+        )
+        begun = ev.Launched(at=at(place + 3), session=f"ses_{name}", message="msg_1")
+        took = timedelta(seconds=RAN_S[place])
+        end = replace(completed(), at=begun.at + took, usage=USED[place], ran_for=took)
+        reader.add(first, begun, replace(end, title=""), result="Old oak.")
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("key", "order"),
+    [
+        ("age", "bca"), ("age,desc", "acb"), ("id", "abc"), ("id,desc", "cba"), ("agent", "cba"),
+        ("agent,desc", "acb"), ("title", "bca"), ("elapsed", "acb"), ("tokens,asc", "cab"),
+        ("tokens,desc", "bca"), ("cost,desc", "acb"), ("state", "cba"), ("model", "cba"),
+    ],
+)  # fmt: skip
+def test_a_list_has_the_order_that_is_wanted(sorted_ones: Reader, key: str, order: str) -> None:
+    """Of equals the newest comes first, and a limit cuts what is sorted."""
+    records = Records.open(sorted_ones.database)
+    assert records is not None
+    with records:
+        for texts in ([], ["state:ended"]):
+            found = records.find(parse(texts, sort=key))
+            assert "".join(one.id[0] for one in records.lines(found.numbers)) == order
+            assert records.find(parse(texts, sort=key), 2).numbers == found.numbers[:2]
+            assert records.find(parse(texts, sort=key), 2).total == 3
+
+
+def test_what_is_found_by_words_and_in_all_projects_is_sorted(sorted_ones: Reader) -> None:
+    other = Reader(sorted_ones.root)
+    copy = sorted_ones.data / "0123456789abcdef"
+    shutil.copytree(sorted_ones.folder, copy)
+    lines = other.lines("list", "oak", "--sort", "cost,desc", "-n", "2")
+    assert [line[0] for line in lines] == ["a", "c"]
+    words = ("list", "--all-projects", "--sort", "elapsed", "--columns", "id,elapsed,project")
+    lines = other.lines(*words, "-n", "3")
+    assert [re.split("  +", line) for line in lines] == [
+        ["a-new-emu", "5.0s", "project"],
+        ["a-new-emu", "5.0s", "project"],
+        ["c-new-emu", "1m 00s", "project"],
+    ]
+    told = json.loads(other.out(*words[:4], "--json", "-n", "2"))
+    assert ([one["id"] for one in told["delegations"]], told["total"]) == (["a-new-emu"] * 2, 6)
+    shutil.rmtree(copy)
+
+
+def test_columns_are_those_that_are_wanted(sorted_ones: Reader) -> None:
+    """With heads where somebody looks; numbers stand at their right, and all have a cell."""
+    everything = ",".join(COLUMNS)
+    (line,) = sorted_ones.lines("list", "id:a", "--columns", everything)
+    for told in ("a-new-emu", "completed", "zoo", "$2.0000"[:4], "5.0s", "ses_a", "C"):
+        assert told in line
+    _, wrote = sorted_ones.at_terminal(
+        "list", "--columns", "cost,id,unread,tokens", "--sort", "id", env={"NO_COLOR": "1"}
+    )
+    assert wrote.splitlines() == [
+        "   COST  ID            TOKENS",
+        "  $2.00  a-new-emu  *       9",
+        "$0.1000  b-new-emu  *      30",
+        "  $1.00  c-new-emu  *       9",
+    ]
+    narrow = sorted_ones.at_terminal("list", "--columns", everything, columns=40)[1]
+    assert max(len(ESCAPES.sub("", line)) for line in narrow.splitlines()) <= 40
+    assert ESCAPES.sub("", narrow).startswith("ID")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--sort", "worth"), "A list cannot be sorted by 'worth'; choose one of: age, id, state"),
+        (("--sort", "cost,down"), "A list cannot be sorted by 'cost,down'"),
+        (("--columns", "id,,age"), "There is no column ''; choose of: id, state, unread, age"),
+        (("--columns", "price"), "There is no column 'price'; choose of"),
+        (("--columns", "id", "--json"), "--columns is for people; --json has all there is."),
+        (("old", "--rank", "--sort", "id"), "--rank orders by words, within one project"),
+    ],
+)
+def test_no_other_order_and_columns(sorted_ones: Reader, words: Sequence[str], why: str) -> None:
+    assert sorted_ones.refused("list", *words).startswith(why)
 
 
 # --- many projects -----------------------------------------------------------------------

@@ -29,6 +29,9 @@ UNREAD = "unread"
 STATES = (*Status, *GROUPS, UNREAD)
 """All that may stand after ``state:``, in the order of a life."""
 
+SORTS = ("age", "id", "state", "agent", "title", "model", "elapsed", "tokens", "cost")
+"""What a list can be sorted by; age is since the end, or else since the delegation."""
+
 _TOKEN = re.compile(
     r"""(?P<key>(?:id|model|state|agent):|@)?+  # what begins like a fact is one, or a mistake
         (?:"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>\S*))""",
@@ -37,6 +40,13 @@ _TOKEN = re.compile(
 
 _NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """What neither stands in a text that was stored nor can be handed to a database."""
+
+
+class Sort(msgspec.Struct, frozen=True):
+    """In which order: the least of ``key`` first, or the greatest; of equals the newest."""
+
+    key: str
+    descends: bool = False
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +68,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Of all these, only those that have ended unread."""
     since: datetime | None = None
     """When it must have been delegated, at the earliest."""
+    sort: Sort | None = None
+    """None: the newest first."""
 
     @property
     def is_full_text(self) -> bool:
@@ -72,12 +84,13 @@ def parse(
     agents: Iterable[str] = (),
     only_unread: bool = False,
     since: datetime | None = None,
+    sort: str = "",
 ) -> Query:
     """Return what ``texts`` ask for, together with what options say.
 
     Raises:
-        InvalidRequest: there is no such state, a fact lacks its value, or a word has no letter
-            or digit that could be searched for.
+        InvalidRequest: there is no such state or order, a fact lacks its value, or a word has
+            no letter or digit that could be searched for.
     """
     text = " ".join(_NO_TEXT.sub(" ", text) for text in texts)
     found: dict[str, list[str]] = {key: [] for key in ("", '"', "id", "@", "model", "state")}
@@ -95,6 +108,7 @@ def parse(
         or_unread=UNREAD in wanted,
         only_unread=only_unread,
         since=since,
+        sort=_sort(sort) if sort else None,
     )
 
 
@@ -122,6 +136,16 @@ def _check_words(terms: Sequence[str], text: str) -> None:
 
 def _is_searchable(term: str) -> bool:
     return any(map(str.isalnum, term))
+
+
+def _sort(given: str) -> Sort:
+    key, comma, way = given.partition(",")
+    if key not in SORTS or (comma and way not in ("asc", "desc")):
+        raise InvalidRequest(
+            f"A list cannot be sorted by {quote(given)}; choose one of: {', '.join(SORTS)}; "
+            '",desc" behind it turns it round.'
+        )
+    return Sort(key, descends=way == "desc")
 
 
 def _states(name: str) -> frozenset[Status]:

@@ -48,6 +48,11 @@ class Fact(msgspec.Struct, frozen=True):
         """The model that answered last, or else the one that was asked for."""
         return self.models[-1] if self.models else self.model or NO_MODEL
 
+    def elapsed(self, now: datetime) -> timedelta:
+        """Return what ``Delegation.elapsed`` does."""
+        span = (self.ended_at or now) - (self.launched_at or self.registered_at)
+        return max(span, timedelta(0)) if self.ran_for is None else self.ran_for
+
     @property
     def ran_s(self) -> float | None:
         """How many seconds it ran; None if it runs, or never began."""

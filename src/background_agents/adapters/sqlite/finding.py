@@ -6,13 +6,14 @@ answered by one index without reading a record; the model alone stands in the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from background_agents.domain.query import Query
+from background_agents.domain.statistics import Fact
 from background_agents.domain.status import TERMINAL
 
 WEIGHTS = "10.0, 5.0, 2.0, 1.0"
@@ -34,6 +35,18 @@ _UNREAD = f"(status IN ({_ENDED}) AND read_at IS NULL)"
 """As ``domain.status.is_unread`` has it; a test holds both together."""
 
 
+_SORTS: Mapping[str, str] = {
+    "age": "-julianday(coalesce(ended_at, registered_at))",
+    "state": "status",
+    "title": "lower(title)",
+    "model": "model_of(record)",
+    "elapsed": "number_of('elapsed', record)",
+    "tokens": "number_of('tokens', record)",
+    "cost": "number_of('cost', record)",
+}
+"""By the names of ``domain.query.SORTS``; the others are columns themselves."""
+
+
 class _OfModel(msgspec.Struct):
     """What of a record tells its model."""
 
@@ -42,6 +55,7 @@ class _OfModel(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_OfModel).decode
+_fact = msgspec.json.Decoder(Fact).decode
 
 
 class Statement(NamedTuple):
@@ -52,9 +66,16 @@ class Statement(NamedTuple):
 
 
 def numbers(query: Query, limit: int | None, offset: int, *, by_rank: bool) -> Statement:
-    """Return the statement that gives the numbers of what is found."""
+    """Return the statement that gives the numbers of what is found, and what sorts them."""
     source = _source(query)
-    if query.is_full_text:
+    if query.sort is not None:
+        found = f"SELECT rowid FROM search.texts WHERE {source.sql}"
+        among = found if query.is_full_text else source.sql
+        key = _SORTS.get(query.sort.key, query.sort.key)
+        way = "DESC" if query.sort.descends else "ASC"
+        select = f"SELECT number, {key} AS key FROM delegations WHERE number IN ({among})"
+        select += f" ORDER BY key {way}, number DESC"
+    elif query.is_full_text:
         order = f"bm25(texts, {WEIGHTS})" if by_rank else "rowid DESC"
         select = f"SELECT rowid FROM search.texts WHERE {source.sql} ORDER BY {order}"
     else:
@@ -90,6 +111,14 @@ def model_of(record: bytes) -> str:
     """Return the models that answered, or else the one asked for; a function for SQLite."""
     seen = _decode(record)
     return "\n".join(seen.models or (seen.model or "",)).lower()
+
+
+def number_of(what: str, record: bytes) -> float:
+    """Return how long a delegation ran or runs, or what it used; a function for SQLite."""
+    fact = _fact(record)
+    if what == "elapsed":
+        return fact.elapsed(datetime.now(UTC)).total_seconds()
+    return fact.usage.cost_usd if what == "cost" else fact.usage.tokens
 
 
 def _source(query: Query) -> Statement:

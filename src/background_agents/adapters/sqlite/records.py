@@ -42,6 +42,8 @@ class Found(NamedTuple):
     """Of the delegations, in the order in which they are shown."""
     total: int
     """How many there are without the limit."""
+    keys: Sequence[str | float] = ()
+    """What each is sorted by."""
 
 
 class Records(Opened):
@@ -51,6 +53,7 @@ class Records(Opened):
         super().__init__(connection, path)
         connection.execute("PRAGMA query_only = ON")
         connection.create_function("model_of", 1, finding.model_of, deterministic=True)
+        connection.create_function("number_of", 2, finding.number_of)
 
     @classmethod
     def of_nothing(cls) -> Records:
@@ -103,7 +106,7 @@ class Records(Opened):
     def find(
         self, query: Query, limit: int | None = None, offset: int = 0, *, by_rank: bool = False
     ) -> Found:
-        """Return which delegations are asked for, newest first.
+        """Return which delegations are asked for, newest first or as the query sorts them.
 
         A query with words needs the index attached; ``by_rank`` puts the best of these first.
 
@@ -112,10 +115,13 @@ class Records(Opened):
         """
         reading = self._reading_index if query.is_full_text else self._reading
         with reading():
-            numbers = self._numbers(finding.numbers(query, limit, offset, by_rank=by_rank))
-            if limit is None or (numbers and len(numbers) < limit) or not (numbers or offset):
-                return Found(numbers, offset + len(numbers))
-            return Found(numbers, *self._numbers(finding.count(query)))
+            statement = finding.numbers(query, limit, offset, by_rank=by_rank)
+            found = self._connection.execute(*statement).fetchall()
+            numbers, keys = [row[0] for row in found], [row[-1] for row in found]
+            total = offset + len(numbers)
+            if limit is not None and (numbers or offset) and not 0 < len(numbers) < limit:
+                ((total,),) = self._connection.execute(*finding.count(query))
+            return Found(numbers, total, keys)
 
     def lines(self, numbers: Iterable[int]) -> Iterator[Line]:
         """Return what a list shows of delegations, in the order of their numbers as given."""
@@ -155,9 +161,6 @@ class Records(Opened):
         with self._reading():
             found = self._connection.execute(QUERIES["newest_ended"], (count,))
             return [rows.line(row) for row in found]
-
-    def _numbers(self, statement: finding.Statement) -> list[int]:
-        return [one for (one,) in self._connection.execute(*statement)]
 
     def _each(
         self, query: str, numbers: Iterable[int], read: Callable[[tuple[Any, ...]], T]

@@ -63,6 +63,7 @@ def query_of(given: Namespace) -> Query:
         agents=given.agent,
         only_unread=given.unread,
         since=given.since,
+        sort=getattr(given, "sort", ""),
     )
 
 

@@ -173,8 +173,8 @@ def _confirm(count: int, given: Namespace) -> None:
 def _show(chosen: Sequence[Prunable], now: datetime, *, as_json: bool) -> None:
     if not as_json:
         for one in chosen:
-            cells = list_text.cells(one.line, "", now)
-            output.show(f"{cells.id}  {cells.state}  {cells.age}  {cells.title}")
+            cells = list_text.cells(one.line, ("id", "state", "age", "title"), "", now)
+            output.show("  ".join(cells))
 
 
 def _tell(
