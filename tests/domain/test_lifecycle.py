@@ -140,6 +140,12 @@ def test_an_instruction_opens_the_window_anew_also_while_it_waits() -> None:
     assert steered.window_used(at(90)) == timedelta(0)
     on = apply(steered, ev.InputAnswered(at=at(90), request="per_1", reply="", by="user"))
     assert on.window_used(at(95)) == timedelta(seconds=5)
+    assert on.waited_in_all == timedelta(seconds=70)
+    again = apply(on, ev.InputRequested(at=at(100), ask=PERMISSION))
+    stopped = ev.Stopped(at=at(130), summary="", error="Enough.", tools_for=timedelta(seconds=7))
+    ended = apply(again, stopped)
+    assert ended.waited_in_all == timedelta(seconds=100)
+    assert ended.tools_for == timedelta(seconds=7)
 
 
 def test_what_was_asked_stays_asked_when_another_process_takes_over() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from background_agents.domain.events import Usage
 from background_agents.domain.transcript import Message, ToolCall, Transcript, Verdict
+from background_agents.testing.contracts.samples import at
 
 
 def user(name: str) -> Message:
@@ -148,3 +149,22 @@ def test_what_was_kept_completes_what_is_stored_and_never_shortens_it() -> None:
     texts = [message.text for message in transcript.completed_by(kept).messages]
     assert texts == ["All", "So far", "So far so good.", "Another"]
     assert transcript.completed_by({}) is transcript
+
+
+def test_tools_side_by_side_take_their_time_once() -> None:
+    def bash(begin: float | None, end: float | None) -> ToolCall:
+        moments = {
+            name: at(when)
+            for name, when in (("began_at", begin), ("ended_at", end))
+            if when is not None
+        }
+        return ToolCall("bash", "completed", **moments)
+
+    def seconds(*messages: tuple[ToolCall, ...]) -> float:
+        answers = (answer(f"a{number}", tools=tools) for number, tools in enumerate(messages))
+        return Transcript((user("u1"), *answers)).tools_for.total_seconds()
+
+    assert seconds() == 0
+    assert seconds((bash(1, 4), bash(2, 3)), (bash(10, 12),)) == 5
+    assert seconds((bash(1, 4), bash(3, 7)), (bash(6, 6.5),)) == 6
+    assert seconds((bash(5, 3), bash(1, None), bash(None, 9))) == 0  # a clock that was set back

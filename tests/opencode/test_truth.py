@@ -144,6 +144,10 @@ async def test_surfaces_agree_while_a_command_runs(stage: Stage) -> None:
     assert "exit code 3" in by_model
     await asyncio.to_thread(tap.write_text, "over\n")
     await supervisor.notices()
+    whole = msgspec.json.decode((await user.run("stats", "--json")).out, type=StatsSheet).whole
+    assert whole.untimed == 0
+    assert min(whole.tools_s, whole.model_s, whole.queue_s) > 0
+    assert "Where their time went:" in (await user.run("stats")).out
 
 
 async def test_what_a_person_delegated_is_read_by_that_person(stage: Stage) -> None:

@@ -100,6 +100,10 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     waited: timedelta = timedelta(0)
     """How much of the window went by waiting for answers, up to ``waiting_since``."""
     waiting_since: datetime | None = None
+    waited_in_all: timedelta = timedelta(0)
+    """The same since its launch, whatever became of the window."""
+    tools_for: timedelta | None = None
+    """As ``Ended.tools_for``. Known from the end on."""
     stop_requested_by: str | None = None
     stop_reason: str = ""
     """Why, in one line, where that does not follow from who asked."""
@@ -240,6 +244,7 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
                 window_from=event.at,
                 waited=timedelta(0),
                 waiting_since=event.at if now.waiting_since else None,
+                waited_in_all=_waited_in_all(now, event.at),
             )
         case ev.SteerConfirmed():
             return replace(now, steers=tuple(_confirmed(now.steers, event)))
@@ -287,9 +292,16 @@ def _ended(now: Delegation, event: ev.Ended) -> Delegation:
         changes=event.changes,
         requests=(),
         waiting_since=None,
+        waited_in_all=_waited_in_all(now, event.at),
+        tools_for=event.tools_for,
         spoke_at=(),
         kept=(),
     )
+
+
+def _waited_in_all(now: Delegation, at: datetime) -> timedelta:
+    """Return how long it has waited for answers up to a moment."""
+    return now.waited_in_all + max(at - (now.waiting_since or at), timedelta(0))
 
 
 def _answered(now: Delegation, event: ev.InputAnswered) -> Delegation:
@@ -297,7 +309,13 @@ def _answered(now: Delegation, event: ev.InputAnswered) -> Delegation:
     if left:
         return msgspec.structs.replace(now, requests=left, status=Status.WAITING)
     waited = now.waited + (event.at - (now.waiting_since or event.at))
-    return msgspec.structs.replace(now, requests=(), waited=waited, waiting_since=None)
+    return msgspec.structs.replace(
+        now,
+        requests=(),
+        waited=waited,
+        waiting_since=None,
+        waited_in_all=_waited_in_all(now, event.at),
+    )
 
 
 def _without_request(delegation: Delegation, request: str) -> tuple[OpenRequest, ...]:

@@ -185,6 +185,9 @@ class Ended(Event, frozen=True, kw_only=True):
     ran_for: timedelta | None = None
     """How long it took, whatever the wall clock did; None in an event of before it was told."""
     changes: Changes = Changes()
+    tools_for: timedelta | None = None
+    """For how long of that at least one tool was at work, or waited for a permission or an answer;
+    None in an event of before it was told."""
 
 
 class Completed(Ended, frozen=True, kw_only=True, tag=True):

@@ -7,17 +7,18 @@ is not known here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from background_agents.domain.events import Usage
 from background_agents.domain.status import TERMINAL, Status
 
-NO_MODEL = "(the agent's own)"
-"""Where no model has answered and none was asked for."""
+NO_MODEL = "(none has answered)"
+"""Where no model ran, or which one was not noted yet when it did."""
 
 
 class By(StrEnum):
@@ -30,23 +31,44 @@ class By(StrEnum):
     STATE = "state"
 
 
+class Order(StrEnum):
+    """What puts one group before another, where they have no order of their own."""
+
+    COUNT = "count"
+    COST = "cost"
+    TIME = "time"
+    """All that was spent on it, from being delegated to the end."""
+
+
+class Spent(NamedTuple):
+    """Where the seconds of a delegation went, from being delegated to its end."""
+
+    model: float
+    tools: float
+    waiting: float
+    """For a permission or an answer; a tool that waits for one does nothing meanwhile."""
+    queue: float
+    """For a slot, and for its launch."""
+
+
 class Fact(msgspec.Struct, frozen=True):
     """What of a delegation counts; decodes from its record."""
 
     agent: str
     registered_at: datetime
-    model: str | None = None
     models: tuple[str, ...] = ()
     status: Status = Status.REGISTERED
     launched_at: datetime | None = None
     ended_at: datetime | None = None
     usage: Usage = Usage()
     ran_for: timedelta | None = None
+    waited_in_all: timedelta = timedelta(0)
+    tools_for: timedelta | None = None
 
     @property
     def ran_on(self) -> str:
-        """The model that answered last, or else the one that was asked for."""
-        return self.models[-1] if self.models else self.model or NO_MODEL
+        """The model that answered last."""
+        return self.models[-1] if self.models else NO_MODEL
 
     def elapsed(self, now: datetime) -> timedelta:
         """Return what ``Delegation.elapsed`` does."""
@@ -62,6 +84,19 @@ class Fact(msgspec.Struct, frozen=True):
             return self.ran_for.total_seconds()
         return max((self.ended_at - self.launched_at).total_seconds(), 0.0)
 
+    @property
+    def spent(self) -> Spent | None:
+        """Where its time went; None if it has not ended, or did before that was noted."""
+        if self.ended_at is None or (self.launched_at and self.tools_for is None):
+            return None
+        begun = self.launched_at or self.ended_at
+        queue = max((begun - self.registered_at).total_seconds(), 0.0)
+        ran = self.ran_s or 0.0
+        waiting = min(self.waited_in_all.total_seconds(), ran)
+        at_tools = (self.tools_for or timedelta(0)).total_seconds() - waiting
+        tools = min(max(at_tools, 0.0), ran - waiting)
+        return Spent(ran - waiting - tools, tools, waiting, queue)
+
 
 class Summary(msgspec.Struct, kw_only=True):
     """Numbers of some delegations."""
@@ -74,6 +109,13 @@ class Summary(msgspec.Struct, kw_only=True):
     tool_calls: int = 0
     runs_s: list[float] = []
     """How long those ran that have ended."""
+    unpriced_turns: int = 0
+    model_s: float = 0.0
+    tools_s: float = 0.0
+    waiting_s: float = 0.0
+    queue_s: float = 0.0
+    untimed: int = 0
+    """How many have ended of which it is not known where their time went."""
 
     @property
     def count(self) -> int:
@@ -101,23 +143,37 @@ class Summary(msgspec.Struct, kw_only=True):
         """What nine of ten runs did not exceed."""
         return percentile(self.runs_s, 0.9)
 
+    @property
+    def spent(self) -> Spent:
+        return Spent(self.model_s, self.tools_s, self.waiting_s, self.queue_s)
+
     def add(self, fact: Fact) -> None:
         """Count one more."""
         self.states[fact.status] = self.states.get(fact.status, 0) + 1
         self.tokens += fact.usage.tokens
         self.cost_usd += fact.usage.cost_usd
         self.tool_calls += fact.usage.tool_calls
+        self.unpriced_turns += fact.usage.unpriced_turns
         ran_s = fact.ran_s
         if ran_s is not None:
             self.runs_s.append(ran_s)
+        if (spent := fact.spent) is not None:
+            self.model_s += spent.model
+            self.tools_s += spent.tools
+            self.waiting_s += spent.waiting
+            self.queue_s += spent.queue
+        elif fact.ended_at is not None:
+            self.untimed += 1
 
 
-def summarize(facts: Iterable[Fact], by: By) -> tuple[Summary, list[Summary]]:
+def summarize(
+    facts: Iterable[Fact], by: By, order: Order | None = None
+) -> tuple[Summary, list[Summary]]:
     """Return the numbers of all, and those of each group.
 
-    Days in their order, states in that of a life, all else by how many there are.
+    Without an ``order``, days are in theirs, states in that of a life, all else by count.
     """
-    key_of, order = _GROUPS[by]
+    key_of, usual = _GROUPS[by]
     whole, groups = Summary(key="all"), dict[str, Summary]()
     for fact in facts:
         key = key_of(fact)
@@ -126,7 +182,10 @@ def summarize(facts: Iterable[Fact], by: By) -> tuple[Summary, list[Summary]]:
             group = groups[key] = Summary(key=key)
         whole.add(fact)
         group.add(fact)
-    return whole, sorted(groups.values(), key=order)
+    if order is None:
+        return whole, sorted(groups.values(), key=usual)
+    measure = MEASURES[order]
+    return whole, sorted(groups.values(), key=lambda group: (-measure(group), group.key))
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -143,6 +202,13 @@ def _day(fact: Fact) -> str:
 def _by_count(group: Summary) -> tuple[int, str]:
     return -group.count, group.key
 
+
+MEASURES: Mapping[Order, Callable[[Summary], float]] = {
+    Order.COUNT: lambda group: group.count,
+    Order.COST: lambda group: group.cost_usd,
+    Order.TIME: lambda group: sum(group.spent),
+}
+"""How much there is of a group, by what orders it."""
 
 _GROUPS: dict[By, tuple[Callable[[Fact], str], Callable[[Summary], tuple[int, str]]]] = {
     By.AGENT: (lambda fact: fact.agent, _by_count),

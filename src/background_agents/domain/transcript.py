@@ -6,7 +6,7 @@ Runtime-neutral: an adapter turns its own messages into these and decides nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import reduce
 
@@ -33,6 +33,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     began_at: datetime | None = None
     fingerprint: str = ""
     """Of what it was called with and what came of it, once it is over; alike for equal calls."""
+    ended_at: datetime | None = None
 
     @property
     def is_over(self) -> bool:
@@ -148,6 +149,22 @@ class Transcript(msgspec.Struct, frozen=True):
     def everything(self) -> str:
         """All that the assistant wrote, for a run that was cut off."""
         return "\n\n".join(message.text for message in self.answers if message.text.strip())
+
+    @property
+    def tools_for(self) -> timedelta:
+        """How long at least one tool was at work, or waited for a permission or an answer."""
+        spans = sorted(
+            (call.began_at, call.ended_at)
+            for message in self.answers
+            for call in message.tools
+            if call.began_at and call.ended_at
+        )
+        together, upto = timedelta(0), None
+        for begin, end in spans:
+            begin = max(begin, upto or begin)
+            together += max(end - begin, timedelta(0))
+            upto = max(end, upto or end)
+        return together
 
     @property
     def models(self) -> tuple[str, ...]:

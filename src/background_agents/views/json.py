@@ -295,6 +295,23 @@ class GroupSheet(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     cost_usd: float
     tool_calls: int
+    unpriced_turns: Annotated[
+        int, Meta(description="calls of a model whose price is unknown; they count 0 in `cost_usd`")
+    ] = 0
+    model_s: Annotated[
+        float, Meta(description="seconds of those that have ended in which their model worked")
+    ] = 0.0
+    tools_s: Annotated[float, Meta(description="in which a tool was at work")] = 0.0
+    waiting_s: Annotated[
+        float, Meta(description="in which they waited for a permission or an answer")
+    ] = 0.0
+    queue_s: Annotated[
+        float, Meta(description="in which they waited for a slot and for their launch")
+    ] = 0.0
+    untimed: Annotated[
+        int,
+        Meta(description="how many have ended before that was noted, and count in none of these"),
+    ] = 0
 
 
 class StatsSheet(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,6 +140,7 @@ class LivePart(LiveText):
             failure,
             state.time.began_at,
             state.fingerprint,
+            state.time.ended_at,
         )
 
 

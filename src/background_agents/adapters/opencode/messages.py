@@ -112,12 +112,19 @@ class ToolInput(Struct):
 
 class ToolTimes(Struct):
     start: float = 0
+    end: float | None = None
 
     @property
     def began_at(self) -> datetime | None:
-        if not 0 < self.start < LATEST_MS:
-            return None
-        return datetime.fromtimestamp(self.start / 1000, UTC)
+        return _moment(self.start)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return _moment(self.end or 0)
+
+
+def _moment(at_ms: float) -> datetime | None:
+    return datetime.fromtimestamp(at_ms / 1000, UTC) if 0 < at_ms < LATEST_MS else None
 
 
 class ToolMetadata(Struct):

@@ -45,18 +45,26 @@ class Outcome:
     usage: ev.Usage = field(default_factory=ev.Usage)
     models: tuple[str, ...] = ()
     cut: str | None = None
+    tools_for: timedelta | None = None
 
     @classmethod
     def completed(cls, seen: Transcript) -> Outcome:
         """Return that of a run whose newest answer is its result."""
         return cls(
-            Status.COMPLETED, seen.result, usage=seen.usage, models=seen.models, cut=seen.cut
+            Status.COMPLETED,
+            seen.result,
+            usage=seen.usage,
+            models=seen.models,
+            cut=seen.cut,
+            tools_for=seen.tools_for,
         )
 
     @classmethod
     def cut_short(cls, status: Status, error: str, seen: Transcript) -> Outcome:
         """Return that of a run that did not complete, with all that was written."""
-        return cls(status, seen.everything, error, seen.usage, seen.models)
+        return cls(
+            status, seen.everything, error, seen.usage, seen.models, tools_for=seen.tools_for
+        )
 
     @classmethod
     def of_fault(cls, error: Exception) -> Outcome:
@@ -116,6 +124,7 @@ def _event(outcome: Outcome, now: datetime, ran_for: timedelta, changes: Changes
             ran_for=ran_for,
             cut=outcome.cut,
             changes=changes,
+            tools_for=outcome.tools_for,
         )
     return CUT_SHORT[outcome.status](
         at=now,
@@ -126,4 +135,5 @@ def _event(outcome: Outcome, now: datetime, ran_for: timedelta, changes: Changes
         models=outcome.models,
         ran_for=ran_for,
         changes=changes,
+        tools_for=outcome.tools_for,
     )

@@ -270,13 +270,13 @@ class SessionFold:
             ),
         )
 
-    def _tool_succeeded(self, _event: wire.Event, data: wire.Tool) -> str:
-        return self._tool_over(data, "completed", None)
+    def _tool_succeeded(self, event: wire.Event, data: wire.Tool) -> str:
+        return self._tool_over(event, data, "completed", None)
 
-    def _tool_failed(self, _event: wire.Event, data: wire.Tool) -> str:
-        return self._tool_over(data, "error", data.error.text)
+    def _tool_failed(self, event: wire.Event, data: wire.Tool) -> str:
+        return self._tool_over(event, data, "error", data.error.text)
 
-    def _tool_over(self, data: wire.Tool, status: str, error: str | None) -> str:
+    def _tool_over(self, event: wire.Event, data: wire.Tool, status: str, error: str | None) -> str:
         was = self._called(data).state
         title = _own_title(data.metadata) or was.title
         state = ToolState(
@@ -284,7 +284,7 @@ class SessionFold:
             title,
             error=error,
             fingerprint=was.fingerprint[:FINGERPRINT_CHARS] + data.identity,
-            time=was.time,
+            time=ToolTimes(was.time.start, event.created),
             metadata=data.metadata,
         )
         return self._call(data, state)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from background_agents.domain.statistics import Summary
 from background_agents.domain.status import Status
-from background_agents.domain.text import counted, one_line, span
+from background_agents.domain.text import cost, counted, one_line, span
 
 _KEY_CHARS = 40
 
@@ -29,9 +29,12 @@ def sentences(whole: Summary, since: datetime | None) -> list[str]:
         said.append(f"They ran {_span(whole.median_s)} (median), nine of ten up to "
                     f"{_span(whole.p90_s)}.")  # fmt: skip
     said.append(
-        f"They used {whole.tokens:,} tokens, ${whole.cost_usd:,.2f} and "
+        f"They used {whole.tokens:,} tokens, {_cost(whole)} and "
         f"{counted(whole.tool_calls, 'tool call')}."
     )
+    if whole.untimed:
+        said.append(f"Of {counted(whole.untimed, 'delegation')} it was not noted yet where the "
+                    "time went.")  # fmt: skip
     return said
 
 
@@ -44,8 +47,26 @@ def row(group: Summary) -> tuple[str, ...]:
         _span(group.median_s),
         _span(group.p90_s),
         f"{group.tokens:,}",
-        f"${group.cost_usd:,.2f}",
+        _cost(group).removeprefix("price "),
     )
+
+
+SPENT = ("in all", "model", "tools", "waiting", "queue")
+"""Above the columns behind the key that say where the time went; waiting is for people."""
+
+
+def spent_row(group: Summary) -> tuple[str, ...]:
+    """Return where the time of a group went, its key first."""
+    whole = sum(group.spent)
+    shares = (f"{round(one / whole * 100)}%" if whole else "-" for one in group.spent)
+    return one_line(group.key, _KEY_CHARS), _span(whole or None), *shares
+
+
+def _cost(group: Summary) -> str:
+    """Return a cost in cents, as sums are, where there is a price."""
+    if group.unpriced_turns and not group.cost_usd:
+        return cost(0.0, group.unpriced_turns)
+    return f"${group.cost_usd:,.2f}{'+' if group.unpriced_turns else ''}"
 
 
 def bar(share: float, width: int, *, blocks: bool) -> str:
