@@ -48,7 +48,7 @@ def _example(
     remaining: int = 0,
 ) -> str:
     notice = notices.new(one, kind, "prt_1", sample.NOW, ask=ask, words=words)
-    title, text, variant = notices.toast(notice, one.agent)
+    title, text, variant = notices.toast([notice])
     toast = f"Toast ({variant}): *{title}*, {text}"
     return "\n\n".join([md.code(notices.text(notice, remaining), "xml"), toast])
 

@@ -116,7 +116,7 @@ def test_an_agents_name_is_no_text() -> None:
         read_at=None,
     )
     assert len(for_model.line(row, at(5))) < 200
-    _, told, _ = notices.toast(notice("prt_1"), LONG + "\n")
+    _, told, _ = notices.toast([replace(notice("prt_1"), agent=LONG + "\n")])
     assert len(told) < 300
     assert len(told.splitlines()) == 1
 

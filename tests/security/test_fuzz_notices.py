@@ -87,7 +87,7 @@ def test_what_a_compaction_carries_over_is_escaped_and_bounded(text: str) -> Non
 def test_a_toast_is_one_bounded_line(text: str, kind: NoticeKind) -> None:
     """The human's screen takes no control characters of an agent's."""
     ask = Ask(id="per_1", session="ses_1", permission=text, patterns=(text,))
-    title, message, _ = notices.toast(told(kind, text, ask), "build")
+    title, message, _ = notices.toast([told(kind, text, ask)])
     assert len(message.splitlines()) == 1
     assert len(title) + len(message) < 500
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", message)

@@ -24,7 +24,7 @@ from background_agents.domain.events import InputAnswered, InputRequested
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import InputAsked, InputSettled
 from background_agents.service.delivery.outbox import RETRY_FIRST
-from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.delivery.toasts import GIVE_WAY
 from background_agents.service.running.asking import MOST_NUDGES, REFUSED
 from background_agents.service.running.stopping import BELOW_PAUSE
 from background_agents.testing.scripted_session import ScriptedSession

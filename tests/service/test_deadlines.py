@@ -16,7 +16,7 @@ from background_agents.domain.errors import InvalidRequest, RuntimeUnreachable
 from background_agents.domain.events import Extended
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import InputSettled
-from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.delivery.toasts import GIVE_WAY
 from background_agents.service.running.asking import REFUSED, UNANSWERED
 from background_agents.service.running.timers import Deadline
 from background_agents.testing.clock import ManualClock

@@ -13,7 +13,7 @@ from background_agents.domain.errors import UnknownDelegation
 from background_agents.domain.order import Order
 from background_agents.domain.status import Status
 from background_agents.service.delivery.outbox import RETRY_FIRST, RETRY_MOST
-from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.delivery.toasts import GIVE_WAY
 from background_agents.testing.scripted_session import ScriptedSession
 from lab.harness.service import Service
 
@@ -277,13 +277,13 @@ async def undone(world: World) -> ScriptedSession:
 async def test_what_ends_while_messages_are_undone_is_told_together_when_they_are_redone(
     world: World, service: Service
 ) -> None:
-    """Nothing is sent, and has no id yet: the toasts come, and one message afterwards."""
+    """Nothing is sent, and has no id yet: the toast comes, and one message afterwards."""
     supervisor = await undone(world)
     for _ in range(2):
         await world.ended(await world.delegate(service, {"say": "Done."}))
     await world.settle()
     world.advance(seconds=60)
-    await world.channel.changes.until(lambda: len(world.channel.toasts) == 2)
+    await world.channel.changes.until(lambda: bool(world.channel.toasts))
     assert world.channel.attempts == []
     supervisor.redo()
     (message,) = await world.notified()

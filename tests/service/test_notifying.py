@@ -15,7 +15,7 @@ from background_agents.domain.errors import InvalidRequest, NoSupervisor, TooTal
 from background_agents.domain.events import KeptTold, ParentNotified
 from background_agents.domain.status import Status
 from background_agents.service.checks import MESSAGE_CHARS
-from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.delivery.toasts import GIVE_WAY
 from background_agents.service.running.messages import KEPT_CHARS
 from background_agents.views import errors
 from background_agents.views import model as for_model

@@ -12,7 +12,7 @@ from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.events import InputAnswered, InputRequested
 from background_agents.domain.status import Status
 from background_agents.ports.runtime import InputSettled
-from background_agents.service.delivery.titles import GIVE_WAY
+from background_agents.service.delivery.toasts import GIVE_WAY
 from background_agents.service.running.answer_rules import REFUSED_BY_RULE, decide
 from lab.harness.service import Service
 

@@ -39,7 +39,7 @@ from background_agents.ports.supervisor import SupervisorChannel
 from background_agents.service.changes import isolated
 from background_agents.service.changes.attribution import NOBODY
 from background_agents.service.changes.calls import Call
-from background_agents.service.delivery.titles import tell
+from background_agents.service.delivery.toasts import Toasts
 from background_agents.service.running.below import Below
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import StopAsked
@@ -64,6 +64,7 @@ class Workspace:
         self._runs = project.runs
         self._tasks = project.tasks
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._toasts = Toasts(self.context, project.tasks)
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def listen(self) -> None:
@@ -220,14 +221,17 @@ class Workspace:
         self.project.recent.add(notice, delegation.circle)
         self.left(run)
         self.project.outbox.kick(delegation.parent_session, self.context.channel)
-        after = self.project.titles.tell_and_describe(self.context, delegation, notice, result)
-        self._tasks.spawn(after, f"toast and title of {delegation.id}")
+        self._toasts.tell(notice)
+        described = self.project.titles.describe(self.context, delegation, result)
+        self._tasks.spawn(described, f"title of {delegation.id}")
 
     def told(self, run: Run, notice: Notice) -> None:
         self.project.recent.add(notice, run.delegation.circle)
         self.project.outbox.kick(notice.supervisor, self.context.channel)
-        toast = tell(self.context, notice, run.delegation.agent)
-        self._tasks.spawn(toast, f"toast for {notice.delegation}")
+        asked = notice.ask.id if notice.ask else ""
+        self._toasts.tell(
+            notice, lambda: not asked or asked in [one.id for one in run.delegation.requests]
+        )
 
     def left(self, run: Run) -> None:
         """Let go of a run that has left, however that came about; twice is once."""

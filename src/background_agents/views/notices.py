@@ -26,6 +26,9 @@ from background_agents.views import changes
 from background_agents.views.limits import not_kept
 from background_agents.views.model import cut, to_answer
 
+TOASTED, TOASTED_CHARS = 4, 120
+"""Notices that a toast names one by one, and of each; OpenCode's covers a corner of the chat."""
+
 _TOASTS = {
     Status.COMPLETED: ("Delegation completed", "success"),
     Status.FAILED: ("Delegation failed", "error"),
@@ -173,8 +176,28 @@ def _call(notice: Notice, tool: str, more: str = "") -> str:
     return f'{tool}("{notice.delegation}"{f", {more}" if more else ""})'
 
 
-def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
-    """Return title, message and variant of the toast for the user."""
+def toast(told: Sequence[Notice]) -> tuple[str, str, str]:
+    """Return title, message and variant of the toast for the user that tells of some notices."""
+    if len(told) == 1:
+        return _toast(told[0])
+    kinds = [one.kind for one in told]
+    counts = ", ".join(f"{kinds.count(k)} {word}" for k, word in _TOGETHER.items() if k in kinds)
+    urgent_first = sorted(told, key=lambda one: list(_TOGETHER).index(one.kind))
+    lines = [one_line(_told(one), TOASTED_CHARS) for one in urgent_first[:TOASTED]]
+    more = [f"… and {len(told) - TOASTED} more"] if len(told) > TOASTED else []
+    variant = "warning" if NoticeKind.REQUEST in kinds else "info"
+    return f"Delegations: {counts}", "\n".join([*lines, *more]), variant
+
+
+_TOGETHER = {
+    NoticeKind.REQUEST: "asking",
+    NoticeKind.MESSAGE: "with a message",
+    NoticeKind.ENDED: "ended",
+}
+"""What is told together, the most urgent first."""
+
+
+def _toast(notice: Notice) -> tuple[str, str, str]:
     match notice.kind:
         case NoticeKind.ENDED:
             title, variant = _TOASTS[Status(notice.status)]
@@ -193,7 +216,7 @@ def toast(notice: Notice, agent: str) -> tuple[str, str, str]:
             title, variant = "Message from a delegation", "info"
             more = f" (and {len(notice.more)} more)" if notice.more else ""
             told = one_line(notice.words, SUMMARY_CHARS) + more
-    who = one_line(agent, TITLE_CHARS)
+    who = one_line(notice.agent, TITLE_CHARS)
     return title, f"{who} · {notice.delegation} ({notice.elapsed}): {told}", variant
 
 
@@ -202,8 +225,12 @@ def description(batch: Sequence[Notice]) -> str:
     if len(batch) > 1:
         told = dict.fromkeys(one.delegation for one in batch)
         return one_line(f"{len(batch)} notices of delegations: {', '.join(told)}")
-    title, message, _ = toast(batch[0], batch[0].agent)
-    return one_line(f"{title}: {message}")
+    return one_line(_told(batch[0]))
+
+
+def _told(notice: Notice) -> str:
+    title, message, _ = _toast(notice)
+    return f"{title}: {message}"
 
 
 def _summary(delegation: Delegation) -> str:

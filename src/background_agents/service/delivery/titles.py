@@ -1,6 +1,6 @@
-"""What follows an ending and may fail without harm: the toast, and a better title.
+"""What follows an ending and may fail without harm: a better title.
 
-A title costs the runtime as much as a small delegation. So titles come one after the other,
+It costs the runtime as much as a small delegation. So titles come one after the other,
 and while others run they wait: of many delegations at once none is held up by them.
 """
 
@@ -14,19 +14,14 @@ from datetime import timedelta
 from background_agents.domain import events as ev
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, UnknownDelegation
-from background_agents.domain.notice import Notice
 from background_agents.domain.status import Status
 from background_agents.ports.clock import Clock
 from background_agents.service.context import Context
+from background_agents.service.delivery.toasts import GIVE_WAY
 from background_agents.service.delivery.waits import Bell
 from background_agents.views import model as for_model
-from background_agents.views import notices
 
 log = logging.getLogger(__name__)
-
-GIVE_WAY = timedelta(milliseconds=50)
-"""What is less urgent waits until the notice, which takes ~20 ms, has had the runtime to
-itself."""
 
 PATIENCE = timedelta(seconds=60)
 """How long a title waits for other delegations to end. When none waited, fifty delegations at
@@ -41,15 +36,6 @@ MOST_HELD_CHARS = 16_000_000
 """Of results whose titles wait: twice the longest that is kept of a session."""
 
 
-async def tell(context: Context, notice: Notice, agent: str) -> None:
-    """Tell the human, a little after the model."""
-    await context.clock.sleep(GIVE_WAY)
-    try:
-        await context.channel.toast(*notices.toast(notice, agent))
-    except DelegationError as error:
-        log.warning("a toast was not shown: %s", error)
-
-
 class Titles:
     """Better titles for what has ended; ``at_rest`` says whether nothing runs just now."""
 
@@ -61,11 +47,9 @@ class Titles:
         self._held_chars = 0
         self._waiting = 0
 
-    async def tell_and_describe(
-        self, context: Context, delegation: Delegation, notice: Notice, result: str
-    ) -> None:
-        """Tell the human of an ending, then improve the title; both give way to the notice."""
-        await tell(context, notice, delegation.agent)
+    async def describe(self, context: Context, delegation: Delegation, result: str) -> None:
+        """Improve the title of what has ended; this gives way to its notice and its toast."""
+        await self._clock.sleep(GIVE_WAY)
         if delegation.status is not Status.COMPLETED:
             return
         is_too_much = self._held_chars + len(result) > MOST_HELD_CHARS
