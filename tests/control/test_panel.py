@@ -139,10 +139,11 @@ async def test_who_acts_from_the_panel_is_said_so(world: World, office: Office) 
     async with screen(office) as panel:
         await panel.act("answer", asking, text="once", request=asked.id)
         await panel.act("steer", one, text="Go south.")
+        await panel.act("extend", one, minutes=5)
         assert await panel.act("stop", one) == "stopped"
     history = [*await world.store.history(asking.id), *await world.store.history(one.id)]
-    kinds = (InputAnswered, SteerSent, StopRequested)
-    assert [event.by for event in history if isinstance(event, kinds)] == ["panel"] * 3
+    kinds = (InputAnswered, SteerSent, Extended, StopRequested)
+    assert [event.by for event in history if isinstance(event, kinds)] == ["panel"] * 4
     assert "[STOPPED BY USER] Stopped by the user, from the panel." in await world.artifact(one)
     await world.received(one)
     sent = [message for message in world.channel.attempts if message.session == world.supervisor]
@@ -352,7 +353,7 @@ async def test_the_list_says_what_may_be_done_now(world: World, office: Office) 
     ]
     assert [one["id"] for one in whole] == [asking.id, theirs.id, HERON, over.id]
     may = {one["id"]: [action["name"] for action in one["actions"]] for one in rows}
-    assert may[asking.id] == ["answer", "peek", "steer", "stop", "open", "copy"]
+    assert may[asking.id] == ["answer", "peek", "steer", "extend", "stop", "open", "copy"]
     assert may[over.id] == ["read", "open", "continue", "retry", "copy"]
     assert may[HERON] == ["copy"]
     answer = rows[0]["actions"][0]

@@ -249,8 +249,8 @@ class _Client:
         return protocol.Answered(asked=asked, delegation=user.sheet(found.delegation))
 
     async def extend(self, raw: msgspec.Raw) -> Sheet:
-        by = await self._check(protocol.EXTEND)
         longer = msgspec.json.decode(raw, type=protocol.Longer)
+        by = await self._check(protocol.EXTEND, longer.surface)
         user = self._of_project(longer.project, longer.id)
         return user.sheet(await user.extend(longer.id, longer.minutes, by=by))
 

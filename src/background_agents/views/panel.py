@@ -222,7 +222,7 @@ def _facts(row: Row, now: datetime) -> Iterator[str]:
         yield f"number {live.place} in the queue"
     else:
         if one.usage.cost_usd:  # where no price is known there is none to tell
-            yield money(one.usage.cost_usd)
+            yield money(one.usage.cost_usd, one.usage.unpriced_turns)
         ended = f"{_coarse(now - one.ended_at)} ago" if one.ended_at else ""
         yield ended or board.doing(row.sheet, is_gone=False)
 
@@ -325,6 +325,9 @@ def _actions(row: Row) -> Iterator[Action]:
         yield Action(name="peek", title="Watch it work")
         if one.session:
             yield Action(name="steer", title="Give it an instruction", asks="text", hint="Do …")
+        if one.timeout is not None:
+            hint = "Minutes more; 0 for no limit"
+            yield Action(name="extend", title="Give it more time", asks="text", hint=hint)
         kept = "What it has written is kept."
         yield Action(name="stop", title="Stop it", asks="confirm", hint=f"Stop {one.id}? {kept}")
     if one.session:
