@@ -21,6 +21,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.events import (
     Completed,
+    Extended,
     InputAnswered,
     Launched,
     SteerSent,
