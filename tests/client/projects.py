@@ -23,6 +23,7 @@ from background_agents.control.server import ControlServer
 from background_agents.domain.ids import SortableIds
 from background_agents.hosts.opencode.tools import NAMES
 from background_agents.service.context import Context
+from background_agents.service.user import UserDelegations
 from background_agents.testing.contracts.stage import Heard
 from background_agents.testing.memory import MemoryTrees
 from background_agents.testing.runtime import ScriptedChannel, ScriptedRuntime
@@ -41,8 +42,11 @@ HANG: dict[str, object] = {"hang": True}
 class Project:
     """A folder, and the agents of the OpenCode that has it open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beside: Project | None = None) -> None:
+        """``beside``: the project on whose service's socket this one is served, too."""
         folder.mkdir()
+        self._beside = beside
+        self._guests_here: list[tuple[Project, Service]] = []
         self.folder = folder
         self.place = place_of(folder)
         self.process = process_name()
@@ -78,7 +82,17 @@ class Project:
         )
         service = Service(context, Settings())
         await service.start()
-        server = _Server(places.path_of(root, owner), lambda: [service.user], self._about)
+        if self._beside is not None:
+            self._beside._guests_here.append((self, service))
+            yield service
+            await service.close()
+            await store.close()
+            return
+
+        def users() -> list[UserDelegations]:
+            return [service.user, *(guest.user for _, guest in self._guests_here)]
+
+        server = _Server(places.path_of(root, owner), users, self._about)
         server.welcomed = self._counted
         await server.start()
         try:
@@ -110,10 +124,11 @@ class Project:
         self._changes.tell()
 
     def _about(self) -> protocol.About:
-        served = protocol.Served(
-            project=self.place.project, directory=str(self.folder), base_url=""
+        served = tuple(
+            protocol.Served(project=one.place.project, directory=str(one.folder), base_url="")
+            for one in (self, *(guest for guest, _ in self._guests_here))
         )
-        return protocol.About(version=__version__, pid=1, host_pid=2, active=0, served=(served,))
+        return protocol.About(version=__version__, pid=1, host_pid=2, active=0, served=served)
 
     def _forget_claims(self) -> None:
         """Have the process before us ended: ours lives, and so its claim would."""

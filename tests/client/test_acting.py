@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from projects import HANG, Project
 
 from background_agents import AsyncClient, connect, errors
+from background_agents.adapters.files.private import private_folder
+from background_agents.adapters.sqlite import rows, schema
 from background_agents.client import on_demand
 from background_agents.client.place import Place
 from background_agents.domain.errors import NotServed
 from background_agents.hosts.cli import main
+from background_agents.testing.contracts.samples import registered
 from lab.harness.service import Service
 
 
@@ -154,3 +161,80 @@ async def test_one_that_never_began_has_no_transcript(
     await delegation.stop()
     with pytest.raises(errors.InvalidRequest, match=r"has ended .stopped. before it"):
         await delegation.transcript()
+
+
+# --- several projects ----------------------------------------------------------------
+
+
+@pytest.fixture
+def other(project: Project, tmp_path: Path) -> Project:
+    """Another project of the same user."""
+    return Project(tmp_path / "elsewhere", beside=project)
+
+
+@pytest_asyncio.fixture
+async def elsewhere(other: Project, service: Service) -> AsyncIterator[Project]:
+    """The same, which the service has open as well."""
+    async with other.service():
+        yield other
+
+
+async def test_an_id_is_found_in_another_project(
+    project: Project, elsewhere: Project, bga: Bga
+) -> None:
+    """Written out; it is told which project that is, and whoever named one means no other."""
+    async with connect(elsewhere.folder) as agents:
+        delegation = await agents.delegate(elsewhere.prompt(HANG, {"say": "Twice."}), "build")
+        child = await elsewhere.working(delegation)
+    name, told = delegation.id, f"{delegation.id} is of another project, {elsewhere.folder}.\n"
+    for act, *words in (["show"], ["transcript"], ["extend", "5"], ["steer", "x"]):
+        said = await bga(act, name, *words)
+        assert (said.code, said.err) == (0, told), act
+    child.finish()
+    waited = await bga("wait", name)
+    assert (waited.code, waited.err) == (0, told)
+    assert (await bga("read", name)).err == told
+    for words in ([name[:-1]], [name, "-C", str(project.folder)]):
+        said = await bga("show", *words)
+        assert (said.code, said.out) == (2, "")
+        assert "No delegation here has an id that begins with" in said.err
+
+
+@pytest.fixture
+def twice(project: Project) -> str:
+    """An id that two other projects have."""
+    root = project.place.data_root
+    for folder, where in (("one", "/src/one"), ("two", "/src/two")):
+        private_folder(root / folder)
+        with closing(schema.connect(root / folder / "delegations.db")) as connection:
+            rows.register(connection, replace(registered("odd-new-emu"), directory=where))
+    return "odd-new-emu"
+
+
+async def test_one_id_in_two_other_projects_is_refused(twice: str, bga: Bga) -> None:
+    said = await bga("show", twice)
+    assert said.err == f"{twice} is in /src/one, /src/two; say which with --directory.\n"
+
+
+async def test_everything_is_seen_and_stopped_everywhere(
+    project: Project, elsewhere: Project, agents: AsyncClient, bga: Bga
+) -> None:
+    """A stop of so much is asked about; whoever cannot be asked says --yes."""
+    here = await agents.delegate(project.prompt(HANG), "build")
+    async with connect(elsewhere.folder) as others:
+        there = await others.delegate(elsewhere.prompt(HANG), "build")
+        await elsewhere.working(there)
+    await project.working(here)
+    status = (await bga("status", "--all-projects")).out
+    for place, one in ((project, here), (elsewhere, there)):
+        assert f"{place.folder}:\n{one.id}  running  Look into it." in status
+    assert len(json.loads((await bga("status", "--all-projects", "--json")).out)) == 2
+    assert len(json.loads((await bga("status", "--json")).out)) == 1
+    unasked = await bga("stop", "--all", "--all-projects")
+    assert (unasked.code, unasked.out) == (2, "")
+    assert unasked.err.startswith("Nothing was stopped. Nobody can be asked; --yes says")
+    stopped = await bga("stop", "--all", "--all-projects", "--yes")
+    assert (stopped.code, stopped.err) == (0, "")
+    for one in (here, there):
+        assert f"{one.id} is stopped" in stopped.out
+    assert (await bga("status", "--all-projects")).out.startswith("Nothing is active.")

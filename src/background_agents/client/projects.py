@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,8 @@ from background_agents import config
 from background_agents.adapters.sqlite.records import Found, IndexDamaged, Records
 from background_agents.adapters.sqlite.schema import for_doctor
 from background_agents.client.place import Place
-from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest, StoreUnavailable
 from background_agents.domain.query import Query
 
 T = TypeVar("T")
@@ -37,6 +39,10 @@ class Project:
         newest = self.records.find(Query(), 1).numbers
         directories = [Path(one.directory).name for one in self.records.delegations(newest)]
         return next(iter(directories), "") or self.folder.name
+
+    def place(self, one: Delegation) -> Place:
+        """Return the project, seen from where one of its delegations works."""
+        return Place(Path(one.directory), self.folder.parent, self.folder.name)
 
     def find(self, query: Query, limit: int | None = None, *, by_rank: bool = False) -> Found:
         """Return which delegations are asked for; words are indexed first where need be."""
@@ -109,3 +115,17 @@ class Projects:
         except StoreUnavailable as error:
             self._unread(error)
             return []
+
+
+def in_all(delegation: str, unread: Callable[[StoreUnavailable], None]) -> dict[Place, Delegation]:
+    """Return the delegations that have an id, all of it, by the projects that they are of."""
+
+    def found(project: Project) -> Delegation | None:
+        with suppress(InvalidRequest):
+            one = project.records.resolve(delegation)
+            return one if one.id == delegation else None
+        return None
+
+    several = Projects(None, unread=unread, progress=lambda _done, _total: None)
+    every = several.each(lambda project: (project, found(project)))
+    return {project.place(one): one for project, one in every if one is not None}

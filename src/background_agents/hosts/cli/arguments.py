@@ -5,6 +5,7 @@ Knows how they are written and completed, not what they are for; that is said by
 
 from __future__ import annotations
 
+import sys
 from argparse import Action, ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,15 @@ from typing import TYPE_CHECKING
 from background_agents.client import place
 from background_agents.client.place import Place
 from background_agents.domain.delegation import Delegation
+from background_agents.domain.errors import InvalidRequest, NoSuchRecord
 from background_agents.hosts.cli import complete
 from background_agents.hosts.cli.complete import Completer
 
 if TYPE_CHECKING:
     from background_agents.client.synchronous import Client, Handle
+
+_HERE = Path()
+"""The folder that is meant where none is named."""
 
 
 def add_id(parser: ArgumentParser, *, active: bool = False) -> None:
@@ -42,7 +47,7 @@ def add_paths(parser: ArgumentParser, help_text: str) -> None:
 def add_place(parser: ArgumentParser) -> None:
     """Let a command be told which project it is about."""
     action = parser.add_argument(
-        "-C", "--directory", metavar="DIR", type=Path, default=Path(),
+        "-C", "--directory", metavar="DIR", type=Path, default=_HERE,
         help="a folder of the project that is meant (default: the current one)",
     )  # fmt: skip
     completed(action, complete.folders)
@@ -61,10 +66,33 @@ def nothing_in(where: Place) -> str:
     )
 
 
-def one_of(given: Namespace, where: Place) -> Delegation:
-    """Return the delegation that the argument ``id`` means. Raises ``InvalidRequest``."""
-    with where.records() as records:
-        return records.resolve(given.id)
+def found_of(given: Namespace, name: str = "") -> tuple[Place, Delegation]:
+    """Return the delegation that an id means, by default the argument ``id``, and its project.
+
+    One that is written out is found in any project, unless one was named; it is told which.
+
+    Raises:
+        InvalidRequest: there is none, or there are several.
+    """
+    where, name = place_of(given), name or given.id
+    try:
+        with where.records() as records:
+            return where, records.resolve(name)
+    except NoSuchRecord:
+        if given.directory != _HERE:
+            raise
+        from background_agents.client.projects import in_all
+        from background_agents.views.errors import for_people
+
+        found = in_all(name, lambda error: print(for_people(error), file=sys.stderr))
+        if not found:
+            raise
+    if len(found) > 1:
+        places = ", ".join(sorted(str(there.directory) for there in found))
+        raise InvalidRequest(f"{name} is in {places}; say which with --directory.")
+    ((there, one),) = found.items()
+    print(f"{one.id} is of another project, {there.directory}.", file=sys.stderr)
+    return there, one
 
 
 def client_of(given: Namespace) -> Client:
@@ -85,8 +113,7 @@ def active_of(given: Namespace, instead: str) -> Handle:
     from background_agents.client.owners import refuse_ended
     from background_agents.client.synchronous import Client, Handle
 
-    where = place_of(given)
-    one = one_of(given, where)
+    where, one = found_of(given)
     refuse_ended(one, instead.format(id=one.id))
     return Handle(Client(where, takeover_s=0), one.id)
 

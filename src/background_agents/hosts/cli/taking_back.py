@@ -14,7 +14,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NotChanged
 from background_agents.domain.undoing import Asked, Left, Plan, Step
 from background_agents.hosts.cli import output, table
-from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, found_of
 from background_agents.hosts.cli.asking import confirm
 from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.exits import Exit
@@ -41,8 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace, by: str, *, likely: bool = False) -> int:
     """Show what would be done, ask, and do it; exit 1 where something was left alone."""
-    place = place_of(given)
-    one = one_of(given, place)
+    place, one = found_of(given)
     it = Undoing(place, one)
     plan = it.plan(by, Asked(_paths(given.paths, one, it), likely))
     if not given.json:

@@ -9,7 +9,7 @@ from background_agents.domain.errors import NotApplied
 from background_agents.domain.isolation import State
 from background_agents.domain.text import counted
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, found_of
 from background_agents.hosts.cli.asking import confirm
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.text import apply as apply_text
@@ -31,8 +31,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Show what would be written, and write it once that is confirmed."""
-    place = place_of(given)
-    found = Try(place, one_of(given, place))
+    place, one = found_of(given)
+    found = Try(place, one)
     plan = found.plan(given.paths)
     for line in apply_text.lines(plan):
         output.show(line)

@@ -14,7 +14,7 @@ from background_agents.domain.errors import NoSuchRecord
 from background_agents.domain.ids import is_readable_id
 from background_agents.domain.text import counted
 from background_agents.hosts.cli import output, pager
-from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_paths, add_place, found_of
 from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.text import diff as diff_text
 from background_agents.views.diffs import Row, matching, rows
@@ -40,8 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Show what a delegation changed; of one that runs, so far."""
-    place = place_of(given)
-    one = one_of(given, place)
+    place, one = found_of(given)
     other = _other(place, one, given.paths)
     found = between(place, one, other) if other else changed(place, one)
     chosen = _chosen(given.paths[bool(other) :], one, rows(found.segments, found.content))

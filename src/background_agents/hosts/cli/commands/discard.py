@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from background_agents.client.tries import Try
 from background_agents.domain.errors import InvalidRequest
 from background_agents.domain.isolation import State
-from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, found_of
 from background_agents.hosts.cli.asking import confirm
 from background_agents.views.changes import brief
 
@@ -22,8 +22,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Delete it once that is confirmed."""
-    place = place_of(given)
-    found = Try(place, one_of(given, place))
+    place, one = found_of(given)
+    found = Try(place, one)
     state = found.state
     if state is State.DISCARDED:
         raise InvalidRequest(f"The tree of {found.one.id} was discarded before.")

@@ -12,7 +12,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NoResult, StoreUnavailable
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, found_of
 from background_agents.views import model as for_model
 from background_agents.views.errors import for_people
 
@@ -35,8 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Write the result of a delegation that has ended."""
-    place = place_of(given)
-    one = one_of(given, place)
+    place, one = found_of(given)
     if not one.is_terminal:
         raise NoResult(one.id, one.status)
     files = artifacts(place.folder)

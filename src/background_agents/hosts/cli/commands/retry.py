@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from background_agents.domain.order import Order
 from background_agents.hosts.cli import complete
-from background_agents.hosts.cli.arguments import add_id, add_place, completed, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, completed, found_of
 from background_agents.hosts.cli.commands.delegate import add_options, finish, with_options
 
 
@@ -21,6 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Delegate it once more; print the new id, or with ``--wait`` the result."""
-    before = one_of(given, place_of(given))
+    place, before = found_of(given)
+    given.directory = place.directory
     order = Order(agent=given.agent or "", retry_id=before.id)
     return finish(with_options(order, given), given)

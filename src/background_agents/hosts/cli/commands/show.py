@@ -9,7 +9,7 @@ from pathlib import Path
 from background_agents.client.results import shown
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import output
-from background_agents.hosts.cli.arguments import add_id, add_place, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, found_of
 from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.text import show as show_text
 
@@ -23,7 +23,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> None:
     """Show the record, the history and the notices of a delegation."""
-    found = shown(given.id, place_of(given))
+    place, one = found_of(given)
+    found = shown(one.id, place)
     if given.json:
         output.write_json(found)
         return

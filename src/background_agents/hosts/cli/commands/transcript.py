@@ -12,7 +12,7 @@ from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import DelegationError, NotServed
 from background_agents.domain.text import printable
 from background_agents.hosts.cli import pager
-from background_agents.hosts.cli.arguments import add_id, add_place, one_of, place_of
+from background_agents.hosts.cli.arguments import add_id, add_place, found_of
 from background_agents.hosts.cli.commands.peek import follow
 from background_agents.hosts.cli.exits import Exit
 from background_agents.views.errors import for_people
@@ -35,8 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Show it from the prompt on; of one that has ended, following changes nothing."""
-    place = place_of(given)
-    one = one_of(given, place)
+    place, one = found_of(given)
     handle = Handle(Client(place, takeover_s=0), one.id)
     if given.follow and not one.is_terminal:
         return follow(handle, from_prompt=True)

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from background_agents.domain.text import printable
-from background_agents.hosts.cli.arguments import add_ids, add_place, client_of
+from background_agents.hosts.cli.arguments import add_ids, add_place, client_of, found_of
 from background_agents.hosts.cli.exits import Exit
 from background_agents.hosts.cli.output import add_json, write_json
 from background_agents.hosts.cli.text import status as status_text
@@ -32,6 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Wait, saying meanwhile who asks for something, and show how each ended."""
+    if given.ids:
+        given.directory = found_of(given, given.ids[0])[0].directory
     ended = client_of(given).wait(
         given.ids or None, timeout_s=given.limit_s, for_any=given.any, asks=say_who_asks
     )
