@@ -12,6 +12,7 @@ from background_agents.hosts.cli.registry import COMMANDS, load
 from background_agents.views.json import (
     ActiveSheet,
     ExportSheet,
+    HookSheet,
     ListSheet,
     PeekSheet,
     PruneSheet,
@@ -25,7 +26,7 @@ from lab.reference import markdown as md
 
 Schema = Mapping[str, object]
 
-ANSWERS: Mapping[str, object] = {
+ANSWERS: dict[str, object] = {
     "status": list[ActiveSheet],
     "list": ListSheet,
     "show": ShowSheet,
@@ -44,6 +45,9 @@ ANSWERS: Mapping[str, object] = {
     "config": ConfigSheet,
 }
 """What each command writes that takes ``--json``; ``export`` one of these for each delegation."""
+
+TOLD: dict[str, object] = {"notify_command": HookSheet}
+"""What a program is told that a setting names, on its stdin."""
 
 OPTIONS = {"export": "--format jsonl"}
 """How a command is told to write JSON, where it is not ``--json``."""
@@ -64,7 +68,7 @@ def schema_files() -> Mapping[str, str]:
     """Return the JSON Schema of each command's answer, by file name."""
     return {
         f"schemas/{name}.json": _indented(msgspec.json.schema(answer, schema_hook=_anything))
-        for name, answer in ANSWERS.items()
+        for name, answer in (ANSWERS | TOLD).items()
     }
 
 
@@ -73,11 +77,11 @@ def page() -> str:
     _, kinds = _components()
     commands = [
         [
-            md.literal(f"{name} {OPTIONS.get(name, '--json')}"),
+            md.literal(name if name in TOLD else f"{name} {OPTIONS.get(name, '--json')}"),
             _written(answer),
             f"[{name}.json](schemas/{name}.json)",
         ]
-        for name, answer in ANSWERS.items()
+        for name, answer in (ANSWERS | TOLD).items()
     ]
     return md.page(
         "JSON",
@@ -89,7 +93,8 @@ def page() -> str:
 
 _HEAD = """\
 With `--json` a command writes one JSON value to standard output. Names and meanings are a contract
-with scripts: a field may be added, none is renamed or removed without a new major version.
+with scripts: a field may be added, none is renamed or removed without a new major version. What the
+setting `notify_command` names gets such a value on its standard input, on one line.
 
 A name that ends in `_at` is a time, as ISO 8601 in UTC; one in `_s` a duration in seconds; one in
 `_usd` US dollars. What agents wrote stands there as they wrote it: a program that prints it to a
@@ -104,7 +109,7 @@ def _indented(schema: object) -> str:
 def _components(*answers: object) -> tuple[Sequence[Schema], Mapping[str, Schema]]:
     """Return the schemas of some answers, or of all, and of the types that they are made of."""
     return msgspec.json.schema_components(
-        answers or tuple(ANSWERS.values()), schema_hook=_anything, ref_template=_PLACE
+        answers or tuple((ANSWERS | TOLD).values()), schema_hook=_anything, ref_template=_PLACE
     )
 
 

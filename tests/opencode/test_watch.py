@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -9,12 +10,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 from boards import WATCH, watching
 from plays import Stage, call, delegate, say, staged
 from terminal_user import TerminalUser
 
+from background_agents.views.json import HookSheet
 from lab.harness.line import Line
 
 pytestmark = [
@@ -28,6 +31,16 @@ SIZES = [(200, 50), (120, 40), (80, 24)]
 SCREENS = Path(__file__).parents[2] / "build" / "screens" / "watch"
 """Where what the board looked like stays, to be looked at."""
 
+TOLD = "told"
+
+WHO = "from background_agents.control.shells import starter_of; print(starter_of().name)"
+
+NOTIFIES = {
+    "BACKGROUND_AGENTS_NOTIFY_COMMAND": f"test -p {TOLD} && {{ cat; {sys.executable} -c '{WHO}'; }}"
+    f" > {TOLD}"
+}
+"""What runs at an end and at a request: writes it into a pipe, where a test has made one."""
+
 ASKING = {"permission": {"bash": "ask"}}
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
@@ -38,7 +51,8 @@ BASH = call("bash", command="printf granted", description="Print it")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
     """An OpenCode that asks before it runs a command."""
-    async with staged(tmp_path_factory.mktemp("watch"), line, config=ASKING) as ready:
+    root = tmp_path_factory.mktemp("watch")
+    async with staged(root, line, config=ASKING, env=NOTIFIES) as ready:
         yield ready
 
 
@@ -176,7 +190,11 @@ async def test_a_run_is_peeked_steered_and_stopped_by_keys(stage: Stage) -> None
 @pytest.mark.only("1", "2", why="what it does, and not only shows, is another thing on each line")
 async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
     """What is asked stands above the input; a reply that is none is refused in the footer."""
+    told = stage.opencode.home.root / "home" / TOLD
+    os.mkfifo(told)
     (name,) = await running(stage, ("Ask for it.", BASH))
+    assert await hook(told) == ("request", name, "PERSON")
+    over = asyncio.create_task(hook(told))
     every = f"{WATCH} --all-projects"
     async with watching(stage.opencode.home, (100, 30), command=every) as board:
         await board.shows("all projects", "▸ waiting", row(name), "printf granted")
@@ -193,6 +211,15 @@ async def test_a_permission_is_answered_by_keys(stage: Stage) -> None:
         await board.shows("Nothing is active.", "completed", row(name))
         await board.quit()
     assert (await TerminalUser(stage.opencode.home).run("wait", name)).code == 0
+    assert await over == ("ended", name, "PERSON")
+    told.unlink()
+
+
+async def hook(told: Path) -> tuple[str, str, str]:
+    """Return what ``notify_command`` is told next: what, of whom, and who acts in its name."""
+    sheet, starter = (await asyncio.to_thread(told.read_text)).splitlines()
+    found = msgspec.json.decode(sheet, type=HookSheet)
+    return found.what, found.delegation.id, starter
 
 
 async def test_keys_reach_only_what_was_selected_when_they_were_pressed(stage: Stage) -> None:

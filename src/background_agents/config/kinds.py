@@ -46,6 +46,8 @@ SWITCH = "1 or 0"
 
 SWITCHES = f"{SWITCH}, or in the file true or false"
 
+SHELL_LINE = "one line for the shell; empty = none"
+
 RULES = "a list of tables"
 
 NAMES = "a list of names"
@@ -103,6 +105,12 @@ def _switch(name: str, value: object) -> bool:
     if text in ("0", "false", ""):
         return False
     raise BadSetting(name, value, SWITCH)
+
+
+def _shell_line(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise BadSetting(name, value, SHELL_LINE)
+    return value.strip()
 
 
 def _one_of(*words: str, any_case: bool = False) -> Kind:
@@ -188,6 +196,8 @@ KINDS: Mapping[str, Kind] = {
     "max_tokens": Kind(_limit, LIMIT),
     "max_cost_usd": Kind(_dollars, DOLLARS),
     "day_cost_usd": Kind(_dollars, DOLLARS),
+    "notify_command": Kind(_shell_line, SHELL_LINE, "cat >> ~/delegations.jsonl"),
+    "notify_desktop": Kind(_switch, SWITCHES),
     "log": _one_of("debug", "info", "warning", "error", any_case=True),
 }
 """By the names of ``Settings``' fields."""

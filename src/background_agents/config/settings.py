@@ -88,6 +88,10 @@ class Settings:
     """US dollars that it may cost; 0 = no limit. Not kept where the price of a model is unknown."""
     day_cost_usd: float = 0.0
     """US dollars after which the project begins nothing new until 00:00 UTC; 0 = no limit."""
+    notify_command: str = ""
+    """A line for the shell, run when a delegation ends or asks, with JSON about it on stdin."""
+    notify_desktop: bool = False
+    """The desktop tells it, by `notify-send`: a state and an id, and no words of agents."""
     log: str = "warning"
     """Level of the log file."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from enum import Enum
 from typing import Protocol
 
@@ -29,6 +31,13 @@ class Processes(Protocol):
 
     def left_running(self, delegation: str) -> list[str]:
         """Return what a delegation's shells started and still runs, a sentence each; it blocks."""
+
+    async def hand(self, command: Sequence[str], content: bytes, limit: timedelta) -> str:
+        """Run a command as the user would at home, with ``content`` on its stdin.
+
+        Return why it failed, as what follows on "it"; empty if it did not. After ``limit``, or
+        when this is cancelled, it is killed with all that it has started.
+        """
 
     def is_running(self, name: str) -> bool:
         """Return whether the process of that name is alive and not frozen."""

@@ -20,6 +20,7 @@ from background_agents.domain.notice import Notice
 from background_agents.ports.supervisor import OutgoingMessage, SupervisorChannel
 from background_agents.service.changes.recorder import Recorder
 from background_agents.service.context import ProjectContext
+from background_agents.service.delivery.hooks import Hooks
 from background_agents.service.delivery.outbox import Outbox
 from background_agents.service.delivery.recent import Recent
 from background_agents.service.delivery.titles import Titles
@@ -66,6 +67,8 @@ class Project:
         self.runs = Runs(context.store, lambda: self.lease.owner)
         self.recorder = Recorder(context, self.tasks)
         """Notes what delegations change."""
+        self.hooks = Hooks(context, settings)
+        """Run what the user has set."""
         self.titles = Titles(context.clock, self.bell, lambda: not self.runs.all())
         self.outbox = Outbox(
             context,

@@ -224,6 +224,7 @@ class Workspace:
         self._toasts.tell(notice)
         described = self.project.titles.describe(self.context, delegation, result)
         self._tasks.spawn(described, f"title of {delegation.id}")
+        self._tasks.spawn(self.project.hooks.tell(delegation, notice), f"hooks of {delegation.id}")
 
     def told(self, run: Run, notice: Notice) -> None:
         self.project.recent.add(notice, run.delegation.circle)
@@ -232,6 +233,8 @@ class Workspace:
         self._toasts.tell(
             notice, lambda: not asked or asked in [one.id for one in run.delegation.requests]
         )
+        hooks = self.project.hooks.tell(run.delegation, notice)
+        self._tasks.spawn(hooks, f"hooks of {notice.delegation}")
 
     def left(self, run: Run) -> None:
         """Let go of a run that has left, however that came about; twice is once."""

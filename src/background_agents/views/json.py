@@ -19,7 +19,7 @@ from msgspec import Meta
 from background_agents.domain.delegation import Delegation, OpenRequest
 from background_agents.domain.events import FIRST_RUNTIME, Event, Usage
 from background_agents.domain.limits import Limits
-from background_agents.domain.notice import Notice
+from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.statistics import By, Summary
 from background_agents.views.events import told
 from background_agents.views.limits import used
@@ -323,6 +323,17 @@ class StatsSheet(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[GroupSheet, ...]
 
 
+class HookSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """What `notify_command` gets on its stdin."""
+
+    what: Annotated[str, Meta(description="`ended` or `request`: it waits for an answer")]
+    title: Annotated[str, Meta(description="what has happened, in a few words of ours")]
+    message: Annotated[
+        str, Meta(description="to whom and why, on one line; an agent wrote some of its words")
+    ]
+    delegation: Sheet
+
+
 class PruneSheet(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `prune`."""
 
@@ -478,6 +489,15 @@ def stats_sheet(
         by=by.value,
         whole=_like(whole, GroupSheet),
         groups=_like(groups, tuple[GroupSheet, ...]),
+    )
+
+
+def hook_sheet(
+    delegation: Delegation, now: datetime, kind: NoticeKind, title: str, message: str
+) -> HookSheet:
+    """Return what a program is told when a delegation ends or asks."""
+    return HookSheet(
+        what=kind.value, title=title, message=message, delegation=sheet(delegation, now)
     )
 
 

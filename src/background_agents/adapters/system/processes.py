@@ -9,6 +9,10 @@ The module itself is a ``ports.processes.Processes``.
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -97,6 +101,32 @@ def left_running(delegation: str) -> list[str]:
             shown = command if len(command) <= COMMAND_CHARS else f"{command[:COMMAND_CHARS]}…"
             found.append(f"Process {folder.name} of it still runs: {shown}")
     return found
+
+
+async def hand(command: Sequence[str], content: bytes, limit: timedelta) -> str:
+    """Run a command as the user would at home; return why it failed, or nothing."""
+    import asyncio  # here, since commands ask about processes as well and have no loop
+    from asyncio.subprocess import DEVNULL, PIPE
+
+    env = {name: value for name, value in os.environ.items() if name != MARK}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, cwd=Path.home(), env=env,
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        return f"cannot be run: {error}"
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            await process.communicate(content)
+    except TimeoutError:
+        return f"was killed after {limit.total_seconds():g} seconds"
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):  # it has ended just now
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    return f"ended with {process.returncode}" if process.returncode else ""
 
 
 @cache

@@ -26,6 +26,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--timeout", metavar="TIME", type=seconds, default=LONGEST_S, dest="limit_s",
         help="at most so long, such as 90s, 10m or 1h; exit code 4 when it is over",
     )  # fmt: skip
+    parser.add_argument(
+        "--bell", action="store_true", help="ring the terminal's bell when it is over, or one asks"
+    )
     add_json(parser)
     add_place(parser)
 
@@ -34,15 +37,27 @@ def run(given: Namespace) -> int:
     """Wait, saying meanwhile who asks for something, and show how each ended."""
     if given.ids:
         given.directory = found_of(given, given.ids[0])[0].directory
+
+    def asks(delegation: str, requests: Sequence[RequestSheet]) -> None:
+        say_who_asks(delegation, requests)
+        ring(given.bell)
+
     ended = client_of(given).wait(
-        given.ids or None, timeout_s=given.limit_s, for_any=given.any, asks=say_who_asks
+        given.ids or None, timeout_s=given.limit_s, for_any=given.any, asks=asks
     )
+    ring(given.bell)
     if given.json:
         write_json(ended)
     else:
         for one in ended:
             print(status_text.ended(one))
     return code_of_all(ended, for_any=given.any)
+
+
+def ring(wanted: bool) -> None:
+    """Ring the terminal's bell, where there is a terminal: past what stdout is for."""
+    if wanted and sys.stderr.isatty():
+        print("\a", end="", file=sys.stderr, flush=True)
 
 
 def code_of_all(ended: Sequence[Sheet], *, for_any: bool) -> Exit:

@@ -18,6 +18,9 @@ SIGNALLED = 128
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take where to look."""
+    parser.add_argument(
+        "--bell", action="store_true", help="ring the terminal's bell when one ends or asks"
+    )
     add_all_projects(parser)
     add_place(parser)
 
@@ -37,7 +40,8 @@ def run(given: Namespace) -> int:
 
     try:
         with Terminal(colourful=is_colourful()) as terminal:
-            Watch(place, terminal, all_projects=given.all_projects).run()
+            watch = Watch(place, terminal, all_projects=given.all_projects, rings=given.bell)
+            watch.run()
     except Ended as ended:
         return SIGNALLED + ended.number
     return Exit.DONE

@@ -35,12 +35,15 @@ _NOT_YET = "A process that runs delegations has not answered yet."
 class Watch:
     """The board of a place in a terminal."""
 
-    def __init__(self, place: Place, terminal: Terminal, *, all_projects: bool) -> None:
+    def __init__(
+        self, place: Place, terminal: Terminal, *, all_projects: bool, rings: bool
+    ) -> None:
         self._terminal = terminal
         self._at = "all projects" if all_projects else _shortened(place.directory)
         self._decoder = KeyDecoder()
         self._news: SimpleQueue[News] = SimpleQueue()
         self._threads = Threads(place, self._tell, all_projects=all_projects)
+        self._rings = rings
         self._model = Model()
         self._seen = Seen(at=datetime.now(UTC), trouble=_NOT_YET)
         self._typed_at = 0.0
@@ -104,6 +107,8 @@ class Watch:
                 if self._model.scrolled and shown is not None and not shown.is_whole:
                     # Whoever reads back must not have the text move below their eyes.
                     news = replace(news, peeked=shown)
+                if self._rings and news.has_news(self._seen):
+                    self._terminal.ring()
                 self._seen = news
             case Note():
                 self._say(news)

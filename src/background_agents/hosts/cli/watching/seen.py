@@ -72,6 +72,14 @@ class Seen:
         """Return those of all rows, from the top to the bottom."""
         return [*map(self.key, self.active), *map(self.key, self.ended)]
 
+    def has_news(self, before: Seen) -> bool:
+        """Return whether one has ended, or asks something, since ``before``."""
+        known = {before.key(one) for one in before.ended}
+        known |= {request.id for one in before.active for request in one.delegation.requests}
+        asked = [(it.id, it.asked_at) for one in self.active for it in one.delegation.requests]
+        ended = [(self.key(one), one.line.ended_at) for one in self.ended]
+        return any(at and at > before.at and it not in known for it, at in (*asked, *ended))
+
     def label(self, one: ActiveSheet | Ended) -> str:
         """Return what people call its project; empty where that is clear."""
         project = one.project if isinstance(one, Ended) else one.delegation.project

@@ -105,6 +105,10 @@ class Terminal:
         """Have the terminal keep a text for the next paste (OSC 52); no terminal says whether."""
         self._write(f"\x1b]52;c;{b64encode(text.encode()).decode()}\x07")
 
+    def ring(self) -> None:
+        """Ring the bell; most terminals show it where nobody looks."""
+        self._write("\a")
+
     def wait(self, limit_s: float | None) -> bytes:
         """Return what was typed; nothing when woken, resized, or after ``limit_s`` seconds.
 
