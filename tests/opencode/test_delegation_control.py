@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import msgspec
 import pytest
 from plays import Stage, call, delegate, say
+
+from background_agents.control import places
+from background_agents.rpc.messages import Request
 
 pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
 
@@ -98,6 +104,31 @@ async def test_a_steer_to_what_has_ended_is_refused(stage: Stage) -> None:
     await supervisor.turn(call("delegation_steer", id=name, message="More."), say("Oh."))
     (refused,) = await supervisor.outputs("delegation_steer")
     assert refused.startswith(f"{name} is completed and takes no instruction: ")
+
+
+async def test_a_panel_is_shown_the_conversation_above_a_child(stage: Stage) -> None:
+    """By its own session, which on OpenCode 2 has no parent but in our records."""
+    supervisor = await stage.supervisor()
+    task = delegate("Be shown.", say("Half.", gate="shown"))
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    await stage.model.wait_held("shown")
+    home = stage.opencode.home
+    (socket,) = places.living(home.data / "delegations")
+    about = {"directory": str(home.project), "session": await stage.child(name)}
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        writer.write(msgspec.json.encode(Request("watch", about, 1)) + b"\n")
+        async with asyncio.timeout(20):
+            shown = msgspec.json.decode(await reader.readline())["params"]
+            assert (shown["ids"], shown["counter"]) == ([name], "1 running")
+            stage.model.open("shown")
+            while not shown["news"]:
+                shown = msgspec.json.decode(await reader.readline())["params"]
+        assert [one["message"] for one in shown["news"]] == [f"{name} has ended: completed"]
+    finally:
+        writer.close()
+    await supervisor.settled()
 
 
 def _look() -> dict[str, object]:
