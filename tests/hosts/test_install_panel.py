@@ -224,6 +224,15 @@ def test_the_entry_of_an_earlier_installation_is_refreshed_with_its_options(
     assert panel.install(Config(config.file)) is Change.UNCHANGED
 
 
+def test_an_entry_that_is_written_with_escapes_is_refreshed_as_well(tmp_path: Path) -> None:
+    gone = "\\/gone\\/background_agents\\/hosts\\/opencode\\/tui.js"
+    config = Config(write(tmp_path / "tui.json", f'{{"plugin": ["{gone}", "b"]}}'))
+
+    assert panel.install(config) is Change.REFRESHED
+
+    assert json.loads(config.file.read_text()) == {"plugin": ["b", str(SCRIPT)]}
+
+
 def test_a_link_to_the_users_dotfiles_stays_one(tmp_path: Path) -> None:
     file = write(tmp_path / "dotfiles" / "tui.json", "{}\n")
     link = tmp_path / "tui.json"

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from background_agents.hosts.cli.installing.jsonc import (
     parse,
-    renamed,
     with_entry,
     without_entry,
 )
@@ -109,21 +108,6 @@ def test_any_entry_can_be_taken_out_with_its_comma_alone(
         assert parse(new) == {**data, "plugin": left}
     else:
         assert {"plugin": [], **parse(new)} == {**data, "plugin": []}  # type: ignore[dict-item]
-
-
-@pytest.mark.parametrize(
-    ("text", "entry"),
-    [
-        ('{"plugin": ["old" /* why */]}', '{"plugin": ["new" /* why */]}'),
-        ('{"plugin": [["old", {"key": "x"}]]}', '{"plugin": [["new", {"key": "x"}]]}'),
-        (
-            '{"plugin": [{"options": {}, "package": "old"}]}',
-            '{"plugin": [{"options": {}, "package": "new"}]}',
-        ),
-    ],
-)
-def test_an_entry_gets_another_name_and_keeps_its_options(text: str, entry: str) -> None:
-    assert renamed(text, "plugin", 0, "new") == entry
 
 
 def test_the_layout_is_taken_over() -> None:

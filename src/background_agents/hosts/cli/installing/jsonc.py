@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 _STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _STRING_OR_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|(?<=[^\[{,:\s])\s*,(?=\s*[}\]])')
@@ -58,22 +58,6 @@ class _Text:
         found = _GAP.match(self.plain, at)
         return found.end() if found else at
 
-    def member(self, opening: int, key: str) -> _Item | None:
-        """Return a member; of two with one key the last, which counts."""
-        held, _ = self.items(opening)
-        return next((one for one in reversed(held) if one.key == key), None)
-
-    def comma(self, start: int, end: int) -> int | None:
-        """Return where a comma is between two items."""
-        at = self.bare.find(",", start, end)
-        return None if at < 0 else at
-
-    def without(self, *cuts: tuple[int, int]) -> str:
-        """Return the text without some of its ranges, given in their order."""
-        starts = [0, *(end for _, end in cuts)]
-        ends = [*(start for start, _ in cuts), len(self.text)]
-        return "".join(self.text[a:b] for a, b in zip(starts, ends, strict=True))
-
 
 def _blank(text: str) -> str:
     return re.sub(r"[^\n]", " ", text)
@@ -94,9 +78,8 @@ def with_entry(text: str, key: str, entry: str) -> str:
     Raises:
         ValueError: the text is no JSON, or has something else than a list there.
     """
-    one, member = _opened(text, key)
-    old = member.value if member else []
-    wanted = {**_members(one), key: [*old, entry]}  # type: ignore[misc]
+    one, data, member = _opened(text, key)
+    wanted = {**data, key: [*(data[key] if member else ()), entry]}
     quoted = json.dumps(entry, ensure_ascii=False)
     if member:
         return _first(_appended(one, member.start, quoted), wanted)
@@ -106,64 +89,41 @@ def with_entry(text: str, key: str, entry: str) -> str:
     return _first(_appended(one, one.root, quoted), wanted)
 
 
-def renamed(text: str, key: str, number: int, entry: str) -> str:
-    """Return ``text`` with another string in an entry, be it that alone or have options beside."""
-    one, member = _opened(text, key)
-    if member is None:
-        raise ValueError(f'there is no "{key}"')
-    item = one.items(member.start)[0][number]
-    named: _Item | None = item
-    if isinstance(item.value, list):
-        named = one.items(item.start)[0][0]
-    elif isinstance(item.value, dict):
-        named = one.member(item.start, "package")
-    if named is None:
-        raise ValueError(f'entry {number} of "{key}" has no name')
-    quoted = json.dumps(entry, ensure_ascii=False)
-    new = text[: named.start] + quoted + text[named.end :]
-    parse(new)
-    return new
-
-
 def without_entry(text: str, key: str, number: int) -> str:
-    """Return ``text`` without an entry of its list ``key``, and without the list if it was all."""
-    one, member = _opened(text, key)
+    """Return ``text`` without an entry of its list ``key``, and without the list if it was all.
+
+    Raises:
+        ValueError: as above.
+    """
+    one, data, member = _opened(text, key)
     if member is None:
-        raise ValueError(f'there is no "{key}"')
+        raise ValueError(f'it has no "{key}"')
     held, close = one.items(member.start)
-    left = [item.value for index, item in enumerate(held) if index != number]
-    new = _first(_removed(one, held, close, number), {**_members(one), key: left})
-    return new if left else _without_empty(new, key)
+    wanted = {**data, key: [item.value for at, item in enumerate(held) if at != number]}
+    around = text[member.start + 1 : held[number].begin] + text[held[number].end : close]
+    if not around.strip(", \t\r\n"):  # nobody's comment is in there either
+        held, close = one.items(one.root)
+        number = held.index(member)
+        del wanted[key]
+    return _first(_removed(one, held, close, number), wanted)
 
 
-def _without_empty(text: str, key: str) -> str:
-    one, member = _opened(text, key)
-    if member is None or text[member.start + 1 : member.end - 1].strip():
-        return text  # somebody's comment is in there
-    held, close = one.items(one.root)
-    wanted = {name: value for name, value in _members(one).items() if name != key}
-    return _first((*_removed(one, held, close, held.index(member)), text), wanted, one.value)
-
-
-def _opened(text: str, key: str) -> tuple[_Text, _Item | None]:
+def _opened(text: str, key: str) -> tuple[_Text, dict[str, Any], _Item | None]:
     one = _Text(text)
     if not isinstance(one.value, dict):
         raise ValueError("it is no object")
-    member = None if one.is_blank else one.member(one.root, key)
+    held = [] if one.is_blank else one.items(one.root)[0]
+    member = next((item for item in reversed(held) if item.key == key), None)
     if member is not None and not isinstance(member.value, list):
         raise ValueError(f'"{key}" is no list')
-    return one, member
+    return one, one.value, member
 
 
-def _members(one: _Text) -> dict[str, object]:
-    return dict(one.value) if isinstance(one.value, dict) else {}
-
-
-def _first(tries: Iterator[str] | tuple[str, ...], *wanted: object) -> str:
+def _first(tries: Iterable[str], wanted: object) -> str:
     """Return the first text that says what is wanted."""
     for new in tries:
         try:
-            if parse(new) in wanted:
+            if parse(new) == wanted:
                 return new
         except ValueError:
             continue  # a comment has swallowed it; the next is plainer
@@ -178,30 +138,29 @@ def _appended(one: _Text, opening: int, piece: str) -> Iterator[str]:
         yield text[: opening + 1] + piece + text[opening + 1 :]
         return
     end = held[-1].end
-    comma = one.comma(end, close)
+    comma = one.bare.find(",", end, close)
     indent = re.search(r"\n([ \t]*)$", text[opening : held[-1].begin])
-    found = re.compile(r"\r?\n").search(text, end if comma is None else comma, close)
+    found = re.compile(r"\r?\n").search(text, max(end, comma), close)
     if indent and found:
-        before = text[:end] + ("," if comma is None else "") + text[end : found.start()]
-        line = found[0] + indent[1] + piece + ("," if comma is not None else "")
-        yield before + line + text[found.start() :]
+        before, after = (",", "") if comma < 0 else ("", ",")
+        line = found[0] + indent[1] + piece + after
+        yield text[:end] + before + text[end : found.start()] + line + text[found.start() :]
     yield text[:end] + f", {piece}" + text[end:]
 
 
 def _removed(one: _Text, held: list[_Item], close: int, number: int) -> Iterator[str]:
     """Yield ``text`` without an item and one comma, and with the blanks before it gone first."""
-    item = held[number]
-    is_last = number + 1 == len(held)
+    item, is_last = held[number], number + 1 == len(held)
     blanks = len(one.text[: item.begin].rstrip())
-    before = one.comma(held[number - 1].end, item.begin) if number else None
-    behind = one.comma(item.end, close if is_last else held[number + 1].begin)
+    before = one.bare.find(",", held[number - 1].end, item.begin) if number else -1
+    behind = one.bare.find(",", item.end, close if is_last else held[number + 1].begin)
     # The way back from how an item is added: on a line of its own it brings its comma.
-    if before is not None and is_last and "\n" not in one.text[blanks : item.begin]:
-        behind = None
+    if before >= 0 and is_last and "\n" not in one.text[blanks : item.begin]:
+        behind = -1
+    comma = behind if behind >= 0 else before
     for begin in (blanks, item.begin):
-        if behind is not None:
-            yield one.without((begin, item.end), (behind, behind + 1))
-        elif before is not None:
-            yield one.without((before, before + 1), (max(begin, before + 1), item.end))
-        else:
-            yield one.without((begin, item.end))
+        ranges = [(max(begin, before + 1), item.end), *([(comma, comma + 1)] if comma >= 0 else [])]
+        text = one.text
+        for start, end in sorted(ranges, reverse=True):
+            text = text[:start] + text[end:]
+        yield text

@@ -7,8 +7,8 @@ makes a ``cli.json`` of the ``tui.json`` when it has none, so what an entry name
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +49,7 @@ class Entry(NamedTuple):
 
     number: int
     """Its place in the list."""
+    name: str
     script: Path
 
 
@@ -62,27 +63,25 @@ class Config:
         self.file = file
         self._key = "plugins" if file.name == CLI else "plugin"
 
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            why = f"{self.file} is nothing that OpenCode reads ({error}): it skips all of it"
+            raise InvalidRequest(f"{why}; mend that first.") from error
+
     @cached_property
     def text(self) -> str:
         """What is in the file, byte for byte."""
-        try:
+        with self._refused():
             return self.file.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidRequest(
-                f"{self.file} cannot be read ({error}); mend that first."
-            ) from error
 
     @cached_property
     def said(self) -> dict[str, object]:
-        try:
+        with self._refused():
             said = jsonc.parse(self.text)
-        except ValueError as error:
-            raise self._broken(error) from error
         return said if isinstance(said, dict) else {}
-
-    def _broken(self, error: ValueError) -> InvalidRequest:
-        why = f"{self.file} is not as OpenCode wants it ({error}), which skips all of it"
-        return InvalidRequest(f"{why}; mend that first.")
 
     @property
     def is_ours(self) -> bool:
@@ -92,7 +91,14 @@ class Config:
     @property
     def entries(self) -> list[Entry]:
         """Our entries."""
-        return _ours(self.said.get(self._key), self.file.parent)
+        listed = self.said.get(self._key)
+        names = [name_of(one) or "" for one in listed] if isinstance(listed, list) else []
+        found = (Entry(at, name, self._path(name)) for at, name in enumerate(names))
+        return [one for one in found if one.script.parts[-4:] == SCRIPT.parts[-4:]]
+
+    def _path(self, name: str) -> Path:
+        path = unquote(urlsplit(name).path) if name.startswith("file:") else name
+        return self.file.parent / path
 
     @property
     def is_off(self) -> bool:
@@ -102,40 +108,32 @@ class Config:
         return by_id or (isinstance(listed, list) and f"-{ID}" in listed)
 
     def with_ours(self) -> str:
-        """Return what it would say with our entry, once."""
+        """Return what it would say with our entry, once, and with its options if it has some."""
+        wanted = str(SCRIPT)
         if not self.file.exists():
-            return _new(self._key, str(SCRIPT))
+            return _new(self._key, wanted)
         ours = self.entries
-        try:
-            text = self.text
-            for one in reversed(ours[1:]):
-                text = jsonc.without_entry(text, self._key, one.number)
-            if not ours:
-                return jsonc.with_entry(text, self._key, str(SCRIPT))
-            if ours[0].script != SCRIPT:
-                text = jsonc.renamed(text, self._key, ours[0].number, str(SCRIPT))
-        except ValueError as error:
-            raise self._broken(error) from error
-        return text
+        text = self._without(ours[1:])
+        if ours and ours[0].script == SCRIPT:
+            return text
+        old = json.dumps(ours[0].name, ensure_ascii=False) if ours else None
+        if old and old in text:
+            return text.replace(old, json.dumps(wanted, ensure_ascii=False))
+        with self._refused():
+            return jsonc.with_entry(self._without(ours), self._key, wanted)
 
     def without_ours(self) -> str | None:
         """Return what it would say without our entries; None if nothing is left of it."""
-        ours, text = self.entries, self.text
-        if [text] == [_new(self._key, str(one.script)) for one in ours]:
+        if [self.text] == [_new(self._key, one.name) for one in self.entries]:
             return None
+        return self._without(self.entries)
+
+    def _without(self, ours: list[Entry]) -> str:
+        text = self.text
         for one in reversed(ours):
-            text = jsonc.without_entry(text, self._key, one.number)
+            with self._refused():
+                text = jsonc.without_entry(text, self._key, one.number)
         return text
-
-
-def _ours(listed: object, folder: Path) -> list[Entry]:
-    names = [name_of(one) for one in listed] if isinstance(listed, list) else []
-    paths = ((number, _path(name, folder)) for number, name in enumerate(names) if name)
-    return [Entry(number, path) for number, path in paths if path.parts[-4:] == SCRIPT.parts[-4:]]
-
-
-def _path(name: str, folder: Path) -> Path:
-    return folder / (unquote(urlsplit(name).path) if name.startswith("file:") else name)
 
 
 def _new(key: str, script: str) -> str:
