@@ -1,9 +1,18 @@
 """How the documentation becomes a site; `make docs` builds it, and a warning is an error."""
 
+import sys
+from pathlib import Path
+
+from docutils import nodes
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 from background_agents import __version__
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for what draws, in lab
+
+from lab.reference.lifecycle import statuses
+from lab.reference.picture import picture
 
 project = "background-agents"
 author = "the background-agents authors"
@@ -24,5 +33,15 @@ pygments_dark_style = "monokai"
 
 
 def setup(app: Sphinx) -> None:
-    """Let a Mermaid diagram stand as text: to draw it would need the network, or 3 MB."""
+    """Draw the lifecycle, and let any other Mermaid diagram stand as text.
+
+    What draws them all would need the network, or 3 MB of scripts.
+    """
     app.add_lexer("mermaid", TextLexer)
+    app.connect("doctree-read", _draw)
+
+
+def _draw(_app: Sphinx, page: nodes.document) -> None:
+    for block in list(page.findall(nodes.literal_block)):
+        if block.astext().strip() == statuses():
+            block.replace_self(nodes.raw("", picture(), format="html"))

@@ -125,7 +125,9 @@ async def watch(root: Path) -> str:
     ):
         for agent, task, steps in AGENTS:
             await _delegate(opencode, agent, f"{task}\n{script(*steps)}")
-        around = opencode.home.environment({"TERM": "xterm-256color"})
+        # At home where the project is, so that the picture says `~/project` and no path of here.
+        home = str(opencode.home.project.parent)
+        around = opencode.home.environment({"TERM": "xterm-256color", "HOME": home})
         around.pop("NO_COLOR", None)
         board = (*COMMAND, "watch")
         async with terminal(board, opencode.home.project, around, SIZE) as window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,6 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from background_agents.domain.status import TRANSITIONS, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +81,17 @@ def test_nothing_is_fetched_from_elsewhere(pages: dict[Path, Page]) -> None:
     """A reader without a network misses nothing, and nobody learns what is read."""
     loads = {link for page in pages.values() for link in page.loads}
     assert {link for link in loads if is_outside(link)} == set()
+
+
+def test_the_lifecycle_is_drawn(site: Path) -> None:
+    """Each move of the table has an arrow, and each status its name."""
+    page = (site / "architecture.html").read_text("utf-8")
+    drawing = page[page.index('<svg class="lifecycle"') :].partition("</svg>")[0]
+    moves = {(one, to) for one, kinds in TRANSITIONS.items() for to in kinds.values() if to != one}
+    arrows = re.findall(r"<title>(\w+) → (\w+)</title><line", drawing)
+    assert sorted(arrows) == sorted([*moves, ("registered", "registered")])
+    assert all(status in drawing for status in Status)
+    assert "stateDiagram" not in page
 
 
 def is_outside(link: str) -> bool:

@@ -77,6 +77,7 @@ ANSWERS = {
 }
 
 BEFORE: Mapping[str, Sequence[str]] = {
+    "a-week-at-the-terminal": ['background-agents delegate general "Taste every apple."'],
     "steer-a-run": [
         'background-agents delegate general "Move the date helpers to the standard library."'
     ],

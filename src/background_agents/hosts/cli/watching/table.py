@@ -18,6 +18,9 @@ _TITLE, _DOING = 20, 30
 """Cells in which a title, or what a run does, says something. A title always gets as many, as long
 as any column can give way; what a run does gets a line of its own where there are fewer."""
 
+_WHOLE_TITLE = 40
+"""For which what is a luxury gives way."""
+
 _LONGEST = {"agent": 16, "model": 24, "id": 32, "project": 16}
 """Cells that such a column may take; names have no other limit."""
 
@@ -84,7 +87,8 @@ def _fitted(
         if left >= _TITLE + _DOING:
             title = max(min(widest, left // 2), _TITLE)
             return Layout(kept, width, title, left - title)
-    kept = give_way(short, dispensable, room - _TITLE)
+    kept = give_way(short, spare, room - min(max(widest, _TITLE), _WHOLE_TITLE))
+    kept = give_way(kept, dispensable, room - _TITLE)
     left = room - taken(kept.values())
     if left < _TITLE:
         kept["id"] = max(kept["id"] - (_TITLE - left), min(kept["id"], _SHORTEST_ID))
