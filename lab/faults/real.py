@@ -50,6 +50,9 @@ SOME = 4
 Choice = Callable[[Sequence[str]], Sequence[str]]
 """Chooses among the points of a run."""
 
+Expected = Callable[[str], tuple[frozenset[Status], int]]
+"""Says of a supervisor how its delegations may have ended, and how many it has."""
+
 TURNS = 20
 """A turn takes a fifth of a second, and the longest back-off here two seconds."""
 
@@ -220,17 +223,19 @@ async def theatre(root: Path, line: Line, plan: Sequence[str]) -> AsyncIterator[
 async def reopened(stage: Theatre) -> AsyncIterator[Theatre]:
     """Start a killed OpenCode again, as its user does, and open the project."""
     await stage.opencode.start()
+    async with looked_at(stage) as again:
+        yield again
+
+
+@asynccontextmanager
+async def looked_at(stage: Theatre) -> AsyncIterator[Theatre]:
+    """Follow the OpenCode that runs now, which may be another one than before."""
     async with stage.opencode.client() as client, client.events() as events:
         yield Theatre(stage.root, stage.opencode, stage.model, client, events, stage.played)
 
 
-async def verdict_of(
-    stage: Theatre, due: Callable[[str], tuple[frozenset[Status], int]]
-) -> Verdict:
-    """End OpenCode and check every supervisor's delegations, and the processes.
-
-    ``due`` says how those of a supervisor may have ended, and how many there are.
-    """
+async def verdict_of(stage: Theatre, due: Expected) -> Verdict:
+    """End OpenCode and check every supervisor's delegations, and the processes."""
     await stage.settled()
     told = {one: await stage.endings(one) for one in stage.played}
     verdict = Verdict()
@@ -247,12 +252,11 @@ async def verdict_of(
     return verdict
 
 
-async def judged(case: Case, stage: Theatre, allowed: frozenset[Status], count: int = 1) -> Case:
+async def judged(case: Case, stage: Theatre, due: Expected) -> None:
     """End OpenCode and judge what a case has left behind."""
-    case.verdict.add(await verdict_of(stage, lambda _: (allowed, count)))
+    case.verdict.add(await verdict_of(stage, due))
     case.lives = lives(stage.plan)
     case.kills += sum(life[-1:] == [KILLED] for life in case.lives)
-    return case
 
 
 def title_of(line: Line) -> str:
@@ -271,7 +275,7 @@ async def kill_at(line: Line, plan: Sequence[str]) -> Case:
                 await stage.listed(supervisor)
                 if len(pids(stage.plan)) > len(plan):
                     break  # the life that runs now is armed no more
-            await judged(case, stage, frozenset({Status.COMPLETED}))
+            await judged(case, stage, lambda _: (frozenset({Status.COMPLETED}), 1))
     case.seconds = time.monotonic() - begun
     return case
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-import pytest_asyncio
 
 from lab.faults import real
 from lab.faults.matrix import Case
 from lab.faults.points import KILLED
-from lab.faults.real_troubles import TROUBLES, run_troubles
+from lab.faults.real_troubles import TROUBLES, run_in_turn
 from lab.harness.home import lines_under_test
 from lab.harness.line import Line
 
@@ -18,6 +17,9 @@ FEWEST_AROUND_THE_END = 12
 
 FEWEST_KILLS = 16
 """A few points may not be reached a second time; the faults below add six more."""
+
+KILLS_BESIDE = 6
+"""Of OpenCode, once together with its service: what the faults of the second test add."""
 
 on_each_line = pytest.mark.parametrize(
     "line", lines_under_test(), ids=lambda one: f"line{one}", scope="module"
@@ -40,15 +42,13 @@ def _killed_around_the_end(cases: Sequence[Case]) -> int:
     return sum(point in end for point in ended)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cases(line: Line) -> dict[str, Case]:
-    """What came of each fault; two run at a time."""
-    return await run_troubles(line)
-
-
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @on_each_line
-@pytest.mark.parametrize("name", TROUBLES)
-def test_a_fault_of_opencode_loses_nothing(cases: dict[str, Case], name: str) -> None:
-    """A dead OpenCode, an answer of 5xx, a model that hangs: each ends once, and is told once."""
-    assert str(cases[name].verdict) == "kept"
+async def test_faults_of_opencode_lose_nothing(line: Line) -> None:
+    """A dead OpenCode, an answer of 5xx, a model that hangs: each ends once, and is told once.
+
+    Here one after the other in one home; ``make faults`` gives each an OpenCode of its own.
+    """
+    case = await run_in_turn(line, *TROUBLES)
+    assert str(case.verdict) == "kept"
+    assert case.kills == KILLS_BESIDE
