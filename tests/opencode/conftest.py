@@ -2,7 +2,8 @@
 
 Every test that takes ``line``, or a fixture that does, runs once on each line of OpenCode. One
 that is about a line only, or is proved well enough on one, says so and why:
-``@pytest.mark.only("1", why="...")``. Named twice, a test's own mark counts, not its module's.
+``@pytest.mark.only("1", why="...")``. A module's mark is for all its tests but those with a mark
+of their own, and those of the main path.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _lines(test: pytest.Item) -> Sequence[Line]:
-    mark = test.get_closest_marker("only")
+    own = {mark.name: mark for mark in test.own_markers}
+    mark = test.get_closest_marker("only") if "main_path" not in own else own.get("only")
     if mark is None:
         return list(Line)
     assert mark.kwargs["why"]

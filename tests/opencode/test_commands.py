@@ -14,7 +14,13 @@ from background_agents.testing.scripts import script
 from background_agents.views.json import ActiveSheet, PeekSheet, Sheet
 from lab.harness.client.events import TextStored
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("2", why="a command asks our service, and so do the tools that run on both"),
+]
+
+OWN_WAY = "sessions and messages are made in each line's own way"
 
 ASKING = {"permission": {"bash": "ask"}}
 
@@ -49,6 +55,7 @@ async def test_status_and_peek_show_what_runs(stage: Stage, user: TerminalUser) 
     await user.run("wait", name)
 
 
+@pytest.mark.only("1", "2", why=OWN_WAY)
 async def test_a_run_is_steered_from_another_terminal(stage: Stage, user: TerminalUser) -> None:
     """The instruction is in the same run's next request, its receipt is shown, and whose it was.
 
@@ -116,6 +123,7 @@ async def test_stop_ends_it_and_says_who_did(stage: Stage, user: TerminalUser) -
     assert late.err.startswith(f"{name} has ended (stopped); go on in its session with ")
 
 
+@pytest.mark.only("1", "2", why=OWN_WAY)
 async def test_stop_all_is_told_as_one_message_and_wakes_nobody(
     stage: Stage, user: TerminalUser
 ) -> None:
@@ -197,6 +205,7 @@ async def test_wait_returns_when_all_have_ended(stage: Stage, user: TerminalUser
     assert (await user.run("wait", good, bad)).code == 1
 
 
+@pytest.mark.only("1", "2", why=OWN_WAY)
 async def test_delegate_without_a_conversation(stage: Stage, user: TerminalUser) -> None:
     """Into the OpenCode that has the project open; its notice wakes nobody."""
     prompt = "Say hello.\n" + script({"say": "Hello from behind."})

@@ -19,11 +19,18 @@ from background_agents.control import places
 from background_agents.testing.scripts import script
 from background_agents.views.json import ActiveSheet, Sheet
 from lab.harness.dialect import dialect
+from lab.harness.home import Home, find_binary
 from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.model_server import ModelServer
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="a command asks our service, and so do the tools that run on both"),
+]
+
+OWN_SERVERS = "each line has servers of its own kind"
 
 CAREFUL = {
     "agent": {
@@ -149,15 +156,23 @@ async def test_whoever_waits_is_told_who_asks(careful: Stage) -> None:
 
 
 @asynccontextmanager
-async def closed(root: Path, line: Line) -> AsyncIterator[tuple[Stage, TerminalUser]]:
-    """A home whose OpenCode the commands can find; whatever they start is ended on the way out."""
-    async with staged(root, line) as stage:
-        env = {"OPENCODE_BIN": str(stage.opencode.binary.path)}
-        user = TerminalUser(stage.opencode.home, env)
-        try:
-            yield stage, user
-        finally:
-            await households.end(stage.opencode.home)
+async def ending(home: Home) -> AsyncIterator[TerminalUser]:
+    """A user whose commands find OpenCode; whatever they start is ended on the way out."""
+    try:
+        yield TerminalUser(home, {"OPENCODE_BIN": str(find_binary(home.line).path)})
+    finally:
+        await households.end(home)
+
+
+@asynccontextmanager
+async def closed(root: Path, line: Line) -> AsyncIterator[TerminalUser]:
+    """The user of a home in which no OpenCode runs yet."""
+    home = Home(root, find_binary(line).version)
+    async with ModelServer(dialect=dialect(line)) as model:
+        home.create(model.base_url)
+        home.install_plugin()
+        async with ending(home) as user:
+            yield user
 
 
 async def left(stage: Stage, user: TerminalUser, task: str) -> str:
@@ -178,9 +193,10 @@ async def left(stage: Stage, user: TerminalUser, task: str) -> str:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.only("2", why="on OpenCode 1 `serve` and `delegate` start one as well, see below")
 async def test_what_was_left_behind_is_seen_and_recovered(tmp_path: Path, line: Line) -> None:
     """All looks work with OpenCode closed; `recover` starts one, and it completes there."""
-    async with closed(tmp_path, line) as (stage, user):
+    async with staged(tmp_path, line) as stage, ending(stage.opencode.home) as user:
         name = await left(stage, user, "Be cut off.")
         status = await user.run("status")
         assert (status.code, status.err) == (0, "")
@@ -206,14 +222,14 @@ async def test_what_was_left_behind_is_seen_and_recovered(tmp_path: Path, line: 
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.only("1", "2", why=OWN_SERVERS)
 async def test_delegate_starts_one_on_demand(tmp_path: Path, line: Line) -> None:
     """And the next one uses that; `serve` alone ends itself when it is idle, leaving nothing."""
-    async with closed(tmp_path, line) as (stage, user):
-        await stage.opencode.end()
+    async with closed(tmp_path, line) as user:
         prompt = f"Say hello.\n{script(say('Hello from nowhere.'))}"
         made = await user.run("delegate", "general", "-", "--wait", given=prompt)
         assert (made.code, made.out) == (0, "Hello from nowhere.\n"), made.err
-        home = stage.opencode.home
+        home = user.home
         serving = households.serving(home)
         again = await user.run("delegate", "general", "-", "--json", given=prompt)
         sheet = msgspec.json.decode(again.out, type=Sheet)
@@ -223,7 +239,7 @@ async def test_delegate_starts_one_on_demand(tmp_path: Path, line: Line) -> None
         (serve_pid,) = [pid for pid in serving if ours <= set(households.words(pid))]
         os.kill(serve_pid, signal.SIGTERM)
         await households.empty(home)
-        assert places.living(stage.opencode.home.data / "delegations") == []
+        assert places.living(home.data / "delegations") == []
 
         serve = await user.start("serve", "--idle", "3s")
         assert serve.stdout is not None
@@ -233,25 +249,24 @@ async def test_delegate_starts_one_on_demand(tmp_path: Path, line: Line) -> None
         os.kill(service, signal.SIGKILL)
         ran = await ended(serve)
         assert (ran.code, ran.out, ran.err) == (0, "", "")
-        await households.empty(stage.opencode.home)
+        await households.empty(home)
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.only("1", "2", why=OWN_SERVERS)
 async def test_killing_serve_ends_its_opencode(tmp_path: Path, line: Line) -> None:
     """Even a kill that cannot be caught leaves no OpenCode that nobody knows of."""
-    async with closed(tmp_path, line) as (stage, user):
-        await stage.opencode.end()
+    async with closed(tmp_path, line) as user:
         serve = await user.start("serve")
         assert serve.stdout is not None
         assert await serve.stdout.readline() == b"ready\n"
         serve.kill()
         await serve.wait()
-        await households.empty(stage.opencode.home)
+        await households.empty(user.home)
 
 
 async def test_without_an_opencode_to_start_that_is_said(tmp_path: Path, line: Line) -> None:
-    async with closed(tmp_path, line) as (stage, user):
-        await stage.opencode.end()
+    async with closed(tmp_path, line) as user:
         lost = TerminalUser(user.home, {"PATH": "/usr/bin:/bin", "OPENCODE_BIN": ""})
         for args in (("serve",), ("delegate", "general", "x")):
             ran = await lost.run(*args)
@@ -276,9 +291,14 @@ async def delegated(user: TerminalUser, url: str) -> Ran:
 async def test_delegate_to_an_opencode_by_its_address(careful: Stage) -> None:
     """It opens the project there, and another one that has it open is not asked."""
     home = careful.opencode.home
-    second = OpenCode(careful.opencode.binary, home)
+    second = OpenCode(careful.opencode.binary, home, password=PASSWORD)
     await second.start()
     try:
+        refused = await delegated(TerminalUser(home), second.base_url)
+        assert (refused.code, refused.out) == (3, "")
+        assert refused.err == (
+            f"The OpenCode at {second.base_url} answers 401; set OPENCODE_SERVER_PASSWORD.\n"
+        )
         ran = await delegated(visitor(second), second.base_url)
         assert (ran.code, ran.out) == (0, "Hello there.\n"), ran.err
         name = ran.err.split(" ", 1)[0]
@@ -300,18 +320,3 @@ async def test_an_opencode_without_the_plugin_is_refused(tmp_path: Path, line: L
         f"The OpenCode at {opencode.base_url} does not load background-agents; run "
         "`background-agents install` and start it again.\n"
     )
-
-
-async def test_an_opencode_with_a_password(tmp_path: Path, line: Line) -> None:
-    async with (
-        ModelServer(dialect=dialect(line)) as model,
-        running_opencode(tmp_path, model.base_url, line, password=PASSWORD) as opencode,
-    ):
-        refused = await delegated(TerminalUser(opencode.home), opencode.base_url)
-        assert (refused.code, refused.out) == (3, "")
-        assert refused.err == (
-            f"The OpenCode at {opencode.base_url} answers 401; set OPENCODE_SERVER_PASSWORD.\n"
-        )
-        env = {"OPENCODE_SERVER_PASSWORD": PASSWORD}
-        ran = await delegated(TerminalUser(opencode.home, env), opencode.base_url)
-        assert (ran.code, ran.out) == (0, "Hello there.\n"), ran.err

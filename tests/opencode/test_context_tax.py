@@ -9,7 +9,10 @@ import pytest
 from lab.bench.tax import LIMIT_TOKENS, RULES, context_tax, table
 from lab.harness.line import Line
 
-pytestmark = pytest.mark.opencode
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.only("2", why="on OpenCode 1 test_delegation_hooks counts the same words"),
+]
 
 
 async def test_rules_and_tools_cost_little(tmp_path: Path, line: Line) -> None:

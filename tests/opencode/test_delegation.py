@@ -9,7 +9,11 @@ from plays import OUR_TOOLS, Stage, call, delegate, say, together
 
 from lab.harness.client.events import Named
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="the main path is taken on both; the rest is our service's"),
+]
 
 
 def notices_in(text: str) -> int:

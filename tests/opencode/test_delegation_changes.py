@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from plays import Stage, Step, call, delegate, say, staged
 
 from background_agents.adapters.changes.journal import FOLDER, FileJournal
@@ -49,6 +50,24 @@ PATCH = """*** Begin Patch
 *** End Patch"""
 
 GPT = "scripted/gpt-5.1"
+
+CONFIG: dict[str, object] = {
+    "provider": {
+        "scripted": {
+            "models": {
+                "gpt-5.1": {"name": "gpt-5.1", "limit": {"context": 200_000, "output": 32_000}}
+            }
+        }
+    }
+}
+"""A model by whose name OpenCode offers its tool for patches."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
+    """An OpenCode whose models patch, or edit."""
+    async with staged(tmp_path_factory.mktemp("changes"), line, config=CONFIG) as ready:
+        yield ready
 
 
 def journal_of(stage: Stage) -> FileJournal:
@@ -134,21 +153,17 @@ async def test_what_its_tools_write_is_sure(stage: Stage) -> None:
     assert journal_of(stage).windows(name) == []
 
 
-async def test_a_patch_is_sure(tmp_path: Path, line: Line) -> None:
-    limit = {"context": 200_000, "output": 32_000}
-    models = {"gpt-5.1": {"name": "gpt-5.1", "limit": limit}}
-    config = {"provider": {"scripted": {"models": models}}}
-    async with staged(tmp_path, line, config=config) as stage:
-        prepare(stage)
-        tool = "apply_patch" if line is Line.ONE else "patch"
-        name = await ended(stage, call(tool, patchText=PATCH), say("Done."), model=GPT)
-        assert told(stage, name) == {
-            "added.txt": ("sure", None, b"hello\n"),
-            "deep.py": ("sure", FILES["deep.py"], FILES["deep.py"].replace(b"1", b"3")),
-            "gone.txt": ("sure", FILES["gone.txt"], None),
-            "old.txt": ("sure", FILES["old.txt"], None),
-            "moved/new.txt": ("sure", None, b"move\nME\n"),
-        }
+async def test_a_patch_is_sure(stage: Stage) -> None:
+    prepare(stage)
+    tool = "apply_patch" if stage.line is Line.ONE else "patch"
+    name = await ended(stage, call(tool, patchText=PATCH), say("Done."), model=GPT)
+    assert told(stage, name) == {
+        "added.txt": ("sure", None, b"hello\n"),
+        "deep.py": ("sure", FILES["deep.py"], FILES["deep.py"].replace(b"1", b"3")),
+        "gone.txt": ("sure", FILES["gone.txt"], None),
+        "old.txt": ("sure", FILES["old.txt"], None),
+        "moved/new.txt": ("sure", None, b"move\nME\n"),
+    }
 
 
 @pytest.mark.main_path
@@ -201,6 +216,7 @@ async def test_an_agent_below_counts_to_the_delegation(stage: Stage) -> None:
     assert found == {"below.txt": "sure", "shell.txt": "likely"}
 
 
+@pytest.mark.only("2", why="our journal shares out what events of either line tell")
 async def test_of_two_at_once_each_has_its_own(stage: Stage) -> None:
     """Their commands share what both may have written; what tools tell of is nobody else's."""
     project = prepare(stage)
@@ -228,6 +244,7 @@ async def test_of_two_at_once_each_has_its_own(stage: Stage) -> None:
         assert all(sure == "likely" for path, sure in found.items() if path == "other")
 
 
+@pytest.mark.only("2", why="our journal shares out what events of either line tell")
 async def test_what_the_humans_own_chat_writes_is_nobodys(stage: Stage) -> None:
     project = prepare(stage)
     waits = "while [ ! -e go ]; do sleep 0.02; done"
@@ -241,6 +258,7 @@ async def test_what_the_humans_own_chat_writes_is_nobodys(stage: Stage) -> None:
     assert set(told(stage, name)) == {"up", "go"}
 
 
+@pytest.mark.only("1", why="our journal keeps outside of the project on both")
 async def test_the_human_s_repository_is_as_before(stage: Stage) -> None:
     project = prepare(stage)
     before = prints(project / ".git")
@@ -267,6 +285,7 @@ async def test_after_the_death_of_the_service_what_was_open_is_shared(stage: Sta
     }
 
 
+@pytest.mark.only("2", why="a shell that writes on is found by our own journal")
 async def test_after_the_death_of_opencode_a_shell_that_writes_on_is_named(
     tmp_path: Path, line: Line
 ) -> None:

@@ -48,6 +48,7 @@ async def test_a_running_one_is_seen_and_stopped(stage: Stage) -> None:
     assert len(stage.asked("Count on.")) == 1
 
 
+@pytest.mark.only("1", why="our service knows what has ended")
 async def test_stopping_twice_is_stopping_once(stage: Stage) -> None:
     """A second stop changes nothing and says the same."""
     supervisor = await stage.supervisor()
@@ -95,6 +96,7 @@ async def test_a_steer_reaches_the_model_in_the_same_run(stage: Stage) -> None:
     assert (front["steers"], body) == (1, "Whole.")
 
 
+@pytest.mark.only("1", why="our service knows what has ended")
 async def test_a_steer_to_what_has_ended_is_refused(stage: Stage) -> None:
     """Nothing is called sent that nobody will read."""
     supervisor = await stage.supervisor()

@@ -49,27 +49,10 @@ async def answer_of(supervisor: Supervisor, tool: str, count: int = 1) -> str:
     return (await supervisor.outputs(tool, count))[-1]
 
 
-async def test_a_killed_service_is_started_again(tmp_path: Path, line: Line) -> None:
-    """The bridge restarts it, and it knows all that was."""
-    async with staged(tmp_path, line) as stage:
-        supervisor = await stage.supervisor()
-        await supervisor.turn(delegate("Before.", say("Done before.")), say("Off."))
-        (before,) = await supervisor.delegated()
-        await supervisor.settled()
-        old = await service_pid(stage.opencode)
-
-        os.kill(old, signal.SIGKILL)
-        listed = await answer_of(supervisor, "delegation_list")
-        await supervisor.turn(delegate("After.", say("Done after.")), say("Off."))
-        after = (await supervisor.delegated(2))[-1]
-        notices = await supervisor.settled(2)
-
-        assert await service_pid(stage.opencode) != old
-        assert f"- {before} [completed, unread]" in listed
-        assert [notice.id for notice in notices] == [before, after]
-        assert stage.result(after)[1] == "Done after."
+SHARED = "one file starts the service on both; test_real_kills kills it on both"
 
 
+@pytest.mark.only("2", why=SHARED)
 async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path, line: Line) -> None:
     """After several deaths the bridge pauses for seconds; a model's call starts the service."""
     async with staged(tmp_path, line) as stage:
@@ -84,27 +67,35 @@ async def test_a_call_waits_for_no_restart_that_is_due_later(tmp_path: Path, lin
         assert took_s < 12
 
 
+@pytest.mark.only("1", why=SHARED)
 async def test_a_service_killed_in_mid_run_finishes_the_delegation(
     tmp_path: Path, line: Line
 ) -> None:
-    """OpenCode and the child live on: the new service takes over and brings the result."""
+    """OpenCode and the child live on: the next service knows all that was, and takes over."""
     async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("Before.", say("Done before.")), say("Off."))
+        await supervisor.settled()
         task = delegate("Survive.", say("Survived.", gate="restart"))
         await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
-        (name,) = await supervisor.delegated()
+        before, name = await supervisor.delegated(2)
         await stage.model.wait_held("restart")
+        old = await service_pid(stage.opencode)
 
-        os.kill(await service_pid(stage.opencode), signal.SIGKILL)
+        os.kill(old, signal.SIGKILL)
         listed = await answer_of(supervisor, "delegation_list")
         stage.model.open("restart")
-        (notice,) = await supervisor.settled()
+        notices = await supervisor.settled(2)
 
+        assert await service_pid(stage.opencode) != old
+        assert f"- {before} [completed, unread]" in listed
         assert f"- {name} [running]" in listed
-        assert (notice.id, notice.fields["status"]) == (name, "completed")
+        assert [notice.id for notice in notices] == [before, name]
+        assert notices[-1].fields["status"] == "completed"
         assert stage.result(name)[1] == "Survived."
 
 
+@pytest.mark.only("1", why=SHARED)
 async def test_a_missing_python_is_said_and_opencode_works_on(tmp_path: Path, line: Line) -> None:
     """A tool answers with one clear sentence; OpenCode never breaks or waits."""
     binary = find_binary(line)
@@ -154,24 +145,32 @@ async def until_kept(stage: Stage, text: str) -> None:
 async def test_opencode_killed_in_mid_run_goes_on_after_the_restart(
     tmp_path: Path, line: Line
 ) -> None:
-    """Cut off in the middle: it is told to go on, sees what it had written, and completes."""
+    """Cut off in the middle: it is told to go on, sees what it had written, and completes.
+
+    What had ended is still there, and is not told again.
+    """
     async with staged(tmp_path, line) as stage:
         supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("End.", say("The end.")), say("Off."))
+        await supervisor.settled()
         half = say("Half of it. ", repeat=3, every_ms=20, gate="never opened")
         await supervisor.turn(delegate("Be cut off.", half, say("Whole.")), say("Off."))
-        (name,) = await supervisor.delegated()
+        ended, name = await supervisor.delegated(2)
         await stage.model.wait_held("never opened")
         await until_kept(stage, "Half of it. " * 3)
 
         await stage.opencode.kill()
         async with restarted(stage) as again:
             after = Supervisor(supervisor.id, again)
-            await after.turn(call("delegation_list"), say("Back."), on_notice=[say("Noted.")])
-            (notice,) = await after.settled()
+            read = call("delegation_read", id=ended)
+            await after.turn(read, say("Back."), on_notice=[say("Noted.")])
+            before, notice = await after.settled()
 
-            assert (notice.id, notice.fields["status"]) == (name, "completed")
+            assert (await after.outputs("delegation_read"))[0].endswith("\n\nThe end.")
+            assert (before.id, notice.id) == (ended, name)
+            assert notice.fields["status"] == "completed"
             assert notice.fields["resumed"] == "1"
-            assert len(await after.stored_notices()) == 1
+            assert len(await after.stored_notices()) == 2
             front, body = again.result(name)
             assert (body, front["resumed"]) == ("Whole.", 1)
             told = again.asked("Be cut off.")[-1].messages[-1].text
@@ -179,6 +178,7 @@ async def test_opencode_killed_in_mid_run_goes_on_after_the_restart(
             assert told.endswith("\n\n" + "Half of it. " * 3)
 
 
+@pytest.mark.only("1", why="our own journal of the text; on OpenCode 2 it is read above")
 async def test_without_resume_all_that_was_streamed_is_kept(tmp_path: Path, line: Line) -> None:
     """OpenCode has stored nothing of the unfinished text; the artifact has it, to the last word."""
     async with staged(tmp_path, line, env={"BACKGROUND_AGENTS_RESUME": "0"}) as stage:
@@ -198,6 +198,7 @@ async def test_without_resume_all_that_was_streamed_is_kept(tmp_path: Path, line
             assert again.result(name)[1].endswith("\n\n" + "Half of it. " * 3)
 
 
+@pytest.mark.only("2", why="test_real_kills quits it on both")
 async def test_quitting_opencode_in_mid_run_stops_nothing(tmp_path: Path, line: Line) -> None:
     """Who quits and comes back finds the work going on, not stopped."""
     async with staged(tmp_path, line) as stage:
@@ -214,20 +215,3 @@ async def test_quitting_opencode_in_mid_run_stops_nothing(tmp_path: Path, line: 
             (notice,) = await after.settled()
             assert (notice.id, notice.fields["status"]) == (name, "completed")
             assert again.result(name)[1] == "Whole."
-
-
-async def test_opencode_killed_after_the_result_keeps_it(tmp_path: Path, line: Line) -> None:
-    """Nothing that had ended is told again, and all of it is still there."""
-    async with staged(tmp_path, line) as stage:
-        supervisor = await stage.supervisor()
-        await supervisor.turn(delegate("End.", say("The end.")), say("Off."))
-        (name,) = await supervisor.delegated()
-        await supervisor.settled()
-
-        await stage.opencode.kill()
-        async with restarted(stage) as again:
-            after = Supervisor(supervisor.id, again)
-            await after.turn(call("delegation_read", id=name), say("Back."))
-
-            assert (await after.outputs("delegation_read"))[0].endswith("\n\nThe end.")
-            assert len(await after.stored_notices()) == 1

@@ -12,7 +12,7 @@ from plays import Notice, Stage, Step, Supervisor, call, delegate, say, staged, 
 
 from background_agents.testing.scripts import READABLE_ID
 from lab.harness.client import Seen
-from lab.harness.client.events import Named, Retrying
+from lab.harness.client.events import Named
 from lab.harness.line import Line
 from lab.model_server import ModelRequest, script
 
@@ -74,6 +74,7 @@ def said_complete(notices: Sequence[Notice]) -> list[bool]:
     return ["all-complete" in notice.fields for notice in notices]
 
 
+@pytest.mark.only("2", why="on OpenCode 1 ten are told in test_delegation")
 async def test_thirty_run_four_at_a_time_in_their_order(tmp_path: Path, line: Line) -> None:
     """The limit holds, the queue is kept, and every one of them is told of, to the last."""
     async with staged(tmp_path, line, env={"BACKGROUND_AGENTS_MAX_CONCURRENT": "4"}) as stage:
@@ -117,6 +118,9 @@ def _id(line: str) -> str:
     return found.group()
 
 
+@pytest.mark.only(
+    "1", why="what a notice leaves alone is seen on both in test_delegation_supervisor"
+)
 async def test_twenty_notices_leave_agent_model_and_variant(tmp_path: Path, line: Line) -> None:
     """The supervisor's agent, model and variant stay what the user had chosen, to the end."""
     count = sum(GROUPS)
@@ -157,31 +161,6 @@ async def _choose(supervisor: Supervisor, *steps: Step, on_notice: Sequence[Step
     await stage.events.wait_idle(supervisor.id, since=mark)
 
 
-async def test_while_the_provider_refuses_the_status_says_so(tmp_path: Path, line: Line) -> None:
-    """A retry is OpenCode's business, and is to be seen: which attempt, when the next, and why."""
-    async with staged(tmp_path, line) as stage:
-        supervisor = await stage.supervisor()
-        refused = {"fail": 429, "message": "Too many", "times": 2, "retry_after_s": 2}
-        task = delegate("Be refused.", refused, say("At last.", gate="accepted"))
-        await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
-        (name,) = await supervisor.delegated()
-        child = await stage.child(name)
-        await stage.events.fact(Retrying, lambda one: (one.session, one.attempt) == (child, 2))
-        await supervisor.turn(call("delegation_status"), say("It retries."))
-        await stage.model.wait_held("accepted")
-        await supervisor.turn(call("delegation_status"), say("It works."))
-        retrying, working = await supervisor.outputs("delegation_status", 2)
-        stage.model.open("accepted")
-        (notice,) = await supervisor.settled()
-
-        assert re.search(r"attempt 2, again in \d+(\.\d+)?s: .*Too man", retrying)
-        assert f"- {name} [running]" in retrying
-        assert f"- {name} [running]" in working
-        assert "attempt" not in working
-        assert notice.fields["status"] == "completed"
-        assert len(stage.asked("Be refused.")) == 3
-
-
 LIMIT = '[background-agents]\nmax_concurrent_per_model = {"scripted/two" = 1}\n'
 
 SECOND: Mapping[str, object] = {
@@ -192,15 +171,12 @@ SECOND: Mapping[str, object] = {
 """An agent that has a model of its own."""
 
 
-@pytest.mark.parametrize(
-    "on_two",
-    [{"model": "scripted/two"}, {"agent": "second"}],
-    ids=["by argument", "by the agent's own model"],
-)
-async def test_a_model_has_a_limit_of_its_own(
-    tmp_path: Path, on_two: dict[str, str], line: Line
-) -> None:
-    """Two on one model follow each other, while one on another model runs beside them."""
+@pytest.mark.only("2", why="our service counts, whatever runs")
+async def test_a_model_has_a_limit_of_its_own(tmp_path: Path, line: Line) -> None:
+    """Two on one model follow each other, while one on another model runs beside them.
+
+    Whether the model was named, or is the agent's own.
+    """
     folder = tmp_path / "config" / "background-agents"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(LIMIT)
@@ -208,7 +184,7 @@ async def test_a_model_has_a_limit_of_its_own(
         supervisor = await stage.supervisor()
         tasks = [
             delegate("First on two.", say("One.", gate="first"), model="scripted/two"),
-            delegate("Second on two.", say("Two.", gate="second"), **on_two),
+            delegate("Second on two.", say("Two.", gate="second"), agent="second"),
             delegate("Beside.", say("Three.", gate="beside")),
         ]
         await supervisor.turn(*tasks, say("Off."))

@@ -66,6 +66,7 @@ async def test_a_child_delegates_and_ends_after_its_own_child(tmp_path: Path, li
             assert asked.tool_names & (OUR_TOOLS | {native}) == {"notify_parent"}
 
 
+@pytest.mark.only("1", why="the way down is the same, and a stop is tried on both elsewhere")
 async def test_a_stop_ends_the_tree_and_wakes_nobody_in_it(tmp_path: Path, line: Line) -> None:
     """The one in the middle rests while it waits: what it has said so far is no result."""
     async with staged(tmp_path, line, env=DEEP) as stage:
@@ -113,17 +114,3 @@ async def test_a_tree_that_was_killed_goes_on_after_the_restart(tmp_path: Path, 
             assert again.result(middle)[1] == "Both parts are done."
             inner = await Supervisor(session.id, again).stored_notices()
             assert [one.id for one in inner] == [below]
-
-
-async def test_without_the_setting_a_child_has_no_tool_to_delegate(
-    tmp_path: Path, line: Line
-) -> None:
-    async with staged(tmp_path, line) as stage:
-        supervisor = await stage.supervisor()
-        await supervisor.turn(chain(say("Never.")), say("Off."), on_notice=[say("Noted.")])
-        (middle,) = await supervisor.delegated()
-        await supervisor.settled()
-
-        assert not stage.asked("Below.")
-        assert stage.asked("Middle.")[0].tool_names & OUR_TOOLS == {"notify_parent"}
-        assert stage.result(middle)[0]["state"] == "completed"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 from plays import Stage, Supervisor, call, delegate, say
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("2", why="whose transcript names what is ours to know"),
+]
 
 FOREVER = say("tick ", repeat=10_000, every_ms=250)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -132,6 +132,7 @@ async def test_rules_go_to_supervisors_and_others_to_children(stage: Stage) -> N
         assert rules.CHILD not in request.text
 
 
+@pytest.mark.only("1", why="the words are the same; OpenCode 2 adds what test_context_tax counts")
 async def test_rules_and_tools_stay_under_their_budget(stage: Stage) -> None:
     """What we add to each request of a supervisor: rules and definitions of tools."""
     supervisor = await stage.supervisor()
@@ -144,6 +145,7 @@ async def test_rules_and_tools_stay_under_their_budget(stage: Stage) -> None:
     assert tokens(added) <= LIMIT_TOKENS
 
 
+@pytest.mark.only("1", why="our service says who gets which rules")
 async def test_an_agent_without_our_tools_gets_no_rules(stage: Stage) -> None:
     """Nor is its ``task`` refused: what it would be told to use instead is not there."""
     supervisor = await stage.supervisor()
@@ -190,6 +192,7 @@ async def test_a_compaction_carries_delegations_over(stage: Stage) -> None:
     assert CARRIED not in kept.text
 
 
+@pytest.mark.only("1", why="our service has nothing to say")
 async def test_a_compaction_without_delegations_is_left_alone(stage: Stage) -> None:
     """Nothing is said where there is nothing to say."""
     supervisor = await stage.supervisor()
@@ -242,6 +245,7 @@ async def test_a_native_task_is_refused_and_a_users_command_is_not(stage: Stage)
     await stage.model.wait_for(lambda one: bool(one.tools) and newest(one).startswith("Do it."))
 
 
+@pytest.mark.only("1", why="on both it runs in test_delegation_rules")
 async def test_task_is_left_alone_when_the_user_says_so(tmp_path: Path, line: Line) -> None:
     """``BACKGROUND_AGENTS_ALLOW_TASK=1``."""
     async with staged(tmp_path, line, env={"BACKGROUND_AGENTS_ALLOW_TASK": "1"}) as stage:
@@ -324,7 +328,7 @@ async def test_the_users_permissions_stay_as_they_are(
 ) -> None:
     """One rule is added for our tool, in whatever form the others are written."""
     config = {**CONFIG, "permission": permission}
-    async with plugged(tmp_path, "['false']", config, line) as stage:
+    async with plugged(tmp_path, ["false"], config, line) as stage:
         supervisor = await stage.supervisor()
         rule = [{"permission": "notify_parent", "pattern": "*", "action": "allow"}]
         child = await stage.client.create_session(parent=supervisor.id, permission=rule)
@@ -342,19 +346,20 @@ async def test_the_users_permissions_stay_as_they_are(
 # --- without the service -------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param("['sleep', '600']", id="hangs"),
-        pytest.param("['false']", id="ends at once"),
-        pytest.param("['/nowhere/python']", id="cannot be started"),
-    ],
-)
-async def test_opencode_goes_on_without_the_service(
-    tmp_path: Path, command: str, line: Line
-) -> None:
+async def test_opencode_goes_on_while_the_service_hangs(tmp_path: Path, line: Line) -> None:
     """No rules, and ``task`` runs; nothing waits for longer than a person notices."""
-    async with plugged(tmp_path, command, CONFIG, line) as stage:
+    await goes_on_without(["sleep", "600"], tmp_path, line)
+
+
+@pytest.mark.only("2", why="one file starts it on both; test_delegation_crashes has one more way")
+async def test_opencode_goes_on_without_the_service(tmp_path: Path, line: Line) -> None:
+    """It ends at once, however often it is started."""
+    await goes_on_without(["false"], tmp_path, line)
+
+
+async def goes_on_without(command: Sequence[str], root: Path, line: Line) -> None:
+    """Check that OpenCode works as if there were no plugin, with ``command`` for a service."""
+    async with plugged(root, command, CONFIG, line) as stage:
         supervisor = await stage.supervisor()
         await supervisor.turn(task("general", f"Look. {script(say('Seen.'))}"), say("Ok."))
         (answer,) = answers_to_tools(supervisor)
@@ -366,13 +371,13 @@ async def test_opencode_goes_on_without_the_service(
 
 @asynccontextmanager
 async def plugged(
-    root: Path, command: str, config: dict[str, object], line: Line
+    root: Path, command: Sequence[str], config: dict[str, object], line: Line
 ) -> AsyncIterator[Stage]:
-    """Set a stage whose plugin starts ``command`` (JavaScript) in the place of the service."""
+    """Set a stage whose plugin starts ``command`` in the place of the service."""
     file = root / "config" / "opencode" / "plugin" / "plugged.js"
     file.parent.mkdir(parents=True)
     source = f"import {{ plugin }} from {json.dumps(str(BRIDGE))}\n"
-    file.write_text(f"{source}export default plugin({{ command: {command} }})\n")
+    file.write_text(f"{source}export default plugin({{ command: {json.dumps(command)} }})\n")
     async with (
         ModelServer(dialect=dialect(line)) as model,
         running_opencode(root, model.base_url, line, plugin=False, config=config) as opencode,

@@ -16,7 +16,11 @@ from tui_user import CAREFUL
 
 from lab.harness.line import Line
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="the main path is taken on both; trees are our service's"),
+]
 
 
 def run(command: str) -> Step:
@@ -234,6 +238,7 @@ async def careful(tmp_path_factory: pytest.TempPathFactory, line: Line) -> Async
         yield stage
 
 
+@pytest.mark.only("2", why="there each tree is a location of its own, which is asked for itself")
 async def test_what_it_asks_reaches_people_and_their_answer_reaches_it(careful: Stage) -> None:
     """What is asked in another directory is answered there."""
     supervisor = await careful.supervisor()

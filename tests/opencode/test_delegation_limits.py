@@ -45,7 +45,6 @@ def ran(stage: Stage, task: str) -> int:
 
 
 @pytest.mark.main_path
-@pytest.mark.only("1", "2", why="each line has a gate of its own")
 async def test_turns_are_limited(stage: Stage) -> None:
     """Told at eight of ten, refused at ten, and one more call of the model at the most."""
     supervisor = await stage.supervisor()
@@ -224,43 +223,39 @@ async def test_an_unknown_price_is_said(stage: Stage) -> None:
     assert notice.fields["limit"] == "Its limit of $1.00 could not be kept: price unknown."
 
 
-async def test_a_restart_forgets_neither_the_warning_nor_the_limit(
-    tmp_path: Path, line: Line
-) -> None:
+async def test_a_restart_forgets_neither_the_warning_nor_the_limit(stage: Stage) -> None:
     """The service is killed after the warning: told once, counted on, and ended at the limit."""
-    async with staged(tmp_path, line) as stage:
-        supervisor = await stage.supervisor()
-        steps = [*on_and_on(8), {**look(9), "gate": "killed"}, *on_and_on()[9:]]
-        task = delegate("Live on.", *steps, max_turns=10)
-        await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
-        (name,) = await supervisor.delegated()
-        await stage.model.wait_held("killed", timeout_s=MANY_STEPS_S)
-        os.kill(await service_pid(stage.opencode), signal.SIGKILL)
-        await supervisor.turn(call("delegation_list"), say("Looked."))
-        stage.model.open("killed")
-        (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
-        requests = stage.asked("Live on.")
-        assert notice.fields["error"] == "Stopped at its limit of 10 turns."
-        assert len(requests) == 11
-        assert requests[-1].text.count(FINISH_NOW) == 1
-        assert stage.result(name)[0]["steers"] == 1
+    supervisor = await stage.supervisor()
+    steps = [*on_and_on(8), {**look(9), "gate": "killed"}, *on_and_on()[9:]]
+    task = delegate("Live on.", *steps, max_turns=10)
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    await stage.model.wait_held("killed", timeout_s=MANY_STEPS_S)
+    os.kill(await service_pid(stage.opencode), signal.SIGKILL)
+    await supervisor.turn(call("delegation_list"), say("Looked."))
+    stage.model.open("killed")
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
+    requests = stage.asked("Live on.")
+    assert notice.fields["error"] == "Stopped at its limit of 10 turns."
+    assert len(requests) == 11
+    assert requests[-1].text.count(FINISH_NOW) == 1
+    assert stage.result(name)[0]["steers"] == 1
 
 
-async def test_a_loop_goes_on_over_a_restart(tmp_path: Path, line: Line) -> None:
+async def test_a_loop_goes_on_over_a_restart(stage: Stage) -> None:
     """What OpenCode has stored and what its events tell is compared as one, and told once."""
-    async with staged(tmp_path, line) as stage:
-        supervisor = await stage.supervisor()
-        again = {**call("bash", command="echo same ☂", description="Again"), "say": "Again."}
-        steps = [*[again] * 4, {**again, "gate": "loop"}, *[again] * 15]
-        task = delegate("Circle on.", *steps)
-        await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")] * 2)
-        (name,) = await supervisor.delegated()
-        await stage.model.wait_held("loop", timeout_s=MANY_STEPS_S)
-        os.kill(await service_pid(stage.opencode), signal.SIGKILL)
-        await supervisor.turn(call("delegation_list"), say("Looked."))
-        stage.model.open("loop")
-        (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
-        assert notice.fields["error"] == f"It repeated the same call 6 times ({stage.shell})."
-        assert len(stage.asked("Circle on.")) <= 7
-        assert stage.result(name)[0]["steers"] == 1
-        assert len(await supervisor.stored_notices(MESSAGE)) == 1
+    supervisor = await stage.supervisor()
+    again = {**call("bash", command="echo same ☂", description="Again"), "say": "Again."}
+    steps = [*[again] * 4, {**again, "gate": "loop"}, *[again] * 15]
+    task = delegate("Circle on.", *steps)
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")] * 2)
+    (name,) = await supervisor.delegated()
+    await stage.model.wait_held("loop", timeout_s=MANY_STEPS_S)
+    os.kill(await service_pid(stage.opencode), signal.SIGKILL)
+    await supervisor.turn(call("delegation_list"), say("Looked."))
+    stage.model.open("loop")
+    (notice,) = await supervisor.settled(timeout_s=MANY_STEPS_S)
+    assert notice.fields["error"] == f"It repeated the same call 6 times ({stage.shell})."
+    assert len(stage.asked("Circle on.")) <= 7
+    assert stage.result(name)[0]["steers"] == 1
+    assert len(await supervisor.stored_notices(MESSAGE)) == 1

@@ -47,6 +47,7 @@ async def test_a_model_was_for_that_delegation_alone(stage: Stage) -> None:
     assert [one.model for one in stage.asked("Use another.")] == ["two", "one"]
 
 
+@pytest.mark.only("1", why="our service refuses, and waits")
 async def test_only_what_has_ended_and_is_ours_is_gone_on_with(stage: Stage) -> None:
     """Unknown ids, others' and what still runs are refused in a sentence; nothing is begun."""
     supervisor, stranger = await stage.supervisor(), await stage.supervisor()
@@ -116,6 +117,7 @@ async def test_forty_messages_wake_the_supervisor_a_handful_of_times(stage: Stag
     assert [one.partition(" ")[0] for one in answers] == ["Your"] * 3 + ["Kept:"] * 37
 
 
+@pytest.mark.only("1", why="our service refuses, and waits")
 async def test_waiting_ends_with_the_first_or_the_last(stage: Stage) -> None:
     """``any`` returns at the first ending, ``all`` at the last, and what is over says so."""
     supervisor = await stage.supervisor()
@@ -144,6 +146,7 @@ async def test_waiting_ends_with_the_first_or_the_last(stage: Stage) -> None:
     assert len(await supervisor.settled(2)) == 2
 
 
+@pytest.mark.only("1", why="our service refuses, and waits")
 async def test_waiting_is_bounded_and_says_what_to_do_instead(stage: Stage) -> None:
     """The time is over before the delegation is; nothing happens to it."""
     supervisor = await stage.supervisor()
@@ -159,6 +162,7 @@ async def test_waiting_is_bounded_and_says_what_to_do_instead(stage: Stage) -> N
     assert notice.fields["status"] == "completed"
 
 
+@pytest.mark.only("1", why="our service refuses, and waits")
 async def test_waiting_returns_when_the_supervisor_is_needed(stage: Stage) -> None:
     """A message from the child ends the wait, since only the supervisor can help."""
     supervisor = await stage.supervisor()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from plays import Stage, Step, Supervisor, call, delegate, say
 
+from lab.harness.client.events import Retrying
 from lab.harness.line import Line
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="our service refuses before OpenCode is asked"),
+]
 
 
 async def refused(supervisor: Supervisor, step: Step) -> str:
@@ -20,6 +27,7 @@ async def refused(supervisor: Supervisor, step: Step) -> str:
     return answer
 
 
+@pytest.mark.only("1", "2", why="each line has errors of its own")
 async def test_an_unknown_agent_is_refused_with_the_list(stage: Stage) -> None:
     """Unknown agent: refused with the list of agents, and nothing is created."""
     answer = await refused(
@@ -81,6 +89,7 @@ async def test_delegations_of_other_sessions_are_not_shown(stage: Stage) -> None
     assert name not in (await stranger.outputs("delegation_list"))[0]
 
 
+@pytest.mark.only("1", "2", why="each line has errors of its own")
 async def test_a_model_that_does_not_exist_fails_with_one_notice(stage: Stage) -> None:
     """OpenCode accepts such a prompt and stores no answer: the error is only an event."""
     supervisor = await stage.supervisor()
@@ -98,6 +107,7 @@ async def test_a_model_that_does_not_exist_fails_with_one_notice(stage: Stage) -
     assert stage.result(name)[1].startswith(f"[FAILED] {told}")
 
 
+@pytest.mark.only("1", "2", why="each line has errors of its own")
 async def test_the_providers_words_are_the_error(stage: Stage) -> None:
     """A provider's 400 is not retried; what it says reaches the supervisor."""
     words = "The <scripted> context is too long: 300001 tokens"
@@ -135,3 +145,27 @@ async def test_a_rate_limit_passes(stage: Stage) -> None:
 
 def fail(status: int, message: str, **more: object) -> Step:
     return {"fail": status, "message": message, **more}
+
+
+async def test_while_the_provider_refuses_the_status_says_so(stage: Stage) -> None:
+    """A retry is OpenCode's business, and is to be seen: which attempt, when the next, and why."""
+    supervisor = await stage.supervisor()
+    refused = {"fail": 429, "message": "Too many", "times": 2, "retry_after_s": 2}
+    task = delegate("Be refused.", refused, say("At last.", gate="accepted"))
+    await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
+    (name,) = await supervisor.delegated()
+    child = await stage.child(name)
+    await stage.events.fact(Retrying, lambda one: (one.session, one.attempt) == (child, 2))
+    await supervisor.turn(call("delegation_status"), say("It retries."))
+    await stage.model.wait_held("accepted")
+    await supervisor.turn(call("delegation_status"), say("It works."))
+    retrying, working = await supervisor.outputs("delegation_status", 2)
+    stage.model.open("accepted")
+    (notice,) = await supervisor.settled()
+
+    assert re.search(r"attempt 2, again in \d+(\.\d+)?s: .*Too man", retrying)
+    assert f"- {name} [running]" in retrying
+    assert f"- {name} [running]" in working
+    assert "attempt" not in working
+    assert notice.fields["status"] == "completed"
+    assert len(stage.asked("Be refused.")) == 3

@@ -175,6 +175,7 @@ async def test_what_is_to_be_asked_is_not_begun_unasked(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("by", ["careful", "polite"])
+@pytest.mark.only("1", why="the main path is a refusal as well")
 async def test_what_the_human_rejects_is_not_begun(stage: Stage, by: str) -> None:
     """A rejection ends the call as it ends one of OpenCode's own."""
     supervisor = await stage.supervisor()
@@ -287,6 +288,7 @@ async def test_rules_that_came_before_the_launch_hold(tmp_path: Path, line: Line
     await asyncio.wait_for(play(), 90)
 
 
+@pytest.mark.only("1", why="our service decides what hint is given")
 async def test_what_delegate_refuses_is_left_to_task(tmp_path: Path, line: Line) -> None:
     """The hint to delegate is no dead end: where rules deny that, OpenCode itself decides."""
 

@@ -11,7 +11,10 @@ from lab.harness.line import Line
 from lab.harness.opencode import running_opencode
 from lab.model_server import ModelServer
 
-pytestmark = pytest.mark.opencode
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.only("1", why="both start our service in the same way"),
+]
 
 
 async def test_a_projects_modules_do_not_stand_in_for_ours(

@@ -91,6 +91,7 @@ async def test_a_notice_while_the_model_speaks_is_taken_up_once(stage: Stage) ->
     assert len(await supervisor.stored_notices()) == 1
 
 
+@pytest.mark.only("2", why="our service asks for a title when the notice is out")
 async def test_a_slow_small_model_improves_title_and_summary_afterwards(
     tmp_path: Path, line: Line
 ) -> None:
@@ -127,6 +128,7 @@ async def _until_listed(supervisor: Supervisor, line: str) -> None:
     raise AssertionError(f"never listed: {line}")
 
 
+@pytest.mark.only("1", why="on OpenCode 2 two terminals in two projects show it")
 async def test_two_projects_of_one_opencode_stay_apart(stage: Stage, tmp_path: Path) -> None:
     """Notices go to the session that delegated, in its own project."""
     folder = tmp_path / 'pröject "x"'

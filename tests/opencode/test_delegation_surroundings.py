@@ -31,6 +31,7 @@ SHELL = {
 }
 
 
+@pytest.mark.only("2", why="both start our service in the same way")
 async def test_the_shells_python_settings_are_none_of_the_services(
     tmp_path: Path, line: Line
 ) -> None:

@@ -9,7 +9,11 @@ from plays import Stage, call, delegate, say
 
 from lab.harness.client import StoredMessage
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("1", why="our service writes notices, pages and files"),
+]
 
 STRANGE = "Grüße, \"quotes\" 'and' `ticks`, $HOME \\n, 日本語 🦦\nsecond line\ttab\r\nthird"
 
@@ -40,6 +44,7 @@ def _is_answer(message: StoredMessage) -> bool:
     return message.info.role == "assistant" and bool(message.text)
 
 
+@pytest.mark.only("1", "2", why="each line has a way of its own for what is said")
 async def test_strange_characters_survive(stage: Stage) -> None:
     """Unicode, quotes and line breaks pass through prompt, result, notice and artifact."""
     supervisor = await stage.supervisor()
@@ -55,7 +60,7 @@ async def test_strange_characters_survive(stage: Stage) -> None:
     assert "日本語 🦦 second line tab third" in notice.fields["summary"]
 
 
-@pytest.mark.parametrize("words", ["x" * 999 + "\n", "多字节 ", "a\n"])
+@pytest.mark.parametrize("words", ["多字节 ", "a\n"])
 async def test_a_result_of_five_megabytes_is_read_in_pages(stage: Stage, words: str) -> None:
     """The artifact is complete; a page says where it is and how to go on."""
     copies = 5_000_000 // len(words.encode())

@@ -72,6 +72,7 @@ async def users(supervisor: Supervisor) -> list[str]:
     return [one.info.id for one in await supervisor.messages() if one.info.role == "user"]
 
 
+@pytest.mark.only("1", why="what is undone there is asked for again by each service")
 async def test_a_notice_is_held_by_the_next_opencode_too(tmp_path: Path, line: Line) -> None:
     """What is undone stays so when OpenCode ends, and nobody tells the next service of it."""
     async with staged(tmp_path, line) as stage:
@@ -88,6 +89,7 @@ async def test_a_notice_is_held_by_the_next_opencode_too(tmp_path: Path, line: L
             assert (await stored(after))[: len(before)] == before
 
 
+@pytest.mark.only("2", why="our service refuses")
 async def test_a_session_with_undone_messages_is_not_gone_on_with(stage: Stage) -> None:
     """A model does not make final what the user has undone in a background agent's session."""
     supervisor = await stage.supervisor()

@@ -16,7 +16,10 @@ from lab.harness.home import Home
 from lab.harness.line import Line
 from lab.model_server import ModelRequest
 
-pytestmark = pytest.mark.opencode
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.only("1", why="our service counts, whatever runs"),
+]
 
 ONE_AT_A_TIME = {"BACKGROUND_AGENTS_MAX_CONCURRENT": "1"}
 

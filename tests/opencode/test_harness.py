@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from lab.harness.client import ApiError, OpenCodeClient, two
+from lab.harness.client import ApiError, two
 from lab.harness.client.events import Answered, Asked, Settled, TextEnded, ToolEnded, ToolRuns
 from lab.harness.dialect import dialect
 from lab.harness.home import Binary, Home, OpenCodeMissing, find_binary, free_port, lines_under_test
@@ -17,14 +19,27 @@ from lab.harness.line import Line
 from lab.harness.opencode import OpenCode, OpenCodeFailed, running_opencode
 from lab.model_server import ModelServer, script
 
-pytestmark = pytest.mark.opencode
+pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+
+ASKING = {"permission": {"bash": {"touch *": "ask"}}}
 
 
-@pytest.fixture
-async def plain(tmp_path: Path, model: ModelServer, line: Line) -> AsyncIterator[OpenCode]:
-    """A running OpenCode without our plugin."""
-    root = tmp_path / "plain"
-    async with running_opencode(root, model.base_url, line, plugin=False) as server:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def model(line: Line) -> AsyncIterator[ModelServer]:
+    """A scripted model, shared by the tests of this module."""
+    async with ModelServer(dialect=dialect(line)) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plain(
+    tmp_path_factory: pytest.TempPathFactory, model: ModelServer, line: Line
+) -> AsyncIterator[OpenCode]:
+    """A running OpenCode without our plugin, shared by the tests of this module."""
+    root = tmp_path_factory.mktemp("plain")
+    async with running_opencode(
+        root, model.base_url, line, plugin=False, config=ASKING, password="secret"
+    ) as server:
         yield server
 
 
@@ -38,48 +53,7 @@ async def test_a_prompt_gets_the_scripted_answer(plain: OpenCode, model: ModelSe
         health = await client.request("GET", plain.line.ways.health)
         assert f'"{plain.binary.version}"' in health.decode()
         assert await client.busy() == set()
-    assert model.requests[0].model in {"one", "small"}
-
-
-@pytest.mark.main_path
-async def test_the_installed_plugin_is_loaded(client: OpenCodeClient) -> None:
-    assert await client.has_plugin()
-
-
-async def test_a_killed_server_starts_again_with_the_same_sessions(plain: OpenCode) -> None:
-    async with plain.client() as client:
-        session = await client.create_session()
-        await client.run(session, script({"say": "Kept."}))
-    old = plain.pid
-
-    await plain.kill()
-    with pytest.raises(ProcessLookupError):
-        os.kill(old, 0)
-    await plain.start()
-
-    async with plain.client() as client:
-        assert (await client.messages(session))[-1].text == "Kept."
-
-
-async def test_waiting_on_a_stream_that_ended_fails_at_once(plain: OpenCode) -> None:
-    async with plain.client() as client, client.events() as events:
-        await plain.kill()
-        with pytest.raises(ConnectionError, match=r"server\.connected"):
-            await events.wait_idle("ses_none")
-
-
-async def test_a_password_is_asked_for_and_given(
-    tmp_path: Path, model: ModelServer, line: Line
-) -> None:
-    async with running_opencode(
-        tmp_path / "locked", model.base_url, line, plugin=False, password="secret"
-    ) as server:
-        async with server.client() as client:
-            assert await client.create_session()
-        server.password = None
-        async with server.client() as stranger:
-            with pytest.raises(ApiError, match="401"):
-                await stranger.create_session()
+    assert model.requests[-1].model in {"one", "small"}
 
 
 async def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path, line: Line) -> None:
@@ -93,28 +67,31 @@ async def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path, line: Li
         await OpenCode(Binary(failing, "0"), home).start()
 
 
-def test_a_missing_binary_says_what_to_run(tmp_path: Path) -> None:
+async def test_a_missing_binary_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(OpenCodeMissing, match="make setup"):
         find_binary(environ={"OPENCODE_BIN": str(tmp_path / "none")})
     with pytest.raises(OpenCodeMissing, match="make test-versions"):
         find_binary(environ={"OPENCODE_VERSION": "0.0.1"})
 
 
-def test_a_binary_that_is_named_says_its_line(line: Line) -> None:
+async def test_a_binary_that_is_named_says_its_line(line: Line) -> None:
     found = find_binary(line)
     assert (found.line, find_binary(environ={"OPENCODE_BIN": str(found.path)})) == (line, found)
     assert lines_under_test({"OPENCODE_BIN": str(found.path)}) == (line,)
     assert lines_under_test({"OPENCODE_VERSION": found.version}) == (line,)
 
 
+@pytest.mark.only("1", why="the harness chooses ports for both")
 async def test_a_port_that_another_program_took_is_given_up(
     tmp_path: Path, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And of what a start leaves behind, libraries of 26 MB, nothing stays where it ran."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = [other.getsockname()[1], free_port()]
         monkeypatch.setattr("lab.harness.opencode.free_port", lambda: ports.pop(0))
         async with running_opencode(tmp_path, "http://127.0.0.1:9", line, plugin=False) as opencode:
             assert opencode.port != other.getsockname()[1]
+    assert [one.name for one in opencode.home.scratch.glob(".*.so")] == []
 
 
 @pytest.mark.main_path
@@ -172,14 +149,8 @@ async def test_what_is_undone_is_redone(plain: OpenCode) -> None:
         assert await client.messages(session) == before
 
 
-async def test_a_permission_is_answered(tmp_path: Path, model: ModelServer, line: Line) -> None:
-    ask = {"permission": {"bash": "ask"}}
-    root = tmp_path / "asking"
-    async with (
-        running_opencode(root, model.base_url, line, plugin=False, config=ask) as server,
-        server.client() as client,
-        client.events() as events,
-    ):
+async def test_a_permission_is_answered(plain: OpenCode) -> None:
+    async with plain.client() as client, client.events() as events:
         session = await client.create_session()
         touch = {"call": "bash", "args": {"command": "touch it", "description": "Touch"}}
         await client.prompt(session, script(touch, {"say": "Touched."}))
@@ -189,11 +160,28 @@ async def test_a_permission_is_answered(tmp_path: Path, model: ModelServer, line
         await client.answer(session, asked.request, "once")
         await events.fact(Settled)
         await events.wait_idle(session)
-        assert (server.home.project / "it").exists()
+        assert (plain.home.project / "it").exists()
 
 
-async def test_nothing_is_left_where_it_ran(tmp_path: Path, line: Line) -> None:
-    """OpenCode leaves libraries of 26 MB behind each time it is started."""
-    async with running_opencode(tmp_path, "http://127.0.0.1:9/v1", line, plugin=False) as server:
-        pass
-    assert [one.name for one in server.home.scratch.glob(".*.so")] == []
+async def test_a_password_is_asked_for(plain: OpenCode) -> None:
+    async with replace(plain, password=None).client() as stranger:
+        with pytest.raises(ApiError, match="401"):
+            await stranger.create_session()
+
+
+async def test_a_killed_server_starts_again_with_the_same_sessions(plain: OpenCode) -> None:
+    """And who waits on its stream is told at once."""
+    async with plain.client() as client, client.events() as events:
+        session = await client.create_session()
+        await client.run(session, script({"say": "Kept."}))
+        old = plain.pid
+
+        await plain.kill()
+        with pytest.raises(ProcessLookupError):
+            os.kill(old, 0)
+        with pytest.raises(ConnectionError, match="The event stream ended"):
+            await events.wait_idle("ses_none")
+    await plain.start()
+
+    async with plain.client() as client:
+        assert (await client.messages(session))[-1].text == "Kept."

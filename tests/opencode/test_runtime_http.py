@@ -1,4 +1,4 @@
-"""OpenCode over HTTP passes the suites for runtimes and channels."""
+"""The adapter over HTTP: what is not to be had over the bridge, which passes the suites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from background_agents.adapters.opencode.transport import Transport
 from background_agents.domain.errors import RuntimeUnreachable
 from background_agents.domain.transcript import Verdict
 from background_agents.ports.runtime import StreamRestored, TextStreamed
-from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
 from background_agents.testing.contracts.asking import ONCE, run
 from background_agents.testing.contracts.runtime import ENDLESS
 from background_agents.testing.contracts.stage import listening, new_child, prompt
@@ -71,14 +70,6 @@ async def stage(served: OpenCode) -> AsyncIterator[OpenCodeStage]:
     ):
         yield OpenCodeStage(client, transport, broken, lambda: silence(served))
     await line.cut()
-
-
-class TestRuntimeOverHttp(AgentRuntimeContract):
-    pass
-
-
-class TestChannelOverHttp(SupervisorChannelContract):
-    pass
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""OpenCode 2 over HTTP passes the suites for runtimes and channels."""
+"""The adapter of OpenCode 2: what its line alone has; over the bridge it passes the suites."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from background_agents.ports.runtime import (
     TextStreamed,
 )
 from background_agents.ports.supervisor import OutgoingMessage
-from background_agents.testing.contracts import AgentRuntimeContract, SupervisorChannelContract
+from background_agents.testing.contracts import AgentRuntimeContract
 from background_agents.testing.contracts.asking import ONCE, asking, run
 from background_agents.testing.contracts.runtime import ENDLESS
 from background_agents.testing.contracts.stage import (
@@ -51,7 +51,7 @@ from lab.model_server import ModelServer
 pytestmark = [
     pytest.mark.opencode,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.only("2", why="line 1 has the same suites in test_runtime_http"),
+    pytest.mark.only("2", why="OpenCode 1 has another adapter"),
 ]
 
 
@@ -113,12 +113,12 @@ async def stage(served: OpenCode) -> AsyncIterator[OpenCode2Stage]:
     await users.cut()
 
 
-class TestRuntimeOfTwo(AgentRuntimeContract):
-    pass
-
-
-class TestChannelOfTwo(SupervisorChannelContract):
-    pass
+async def test_a_server_that_begins_anew_tells_so_and_has_ended_what_ran(
+    stage: OpenCode2Stage,
+) -> None:
+    """Of the suite, what is not to be had over the bridge, which ends with its server."""
+    suite = AgentRuntimeContract()
+    await suite.test_a_runtime_that_begins_anew_tells_so_and_has_ended_what_ran(stage)
 
 
 # --- what only line 2 has ----------------------------------------------------------

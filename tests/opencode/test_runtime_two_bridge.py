@@ -84,7 +84,7 @@ async def stage(bridged: Bridged) -> AsyncIterator[OpenCode2Stage]:
 
 
 class TestRuntimeOfTwoOverTheBridge(AgentRuntimeContract):
-    # A server that ends takes its bridge with it; the next service asks. Proved over HTTP.
+    # A server that ends takes its bridge with it; the next service asks. See test_runtime_two.
     test_a_runtime_that_begins_anew_tells_so_and_has_ended_what_ran = None  # type: ignore[assignment]
 
 

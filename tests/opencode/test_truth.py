@@ -22,7 +22,11 @@ from background_agents.views.json import (
 )
 from lab.harness.client.events import ToolRuns
 
-pytestmark = [pytest.mark.opencode, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.opencode,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.only("2", why="our service tells each surface the same"),
+]
 
 CUT = "The model's output limit cut it off: it is not whole."
 
@@ -33,6 +37,9 @@ def user_of(stage: Stage) -> TerminalUser:
     return TerminalUser(stage.opencode.home, {"OPENCODE_BIN": str(stage.opencode.binary.path)})
 
 
+@pytest.mark.only(
+    "1", "2", why="each line says in its own way why an answer ended, and which model ran"
+)
 async def test_a_result_cut_by_the_output_limit_is_told_as_cut(stage: Stage) -> None:
     """OpenCode ends such a run like any other; notice, toast, lists, files and JSON say it."""
     supervisor = await stage.supervisor()
@@ -74,6 +81,9 @@ async def test_a_whole_result_is_not_told_as_cut(stage: Stage) -> None:
     assert stage.result(name)[1] == "All of it."
 
 
+@pytest.mark.only(
+    "1", "2", why="each line says in its own way why an answer ended, and which model ran"
+)
 async def test_which_model_ran_is_told_though_nobody_chose_one(stage: Stage) -> None:
     """While it runs, by its owner; after its end, by record, file, search and statistics."""
     supervisor = await stage.supervisor()
