@@ -19,7 +19,7 @@ from lab.harness.archive import EVERYWHERE, Plan, needle
 
 FEW, MANY = 100, 20_000
 
-ROUNDS = 7
+ROUNDS = 5
 
 MOST = 1.5
 """Times as long; 20,000 have taken 1.0 to 1.1 times as long as 100."""

@@ -15,6 +15,8 @@ pytestmark = [
     pytest.mark.only("1", why="the main path is taken on both; the rest is our service's"),
 ]
 
+STRANGE = "Grüße, \"quotes\" 'and' `ticks`, $HOME \\n, 日本語 🦦\nsecond line\ttab\r\nthird"
+
 
 def notices_in(text: str) -> int:
     return text.count("<task-notification>")
@@ -151,3 +153,19 @@ async def test_two_that_end_together_wake_the_supervisor_once(stage: Stage) -> N
     woken = [one for one in supervisor.requests if notices_in(one.text)]
     assert [notices_in(one.text) for one in woken] == [2]
     assert await supervisor.turns() == 2
+
+
+@pytest.mark.only("1", "2", why="each line has a way of its own for what is said")
+async def test_strange_characters_survive(stage: Stage) -> None:
+    """Unicode, quotes and line breaks pass through prompt, result, notice and artifact."""
+    supervisor = await stage.supervisor()
+    await supervisor.turn(delegate(STRANGE, say(STRANGE)), say("Off."))
+    (name,) = await supervisor.delegated()
+    (notice,) = await supervisor.settled()
+
+    assert stage.asked(STRANGE)
+    front, body = stage.result(name)
+    assert body == STRANGE
+    assert str(front["prompt"]).startswith(STRANGE)
+    assert notice.fields["title"] == STRANGE.splitlines()[0].replace("`", "")
+    assert "日本語 🦦 second line tab third" in notice.fields["summary"]

@@ -23,6 +23,13 @@ pytestmark = [
 ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
+    """An OpenCode with an agent that asks."""
+    async with staged(tmp_path_factory.mktemp("isolated"), line, config=CAREFUL) as ready:
+        yield ready
+
+
 def run(command: str) -> Step:
     """Let a model run a command."""
     return call("bash", command=command, description="Work")
@@ -232,16 +239,10 @@ async def test_whoever_may_not_edit_applies_nothing(stage: Stage, project: Path)
     assert not (project / "drafted.txt").exists()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def careful(tmp_path_factory: pytest.TempPathFactory, line: Line) -> AsyncIterator[Stage]:
-    async with staged(tmp_path_factory.mktemp("careful"), line, config=CAREFUL) as stage:
-        yield stage
-
-
 @pytest.mark.only("2", why="there each tree is a location of its own, which is asked for itself")
-async def test_what_it_asks_reaches_people_and_their_answer_reaches_it(careful: Stage) -> None:
+async def test_what_it_asks_reaches_people_and_their_answer_reaches_it(stage: Stage) -> None:
     """What is asked in another directory is answered there."""
-    supervisor = await careful.supervisor()
+    supervisor = await stage.supervisor()
     await supervisor.turn(
         apart("Ask first.", run("echo asked > asked.txt"), say("Asked."), agent="careful"),
         say("Off."),
@@ -250,9 +251,9 @@ async def test_what_it_asks_reaches_people_and_their_answer_reaches_it(careful: 
     (name,) = await supervisor.delegated()
     await supervisor.notices(tag=REQUEST)
 
-    answered = await asyncio.to_thread(bga, careful, "answer", name, "once")
+    answered = await asyncio.to_thread(bga, stage, "answer", name, "once")
     (notice,) = await supervisor.settled()
 
     assert answered.endswith(f"{name} goes on.\n")
     assert notice.fields["status"] == "completed"
-    assert (tree(careful, name) / "asked.txt").read_text() == "asked\n"
+    assert (tree(stage, name) / "asked.txt").read_text() == "asked\n"

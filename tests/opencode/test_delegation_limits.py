@@ -97,7 +97,6 @@ async def test_who_ends_by_itself_within_its_limits_is_left_alone(stage: Stage) 
     assert len(stage.asked("Be modest.")) == 3
 
 
-@pytest.mark.only("1", "2", why="each line has a gate of its own")
 async def test_tokens_are_limited(stage: Stage) -> None:
     """They are known when a call has ended; one more call is all there is beyond the limit."""
     supervisor = await stage.supervisor()
@@ -114,7 +113,6 @@ async def test_tokens_are_limited(stage: Stage) -> None:
     assert beyond == 1
 
 
-@pytest.mark.only("1", "2", why="each line has a gate of its own")
 async def test_a_loop_of_equal_calls_is_stopped_at_six(stage: Stage) -> None:
     """Told at three, the supervisor too; ended at six."""
     supervisor = await stage.supervisor()
