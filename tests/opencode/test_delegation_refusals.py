@@ -150,7 +150,7 @@ def fail(status: int, message: str, **more: object) -> Step:
 async def test_while_the_provider_refuses_the_status_says_so(stage: Stage) -> None:
     """A retry is OpenCode's business, and is to be seen: which attempt, when the next, and why."""
     supervisor = await stage.supervisor()
-    refused = {"fail": 429, "message": "Too many", "times": 2, "retry_after_s": 2}
+    refused = {"fail": 429, "message": "Too many", "times": 2, "retry_after_s": 4}
     task = delegate("Be refused.", refused, say("At last.", gate="accepted"))
     await supervisor.turn(task, say("Off."), on_notice=[say("Noted.")])
     (name,) = await supervisor.delegated()

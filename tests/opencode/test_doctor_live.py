@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from plays import Stage, delegate, say
+from plays import Stage, delegate, say, staged
 
 from background_agents.client.connection import all_of
 from background_agents.hosts.cli.diagnosis.findings import Finding, Mark, Report
+from lab.harness.line import Line
 
 pytestmark = [
     pytest.mark.opencode,
-    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.only(
         "1", why="the doctor looks at our service; see test_managed_server for OpenCode 2"
     ),
@@ -62,54 +62,56 @@ async def gone(pid: int) -> None:
         os.close(descriptor)
 
 
-async def test_it_tells_what_a_living_service_cannot_do(stage: Stage) -> None:
+async def test_it_sees_a_service_live_freeze_and_die(tmp_path: Path, line: Line) -> None:
+    async with staged(tmp_path, line) as stage:
+        pid = stage.opencode.pid
+        supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("Go on.", say("Half. ", gate="held")), say("Off."))
+        (name,) = await supervisor.delegated()
+        await stage.model.wait_held("held")
+
+        found = await examined(stage)
+        assert [one for one in found.values() if one.mark is not Mark.OK] == []
+        assert f"(process {pid})" in found["service.running"].says
+        assert found["service.orphans"].says == "Active delegations: 1, all looked after."
+
+        os.killpg(pid, signal.SIGSTOP)
+        try:
+            frozen = (await examined(stage))["service.frozen"]
+        finally:
+            os.killpg(pid, signal.SIGCONT)
+        assert frozen.mark is Mark.PROBLEM
+        assert frozen.mend is not None
+        service = int(frozen.mend.removeprefix("kill -CONT "))
+
+        await stage.opencode.kill()
+        await gone(service)
+        found = await examined(stage)
+        assert found["service.orphans"].mark is Mark.PROBLEM
+        assert name in found["service.orphans"].says
+        assert str(service) in found["service.leases"].says
+
+
+async def test_it_tells_what_a_living_service_cannot_do(tmp_path: Path, line: Line) -> None:
     """Another program keeps the database: the service goes on trying, and says since when."""
-    supervisor = await stage.supervisor()
-    await supervisor.turn(delegate("Be short.", say("Done.")), say("Off."))
-    await supervisor.settled()
-    data = stage.opencode.home.data / "delegations"
-    (database,) = data.glob("*/delegations.db")
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        await asyncio.to_thread(wait_until_failing, data, True)
-        one = (await examined(stage))["service.failing"]
-        other.execute("ROLLBACK")
-    await asyncio.to_thread(wait_until_failing, data, False)
+    async with staged(tmp_path, line) as stage:
+        supervisor = await stage.supervisor()
+        await supervisor.turn(delegate("Be short.", say("Done.")), say("Off."))
+        await supervisor.settled()
+        data = stage.opencode.home.data / "delegations"
+        (database,) = data.glob("*/delegations.db")
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.to_thread(wait_until_failing, data, True)
+            one = (await examined(stage))["service.failing"]
+            other.execute("ROLLBACK")
+        await asyncio.to_thread(wait_until_failing, data, False)
 
-    assert one.mark is Mark.PROBLEM
-    assert one.says.startswith("The heartbeat of the service (process ")
-    assert "database is locked" in one.says
-    assert one.mend == f"tail -n 50 {data}/service.log"
-    assert "service.failing" not in await examined(stage)
-
-
-async def test_it_sees_a_service_live_freeze_and_die(stage: Stage) -> None:
-    pid = stage.opencode.pid
-    supervisor = await stage.supervisor()
-    await supervisor.turn(delegate("Go on.", say("Half. ", gate="held")), say("Off."))
-    (name,) = await supervisor.delegated()
-    await stage.model.wait_held("held")
-
-    found = await examined(stage)
-    assert [one for one in found.values() if one.mark is not Mark.OK] == []
-    assert f"(process {pid})" in found["service.running"].says
-    assert found["service.orphans"].says == "Active delegations: 1, all looked after."
-
-    os.killpg(pid, signal.SIGSTOP)
-    try:
-        frozen = (await examined(stage))["service.frozen"]
-    finally:
-        os.killpg(pid, signal.SIGCONT)
-    assert frozen.mark is Mark.PROBLEM
-    assert frozen.mend is not None
-    service = int(frozen.mend.removeprefix("kill -CONT "))
-
-    await stage.opencode.kill()
-    await gone(service)
-    found = await examined(stage)
-    assert found["service.orphans"].mark is Mark.PROBLEM
-    assert name in found["service.orphans"].says
-    assert str(service) in found["service.leases"].says
+        assert one.mark is Mark.PROBLEM
+        assert one.says.startswith("The heartbeat of the service (process ")
+        assert "database is locked" in one.says
+        assert one.mend == f"tail -n 50 {data}/service.log"
+        assert "service.failing" not in await examined(stage)
 
 
 def wait_until_failing(data: Path, expected: bool) -> None:
