@@ -114,7 +114,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Project:
             if ending.changes.apart:
                 first = replace(first, tree=name)
             begun = replace(launched(f"ses_{number}"), at=at(number + 0.5))
-            steps = (begun, replace(ending, result_chars=9))
+            steps: tuple[ev.Event, ...] = (begun, replace(ending, result_chars=9))
+            if number % 3 == 1:
+                steps += (ev.Annotated(at=at(200), labels=("v2", "a"), note="So\nso.", by="user"),)
             delegation = _store(connection, replace(first, at=at(number)), *steps)
             project.ended[name] = delegation
             path = project.artifact(name)
@@ -171,7 +173,7 @@ def outline(one: Delegation) -> tuple[object, ...]:
     what = (one.status, one.title, one.summary, one.error, one.prompt)
     numbers = (one.usage.tokens, one.usage.cost_usd, one.usage.tool_calls, one.result_chars)
     return (*who, *what, *numbers, one.changes, one.tree, one.launched_at, one.ended_at,
-            one.continued_from)  # fmt: skip
+            one.continued_from, one.labels, one.note)  # fmt: skip
 
 
 @asynccontextmanager

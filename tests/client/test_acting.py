@@ -20,6 +20,7 @@ from background_agents.adapters.sqlite import rows, schema
 from background_agents.client import on_demand
 from background_agents.client.place import Place
 from background_agents.domain.errors import NotServed
+from background_agents.domain.order import Order
 from background_agents.hosts.cli import main
 from background_agents.testing.contracts.samples import registered
 from lab.harness.service import Service
@@ -238,3 +239,52 @@ async def test_everything_is_seen_and_stopped_everywhere(
     for one in (here, there):
         assert f"{one.id} is stopped" in stopped.out
     assert (await bga("status", "--all-projects")).out.startswith("Nothing is active.")
+
+
+# --- labels and notes ----------------------------------------------------------------
+
+PEOPLES = 'labels: "Release urgent"\nnote: "Look at: it\\nagain."\n'
+
+
+async def test_labels_and_notes_are_kept_and_no_model_is_told(
+    project: Project, agents: AsyncClient, service: Service, bga: Bga
+) -> None:
+    """While it runs and afterwards, in its record and its file; what models read has neither."""
+    root = project.runtime.add_session()
+    order = Order(project.prompt(HANG), "build")
+    delegation = await agents.get((await service.delegate(root, order)).id)
+    name = delegation.id
+    child = await project.working(delegation)
+    assert (await bga("label", name)).out == f"{name} has no label.\n"
+    labelled = await bga("label", name, "Release", "v2.0")
+    assert labelled.out == f"{name} is labelled Release v2.0.\n"
+    assert (await bga("note", name, "Look", "at: it\nagain.")).out == "Look at: it\nagain.\n"
+    child.write("Done.")
+    child.finish()
+    ended = await delegation.wait()
+    assert (ended.labels, ended.note) == (("Release", "v2.0"), "Look at: it\nagain.")
+    assert (await delegation.annotate(["urgent"], without=["v2.0"])).labels == ("Release", "urgent")
+    for words in (["label:release"], ["--label", "urgent"], ["label:urgent", "label:v2.0"]):
+        assert (await bga("list", *words)).out.startswith(f"{name}  completed"), words
+    assert (await bga("list", "label:v2.0")).out == ""
+    shown = (await bga("show", name)).out
+    assert "  labels      Release urgent\n  note        Look at: it again.\n" in shown
+    assert "has the labels Release, urgent and the note: Look at: it again." in shown
+    raw = (project.place.folder / root / f"{name}.md").read_text()
+    assert f"\n{PEOPLES}prompt: " in raw
+    assert (await service.read(root, name)).text == raw.replace(PEOPLES, "")
+    assert (await bga("note", name, "--remove")).out == f"{name} has no note.\n"
+
+
+async def test_what_is_no_label_is_refused(project: Project, agents: AsyncClient, bga: Bga) -> None:
+    delegation = await agents.delegate(project.prompt({"say": "Done."}), "build")
+    await delegation.wait()
+    for label in ("two words", "", "a,b", "x" * 41, "\x1b[2J"):
+        refused = await bga("label", delegation.id, label)
+        assert (refused.code, refused.out) == (2, "")
+        assert "is no label; write one word of at most 40 letters and digits." in refused.err
+    with pytest.raises(errors.InvalidRequest, match="would have 21 labels; 20 is the most"):
+        await delegation.annotate([f"l{number}" for number in range(21)])
+    with pytest.raises(errors.InvalidRequest, match="would have 2,001 characters of note"):
+        await delegation.annotate(note="x" * 2_001)
+    assert (await delegation.status()).labels == ()

@@ -30,6 +30,7 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.KeptTold(at=at(5)),
         ev.SteerSent(at=at(6), steer="msg_2", text="Shorter."),
         ev.SteerConfirmed(at=at(7), steer="msg_2"),
+        ev.Annotated(at=at(7), labels=("release",), note="Look again.", by="user"),
         ev.Extended(at=at(7), more=timedelta(minutes=5), by="supervisor"),
         ev.LimitReached(at=at(7), reached=Reached("limit of 20 turns", 20)),
         ev.StopRequested(at=at(8), by="user"),

@@ -48,6 +48,7 @@ IN_A_RUN = [
 ]
 
 AT_ANY_TIME = [
+    _of(ev.Annotated, labels=st.tuples(NAMES), note=st.text(), by=NAMES),
     _of(ev.Described, title=st.text(), summary=st.text()),
     _of(ev.Read),
     _of(ev.NoticeQueued, notice=NAMES),

@@ -327,6 +327,7 @@ def _sample(kind: type[ev.Event]) -> ev.Event:
         "usage": {}, "timeout": None, "model": None, "continued_from": None, "result_chars": 1,
         "models": [], "ran_for": None, "kept": False, "depth": 2, "changes": {}, "limits": {},
         "more": "PT5M", "tools_for": None,
+        "labels": ["one"],
         "reached": {"what": "limit of 20 turns", "turns": 20},
         "ask": {"id": "per_1", "session": "s", "permission": "bash"}, "at": at(1).isoformat(),
     }  # fmt: skip

@@ -322,10 +322,10 @@ async def test_one_that_ends_or_has_ended_gets_no_time(world: World, service: Se
     await world.working(delegation)
     stopping = asyncio.create_task(service.user.stop(delegation.id))
     await asyncio.sleep(0)
-    with pytest.raises(InvalidRequest, match="is ending and takes no more time"):
+    with pytest.raises(InvalidRequest, match="is ending, and nothing more is done to it"):
         await service.user.extend(delegation.id, 5)
     await stopping
-    with pytest.raises(InvalidRequest, match="is stopped and takes no more time"):
+    with pytest.raises(InvalidRequest, match="is stopped, and nothing more is done to it"):
         await service.user.extend(delegation.id, 5)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from background_agents.domain.asking import Ask, Reply
+from background_agents.domain.events import KeptTold
 from background_agents.domain.transcript import Message
 from background_agents.ports import runtime
 from background_agents.service.running import signals
@@ -31,7 +32,7 @@ COMES_TO: Mapping[Step, frozenset[Sign]] = {
     Step.IGNORE: frozenset(),
     Step.REFUSE: frozenset(),
     Step.DEAL: frozenset({Sign.SETTLED}),
-    Step.EXTEND: frozenset(),
+    Step.RECORD: frozenset(),
     Step.LAUNCH: frozenset({Sign.ACCEPTED}),
     Step.AWAIT_TURN: frozenset(),
     Step.LOOK: frozenset(
@@ -57,7 +58,7 @@ HEARD = frozenset(
         Sign.RESTORED,
         Sign.TOLD,
         Sign.TALK,
-        Sign.TIME,
+        Sign.RECORD,
         Sign.STOP,
         Sign.TURN_OVERDUE,
         Sign.LOOK_DUE,
@@ -88,7 +89,7 @@ def may_come(phase: Phase, sign: Sign) -> bool:
     if sign in (Sign.ENDED, Sign.LEFT):
         return sign is Sign.LEFT or phase is not Phase.ENDING
     if phase is Phase.QUEUED:
-        return sign in {Sign.SLOT, Sign.RESTORED, Sign.TALK, Sign.TIME, Sign.STOP}
+        return sign in {Sign.SLOT, Sign.RESTORED, Sign.TALK, Sign.RECORD, Sign.STOP}
     if sign in HEARD:
         is_awaited = (phase, sign) == (Phase.PROMPTED, Sign.TURN_OVERDUE)
         # A launch, a stop and a closed inbox have what comes elsewhere.
@@ -207,7 +208,7 @@ async def test_each_kind_of_signal_says_something() -> None:
         signals.SteerAsked("Shorter."): Sign.TALK,
         signals.AnswerAsked("once"): Sign.TALK,
         signals.NotifyAsked("Which branch?"): Sign.TALK,
-        signals.ExtendAsked(None, "user"): Sign.TIME,
+        signals.RecordAsked(lambda _, at: KeptTold(at=at), "user"): Sign.RECORD,
     }
     assert {one: said(one) for one in said_by} == said_by
     assert {said(one) for one in said_by} == HEARD

@@ -160,6 +160,7 @@ class AsyncHandle(_Face[Handle]):
     steer = _awaited(Handle.steer)
     answer = _awaited(Handle.answer)
     extend = _awaited(Handle.extend)
+    annotate = _awaited(Handle.annotate)
     stop = _awaited(Handle.stop)
     wait = _awaited(Handle.wait)
     result = _awaited(Handle.result)

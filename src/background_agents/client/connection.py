@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from background_agents.control import places, protocol
+from background_agents.domain.annotation import Annotation
 from background_agents.domain.errors import DelegationError, InvalidRequest, NotServed
 from background_agents.domain.order import Order
 from background_agents.rpc.blocking import Caller, NoAnswer
@@ -129,6 +130,11 @@ class Connection:
         """Give a delegation more time; 0 for no time limit."""
         longer = protocol.Longer(project=project, id=delegation, minutes=minutes)
         return self._call(protocol.EXTEND, longer, Sheet, ACT_LIMIT_S)
+
+    def annotate(self, project: str, delegation: str, change: Annotation) -> Sheet:
+        """Give a delegation that has not ended labels or a note."""
+        annotated = protocol.Named(project=project, id=delegation, change=change)
+        return self._call(protocol.ANNOTATE, annotated, Sheet, ACT_LIMIT_S)
 
     def stop(self, project: str, delegation: str) -> Sheet:
         """Stop a delegation; return once its session is quiet."""

@@ -9,6 +9,7 @@ from background_agents import config
 from background_agents.adapters.files.artifacts import MarkdownArtifacts, body
 from background_agents.client.owners import sheets
 from background_agents.client.place import Place
+from background_agents.domain.annotation import Annotation
 from background_agents.domain.delegation import Delegation
 from background_agents.views.json import ShowSheet, show_sheet
 
@@ -51,3 +52,19 @@ def note_read(one: Delegation, place: Place) -> None:
 
     if shells.starter_of() is shells.Starter.PERSON:  # else a model looks into it, by a shell
         mark_read(place.folder / config.DATABASE, one.id, datetime.now(UTC))
+
+
+def annotate(one: Delegation, place: Place, change: Annotation) -> Delegation:
+    """Give a delegation that has ended labels or a note, in its record and in its file.
+
+    Raises:
+        InvalidRequest: a label or the note cannot be meant.
+        StoreUnavailable: it cannot be stored now.
+    """
+    from background_agents.adapters.sqlite.amending import annotate as amend
+
+    after = amend(place.folder / config.DATABASE, one, change, datetime.now(UTC))
+    files = artifacts(place.folder)
+    if files.path(after).exists():  # else the record alone has it
+        files.rewrite(after)
+    return after

@@ -28,6 +28,7 @@ from background_agents.client.patience import TAKEOVER_S, Interrupt, Patience
 from background_agents.client.place import Place, place_of
 from background_agents.control import protocol
 from background_agents.control.protocol import Answered
+from background_agents.domain.annotation import Annotation
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
@@ -496,6 +497,30 @@ class Handle:
         check_timeout(minutes, name="minutes")
         with self._client._acting(self.id) as connection:
             return connection.extend(self._client._place.project, self.id, minutes)
+
+    def annotate(
+        self, labels: Sequence[str] = (), *, without: Sequence[str] = (), note: str | None = None
+    ) -> Sheet:
+        """Give it labels or a note for people, be it running or not; no model is told of them.
+
+        Args:
+            labels: To be added.
+            without: To be taken away.
+            note: In place of the one before; empty for none.
+
+        Raises:
+            InvalidRequest: a label or the note cannot be meant.
+            StoreUnavailable: it cannot be stored now.
+        """
+        from background_agents.client.results import annotate
+
+        change = Annotation(labels=tuple(labels), without=tuple(without), note=note)
+        connection = self._client._reach(self.id, self._client._patience())
+        if connection is None:
+            after = annotate(self._client._record(self.id), self._client._place, change)
+            return sheet(after, datetime.now(UTC))
+        with self._client._held(connection):
+            return connection.annotate(self._client._place.project, self.id, change)
 
     def stop(self) -> Sheet:
         """End it, and keep what it wrote; return it as it is once its session is quiet.

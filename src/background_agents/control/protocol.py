@@ -12,13 +12,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from background_agents.domain.annotation import Annotation
 from background_agents.domain.order import Order
 from background_agents.views.json import RequestSheet, Sheet
 from background_agents.views.live import BEGINNING, Position
 
 ABOUT, LIVE, PEEK, FOLLOW, CHANGE = "about", "live", "peek", "follow", "change"
 STEER, ANSWER, STOP, STOP_ALL = "steer", "answer", "stop", "stop_all"
-EXTEND, TRANSCRIPT = "extend", "transcript"
+EXTEND, ANNOTATE, TRANSCRIPT = "extend", "annotate", "transcript"
 WAIT, DELEGATE = "wait", "delegate"
 WATCH, ENTRIES, READ = "watch", "entries", "read"
 
@@ -154,6 +155,12 @@ class Longer(Which, frozen=True, kw_only=True):
 
     minutes: float
     """0 = it has no time limit from then on."""
+
+
+class Named(Which, frozen=True, kw_only=True):
+    """Labels or a note for a delegation."""
+
+    change: Annotation
 
 
 class Awaited(msgspec.Struct, frozen=True, kw_only=True):

@@ -177,6 +177,7 @@ class _Client:
             protocol.STEER: self.steer,
             protocol.ANSWER: self.answer,
             protocol.EXTEND: self.extend,
+            protocol.ANNOTATE: self.annotate,
             protocol.STOP: self.stop,
             protocol.STOP_ALL: self.stop_all,
             protocol.WAIT: self.wait,
@@ -253,6 +254,12 @@ class _Client:
         by = await self._check(protocol.EXTEND, longer.surface)
         user = self._of_project(longer.project, longer.id)
         return user.sheet(await user.extend(longer.id, longer.minutes, by=by))
+
+    async def annotate(self, raw: msgspec.Raw) -> Sheet:
+        annotated = msgspec.json.decode(raw, type=protocol.Named)
+        by = await self._check(protocol.ANNOTATE, annotated.surface)
+        user = self._of_project(annotated.project, annotated.id)
+        return user.sheet(await user.annotate(annotated.id, annotated.change, by=by))
 
     async def stop(self, raw: msgspec.Raw) -> Sheet:
         which = msgspec.json.decode(raw, type=protocol.Which)

@@ -127,6 +127,9 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """The delegation whose agent delegated it; its supervisor is that one's session."""
     tree: str = ""
     """As ``Registered`` says: in whose isolated tree it works; empty if in none."""
+    labels: tuple[str, ...] = ()
+    note: str = ""
+    """Both are people's own, and nothing for models."""
 
     @property
     def is_terminal(self) -> bool:
@@ -248,6 +251,8 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
             )
         case ev.SteerConfirmed():
             return replace(now, steers=tuple(_confirmed(now.steers, event)))
+        case ev.Annotated():
+            return replace(now, labels=event.labels, note=event.note)
         case ev.Extended():
             timeout = now.timeout + event.more if now.timeout and event.more else None
             return replace(now, timeout=timeout)

@@ -150,6 +150,14 @@ class SteerConfirmed(Event, frozen=True, kw_only=True, tag=True):
     steer: str
 
 
+class Annotated(Event, frozen=True, kw_only=True, tag=True):
+    """A person has given it labels or a note, for themselves; ``labels`` and ``note`` are all."""
+
+    labels: tuple[str, ...]
+    note: str
+    by: str
+
+
 class Extended(Event, frozen=True, kw_only=True, tag=True):
     """It was given more time, or all that it needs."""
 
@@ -273,6 +281,7 @@ AnyEvent = (
     | KeptTold
     | SteerSent
     | SteerConfirmed
+    | Annotated
     | Extended
     | LimitReached
     | StopRequested

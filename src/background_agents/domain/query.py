@@ -33,7 +33,7 @@ SORTS = ("age", "id", "state", "agent", "title", "model", "elapsed", "tokens", "
 """What a list can be sorted by; age is since the end, or else since the delegation."""
 
 _TOKEN = re.compile(
-    r"""(?P<key>(?:id|model|state|agent):|@)?+  # what begins like a fact is one, or a mistake
+    r"""(?P<key>(?:id|model|state|agent|label):|@)?+  # what begins like a fact is one, or a mistake
         (?:"(?P<quoted>[^"]*)(?:"|$)|(?P<bare>\S*))""",
     re.VERBOSE,
 )
@@ -61,6 +61,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     """What may be part of ``provider/model-id``."""
+    labels: tuple[str, ...] = ()
+    """What people call them, of which each has one."""
     states: frozenset[Status] = frozenset()
     or_unread: bool = False
     """Beside ``states``, those that have ended unread."""
@@ -82,6 +84,7 @@ def parse(
     *,
     states: Iterable[str] = (),
     agents: Iterable[str] = (),
+    labels: Iterable[str] = (),
     only_unread: bool = False,
     since: datetime | None = None,
     sort: str = "",
@@ -93,7 +96,9 @@ def parse(
             no letter or digit that could be searched for.
     """
     text = " ".join(_NO_TEXT.sub(" ", text) for text in texts)
-    found: dict[str, list[str]] = {key: [] for key in ("", '"', "id", "@", "model", "state")}
+    found: dict[str, list[str]] = {
+        key: [] for key in ("", '"', "id", "@", "model", "state", "label")
+    }
     for token in _TOKEN.finditer(text):
         _take(token, found)
     _check_words([*found[""], *found['"']], text)
@@ -104,6 +109,7 @@ def parse(
         ids=tuple(found["id"]),
         agents=(*found["@"], *agents),
         models=tuple(found["model"]),
+        labels=(*found["label"], *labels),
         states=frozenset().union(*map(_states, wanted)),
         or_unread=UNREAD in wanted,
         only_unread=only_unread,

@@ -46,6 +46,7 @@ _IN_A_RUN: tuple[type[ev.Event], ...] = (
     ev.ToolCalled,
     ev.SteerSent,
     ev.SteerConfirmed,
+    ev.Annotated,
     ev.Extended,
     ev.LimitReached,
     ev.StopRequested,
@@ -59,7 +60,7 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
     _R: {
         ev.Launched: _RUN,
         ev.Resumed: _R,
-        **dict.fromkeys((ev.Extended, ev.StopRequested, *_NOTICES), _R),
+        **dict.fromkeys((ev.Annotated, ev.Extended, ev.StopRequested, *_NOTICES), _R),
         **_ENDINGS,
     },
     _RUN: {
@@ -80,7 +81,9 @@ TRANSITIONS: Mapping[Status, Mapping[type[ev.Event], Status]] = {
         **_ENDINGS,
     },
     **{
-        ended: dict.fromkeys((ev.Described, ev.ChangesMade, ev.Read, *_NOTICES), ended)
+        ended: dict.fromkeys(
+            (ev.Annotated, ev.Described, ev.ChangesMade, ev.Read, *_NOTICES), ended
+        )
         for ended in (Status.COMPLETED, *_ENDINGS.values())
     },
 }

@@ -183,7 +183,10 @@ class ArtifactStore(Protocol):
         """Write the artifact durably and atomically; return where it is."""
 
     async def read(self, delegation: Delegation) -> str:
-        """Return the whole artifact. Raises ``StoreUnavailable`` when there is none."""
+        """Return the artifact but for what people have noted for themselves.
+
+        Raises ``StoreUnavailable`` when there is none.
+        """
 
     async def result(self, delegation: Delegation) -> str:
         """Return the artifact without its front matter, as ``read``."""

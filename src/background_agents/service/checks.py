@@ -110,8 +110,9 @@ def check_timeout(
     return timedelta(minutes=minutes) if minutes else None
 
 
-def check_longer(delegation: Delegation, timeout: timedelta | None) -> None:
-    """Refuse a longer time limit where there is none, or where it is more than one may be."""
+def check_longer(delegation: Delegation, more: timedelta | None) -> None:
+    """Refuse more time where there is no limit, or where it would be more than one may be."""
+    timeout = delegation.timeout + more if delegation.timeout and more else None
     if delegation.timeout is None:
         raise InvalidRequest(f"{delegation.id} has no time limit that could be extended.")
     if timeout is not None and timeout > timedelta(minutes=MAX_TIMEOUT_MINUTES):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from background_agents.domain.actor import Actor
+from background_agents.domain.annotation import Annotation
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import (
     DelegationError,
@@ -21,7 +22,7 @@ from background_agents.domain.errors import (
     NoResult,
     UnknownDelegation,
 )
-from background_agents.domain.events import Read
+from background_agents.domain.events import Extended, Read
 from background_agents.domain.order import Order, again
 from background_agents.domain.text import title_of
 from background_agents.ports.runtime import SessionOrder
@@ -29,7 +30,7 @@ from background_agents.service import checks, panel
 from background_agents.service.delegations import Delegations
 from background_agents.service.panel import Panel
 from background_agents.service.running.run import Run
-from background_agents.service.running.signals import AnswerAsked, ExtendAsked, SteerAsked
+from background_agents.service.running.signals import AnswerAsked, RecordAsked, SteerAsked
 from background_agents.views.json import Sheet, sheet
 from background_agents.views.live import BEGINNING, Live, Position, Tail, tail, whole
 from background_agents.views.model import Answered
@@ -148,7 +149,19 @@ class UserDelegations:
         Raises:
             InvalidRequest: it has ended, or has no time limit, or the number cannot be meant.
         """
-        asked = ExtendAsked(checks.check_timeout(minutes, name="minutes"), by)
+        more = checks.check_timeout(minutes, name="minutes")
+
+        def extended(one: Delegation, at: datetime) -> Extended:
+            checks.check_longer(one, more)
+            return Extended(at=at, more=more, by=by)
+
+        return await self._runs.ask(await self._get(delegation), RecordAsked(extended, by))
+
+    async def annotate(
+        self, delegation: str, change: Annotation, *, by: str = Actor.COMMAND_LINE
+    ) -> Delegation:
+        """Give a delegation that has not ended labels or a note. Raises ``InvalidRequest``."""
+        asked = RecordAsked(lambda one, at: change.of(one, at, by), by)
         return await self._runs.ask(await self._get(delegation), asked)
 
     async def stop(self, delegation: str, *, by: str = Actor.COMMAND_LINE) -> Delegation:

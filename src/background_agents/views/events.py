@@ -63,6 +63,9 @@ def _talk(event: ev.Event) -> str:
             return f"was given an instruction by the {_name(event.by)}: {_words(event.text)}"
         case ev.SteerConfirmed():
             return "took the instruction up"
+        case ev.Annotated():
+            labels = _words(", ".join(event.labels)) or "none"
+            return f"has the labels {labels} and the note: {_words(event.note) or 'none'}"
         case ev.Extended(more=None):
             return f"freed of its time limit by the {_name(event.by)}"
         case ev.Extended():

@@ -167,6 +167,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     owner: Annotated[
         str, Meta(description="the process that supervises, or supervised, it: `pid:start`")
     ]
+    labels: Annotated[tuple[str, ...], Meta(description="what people have called it")] = ()
+    note: Annotated[str, Meta(description="what people have noted of it")] = ""
 
 
 class CallSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -402,6 +404,8 @@ def sheet(delegation: Delegation, now: datetime) -> Sheet:
         changes=_like(delegation.changes, ChangesSheet) if is_seen else None,
         as_of=delegation.ended_at or (now if is_from_run else begun),
         owner=delegation.owner,
+        labels=delegation.labels,
+        note=delegation.note,
     )
 
 

@@ -37,6 +37,9 @@ MAX_BYTES = 64 * 1024 * 1024
 """More than the longest result has in UTF-8 (8 million characters are kept of a session); bounds
 what a file that somebody else put there can make us hold."""
 
+_PEOPLES = re.compile(r"(?<=\n)(?:labels: .*\n)?(?:note: .*\n)?(?=prompt: .*\n---\n)")
+"""What is in front matter for people alone; the service reads for models."""
+
 Scalar = str | int | float | bool | None
 
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -68,16 +71,22 @@ class MarkdownArtifacts:
         try:
             await self._together.do(_Writing(path, delegation, result))
         except OSError as error:
-            raise StoreUnavailable(
-                f"The artifact {path} cannot be written ({_reason(error)}); "
-                "check the disk and the permissions of its folder."
-            ) from error
+            raise _unwritten(path, error) from error
         return path
+
+    def rewrite(self, delegation: Delegation) -> None:
+        """Write its front matter anew, for programs that may block. Raises as ``write``."""
+        path = self.path(delegation)
+        (error,) = _write_all([_Writing(path, delegation, body(self.content(delegation)))])
+        if isinstance(error, OSError):
+            raise _unwritten(path, error) from error
+        if error is not None:
+            raise error
 
     async def read(self, delegation: Delegation) -> str:
         from asyncio import to_thread
 
-        return await to_thread(self.content, delegation)
+        return _PEOPLES.sub("", await to_thread(self.content, delegation), 1)
 
     async def result(self, delegation: Delegation) -> str:
         return body(await self.read(delegation))
@@ -108,6 +117,13 @@ class MarkdownArtifacts:
         if not SESSION.fullmatch(root_session):
             raise InvalidRequest(f"{quote(root_session)} is not a session's id.")
         return self._root / root_session
+
+
+def _unwritten(path: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The artifact {path} cannot be written ({_reason(error)}); "
+        "check the disk and the permissions of its folder."
+    )
 
 
 def render(delegation: Delegation, result: str) -> str:
@@ -173,6 +189,8 @@ def _front_matter(delegation: Delegation) -> Mapping[str, Scalar]:
         **({"retry_of": delegation.retry_of} if delegation.retry_of else {}),
         **(_apart(delegation) if delegation.tree else {}),
         **({"depth": delegation.depth, "above": delegation.above} if delegation.above else {}),
+        **({"labels": " ".join(delegation.labels)} if delegation.labels else {}),
+        **({"note": delegation.note} if delegation.note else {}),
         "prompt": delegation.prompt[:PROMPT_CHARS],
     }
 

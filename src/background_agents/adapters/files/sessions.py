@@ -20,6 +20,7 @@ from background_agents.adapters.files.artifacts import MAX_BYTES, parse
 from background_agents.adapters.files.private import read_file, subfolders
 from background_agents.adapters.sqlite.rebuild import Known, Told
 from background_agents.domain import events as ev
+from background_agents.domain.actor import Actor
 from background_agents.domain.changes import Changes
 from background_agents.domain.errors import StoreUnavailable
 from background_agents.domain.ids import is_readable_id
@@ -72,6 +73,8 @@ class _Front(msgspec.Struct, frozen=True):
     tree: str = ""
     isolated: str | None = None
     left_its_tree: str | None = None
+    labels: str = ""
+    note: str = ""
 
 
 class SessionFiles:
@@ -182,6 +185,9 @@ def _later(facts: _Front, body: str) -> Iterator[ev.Event]:
     else:
         error = facts.error or "Its artifact does not say why."
         yield CUT_SHORT[facts.state](**common, error=error)
+    if facts.labels or facts.note:
+        labels = tuple(facts.labels.split())
+        yield ev.Annotated(at=ended, labels=labels, note=facts.note, by=Actor.COMMAND_LINE)
     yield ev.Read(at=ended)
 
 

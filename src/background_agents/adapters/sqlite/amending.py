@@ -24,6 +24,8 @@ from background_agents.adapters.sqlite.schema import (
     transaction,
 )
 from background_agents.domain import events as ev
+from background_agents.domain.actor import Actor
+from background_agents.domain.annotation import Annotation
 from background_agents.domain.changes import Changes
 from background_agents.domain.delegation import Delegation, apply
 from background_agents.domain.errors import StoreUnavailable
@@ -38,6 +40,16 @@ def mark_read(path: Path, delegation: str, now: datetime) -> None:
         StoreUnavailable: it cannot be written now.
     """
     _amend(path, delegation, lambda one: ev.Read(at=now) if one.is_unread else None)
+
+
+def annotate(path: Path, one: Delegation, change: Annotation, now: datetime) -> Delegation:
+    """Store in the database at ``path`` labels or a note of what has ended; return it then.
+
+    Raises:
+        InvalidRequest: a label or the note cannot be meant.
+        StoreUnavailable: it cannot be written now.
+    """
+    return _amend(path, one.id, lambda it: change.of(it, now, Actor.COMMAND_LINE)) or one
 
 
 def note_changes(path: Path, delegation: str, changes: Changes, now: datetime) -> None:
@@ -74,19 +86,25 @@ def note_tree(path: Path, tree: str, state: str, now: datetime) -> None:
         raise StoreUnavailable(f"{path} cannot be written ({error}).") from error
 
 
-def _amend(path: Path, delegation: str, event: Callable[[Delegation], ev.Event | None]) -> None:
+def _amend(
+    path: Path, delegation: str, event: Callable[[Delegation], ev.Event | None]
+) -> Delegation | None:
+    """Store what ``event`` makes of a delegation; return it as it then is, None if nothing was."""
     connection = open_existing(path)
     if connection is None:
-        return
+        return None
     try:
         with closing(connection), transaction(connection):
             # Looked at again under the lock: its title may have been made better meanwhile.
             one = rows.get(connection, delegation)
             happened = event(one) if one is not None else None
             if one is not None and happened is not None:
-                rows.commit(connection, Change(after=apply(one, happened), events=(happened,)))
+                after = apply(one, happened)
+                rows.commit(connection, Change(after=after, events=(happened,)))
+                return after
     except sqlite3.Error as error:
         raise StoreUnavailable(f"{path} cannot be written ({error}).") from error
+    return None
 
 
 class Prunable(NamedTuple):

@@ -54,6 +54,11 @@ class _OfModel(msgspec.Struct):
     models: tuple[str, ...] = ()
 
 
+class _Labelled(msgspec.Struct):
+    labels: tuple[str, ...] = ()
+
+
+_labels = msgspec.json.Decoder(_Labelled).decode
 _decode = msgspec.json.Decoder(_OfModel).decode
 _fact = msgspec.json.Decoder(Fact).decode
 
@@ -113,6 +118,11 @@ def model_of(record: bytes) -> str:
     return "\n".join(seen.models or (seen.model or "",)).lower()
 
 
+def has_label(record: bytes, label: str) -> bool:
+    """Return whether people have labelled a delegation so; a function for SQLite."""
+    return label.lower() in map(str.lower, _labels(record).labels)
+
+
 def number_of(what: str, record: bytes) -> float:
     """Return how long a delegation ran or runs, or what it used; a function for SQLite."""
     fact = _fact(record)
@@ -143,6 +153,7 @@ def _facts(query: Query) -> Statement:
         (["agent = ?"] * len(query.agents), query.agents),
         (["registered_at >= ?"] * len(since), since),
         (["instr(model_of(record), lower(?))"] * len(query.models), query.models),
+        (["has_label(record, ?)"] * len(query.labels), query.labels),
     ]
     all_of = (f"({' OR '.join(any_of)})" for any_of, _ in wanted if any_of)
     return Statement(" AND ".join(all_of), tuple(one for _, values in wanted for one in values))

@@ -53,6 +53,7 @@ class Records(Opened):
         super().__init__(connection, path)
         connection.execute("PRAGMA query_only = ON")
         connection.create_function("model_of", 1, finding.model_of, deterministic=True)
+        connection.create_function("has_label", 2, finding.has_label, deterministic=True)
         connection.create_function("number_of", 2, finding.number_of)
 
     @classmethod

@@ -26,6 +26,7 @@ what QUERY may hold:
   @researcher        by agent
   model:acme/large   by provider/model-id, or a part of it
   state:failed       by state, also active, ended and unread
+  label:release      by what `label` has called it
 Of one kind any is enough; different kinds must all hold.
 """
 
@@ -45,6 +46,9 @@ def add_query(parser: ArgumentParser) -> None:
         "--agent", action="append", default=[], metavar="A", help="by this agent"
     )
     completed(agents, complete.agents)
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="L", help="that are labelled so"
+    )
     parser.add_argument("--unread", action="store_true", help="ended, and not read by the model")
 
 
@@ -61,6 +65,7 @@ def query_of(given: Namespace) -> Query:
         given.query,
         states=given.state,
         agents=given.agent,
+        labels=given.label,
         only_unread=given.unread,
         since=given.since,
         sort=getattr(given, "sort", ""),

@@ -27,6 +27,8 @@ COMMANDS = {
     "steer": "put an instruction into a running delegation",
     "answer": "answer what a delegation waits for",
     "extend": "give a running delegation more time",
+    "label": "give a delegation labels, for yourself",
+    "note": "write a note to a delegation, for yourself",
     "stop": "end delegations, and keep what they wrote",
     "wait": "return when delegations have ended",
     "delegate": "hand a task to a background agent",
@@ -48,7 +50,7 @@ COMMANDS = {
 
 ACTS = frozenset(
     (
-        *("undo", "redo", "apply", "discard", "steer", "answer", "extend", "stop"),
+        *("undo", "redo", "apply", "discard", "steer", "answer", "extend", "label", "note", "stop"),
         *("delegate", "retry", "recover", "serve", "prune", "install", "uninstall"),
     )
 )

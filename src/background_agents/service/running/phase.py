@@ -49,7 +49,7 @@ class Sign(Enum):
     DELETED = auto()  # its session is gone: told, or found by a look
     RESTORED = auto()  # events may have been lost, and with them what ran
     TALK = auto()  # something is wanted, said, asked or answered, whatever the session does
-    TIME = auto()  # it is to have more time, whether it has begun or not
+    RECORD = auto()  # something is to be stored of it, whether it has begun or not
     STOP = auto()  # its end is wanted, or its time is over
     TURN_OVERDUE = auto()  # a prompt was accepted, and has begun no turn in time
     LOOK_DUE = auto()  # the runtime is to be asked how the session is
@@ -71,7 +71,7 @@ class Step(Enum):
     IGNORE = auto()
     REFUSE = auto()  # tell whoever wants something that it is not to be had
     DEAL = auto()  # have whoever it concerns deal with what was said
-    EXTEND = auto()  # give it more time
+    RECORD = auto()  # store it
     LAUNCH = auto()
     AWAIT_TURN = auto()  # give the turn of an accepted prompt its time to begin
     LOOK = auto()  # ask the runtime
@@ -110,7 +110,7 @@ def _followed(phase: Phase) -> Mapping[Sign, Move]:
         Sign.DELETED: Move(Phase.STOPPING, Step.WRITE_OFF),
         Sign.RESTORED: Move(phase, Step.LOOK),
         Sign.TALK: Move(phase, Step.DEAL),
-        Sign.TIME: Move(phase, Step.EXTEND),
+        Sign.RECORD: Move(phase, Step.RECORD),
         Sign.STOP: Move(Phase.STOPPING, Step.STOP),
         Sign.LOOK_DUE: Move(phase, Step.LOOK),
         Sign.TOLD: Move(phase),
@@ -127,7 +127,7 @@ TABLE: Mapping[Phase, Mapping[Sign, Move]] = {
         Sign.SLOT: Move(Phase.LAUNCHING, Step.LAUNCH),
         Sign.RESTORED: Move(Phase.QUEUED),
         Sign.TALK: Move(Phase.QUEUED, Step.REFUSE),
-        Sign.TIME: Move(Phase.QUEUED, Step.EXTEND),
+        Sign.RECORD: Move(Phase.QUEUED, Step.RECORD),
         Sign.STOP: Move(Phase.STOPPING, Step.STOP),
         **_ANYWHERE,
     },

@@ -44,7 +44,6 @@ from background_agents.ports.runtime import (
 )
 from background_agents.ports.storage import Change, Piece
 from background_agents.service.changes.isolated import close_place, learn_place
-from background_agents.service.checks import check_longer
 from background_agents.service.context import Context
 from background_agents.service.ownership.leases import Leaseholder
 from background_agents.service.running.asking import Asking
@@ -65,11 +64,11 @@ from background_agents.service.running.signals import (
     FROM_BELOW,
     Asked,
     DeadlinePassed,
-    ExtendAsked,
     Inbox,
     KeptDue,
     LookDue,
     NotifyAsked,
+    RecordAsked,
     Signal,
     SlotGranted,
     SteerAsked,
@@ -368,8 +367,8 @@ class Run:
                 self._refuse(signal)
             case Step.DEAL:
                 return await self._deal_with(signal)
-            case Step.EXTEND if isinstance(signal, ExtendAsked):
-                await self._extend(signal)
+            case Step.RECORD if isinstance(signal, RecordAsked):
+                await self._store(signal)
             case Step.LAUNCH:
                 return await self._launch()
             case Step.AWAIT_TURN:
@@ -390,7 +389,7 @@ class Run:
                 return await self._stopping.end(self.delegation, signal)
             case Step.WRITE_OFF:
                 return await self._stopping.write_off(self.delegation, signal)
-            case Step.IGNORE | Step.REFUSE | Step.EXTEND:
+            case Step.IGNORE | Step.REFUSE | Step.RECORD:
                 pass
             case _:
                 assert_never(step)
@@ -470,17 +469,15 @@ class Run:
                 return None if self.delegation.requests else Sign.SETTLED
         return None
 
-    async def _extend(self, asked: ExtendAsked) -> None:
-        """Give it more time, of which none is used while it waits or has not begun."""
-        now = self._context.clock.now()
-        longer = apply(self.delegation, event := ev.Extended(at=now, more=asked.more, by=asked.by))
+    async def _store(self, asked: RecordAsked) -> None:
+        """Store what somebody wants; the time window is as long from then on as that says."""
         try:
-            check_longer(self.delegation, longer.timeout)
+            event = asked.event(self.delegation, self._context.clock.now())
         except InvalidRequest as error:
             asked.refuse(error)
             return
         asked.accept(await self._record(event))
-        self._deadline.set(longer.timeout)
+        self._deadline.set(self.delegation.timeout)
 
     async def _end(self, outcome: Outcome) -> None:
         """Store how it ended, and take back what it has asked for."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from background_agents.domain.actor import Actor
@@ -19,6 +19,7 @@ from background_agents.domain.errors import (
     NothingAsked,
     NotSteerable,
 )
+from background_agents.domain.events import Event
 from background_agents.ports.runtime import (
     Busy,
     Idle,
@@ -130,15 +131,16 @@ class AnswerAsked(Asked):
         return NothingAsked(delegation, status)
 
 
-class ExtendAsked(Asked):
-    """Somebody gives the run more time; with None it has no limit from then on."""
+class RecordAsked(Asked):
+    """Somebody wants an event to be stored, which needs no session."""
 
-    def __init__(self, more: timedelta | None, by: str) -> None:
+    def __init__(self, event: Callable[[Delegation, datetime], Event], by: str) -> None:
+        """``event`` returns it, or raises ``InvalidRequest``."""
         super().__init__("", by)
-        self.more = more
+        self.event = event
 
     def too_late(self, delegation: str, status: str) -> DelegationError:
-        return InvalidRequest(f"{delegation} is {status} and takes no more time.")
+        return InvalidRequest(f"{delegation} is {status}, and nothing more is done to it.")
 
 
 class NotifyAsked(Asked):
@@ -177,7 +179,7 @@ _SIGNS: Mapping[type[Signal], Sign] = {
     TurnOverdue: Sign.TURN_OVERDUE,
     LookDue: Sign.LOOK_DUE,
     ToldOfBelow: Sign.TOLD,
-    ExtendAsked: Sign.TIME,
+    RecordAsked: Sign.RECORD,
     **dict.fromkeys((SteerAsked, AnswerAsked, NotifyAsked, AnswerDue, KeptDue), Sign.TALK),
     **dict.fromkeys((InputAsked, InputSettled, MessageChanged, WeighDue), Sign.TALK),
 }

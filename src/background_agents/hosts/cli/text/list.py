@@ -56,6 +56,7 @@ COLUMNS: Mapping[str, Column] = {
     "agent": Column("who does it", lambda one, _: one_line(one.agent, _SHORT_CHARS)),
     "project": Column("of which project, with --all-projects", lambda _one, _: ""),
     "changes": Column("what it changed", lambda one, _: brief(one.changes)),
+    "labels": Column("what `label` has called it", lambda one, _: " ".join(one.labels)),
     "title": Column("what it is about", lambda one, _: _title(one), None),
     "model": Column("what it ran on", lambda one, _: one_line(one.model_told, NAME_CHARS)),
     "elapsed": Column("how long it ran, or runs", lambda one, now: span(one.elapsed(now)),
@@ -73,8 +74,8 @@ COLUMNS: Mapping[str, Column] = {
 USUAL = ("id", "state", "unread", "age", "agent", "project", "changes", "title")
 """What it shows unless it is told; a ``Line`` is enough for these."""
 
-_WORTH = ("session", "turns", "calls", "directory", "delegated", "agent", "age", "changes", "model",
-          "project", "tokens", "elapsed", "cost")  # fmt: skip
+_WORTH = ("session", "turns", "calls", "directory", "delegated", "agent", "age", "changes",
+          "model", "project", "labels", "tokens", "elapsed", "cost")  # fmt: skip
 """In this order columns go where a terminal is narrow; the rest stays."""
 
 

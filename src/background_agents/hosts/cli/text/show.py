@@ -43,6 +43,8 @@ def lines(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[st
 
 def _facts(shown: ShowSheet, now: datetime, *, has_artifact: bool) -> Iterator[tuple[str, str]]:
     began, has_ended = shown.started_at or shown.registered_at, shown.ended_at is not None
+    yield "labels", " ".join(shown.labels)
+    yield "note", one_line(shown.note, len(shown.note))
     yield "agent", one_line(shown.agent)
     yield "model", one_line(on(shown))
     if shown.models and shown.model and shown.model not in shown.models:
