@@ -43,13 +43,14 @@ def test_the_time_of_a_run_is_its_models_but_for_tools_people_and_the_queue() ->
     """A tool that waits for a permission is no tool at work."""
     assert over(tools_for=s(60), waited_in_all=s(25)).spent == Spent(40.0, 35.0, 25.0, 10.0)
     assert over().spent == Spent(100.0, 0.0, 0.0, 10.0)
-    never_began = over(launched_at=None, tools_for=None, ran_for=s(0))
+    never_began = over(launched_at=None, ran_for=s(0))
     assert never_began.spent == Spent(0.0, 0.0, 0.0, 110.0)
 
 
 def test_where_it_was_not_noted_or_is_not_over_it_is_not_known() -> None:
     old, runs = over(tools_for=None), over(ended_at=None)
-    assert (old.spent, runs.spent) == (None, None)
+    adopted = over(tools_for=None, launched_at=None)
+    assert (old.spent, runs.spent, adopted.spent) == (None, None, None)
     whole, _ = summarize([old, runs, over()], By.AGENT)
     assert (whole.count, whole.untimed, whole.spent) == (3, 1, Spent(100.0, 0.0, 0.0, 10.0))
 

@@ -227,6 +227,17 @@ def test_stats_by_day_are_in_order_and_since_counts_from_there(archived: Reader)
     assert archived.out("stats", "--since", "2031-01-01").startswith("No delegations since 2031")
 
 
+def test_a_bell_rings_where_there_is_a_terminal(archived: Reader) -> None:
+    (name,) = json.loads(archived.out("list", "state:completed", "-n", "1", "--json"))[
+        "delegations"
+    ]
+    words = ("wait", name["id"], "--bell")
+    assert "\a" in archived.at_terminal(*words)[1]
+    assert "\a" not in archived.at_terminal(*words[:2])[1]
+    ran = archived.run(*words)
+    assert "\a" not in ran.stdout + ran.stderr
+
+
 # --- export ---------------------------------------------------------------------------------
 
 

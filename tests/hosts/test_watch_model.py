@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sheetworks import active, asks, key, model, over, seen
+from msgspec.structs import replace as replaced
+from sheetworks import NOW, active, asks, key, model, over, seen
 
 from background_agents.hosts.cli.watching.keys import Key, Line
 from background_agents.hosts.cli.watching.model import (
@@ -293,3 +298,22 @@ def test_whatever_happens_it_acts_only_on_what_is_there(steps: list[str | Seen])
             assert action.id == before.chosen != ""
         if state.mode is Mode.BOARD and state.chosen:
             assert state.behind is Mode.BOARD
+
+
+def test_the_bell_rings_for_what_has_ended_or_asks_since_the_last_look() -> None:
+    """Not for what was there before, nor twice, nor for what begins or goes on."""
+    later, now = NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)
+
+    def asked(when: datetime) -> Seen:
+        request = msgspec.structs.replace(asks("bash: ls"), asked_at=when)
+        return seen(active("a", request), at=now)
+
+    def ended(when: datetime) -> Seen:
+        one = over("b")
+        return seen(ended=(one._replace(line=replaced(one.line, ended_at=when)),), at=now)
+
+    for news in (asked, ended):
+        assert news(later).has_news(seen(at=NOW))
+        assert not news(NOW - timedelta(hours=1)).has_news(seen(at=NOW))
+        assert not news(later).has_news(replace(news(later), at=NOW))
+    assert not seen(active("new"), at=now).has_news(seen(at=NOW))

@@ -87,13 +87,13 @@ class Fact(msgspec.Struct, frozen=True):
     @property
     def spent(self) -> Spent | None:
         """Where its time went; None if it has not ended, or did before that was noted."""
-        if self.ended_at is None or (self.launched_at and self.tools_for is None):
+        if self.ended_at is None or self.tools_for is None:
             return None
         begun = self.launched_at or self.ended_at
         queue = max((begun - self.registered_at).total_seconds(), 0.0)
         ran = self.ran_s or 0.0
         waiting = min(self.waited_in_all.total_seconds(), ran)
-        at_tools = (self.tools_for or timedelta(0)).total_seconds() - waiting
+        at_tools = self.tools_for.total_seconds() - waiting
         tools = min(max(at_tools, 0.0), ran - waiting)
         return Spent(ran - waiting - tools, tools, waiting, queue)
 

@@ -100,12 +100,15 @@ def ordered(found: Sequence[ActiveSheet], by: str) -> tuple[ActiveSheet, ...]:
 
 
 def is_meant(words: str, one: Sheet | Line, project: str) -> bool:
-    """Return whether all words are in what the board tells of a delegation."""
-    state, on_model = (
-        (one.state, on(one)) if isinstance(one, Sheet) else (one.status.value, one.summary)
-    )
-    told = " ".join((one.id, one.title, one.agent, state, on_model, project)).casefold()
-    return all(word in told for word in words.casefold().split())
+    """Return whether all words are in what is known of a delegation; no words are in any."""
+    if not words.strip():
+        return True
+    if isinstance(one, Sheet):
+        told = (one.id, one.title, one.agent, one.state, on(one), project)
+    else:
+        told = (one.id, one.title, one.agent, one.status.value, one.summary, project)
+    among = " ".join(told).casefold()
+    return all(word in among for word in words.casefold().split())
 
 
 def cells(one: ActiveSheet, project: str = "", *, is_gone: bool, by: str = URGENT) -> Cells:

@@ -116,7 +116,7 @@ def _table(rows: Sequence[Sequence[str]], shares: Sequence[float] = ()) -> None:
     width = output.width()
     bar = min(BAR, width // 4) if shares else -len(table.GAP)
     numbers = range(1, len(rows[0]))
-    spare = (6, 5, 4, 3, 2) if shares else (5, 4, 3, 2)
+    spare = (5, 4, 3, 6, 2) if shares else (5, 4, 3, 2)
     fitted = table.fit(rows, width - bar - len(table.GAP), last=0, spare=spare, right=numbers)
     blocks = table.in_unicode("█▏", "") != ""
     print()

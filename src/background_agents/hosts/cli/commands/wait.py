@@ -55,9 +55,11 @@ def run(given: Namespace) -> int:
 
 
 def ring(wanted: bool) -> None:
-    """Ring the terminal's bell, where there is a terminal: past what stdout is for."""
+    """Ring the terminal's bell, where there is one, past the stream that would keep us from it."""
     if wanted and sys.stderr.isatty():
-        print("\a", end="", file=sys.stderr, flush=True)
+        sys.stderr.flush()
+        sys.stderr.buffer.write(b"\a")
+        sys.stderr.buffer.flush()
 
 
 def code_of_all(ended: Sequence[Sheet], *, for_any: bool) -> Exit:
