@@ -46,7 +46,7 @@ docs: setup ## Write the reference anew and build the documentation into build/d
 	$(PYTHON_BIN) -m lab.reference
 	$(PYTHON_BIN) -m sphinx -W --keep-going -q -E -a -d build/doctrees docs build/docs
 
-screens: setup ## Take the picture of `watch` anew, of the real program at work
+screens: setup ## Take the pictures of the documentation anew, of the real programs at work
 	$(PYTHON_BIN) -m lab.screens
 
 bench: setup ## Measure, on a real OpenCode of each line (LINE=2 for one)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from aiohttp import web
@@ -55,6 +55,10 @@ class _Body(msgspec.Struct):
     model: str
     messages: list[Message]
     tools: list[Tool] = []
+
+
+Answers = Mapping[str, str]
+"""What the model does, as a script, by how the message begins that tells it to."""
 
 
 @dataclass
@@ -225,6 +229,23 @@ class ModelServer:
             if self._failures[key] > step.times:
                 step = next(steps, Step(say="Done."))
         return step
+
+
+@dataclass
+class ToldModel(ModelServer):
+    """A model that is talked to in plain words."""
+
+    answers: Answers = field(default_factory=dict)
+
+    def _step(self, request: ModelRequest) -> Step:
+        messages = [self._scripted(one) for one in request.messages]
+        return super()._step(replace(request, messages=messages))
+
+    def _scripted(self, message: Message) -> Message:
+        found = [one for words, one in self.answers.items() if message.text.startswith(words)]
+        if message.role != "user" or not found:
+            return message
+        return Message(message.role, f"{message.text}\n{found[0]}")
 
 
 def _error(step: Step) -> web.Response:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.bench.figures import Findings, compared, judged
 from lab.bench.probed import WARM_UP
-from lab.bench.service import Service, bare_start_ms, running_service, start_ms
+from lab.bench.service import Service, bare_start_ms, cpu_s, running_service, start_ms
 
 ACTIVE = 1_000
 """The most that the settings allow at once in one project."""
@@ -84,13 +84,13 @@ async def thousand_active(
         await _stream(service, service.children, 2.0)
         each = (service.memory_kb - before) / active
         await _check(service, active)
-        share = await _share(service, _stream(service, service.children, watched_s))
-        quiet = await _share(service, asyncio.sleep(watched_s))
+        moving = await share(service.pid, _stream(service, service.children, watched_s))
+        quiet = await share(service.pid, asyncio.sleep(watched_s))
     name = f"{active:,} active"
     return Findings(
         [
             judged(f"{name}: memory of each", [each], "KB", most=60),
-            judged(f"{name}, an event per second each: share of a core", [share], "%", most=5),
+            judged(f"{name}, an event per second each: share of a core", [moving], "%", most=5),
             judged(f"{name}, without events: share of a core", [quiet], "%"),
         ]
     )
@@ -122,8 +122,8 @@ async def _stream(service: Service, children: Sequence[str], seconds: float) -> 
         await asyncio.sleep(TICK_S)
 
 
-async def _share(service: Service, meanwhile: Awaitable[None]) -> float:
-    """Return how much of a core the service took while something went on, in per cent."""
-    begun, computed = time.perf_counter(), service.cpu_s
+async def share(pid: int, meanwhile: Awaitable[None]) -> float:
+    """Return how much of a core a process took while something went on, in per cent."""
+    begun, computed = time.perf_counter(), cpu_s(pid)
     await meanwhile
-    return 100 * (service.cpu_s - computed) / (time.perf_counter() - begun)
+    return 100 * (cpu_s(pid) - computed) / (time.perf_counter() - begun)

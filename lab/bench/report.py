@@ -16,6 +16,7 @@ from lab.bench.crowd import crowds
 from lab.bench.figures import Findings, machine, tables
 from lab.bench.lifecycle import lifecycle
 from lab.bench.looks import while_many_run, with_many_stored
+from lab.bench.panel import panel
 from lab.bench.process import calls_alone, starting, thousand_active
 from lab.bench.recovery import recovery
 from lab.bench.start import start
@@ -58,6 +59,7 @@ OURS: Mapping[str, Ours] = {
     "alone": calls_alone,
     "recovery": lambda root, rounds: recovery(root, _slow(rounds)),
     "trees": lambda root, rounds: trees(root, _slow(rounds)),
+    "panel": lambda root, rounds: panel(root, max(_slow(rounds) // 2, 1)),
     "commands": commands,
 }
 """What the service alone decides, or nearly so: it is measured once, with ``FIRST``."""

@@ -33,6 +33,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _SESSION = re.compile(r"/session/(\w+)/prompt_async")
 
 
+def cpu_s(pid: int) -> float:
+    """Return how long a process has computed, all its threads together."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / _TICKS
+
+
 class _Fetch(msgspec.Struct):
     method: str
     path: str
@@ -50,6 +56,8 @@ class Service:
         self.pid = pid
         self.children: list[str] = []
         """The sessions that were prompted, in that order."""
+        self.supervisor = SUPERVISOR
+        """The session whose model delegates."""
         self._directory = directory
         self._connection: Connection | None = None
         self._created = 0
@@ -62,7 +70,7 @@ class Service:
 
     async def tool(self, tool: str, **args: object) -> str:
         """Call a tool for the supervisor's model."""
-        params = {"instance": 1, "tool": tool, "session": SUPERVISOR, "args": args}
+        params = {"instance": 1, "tool": tool, "session": self.supervisor, "args": args}
         async with asyncio.timeout(LIMIT_S):
             return (await self._connected.call("tool", params, _Answer)).output
 
@@ -97,8 +105,7 @@ class Service:
     @property
     def cpu_s(self) -> float:
         """How long the process has computed."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / _TICKS
+        return cpu_s(self.pid)
 
     @property
     def _connected(self) -> Connection:
@@ -118,9 +125,9 @@ class Service:
             found = {}
         elif (asked.method, asked.path) == ("POST", "/session"):
             self._created += 1
-            found = {"id": f"ses_child{self._created:05}", "parentID": SUPERVISOR}
+            found = {"id": f"ses_child{self._created:05}", "parentID": self.supervisor}
         elif asked.method == "GET" and asked.path.startswith("/session/"):
-            found = {"id": SUPERVISOR}
+            found = {"id": self.supervisor}
         elif prompted := _SESSION.fullmatch(asked.path):
             self._begin(prompted.group(1), asked.body or {})
         return {"status": 200, "body": msgspec.json.encode(found).decode()}

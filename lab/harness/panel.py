@@ -34,14 +34,15 @@ class ScriptedService:
         self._shown = shown
         self._refuses = refuses
         self._entries = entries
-        self._watching: list[Connection] = []
+        self._watching: dict[Connection, object] = {}
+        """Connections, and the sessions that they watch."""
         self._more = asyncio.Condition()
 
     def show(self, shown: Shown) -> None:
         """Tell all who watch what is to be shown from now on."""
         self._shown = shown
-        for one in self._watching:
-            one.notify("shown", shown)
+        for one, session in self._watching.items():
+            one.notify("shown", {"session": session, **shown})
 
     async def heard(self, method: str, count: int = 1) -> Mapping[str, object]:
         """Wait for the ``count``-th call of a method and return what came with it."""
@@ -59,13 +60,14 @@ class ScriptedService:
 
         async def answered(method: str, raw: msgspec.Raw) -> object:
             async with self._more:
-                self.asked.append((method, msgspec.json.decode(raw)))
+                params = msgspec.json.decode(raw)
+                self.asked.append((method, params))
                 self._more.notify_all()
             if self._refuses:
                 raise RpcError(self._refuses, f"{method} is refused.")
             if method == "watch":
-                self._watching.append(connection)
-                connection.notify("shown", self._shown)
+                self._watching[connection] = session = params["session"]
+                connection.notify("shown", {"session": session, **self._shown})
                 await asyncio.Event().wait()
             return self._entries if method == "entries" else {}
 

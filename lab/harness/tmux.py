@@ -77,6 +77,13 @@ class Terminal:
         await self._run("start-server", ";", *settings, *window)
         self._pid = int(await self._run("display-message", "-p", "#{pane_pid}"))
 
+    @property
+    def pid(self) -> int:
+        """The program in the window."""
+        if self._pid is None:
+            raise TmuxFailed("The window was not opened.")
+        return self._pid
+
     async def look(self, *, styled: bool = False) -> Screen:
         """Return what the window shows now; ``styled`` with the sequences that colour it."""
         capture = ("capture-pane", "-p", *(("-e",) if styled else ()))

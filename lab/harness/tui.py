@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from lab.harness.home import PROVIDER, Home, find_binary
 from lab.harness.line import Line
 from lab.harness.shared import ending_shared
-from lab.harness.tmux import LOOK_AGAIN_S, Screen, Terminal, terminal
+from lab.harness.tmux import HEIGHT, LOOK_AGAIN_S, WIDTH, Screen, Terminal, terminal
 
 START_TIMEOUT_S = 40.0
 """A first start reads a 170 MB binary from disk and migrates a database; 4-6 s when warm."""
@@ -50,9 +52,18 @@ class Tui:
         self.screens: list[Screen] = []
         self._window = window
 
+    @property
+    def pid(self) -> int:
+        """The process in the window: OpenCode's."""
+        return self._window.pid
+
     async def press(self, *keys: str) -> None:
         """Press keys; see ``Terminal.press``."""
         await self._window.press(*keys)
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """Give the window another size."""
+        await self._window.resize(columns, rows)
 
     async def started(self) -> None:
         """Return once it takes messages: before it has read its models, Enter sends none."""
@@ -135,7 +146,7 @@ class Tui:
         its name and the last screen as a note.
         """
         self.screens.clear()
-        async with self._kept(evidence):
+        async with self.kept(evidence):
             # What was typed and not sent would go with it, hence C-u.
             await self.press(LEADER, "n", "C-u")
             # A session that opens under a toast hides the upper part of it, and of the
@@ -146,7 +157,8 @@ class Tui:
             yield
 
     @asynccontextmanager
-    async def _kept(self, evidence: Path) -> AsyncIterator[None]:
+    async def kept(self, evidence: Path) -> AsyncIterator[None]:
+        """Let an error that passes through leave the screens in the folder ``evidence``."""
         # What an earlier run has left there would speak of something else.
         await asyncio.to_thread(shutil.rmtree, evidence, ignore_errors=True)
         try:
@@ -194,28 +206,35 @@ async def running_tui(
     *,
     evidence: Path,
     config: Mapping[str, object] | None = None,
+    screen: Mapping[str, object] | None = None,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    serves: bool = True,
 ) -> AsyncIterator[Tui]:
     """Run the TUI on a new home under ``root``, with our plugin; end it on the way out.
 
     ``base_url`` is the scripted model's; ``evidence`` is the folder for the screens of a
-    start that failed; ``config`` is merged over OpenCode's own.
+    start that failed; ``config`` is merged over OpenCode's own; ``screen`` is its ``tui.json``.
+    Our plugin is there if it ``serves``; whoever plays the service themselves has none.
     """
-    home, command = await asyncio.to_thread(_new_home, root, base_url, line, config)
+    home, command = await asyncio.to_thread(_new_home, root, base_url, line, config, serves)
+    if screen is not None:
+        (home.config / "tui.json").write_bytes(msgspec.json.encode(screen))
     async with (
         ending_shared(home),
-        terminal(command, home.project, home.environment()) as window,
+        terminal(command, home.project, home.environment(), size) as window,
     ):
         tui = Tui(home, window)
-        async with tui._kept(evidence):
+        async with tui.kept(evidence):
             await tui.started()
         yield tui
 
 
 def _new_home(
-    root: Path, base_url: str, line: Line, config: Mapping[str, object] | None
+    root: Path, base_url: str, line: Line, config: Mapping[str, object] | None, serves: bool
 ) -> tuple[Home, list[str]]:
     binary = find_binary(line)
     home = Home(root, binary.version)
     home.create(base_url, config)
-    home.install_plugin()
+    if serves:
+        home.install_plugin()
     return home, [str(binary.path)]

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +25,7 @@ from background_agents.domain.errors import NotServed
 from lab.harness.home import Home, find_binary
 from lab.harness.tmux import LOOK_AGAIN_S, Terminal, terminal
 from lab.harness.tui import Tui
-from lab.model_server import Message, ModelRequest, ModelServer
-from lab.model_server import Step as Scripted
+from lab.model_server import Answers, ToldModel
 
 COMMAND_LIMIT_S = 60.0
 """Of the slowest, which starts an OpenCode or installs a package: some seconds."""
@@ -46,28 +45,8 @@ FRAMES = dict.fromkeys(map(ord, "┃│▄▀█╹╻"), " ")
 LEFT = "watch ended with"
 """What the shell says once ``watch`` has given the terminal back."""
 
-Answers = Mapping[str, str]
-"""What the model does, as a script, by how the message begins that tells it to."""
-
 Meanwhile = Callable[[Command], Awaitable[None]]
 """What else is done once a command of the page has run."""
-
-
-@dataclass
-class ToldModel(ModelServer):
-    """A model that is talked to in plain words."""
-
-    answers: Answers = field(default_factory=dict)
-
-    def _step(self, request: ModelRequest) -> Scripted:
-        messages = [self._scripted(one) for one in request.messages]
-        return super()._step(replace(request, messages=messages))
-
-    def _scripted(self, message: Message) -> Message:
-        found = [one for words, one in self.answers.items() if message.text.startswith(words)]
-        if message.role != "user" or not found:
-            return message
-        return Message(message.role, f"{message.text}\n{found[0]}")
 
 
 class ReaderHome(Home):

@@ -1,64 +1,82 @@
-// What a person does to a delegation from a panel: choose one, choose what to do, be asked, be told
-// what came of it. Which actions there are, their words and their calls come ready from the service.
-// Of the screen it knows `ui`: `choose`, `ask`, `confirm` (each a promise, undefined when left), `tell`,
-// `page`, `visit`, `copy`, `done`. Shared by the panels of both lines of OpenCode.
+// What a person does to a delegation from a panel: choose one, choose what to do, be asked, be told what
+// came of it. Which delegations and actions there are, in which order and in which words, comes ready
+// from the service. Of the screen it knows `ui`: `choose`, `ask` and `confirm` are promises of what was
+// chosen, undefined where the person has left; `tell`, `page`, `visit`, `copy` and `done` are acts.
+// Shared by the panels of both lines of OpenCode.
+
+const surface = "panel"
+
+const which = ({ project, id }) => ({ project, id, surface })
+
+// By an action's name: the method, what goes with it, and what a person is told when it is done.
+const CALLS = {
+  steer: (one, text) => ["steer", { ...which(one), text }, () => `Sent to ${one.id}, which takes it up at its next step.`],
+  answer: (one, text, { request }) => ["answer", { ...which(one), text, request }, () => `Answered; ${one.id} goes on.`],
+  stop: (one) => ["stop", which(one), ({ state }) => `${one.id} is ${state}.`],
+  extend: (one, text) => ["extend", { ...which(one), minutes: number(text) }, ({ timeout_s }) => `${one.id} has ${timeout_s === null ? "no limit" : `${Math.round(timeout_s / 60)} minutes in all`} now.`],
+  continue: (one, prompt) => again({ prompt, agent: one.agent, continue_id: one.id }),
+  retry: (one) => again({ retry_id: one.id }),
+}
+
+// It may be told that it is another one that runs now.
+const again = (order) => ["delegate", { order, surface }, ({ id }) => `Delegated as ${id}.`]
 
 /** Show all delegations, and do what is chosen. */
 export const supervise = (link, ui) => guarded(ui, async () => {
-  const load = () => link.call("entries", { directory: link.where.directory(), session: link.session })
-  const first = await load()
-  if (!first.length) return ui.tell("Nothing has been delegated in this project yet.")
-  const rows = (entries) => entries.map(({ id, title, detail, footer, group }) => ({ value: id, title, detail, footer, group }))
-  const id = await ui.choose("Delegations", "Type to filter", rows(first), async () => rows(await load()))
-  if (id) await offer(link, ui, id, load)
+  const rows = await link.entries()
+  if (!rows.length) return ui.tell("Nothing has been delegated in this project yet.")
+  const key = ({ id, title, detail, footer, group }) => ({ value: id, title, detail, footer, group })
+  const id = await ui.choose("Delegations", "Type to filter", rows.map(key), async () => (await link.entries()).map(key))
+  if (id) await offer(link, ui, id)
 })
 
-/** Show what can be done to one delegation, as it is then, and do what is chosen. */
-async function offer(link, ui, id, load) {
-  const one = async () => (await load()).find((entry) => entry.id === id)
-  const rows = (entry) => (entry?.actions ?? []).map(({ name, title }) => ({ value: name, title }))
-  const entry = await one()
-  const name = await ui.choose(`${id} · ${entry?.footer ?? "gone"}`, "What to do", rows(entry), async () => rows(await one()))
+/** Show what can be done to one delegation, as it is while it is shown, and do what is chosen. */
+async function offer(link, ui, id) {
+  const look = async () => (await link.entries()).find((one) => one.id === id)
+  const rows = (one) => (one?.actions ?? []).map(({ name, title }) => ({ value: name, title }))
+  const seen = await look()
+  const name = await ui.choose(seen?.title ?? id, id, rows(seen), async () => rows(await look()))
   if (!name) return
-  // It may have ended, or asked something else, since the list was shown.
-  const now = await one()
-  const action = now?.actions.find((action) => action.name === name)
-  if (!action) return ui.tell(`${id} is ${now?.footer ?? "gone"}, and takes no “${name}” any more.`, true)
-  await act(link, ui, now, action, () => guarded(ui, () => offer(link, ui, id, load)))
+  // It may have ended, or asked something else, while the list was shown.
+  const one = await look()
+  const action = one?.actions.find((action) => action.name === name)
+  if (!action) throw new Error(`${id} is ${one?.state ?? "gone"} by now, so nothing was done.`)
+  await act(link, ui, one, action)
 }
 
-async function act(link, ui, entry, action, more) {
-  const { name, call } = action
-  if (name === "open") return ui.visit(entry.session)
-  if (name === "copy") return ui.copy(entry.id)
-  if (name === "peek" || name === "read" || name === "diff") return ui.page({ title: `${entry.id} · ${action.title}`, live: name === "peek", call, more })
-  const given = await asked(ui, action)
-  if (given === undefined) return ui.done()
+async function act(link, ui, one, action) {
+  const { name, title } = action
+  if (name === "open") return ui.visit(one.session)
+  if (name === "copy") return ui.copy(one.id)
+  if (!(name in CALLS)) return ui.page({ heading: one.title, title: `${one.id} · ${title}`, name, one, more: () => guarded(ui, () => offer(link, ui, one.id)) })
+  const given = await asked(ui, one, action)
   ui.done()
-  await link.call(call.method, call.into ? put(call.params, call.into, given) : call.params)
-  ui.tell(action.done)
+  if (given === undefined) return
+  const [method, params, told] = CALLS[name](one, given, action)
+  ui.tell(told(await link.act(one, method, params)))
 }
 
-async function asked(ui, { title, asks, hint, choices }) {
-  if (asks === "confirm") return (await ui.confirm(title, hint)) || undefined
-  if (asks === "text") return (await ui.ask(title, hint))?.trim() || undefined
-  if (asks === "number") return number(await ui.ask(title, hint))
-  if (asks !== "choice") return ""
-  const chosen = await ui.choose(title, hint, choices.map(({ title, value }) => ({ title, value: `${value}` })))
-  const choice = choices.find(({ value }) => `${value}` === chosen)
-  if (choice?.asks !== "text") return choice?.value
-  const words = (await ui.ask(choice.title, choice.hint ?? hint))?.trim()
-  return words ? choice.value + words : undefined
+async function asked(ui, one, { title, asks, hint, questions }) {
+  if (asks === "confirm") return (await ui.confirm(title, hint)) ? "" : undefined
+  if (asks === "text") return (await ui.ask(title, hint, one.title))?.trim() || undefined
+  const answers = []
+  for (const { text, choices } of asks === "questions" ? questions : []) {
+    const rows = choices.map(({ title }, value) => ({ value, title }))
+    const chosen = choices[await ui.choose(text, one.id, rows)]
+    const words = chosen?.hint ? (await ui.ask(chosen.title, chosen.hint, text))?.trim() : ""
+    if (!chosen || (chosen.hint && !words)) return undefined
+    const answer = chosen.value + words
+    if (answer.startsWith("reject")) return answer
+    answers.push(answer)
+  }
+  return answers.join("\n")
 }
 
 function number(text) {
-  if (!text?.trim()) return undefined
-  const found = Number(text.trim().replace(",", "."))
+  const found = Number(text.replace(",", "."))
   if (Number.isFinite(found)) return found
-  throw new Error(`“${text.trim()}” is no number.`)
+  throw new Error(`“${text}” is no number.`)
 }
-
-const put = (params, [name, ...rest], value) => ({ ...params, [name]: rest.length ? put(params[name], rest, value) : value })
 
 async function guarded(ui, act) {
   try {

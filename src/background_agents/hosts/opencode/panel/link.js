@@ -3,7 +3,7 @@
 // from the service; nothing here knows a screen. Shared by the panels of both lines of OpenCode,
 // and loaded into their screens: nothing may throw out of a timer or a socket.
 
-import { closeSync, constants, openSync, readdirSync } from "node:fs"
+import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs"
 import { createConnection } from "node:net"
 import { homedir } from "node:os"
 import { basename, dirname, join } from "node:path"
@@ -37,10 +37,21 @@ const MOST_CHARS = 32 * 1024 * 1024
 // Linux takes 108 bytes for a socket's path, macOS 104.
 const PATH_BYTES = 100
 
-const NOTHING = { counter: "", head: "", lines: [], more: "", note: "" }
+// Whatever a service of another version says, a screen gets words: anything else in an element
+// of text was seen to stop OpenCode's drawing for good.
+const words = (one) => (typeof one === "string" ? one : "")
+const list = (one) => (Array.isArray(one) ? one : [])
+const fitting = ({ counter, head, lines, more, note }) => ({
+  counter: words(counter), head: words(head), more: words(more), note: words(note),
+  lines: list(lines).map((line) => list(line).map((span) => ({ text: words(span?.text), tone: words(span?.tone) }))),
+})
+
+const NOTHING = fitting({})
 
 const GONE = "The background-agents service does not answer; it is looked for again."
 const OLD = "The background-agents service is older than this panel: restart OpenCode."
+
+const lost = () => Object.assign(new Error(GONE), { lost: true })
 
 /** Return where the service keeps its sockets. */
 export const socketsFolder = (env = process.env) =>
@@ -63,9 +74,9 @@ export class Connection {
 
   call(method, params, limitMs = ACT_LIMIT_MS) {
     return new Promise((resolve, reject) => {
-      if (this.socket.destroyed) return reject(new Error(GONE))
+      if (this.socket.destroyed) return reject(lost())
       const id = ++this.lastNumber
-      const limit = limitMs && setTimeout(() => this.settle(id)?.reject(new Error(GONE)), limitMs)
+      const limit = limitMs && setTimeout(() => this.settle(id)?.reject(lost()), limitMs)
       this.pending.set(id, { resolve, reject, limit })
       this.socket.write(JSON.stringify({ jsonrpc: "2.0", id, method, params }) + "\n")
     })
@@ -90,7 +101,7 @@ export class Connection {
   }
 
   refuse() {
-    for (const id of [...this.pending.keys()]) this.settle(id).reject(Object.assign(new Error(GONE), { lost: true }))
+    for (const id of [...this.pending.keys()]) this.settle(id).reject(lost())
   }
 
   close() {
@@ -121,25 +132,56 @@ export class Link {
     if (this.connection) this.subscribe(this.connection)
   }
 
-  /** Call the service; what it refuses is thrown, in words for people. */
-  async call(method, params, limitMs) {
-    if (!this.connection) throw new Error(GONE)
-    return await this.connection.call(method, params, limitMs)
+  /** Return the rows of all delegations of the project; the watched session's come first. */
+  async entries() {
+    const found = await this.call("entries", { directory: this.where.directory(), session: this.session })
+    return list(found).filter((one) => words(one?.id)).map((one) => ({ ...one, actions: list(one.actions), owner: words(one.owner) }))
+  }
+
+  /** Return a part of what a delegation left: its text, and where the next part begins. */
+  async part(name, { project, id }, offset) {
+    const { text, next_offset } = await this.call(name, { project, id, offset })
+    return { text: words(text), next: next_offset > offset ? next_offset : undefined }
+  }
+
+  /** Act on a delegation, by the service that runs it; what that refuses is thrown, in words for people. */
+  async act(one, method, params) {
+    if (method === "delegate") return await this.call(method, { directory: this.where.directory(), ...params })
+    const path = this.pathOf(one)
+    if (path === this.connection?.path) return await this.call(method, params)
+    const own = new Connection(path)
+    try {
+      return await own.call(method, params)
+    } finally {
+      own.close()
+    }
+  }
+
+  async call(method, params) {
+    if (!this.connection) throw lost()
+    return await this.connection.call(method, params)
+  }
+
+  /** Return the socket of the service that runs a delegation; ours, if there is none: it knows what to say. */
+  pathOf({ owner }) {
+    const path = join(this.folder, `${owner.split(":").slice(0, 2).join("-")}.sock`)
+    return existsSync(path) ? path : this.connection?.path
   }
 
   /** Hand what an agent writes to `write`, from the beginning, until it has ended; return it then. */
-  async follow(method, params, write, signal) {
+  async follow(one, write, signal) {
+    const { project, id } = one
     let seen
     while (!signal.aborted) {
-      const path = this.connection?.path
+      const path = this.pathOf(one)
       if (path) {
-        const own = new Connection(path, (_, wrote) => { seen = wrote.position; write(wrote.text) })
+        const own = new Connection(path, (_, wrote) => { seen = wrote.position; write(words(wrote.text)) })
         const stop = () => own.close()
         signal.addEventListener("abort", stop)
         try {
-          return await own.call(method, seen ? { ...params, seen } : params, 0)
+          return await own.call("follow", { project, id, ...(seen && { seen }) }, 0)
         } catch (error) {
-          if (!error.lost) throw error
+          if (!error.lost) throw error // of a service that was killed there is a next one
         } finally {
           signal.removeEventListener("abort", stop)
           own.close()
@@ -227,9 +269,11 @@ export class Link {
   told(connection, method, params) {
     if (method !== "shown" || this.closed) return
     connection.first?.()
-    const { news, ...shown } = params
-    this.take(shown)
-    for (const one of news ?? []) this.guarded(() => this.news(one))
+    // What was on its way while another session was asked for is nobody's any more.
+    const found = fitting(params)
+    // Where the service knows nothing just now, what it knew before is still to be seen.
+    if (params.session === this.session) this.take(found.note ? { ...this.shown, note: found.note } : found)
+    for (const one of list(params.news)) this.guarded(() => this.news(one))
   }
 
   guarded(act) {
@@ -248,7 +292,7 @@ export class Link {
     this.redraw = setTimeout(() => {
       this.redraw = undefined
       this.drawn = Date.now()
-      this.guarded(() => this.show({ ...NOTHING, ...this.shown }))
+      this.guarded(() => this.show(this.shown))
     }, Math.max(0, this.drawn + REDRAW_MS - Date.now()))
   }
 

@@ -1,7 +1,7 @@
 // Elements of OpenCode 1's screen without a build step, and the boundary that each part of ours needs: what
 // throws later than a plugin's beginning would take the whole screen down.
 
-import { ErrorBoundary } from "solid-js"
+import { ErrorBoundary, untrack } from "solid-js"
 import { createComponent, createElement, insert, spread } from "@opentui/solid"
 
 /** Make an element; properties that change are getters, text that changes is a function. */
@@ -22,11 +22,14 @@ const TONES = { strong: "text", faint: "textMuted", urgent: "warning", good: "su
 export const line = (api, spans) => text(api, "text", () => spans().map(({ text, tone }) =>
   h("span", { style: { get fg() { return api.theme.current[TONES[tone] ?? "text"] }, bold: tone === "strong" } }, text)))
 
-/** Let a part of the screen fail alone. */
-export const bounded = (api, log, make) => createComponent(ErrorBoundary, {
+/**
+ * Let a part of the screen fail alone. Its root stays the same when it does: the host calls whoever gave
+ * it something else anew, which fails again, and so on for ever.
+ */
+export const bounded = (api, log, make, props) => h("box", props, createComponent(ErrorBoundary, {
   fallback: (error) => {
     log(String(error?.stack ?? error))
-    return text(api, "textMuted", "background-agents: failed, see the log")
+    return text(api, "textMuted", "background-agents: failed (see log)")
   },
-  get children() { return make() },
-})
+  get children() { return untrack(make) }, // what it reads as it is made is no reason to make it anew
+}))

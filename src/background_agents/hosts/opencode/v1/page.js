@@ -23,35 +23,37 @@ const STYLES = {
 const style = (theme) => SyntaxStyle.fromStyles(Object.fromEntries(
   Object.entries(STYLES).map(([name, [colour, look]]) => [name, { fg: theme[colour], ...(look && { [look]: true }) }])))
 
-/** Return the page. `params` has the title, the call that reads, whether it is `live`, `more` and where Esc goes `back`. */
+/** Return the page. `params` has a delegation, the name of what is shown of it, titles, what Enter does and where Esc goes. */
 export function page(api, link, params) {
+  const isLive = params.name === "peek"
   const [content, setContent] = createSignal("")
-  const [state, setState] = createSignal("…")
+  const [state, setState] = createSignal(isLive ? "live" : "…")
   const leaving = new AbortController()
   onCleanup(() => leaving.abort())
-  const reads = params.live ? follow(link, params.call, paced(setContent, leaving.signal), leaving.signal) : read(link, params.call, setContent)
+  const reads = isLive ? follow(link, params.one, paced(setContent, leaving.signal), leaving.signal) : read(link, params, setContent)
   reads.then(setState, (error) => setState(error.message))
   keys(api, params)
   const styled = createMemo(() => style(api.theme.current))
-  return h("box", { flexGrow: 1, paddingLeft: 2, paddingRight: 2, paddingTop: 1 },
-    h("box", { flexDirection: "row", justifyContent: "space-between", flexShrink: 0, paddingBottom: 1 },
-      text(api, "text", h("b", {}, params.title)), text(api, "textMuted", state)),
-    h("scrollbox", { flexGrow: 1, stickyScroll: params.live, stickyStart: params.live ? "bottom" : "top", focused: true },
-      h("markdown", { get content() { return content() }, get syntaxStyle() { return styled() }, conceal: true, streaming: params.live })),
+  return h("box", { flexGrow: 1, paddingLeft: 2, paddingRight: 1, paddingTop: 1 },
+    h("box", { flexShrink: 0, paddingBottom: 1 },
+      text(api, "text", h("b", {}, params.heading)),
+      h("box", { flexDirection: "row", justifyContent: "space-between" }, text(api, "textMuted", params.title), text(api, "textMuted", state))),
+    h("scrollbox", { flexGrow: 1, stickyScroll: isLive, stickyStart: isLive ? "bottom" : "top", focused: true, contentOptions: { paddingRight: 1 } },
+      h("markdown", { get content() { return content() }, get syntaxStyle() { return styled() }, conceal: true, streaming: isLive })),
     h("box", { flexShrink: 0, paddingTop: 1, paddingBottom: 1 }, text(api, "textMuted", "esc back · enter what to do · ↑ ↓ page up, page down")))
 }
 
-async function follow(link, { method, params }, write, signal) {
-  const ended = await link.follow(method, params, write, signal)
-  return ended ? ended.state : ""
+async function follow(link, one, write, signal) {
+  const ended = await link.follow(one, write, signal)
+  return ended ? `${ended.state}; Enter shows what there is to read` : ""
 }
 
-async function read(link, { method, params }, setContent) {
+async function read(link, { name, one }, setContent) {
   let whole = ""
-  for (let offset = 0; offset != null;) {
-    const { text, next_offset } = await link.call(method, { ...params, offset })
+  for (let offset = 0; offset !== undefined;) {
+    const { text, next } = await link.part(name, one, offset)
     setContent(whole += text)
-    offset = next_offset
+    offset = next
   }
   return ""
 }

@@ -19,33 +19,51 @@ function sidebar(api, shown) {
     get children() { return tone(() => shown()[name]) },
   })
   const faint = (words) => text(api, "textMuted", words)
+  const wrapped = (words) => h("text", { get fg() { return api.theme.current.textMuted } }, words)
   return h("box", {},
     part("head", (words) => text(api, "text", h("b", {}, words))),
     createComponent(Index, { get each() { return shown().lines }, children: (spans) => line(api, spans) }),
-    part("more", faint), part("note", faint))
+    part("more", faint), part("note", wrapped))
+}
+
+const option = ({ value, title, detail, footer, group }) => ({
+  value, title: `${title}`, description: detail && `${detail}`, category: group && `${group}`,
+  footer: footer && ` ${footer}`, // the host sets it right behind what it cuts
+})
+
+const matching = (typed) => {
+  const words = typed.toLowerCase().split(/\s+/)
+  return (row) => words.every((word) => Object.values(row).join(" ").toLowerCase().includes(word))
 }
 
 /** Return the dialogs of the host as promises, for what the panels of both lines share. */
-function dialogs(api, link, changed) {
+function dialogs(api, log, changed) {
   const { dialog } = api.ui
-  const open = (make, size) => new Promise((resolve) => {
-    dialog.replace(() => make(resolve), () => resolve(undefined))
-    if (size) dialog.setSize(size)
+  const open = (make, isWide) => new Promise((resolve) => {
+    dialog.replace(() => bounded(api, log, () => make(resolve)), () => resolve(undefined))
+    if (isWide) dialog.setSize(api.renderer.width > 120 ? "xlarge" : "large") // each dialog begins with the smallest
   })
   const choose = (title, placeholder, first, load) => open((resolve) => {
     const [rows, setRows] = createSignal(first)
-    const options = () => rows().map(({ value, title, detail, footer, group }) => ({ value, title, description: detail, footer, category: group }))
-    let version = changed()
+    const [typed, setTyped] = createSignal("")
+    let seen = changed()
     createEffect(() => {
-      if (changed() === version || !load) return
-      version = changed()
-      load().then(setRows, () => {}) // an act on what is shown is refused with a sentence
+      if (changed() === seen || !load) return
+      seen = changed()
+      load().then(setRows, () => {}) // to act on what is gone is refused with a sentence
     })
-    return createComponent(api.ui.DialogSelect, { title, placeholder, get options() { return options() }, onSelect: (option) => resolve(option.value) })
-  }, "large")
+    return createComponent(api.ui.DialogSelect, {
+      // The host looks for what is typed in titles alone, ids and states stand elsewhere.
+      title, placeholder, skipFilter: true, onFilter: setTyped,
+      get options() { return rows().filter(matching(typed())).map(option) },
+      onSelect: ({ value }) => resolve(value),
+    })
+  }, true)
   return {
     choose,
-    ask: (title, hint) => open((resolve) => createComponent(api.ui.DialogPrompt, { title, placeholder: hint, onConfirm: resolve })),
+    ask: (title, hint, about) => open((resolve) => createComponent(api.ui.DialogPrompt, {
+      title, placeholder: hint, description: () => text(api, "textMuted", about), onConfirm: resolve,
+    })),
     confirm: (title, message) => open((resolve) => createComponent(api.ui.DialogConfirm, { title, message, onConfirm: () => resolve(true) })),
     tell: (message, isError) => api.ui.toast({ message, variant: isError ? "warning" : "info", duration: isError ? 8_000 : 4_000 }),
     done: () => dialog.clear(),
@@ -84,7 +102,7 @@ async function tui(api, options) {
   const link = new Link(where, { show: setShown, news: (one) => announce(api, settings, one), log })
   api.lifecycle.onDispose(() => link.close())
   const counter = () => bounded(api, log, () => text(api, "textMuted", () => shown().counter))
-  const ui = dialogs(api, link, shown)
+  const ui = dialogs(api, log, shown)
   createRoot((dispose) => {
     api.lifecycle.onDispose(dispose)
     // A page of ours goes on with the session from which it was opened.
@@ -101,7 +119,7 @@ async function tui(api, options) {
       home_prompt_right: counter,
     },
   })
-  api.route.register([{ name: NAME, render: ({ params }) => bounded(api, log, () => page(api, link, params)) }])
+  api.route.register([{ name: NAME, render: ({ params }) => bounded(api, log, () => page(api, link, params), { flexGrow: 1 }) }])
   api.keymap.registerLayer({
     commands: [{
       name: COMMAND, title: "Delegations", desc: "Watch, steer, answer and stop background agents",

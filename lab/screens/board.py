@@ -1,31 +1,20 @@
-"""``make screens``: a picture of the live board, taken of the real program at work.
+"""The live board at work: ``watch`` in a terminal beside a real OpenCode.
 
-Runs ``watch`` in a terminal beside a real OpenCode whose background agents follow a script, waits
-until the board shows them all, and draws what the terminal shows, colours included, as an SVG
-that needs no font and nothing else from anywhere.
+Its background agents follow a script, and the picture is taken once the board shows them all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.terminal_theme import TerminalTheme
-from rich.text import Text
-
 from background_agents.domain.errors import DelegationError
-from lab.harness.home import CHECKOUT
 from lab.harness.opencode import OpenCode, running_opencode
 from lab.harness.tmux import LOOK_AGAIN_S, terminal
 from lab.model_server import ModelServer, script
-
-PICTURE = CHECKOUT / "docs" / "images" / "watch.svg"
 
 SIZE = (118, 20)
 """Columns and rows: as wide as a page shows without making the letters too small to read."""
@@ -153,79 +142,3 @@ async def _delegate(opencode: OpenCode, agent: str, prompt: str) -> None:
     await process.communicate(prompt.encode())
     if process.returncode != 0:
         raise NotShown(f"`delegate {agent}` ended with {process.returncode}.")
-
-
-def svg(screen: str, title: str) -> str:
-    """Draw a screen that was captured with its colours."""
-    columns, _ = SIZE
-    console = Console(record=True, width=columns, file=io.StringIO(), legacy_windows=False)
-    console.print(Text.from_ansi(screen.rstrip("\n")), no_wrap=True, crop=True)
-    return console.export_svg(title=title, theme=THEME, code_format=FORMAT, unique_id="watch")
-
-
-THEME = TerminalTheme(
-    (24, 27, 34),
-    (214, 219, 229),
-    [
-        (48, 53, 66),
-        (232, 113, 117),
-        (140, 194, 101),
-        (224, 176, 92),
-        (97, 160, 232),
-        (198, 134, 222),
-        (86, 182, 194),
-        (171, 178, 191),
-    ],
-    [
-        (120, 128, 145),
-        (240, 140, 144),
-        (165, 214, 130),
-        (236, 196, 124),
-        (132, 184, 244),
-        (214, 164, 234),
-        (120, 206, 216),
-        (236, 239, 244),
-    ],
-)
-"""Dark, and readable on a light page and on a dark one."""
-
-FORMAT = """\
-<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<!-- Taken of the real program by `make screens`. -->
-<style>
-.{unique_id}-matrix {{
-  font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width;
-}}
-.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
-</clipPath>
-{lines}
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
-"""Rich's own frame, without the font that it would fetch from elsewhere."""
-
-
-def main() -> None:
-    """Take the picture and put it where the documentation shows it."""
-    with tempfile.TemporaryDirectory(prefix="api-") as folder:
-        screen = asyncio.run(watch(Path(folder)))
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    PICTURE.write_text(svg(screen, "background-agents watch") + "\n", "utf-8")
-    print(PICTURE)
-
-
-if __name__ == "__main__":
-    main()

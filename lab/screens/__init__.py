@@ -1,0 +1,1 @@
+"""Pictures for the documentation, taken of the real programs at work."""
