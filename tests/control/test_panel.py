@@ -18,7 +18,7 @@ from world import DEAD, DIRECTORY, HANG, LIVING, World
 
 from background_agents.control.shells import MARK, Starter, mark_for
 from background_agents.domain.delegation import Delegation
-from background_agents.domain.errors import StoreUnavailable
+from background_agents.domain.errors import RuntimeUnreachable, StoreUnavailable
 from background_agents.domain.events import (
     Completed,
     Extended,
@@ -28,6 +28,7 @@ from background_agents.domain.events import (
     StopRequested,
 )
 from background_agents.testing.contracts.samples import registered
+from background_agents.views.live import Live
 
 Told = dict[str, Any]
 
@@ -274,6 +275,36 @@ async def test_what_another_process_does_is_seen(world: World, office: Office) -
         await elsewhere(world, HERON, DEAD)
         told = await panel.until(counts("1 queued · 1 unread"))
         assert texts(told)[1] == "  researcher · its OpenCode is gone"
+
+
+async def test_a_project_shows_what_has_ended_of_late(world: World, office: Office) -> None:
+    """And a conversation all that it has not read."""
+    await world.ended(await world.delegate(office.service, {"say": "Done."}))
+    world.advance(days=2)
+    new = await world.ended(await world.delegate(office.service, {"say": "Done."}))
+    async with screen(office, "") as project, screen(office) as session:
+        assert (await project.shown())["ids"] == [new.id]
+        assert (await session.shown())["counter"] == "2 unread"
+
+
+async def test_a_run_that_cannot_be_looked_at_costs_no_news(
+    world: World, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await world.delegate(office.service, HANG)
+    child = await world.working(one)
+    run = office.service.project.runs.of(one)
+    async with screen(office) as panel:
+        await panel.shown()
+
+        async def look() -> Live:
+            raise RuntimeUnreachable("OpenCode does not answer.")
+
+        with monkeypatch.context() as unreachable:
+            unreachable.setattr(run, "look", look)
+            child.ask("bash", "make")
+            await world.waits(one)
+            assert (await panel.until(lambda told: told["note"]))["news"] == []
+        assert len((await panel.until(counts("1 asks")))["news"]) == 1
 
 
 async def test_a_store_that_fails_is_told_and_gone_on_with(world: World, office: Office) -> None:

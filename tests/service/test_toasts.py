@@ -40,8 +40,8 @@ async def test_what_comes_while_one_is_shown_is_told_together_afterwards(
     await world.ended(third)
     b.ask("bash", "rm -rf build")
     await world.waits(second)
-    assert await after(world, SHOWN.total_seconds() - 0.1) == []
-    (toast,) = await after(world, 0.1)
+    assert await after(world, SHOWN.total_seconds()) == []
+    (toast,) = await after(world, GIVE_WAY.total_seconds())
     assert toast == (
         "Delegations: 1 asking, 1 ended",
         f"Delegation asks for a permission: build · {second.id} (0.1s): bash: rm -rf build\n"
@@ -74,7 +74,8 @@ async def test_what_was_answered_meanwhile_is_asked_of_nobody(
     b.ask("bash", "make")
     await world.waits(second)
     await service.user.stop(second.id)
-    (toast,) = await after(world, SHOWN.total_seconds())
+    await after(world, SHOWN.total_seconds())
+    (toast,) = await after(world, GIVE_WAY.total_seconds())
     assert toast[0] == "Delegation stopped"
 
 

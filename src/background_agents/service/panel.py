@@ -28,6 +28,10 @@ its whole screen anew, in 30 to 40 ms. The second is also how soon other process
 UNREAD = 200
 """Among so many of a session's newest the unread ones are looked for."""
 
+RECENT = timedelta(days=1)
+"""Of a whole project only what has ended so lately is shown as unread: of conversations that are
+over much is never read."""
+
 
 class Panel:
     """One screen's look at a session's delegations, or at the project's where it names none.
@@ -85,16 +89,21 @@ class Panel:
             await self._look_into_store()
             known = {one.id: one for one in self._stored}
             known |= {run.delegation.id: run.timed() for run in runs}
-            news = await self._news(known)
-        except StoreUnavailable as error:
+            now = self._context.clock.now()
+            found = view.in_order(one for one in known.values() if self._is_due(one, now))
+            rows = [await row(self._project, one) for one in found[:most]]
+            news = await self._news(known)  # at the end: what it returns counts as told
+        except DelegationError as error:
             note = one_line(str(error))
             return view.Shown(session=self._session, note=note), note
-        shown = [one for one in known.values() if self._shows(one)]
-        found = view.in_order(one for one in shown if one.is_unread or not one.is_terminal)
-        rows = [await row(self._project, one) for one in found[:most]]
-        self.looked_at = now = self._context.clock.now()
+        self.looked_at = now
         states = [(one.id, one.status, len(one.requests)) for one in found]
         return view.shown(self._session, found, rows, now, width, news), states
+
+    def _is_due(self, one: Delegation, now: datetime) -> bool:
+        if not self._shows(one) or not one.is_unread:
+            return self._shows(one) and not one.is_terminal
+        return bool(self._session) or now - (one.ended_at or now) <= RECENT
 
     async def _look_into_store(self) -> None:
         """Learn what is stored, if any process has stored something since the last time."""

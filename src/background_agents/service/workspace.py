@@ -73,6 +73,7 @@ class Workspace:
 
     def close(self) -> None:
         """Hear nothing any more."""
+        self._toasts.close()
         unsubscribe, self._unsubscribe = self._unsubscribe, lambda: None
         unsubscribe()
 

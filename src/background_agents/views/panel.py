@@ -324,7 +324,9 @@ def _actions(row: Row) -> Iterator[Action]:
     elif is_at_work:
         yield Action(name="peek", title="Watch it work")
         if one.session:
-            yield Action(name="steer", title="Give it an instruction", asks="text", hint="Do …")
+            yield Action(
+                name="steer", title="Give it an instruction", asks="text", hint="What is it to do?"
+            )
         if one.timeout is not None:
             hint = "Minutes more; 0 for no limit"
             yield Action(name="extend", title="Give it more time", asks="text", hint=hint)

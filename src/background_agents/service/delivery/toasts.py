@@ -33,27 +33,32 @@ class Toasts:
         self._context = context
         self._tasks = tasks
         self._waiting: list[tuple[Notice, Callable[[], bool]]] = []
-        self._is_telling = False
+        self._is_busy = False
+        """One is shown, or about to be."""
+
+    def close(self) -> None:
+        """Show no more."""
+        self._waiting.clear()
 
     def tell(self, notice: Notice, is_news: Callable[[], bool] = lambda: True) -> None:
         """Tell the human, a little after the model, if ``is_news`` still says so then."""
         self._waiting.append((notice, is_news))
-        if not self._is_telling:
-            self._is_telling = True
-            self._tasks.spawn(self._tell(), f"toasts in {self._context.directory}")
+        if not self._is_busy:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._is_busy = bool(self._waiting)
+        if self._is_busy:
+            self._tasks.spawn(self._tell(), f"toast in {self._context.directory}")
 
     async def _tell(self) -> None:
-        try:
-            await self._context.clock.sleep(GIVE_WAY)
-            while self._waiting:
-                due, self._waiting = self._waiting, []
-                if told := [notice for notice, is_news in due if is_news()]:
-                    await self._show(told)
-                    await self._context.clock.sleep(SHOWN)
-        finally:
-            self._is_telling = False
-
-    async def _show(self, told: list[Notice]) -> None:
+        await self._context.clock.sleep(GIVE_WAY)
+        due, self._waiting = self._waiting, []
+        told = [notice for notice, is_news in due if is_news()]
+        if not told:
+            return self._begin()
+        # No task meanwhile: nothing is at work while a toast is shown.
+        self._context.clock.call_later(SHOWN, self._begin)
         try:
             await self._context.channel.toast(*notices.toast(told))
         except DelegationError as error:
