@@ -152,6 +152,26 @@ async def test_who_acts_from_the_panel_is_said_so(world: World, office: Office) 
     assert [message.wakes for message in sent] == [False]
 
 
+async def test_a_state_is_shown_within_a_second_and_no_end_is_missed(
+    world: World, office: Office
+) -> None:
+    """Not even of one that was read between two looks, and so is not among the unread."""
+    async with screen(office) as panel:
+        await panel.shown()
+        one = await world.delegate(office.service, HANG)
+        child = await world.working(one)
+        await world.settle()
+        world.advance(seconds=1)
+        assert (await panel.shown())["counter"] == "1 running"
+        child.finish()
+        await world.ended(one)
+        await office.service.read(world.supervisor, one.id)
+        await world.settle()
+        world.advance(seconds=1)
+        told = await panel.shown()
+        assert (told["counter"], news(told)) == ("", [f"{one.id}:ended"])
+
+
 async def test_what_only_moves_along_is_shown_every_three_seconds(
     world: World, office: Office
 ) -> None:
@@ -210,6 +230,7 @@ async def test_another_session_takes_the_place_of_the_first(world: World, office
         world.advance(seconds=0.5)
         child.finish()
         await world.ended(theirs)
+        world.advance(seconds=0.1)
         panel.watch(other, 2)
         assert await panel.raw.read() == {"jsonrpc": "2.0", "id": 1, "result": None}
         told = await panel.shown()
@@ -244,8 +265,8 @@ async def test_what_nobody_else_watches_is_told_to_one_screen(world: World, offi
         mine = await world.delegate(office.service, HANG)
         await world.working(mine)
         for panel in (first, second):
-            told = await panel.until(counts("1 running"))
-            assert told["news"] == []
+            told = await panel.until(bool)
+            assert (told["counter"], told["news"]) == ("1 running", [])
 
 
 async def test_a_session_below_shows_its_conversation(world: World, office: Office) -> None:
@@ -349,18 +370,25 @@ async def test_nothing_is_looked_at_for_nobody(
 async def test_a_model_is_no_person_whatever_it_says(
     world: World, office: Office, starter: Starter, by: str
 ) -> None:
+    """It may read; but what a person had delegated is not read by that."""
     one = await world.delegate(office.service, HANG)
     await world.working(one)
-    params = {"project": PROJECT, "id": one.id, "surface": "panel"}
-    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "stop", "params": params})
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", CLIENT, str(office.path), call),
-        env={**os.environ, MARK: mark_for(starter)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 10)
-    assert ("result" in json.loads(out)) == bool(by)
+    over = await world.ended(await world.delegate(office.service, {"say": "Done."}))
+    answers = []
+    for method, name in (("stop", one.id), ("read", over.id)):
+        params = {"project": PROJECT, "id": name, "surface": "panel"}
+        call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CLIENT, str(office.path), call),
+            env={**os.environ, MARK: mark_for(starter)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 10)
+        answers.append(json.loads(out))
+    assert ("result" in answers[0]) == bool(by)
     assert (world.now(one).stop_requested_by or "") == by
+    assert answers[1]["result"]["text"] == "Done."
+    assert world.now(over).is_unread
 
 
 async def test_the_list_says_what_may_be_done_now(world: World, office: Office) -> None:
