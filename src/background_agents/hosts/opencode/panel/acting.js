@@ -78,6 +78,22 @@ function number(text) {
   throw new Error(`“${text}” is no number.`)
 }
 
+/** Return the acts of `ui`, by what the `host` of either line has for them. */
+export function acts(host) {
+  const tell = (message, isError) => host.toast({ message, variant: isError ? "warning" : "info", duration: isError ? 8_000 : 4_000 })
+  const away = (go) => (to) => {
+    host.clear()
+    go(to)
+  }
+  const copy = (text) => tell(host.copy(text) ? `Copied ${text}` : `This terminal takes no copies; the id is ${text}`)
+  return { tell, done: host.clear, visit: away(host.visit), page: away(host.open), copy: away(copy) }
+}
+
+/** Return a row as the lists of either line take it. */
+export const option = ({ value, title, detail, footer, group }) => ({
+  value, title: `${title}`, description: detail && `${detail}`, category: group && `${group}`, footer: footer && `${footer}`,
+})
+
 async function guarded(ui, act) {
   try {
     await act()

@@ -46,7 +46,8 @@ const fitting = ({ counter, head, lines, more, note }) => ({
   lines: list(lines).map((line) => list(line).map((span) => ({ text: words(span?.text), tone: words(span?.tone) }))),
 })
 
-const NOTHING = fitting({})
+/** What is shown before a service has said anything. */
+export const NOTHING = fitting({})
 
 const GONE = "The background-agents service does not answer; it is looked for again."
 const OLD = "The background-agents service is older than this panel: restart OpenCode."

@@ -1,46 +1,66 @@
-// Delegations inside OpenCode 1's screen: its sidebar, its prompt line, its dialogs and a page. It places
-// and colours what the service says. tui.json names this file.
+// Delegations inside OpenCode 1's screen: what its calls for a panel are. What is drawn, and what a person
+// does, both lines share; `../tui.js` loads this one's half.
 
-import { Index, Show, createEffect, createRoot, createSignal } from "solid-js"
+import { createEffect, createRoot, createSignal, onCleanup } from "solid-js"
 import { createComponent } from "@opentui/solid"
-import { supervise } from "../panel/acting.js"
-import { Link } from "../panel/link.js"
-import { bounded, h, line, text } from "./elements.js"
-import { NAME, page } from "./page.js"
+import { acts, option, supervise } from "../panel/acting.js"
+import { bounded, most, sidebar, text } from "../panel/elements.js"
+import { Link, NOTHING } from "../panel/link.js"
+import { page, tellPage } from "../panel/page.js"
 
 const COMMAND = "background-agents.delegations"
+const PAGE = "background-agents.page"
 
-// Delegations in the sidebar, each of two lines, beside what the host has there.
-const most = (rows) => Math.max(3, Math.min(12, Math.floor((rows - 12) / 4)))
-
-function sidebar(api, shown) {
-  const part = (name, tone) => createComponent(Show, {
-    get when() { return shown()[name] },
-    get children() { return tone(() => shown()[name]) },
-  })
-  const faint = (words) => text(api, "textMuted", words)
-  const wrapped = (words) => h("text", { get fg() { return api.theme.current.textMuted } }, words)
-  return h("box", {},
-    part("head", (words) => text(api, "text", h("b", {}, words))),
-    createComponent(Index, { get each() { return shown().lines }, children: (spans) => line(api, spans) }),
-    part("more", faint), part("note", wrapped))
+/** Return what the shared parts know of this host. */
+function hosted(api) {
+  const { dialog, toast } = api.ui
+  return {
+    toast(said) {
+      tellPage(said.message)
+      toast(said)
+    },
+    colour: (name) => api.theme.current[name],
+    log: (message) => void api.client.app.log({ service: "background-agents", level: "error", message })?.catch?.(() => {}),
+    keys: (params) => keys(api, params),
+    clear: () => dialog.clear(),
+    copy: (text) => api.renderer.copyToClipboardOSC52?.(text),
+    visit: (session) => api.route.navigate("session", { sessionID: session }),
+    open(shown) {
+      const { name, params } = api.route.current
+      // From a page to the next one, Esc goes to where the first was opened.
+      const back = name === PAGE ? params.back : { name, params }
+      api.route.navigate(PAGE, { ...shown, back })
+    },
+  }
 }
 
-const option = ({ value, title, detail, footer, group }) => ({
-  value, title: `${title}`, description: detail && `${detail}`, category: group && `${group}`,
-  footer: footer && ` ${footer}`, // the host sets it right behind what it cuts
-})
+// The host has no Esc on a plugin's page. A mode of our own keeps its keys for sessions away (not on 1.15).
+function keys(api, { back, more }) {
+  const pop = api.mode?.push("background-agents")
+  const release = api.keymap.registerLayer({
+    ...(pop && { mode: "background-agents" }),
+    commands: [
+      { name: "background-agents.back", title: "Back", run: () => api.route.navigate(back.name, back.params) },
+      { name: "background-agents.more", title: "What to do", run: () => void more() },
+    ],
+    bindings: [{ key: "escape", cmd: "background-agents.back" }, { key: "return", cmd: "background-agents.more" }],
+  })
+  onCleanup(() => { release?.(); pop?.() })
+}
 
 const matching = (typed) => {
   const words = typed.toLowerCase().split(/\s+/)
   return (row) => words.every((word) => Object.values(row).join(" ").toLowerCase().includes(word))
 }
 
+// The host sets it right behind what it cuts.
+const spaced = (row) => ({ ...row, footer: row.footer && ` ${row.footer}` })
+
 /** Return the dialogs of the host as promises, for what the panels of both lines share. */
-function dialogs(api, log, changed) {
+function dialogs(api, host, changed) {
   const { dialog } = api.ui
   const open = (make, isWide) => new Promise((resolve) => {
-    dialog.replace(() => bounded(api, log, () => make(resolve)), () => resolve(undefined))
+    dialog.replace(() => bounded(host, () => make(resolve)), () => resolve(undefined))
     if (isWide) dialog.setSize(api.renderer.width > 120 ? "xlarge" : "large") // each dialog begins with the smallest
   })
   const choose = (title, placeholder, first, load) => open((resolve) => {
@@ -55,34 +75,17 @@ function dialogs(api, log, changed) {
     return createComponent(api.ui.DialogSelect, {
       // The host looks for what is typed in titles alone, ids and states stand elsewhere.
       title, placeholder, skipFilter: true, onFilter: setTyped,
-      get options() { return rows().filter(matching(typed())).map(option) },
+      get options() { return rows().filter(matching(typed())).map(option).map(spaced) },
       onSelect: ({ value }) => resolve(value),
     })
   }, true)
   return {
+    ...acts(host),
     choose,
     ask: (title, hint, about) => open((resolve) => createComponent(api.ui.DialogPrompt, {
-      title, placeholder: hint, description: () => text(api, "textMuted", about), onConfirm: resolve,
+      title, placeholder: hint, description: () => text(host, "textMuted", about), onConfirm: resolve,
     })),
     confirm: (title, message) => open((resolve) => createComponent(api.ui.DialogConfirm, { title, message, onConfirm: () => resolve(true) })),
-    tell: (message, isError) => api.ui.toast({ message, variant: isError ? "warning" : "info", duration: isError ? 8_000 : 4_000 }),
-    done: () => dialog.clear(),
-    visit(session) {
-      dialog.clear()
-      api.route.navigate("session", { sessionID: session })
-    },
-    copy(text) {
-      dialog.clear()
-      const copied = api.renderer.copyToClipboardOSC52?.(text)
-      this.tell(copied ? `Copied ${text}` : `This terminal takes no copies; the id is ${text}`)
-    },
-    page(shown) {
-      dialog.clear()
-      const { name, params } = api.route.current
-      // From a page to the next one, Esc goes to where the first was opened.
-      const back = name === NAME ? params.back : { name, params }
-      api.route.navigate(NAME, { ...shown, back })
-    },
   }
 }
 
@@ -96,13 +99,13 @@ function announce(api, options, { title, message, kind }) {
 
 async function tui(api, options) {
   const settings = options ?? {}
-  const log = (message) => void api.client.app.log({ service: "background-agents", level: "error", message })?.catch?.(() => {})
-  const [shown, setShown] = createSignal({ counter: "", head: "", lines: [], more: "", note: "" })
+  const host = hosted(api)
+  const [shown, setShown] = createSignal(NOTHING)
   const where = { directory: () => api.state.path.directory, pid: process.pid, most: () => most(api.renderer.height) }
-  const link = new Link(where, { show: setShown, news: (one) => announce(api, settings, one), log })
+  const link = new Link(where, { show: setShown, news: (one) => announce(api, settings, one), log: host.log })
   api.lifecycle.onDispose(() => link.close())
-  const counter = () => bounded(api, log, () => text(api, "textMuted", () => shown().counter))
-  const ui = dialogs(api, log, shown)
+  const counter = () => bounded(host, () => text(host, "textMuted", () => shown().counter))
+  const ui = dialogs(api, host, shown)
   createRoot((dispose) => {
     api.lifecycle.onDispose(dispose)
     // A page of ours goes on with the session from which it was opened.
@@ -114,12 +117,12 @@ async function tui(api, options) {
   api.slots.register({
     order: 50,
     slots: {
-      sidebar_content: () => bounded(api, log, () => sidebar(api, shown)),
+      sidebar_content: () => bounded(host, () => sidebar(host, shown)),
       session_prompt_right: counter,
       home_prompt_right: counter,
     },
   })
-  api.route.register([{ name: NAME, render: ({ params }) => bounded(api, log, () => page(api, link, params), { flexGrow: 1 }) }])
+  api.route.register([{ name: PAGE, render: ({ params }) => bounded(host, () => page(host, link, params), { flexGrow: 1 }) }])
   api.keymap.registerLayer({
     commands: [{
       name: COMMAND, title: "Delegations", desc: "Watch, steer, answer and stop background agents",

@@ -1,11 +1,9 @@
-// The page of one delegation: what its agent writes, as it writes it, or its result, or what it changed.
+// The page of one delegation: what its agent writes, as it writes it, or its result, or what it changed. Of the
+// host it knows a `colour` by its name, and `keys`. Shared by the panels of both lines of OpenCode.
 
 import { SyntaxStyle } from "@opentui/core"
-import { createEffect, createMemo, createSignal, onCleanup } from "solid-js"
+import { createMemo, createSignal, onCleanup } from "solid-js"
 import { h, text } from "./elements.js"
-
-/** Of the route. */
-export const NAME = "background-agents.page"
 
 // Letters come by the hundred in a second; each redraw reads the whole text again.
 const REDRAW_MS = 500
@@ -20,27 +18,33 @@ const STYLES = {
   function: ["syntaxFunction"], type: ["syntaxType"], default: ["markdownText"], "diff.plus": ["diffAdded"], "diff.minus": ["diffRemoved"],
 }
 
-const style = (theme) => SyntaxStyle.fromStyles(Object.fromEntries(
-  Object.entries(STYLES).map(([name, [colour, look]]) => [name, { fg: theme[colour], ...(look && { [look]: true }) }])))
+const style = (host) => SyntaxStyle.fromStyles(Object.fromEntries(
+  Object.entries(STYLES).map(([name, [colour, look]]) => [name, { fg: host.colour(colour), ...(look && { [look]: true }) }])))
+
+const [told, setTold] = createSignal("")
+
+/** Say on the page what a person is told: the host shows its toasts on pages of its own alone. */
+export const tellPage = setTold
 
 /** Return the page. `params` has a delegation, the name of what is shown of it, titles, what Enter does and where Esc goes. */
-export function page(api, link, params) {
+export function page(host, link, params) {
   const isLive = params.name === "peek"
   const [content, setContent] = createSignal("")
   const [state, setState] = createSignal(isLive ? "live" : "…")
+  setTold("")
   const leaving = new AbortController()
   onCleanup(() => leaving.abort())
   const reads = isLive ? follow(link, params.one, paced(setContent, leaving.signal), leaving.signal) : read(link, params, setContent)
   reads.then(setState, (error) => setState(error.message))
-  keys(api, params)
-  const styled = createMemo(() => style(api.theme.current))
+  host.keys(params)
+  const styled = createMemo(() => style(host))
   return h("box", { flexGrow: 1, paddingLeft: 2, paddingRight: 1, paddingTop: 1 },
     h("box", { flexShrink: 0, paddingBottom: 1 },
-      text(api, "text", h("b", {}, params.heading)),
-      h("box", { flexDirection: "row", justifyContent: "space-between" }, text(api, "textMuted", params.title), text(api, "textMuted", state))),
+      text(host, "text", h("b", {}, params.heading)),
+      h("box", { flexDirection: "row", justifyContent: "space-between" }, text(host, "textMuted", params.title), text(host, "textMuted", () => told() || state()))),
     h("scrollbox", { flexGrow: 1, stickyScroll: isLive, stickyStart: isLive ? "bottom" : "top", focused: true, contentOptions: { paddingRight: 1 } },
       h("markdown", { get content() { return content() }, get syntaxStyle() { return styled() }, conceal: true, streaming: isLive })),
-    h("box", { flexShrink: 0, paddingTop: 1, paddingBottom: 1 }, text(api, "textMuted", "esc back · enter what to do · ↑ ↓ page up, page down")))
+    h("box", { flexShrink: 0, paddingTop: 1, paddingBottom: 1 }, text(host, "textMuted", "esc back · enter what to do · ↑ ↓ page up, page down")))
 }
 
 async function follow(link, one, write, signal) {
@@ -67,18 +71,4 @@ function paced(show, signal) {
     whole = (whole + piece).slice(-MOST_CHARS)
     timer ??= setTimeout(() => { timer = undefined; show(whole) }, REDRAW_MS)
   }
-}
-
-// The host has no Esc on a plugin's page. A mode of our own keeps its keys for sessions away (not on 1.15).
-function keys(api, { back, more }) {
-  const pop = api.mode?.push("background-agents")
-  const release = api.keymap.registerLayer({
-    ...(pop && { mode: "background-agents" }),
-    commands: [
-      { name: "background-agents.back", title: "Back", run: () => api.route.navigate(back.name, back.params) },
-      { name: "background-agents.more", title: "What to do", run: () => void more() },
-    ],
-    bindings: [{ key: "escape", cmd: "background-agents.back" }, { key: "return", cmd: "background-agents.more" }],
-  })
-  onCleanup(() => { release?.(); pop?.() })
 }
