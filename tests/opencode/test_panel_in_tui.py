@@ -13,7 +13,7 @@ import pytest
 from plays import Step, call, delegate, say
 from tui_user import CAREFUL, User
 
-import background_agents
+from background_agents.hosts.cli.installing.panel import SCRIPT
 from lab.harness.dialect import dialect
 from lab.harness.line import Line
 from lab.harness.panel import EMPTY, ScriptedService, Shown, scripted_service
@@ -26,7 +26,8 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-PANEL = Path(background_agents.__file__).parent / "hosts" / "opencode" / "v1" / "panel.js"
+PANEL = SCRIPT
+"""What an installed entry names."""
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens" / "panel"
 """Where what the screens looked like stays, to be looked at."""
@@ -261,14 +262,14 @@ BREAKS = "break on purpose"
 def broken(root: Path) -> Path:
     """Return a panel whose sidebar throws, when it is told to, in a later update."""
     copy = root / "opencode"
-    shutil.copytree(PANEL.parents[1], copy)
-    panel = copy / "v1" / "panel.js"
-    whole = panel.read_text()
+    shutil.copytree(PANEL.parent, copy)
+    drawn = copy / "panel" / "elements.js"
+    whole = drawn.read_text()
     throws = whole.replace(
         "tone(() => shown()[name])",
         f"tone(() => {{ if (shown()[name] === '{BREAKS}') throw new Error('x'); "
         "return shown()[name] })",
     )
     assert throws != whole
-    panel.write_text(throws)
-    return panel
+    drawn.write_text(throws)
+    return copy / PANEL.name
