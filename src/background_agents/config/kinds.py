@@ -196,7 +196,7 @@ KINDS: Mapping[str, Kind] = {
     "max_tokens": Kind(_limit, LIMIT),
     "max_cost_usd": Kind(_dollars, DOLLARS),
     "day_cost_usd": Kind(_dollars, DOLLARS),
-    "notify_command": Kind(_shell_line, SHELL_LINE, "cat >> ~/delegations.jsonl"),
+    "notify_command": Kind(_shell_line, SHELL_LINE),
     "notify_desktop": Kind(_switch, SWITCHES),
     "log": _one_of("debug", "info", "warning", "error", any_case=True),
 }
