@@ -57,7 +57,7 @@ async def test_what_a_person_does_by_the_contract_of_opencode_2(tmp_path: Path) 
         (home.config / "tui.json").write_text(json.dumps(screen))
         async with terminal(command, home.project, home.environment(), (WIDTH, HEIGHT)) as window:
             tui = Tui(home, window)
-            async with tui._kept(SCREENS / "contract"):
+            async with tui.kept(SCREENS / "contract"):
                 await tui.started()
                 user = User("The second", tui, model)
                 looks = call("bash", command="echo brick", description="Look")
@@ -106,7 +106,7 @@ async def test_the_preview_takes_the_entry_over_and_goes_on_without_a_panel(
             terminal(command, home.project, home.environment(), (WIDTH, HEIGHT)) as window,
         ):
             tui = Tui(home, window)
-            async with tui._kept(SCREENS / "preview"):
+            async with tui.kept(SCREENS / "preview"):
                 await tui.started()
                 user = User("The preview", tui, model)
                 await user.says(delegate("Ring.", say("Rang.")), say("Off as {id}."))
