@@ -215,7 +215,7 @@ async def test_many_screens_at_once_and_one_that_reads_nothing(
         assert news(told) == [f"{one.id}:ended"]
         assert len(texts(told)[0]) == 60
     await office.is_alone()
-    assert office.service.project.panels == []
+    assert office.service.project.panels.watching == []
 
 
 async def test_another_session_takes_the_place_of_the_first(world: World, office: Office) -> None:
@@ -343,7 +343,7 @@ async def test_the_end_of_the_service_ends_the_watch(world: World, office: Offic
         await panel.shown()
         await office.server.close()
         assert await panel.raw.reader.read() == b""
-    assert office.service.project.panels == []
+    assert office.service.project.panels.watching == []
 
 
 async def test_nothing_is_looked_at_for_nobody(

@@ -17,7 +17,7 @@ from background_agents.domain.events import Usage
 from background_agents.domain.status import Status
 from background_agents.domain.text import one_line
 from background_agents.testing.contracts.samples import PERMISSION, QUESTION, at, registered
-from background_agents.views import panel
+from background_agents.views import panel, panel_actions
 from background_agents.views.json import ActiveSheet, LiveFacts, sheet
 
 NOW = at(3600)
@@ -176,7 +176,7 @@ def test_news_holds_nothing_that_an_agent_wrote() -> None:
 
 def test_questions_offer_what_they_suggest_and_words_of_ones_own() -> None:
     two = Ask(id="que_1", session="s", questions=(Question("Which?", ("A", "B")), Question("Why?")))
-    entry = panel.entry(row(asking(two)), NOW, is_sessions=True)
+    entry = panel_actions.entry(row(asking(two)), NOW, is_sessions=True)
     answer = entry.actions[0]
     assert (answer.name, answer.asks, answer.request) == ("answer", "questions", "que_1")
     first, second = answer.questions

@@ -17,6 +17,7 @@ from background_agents.ports.processes import Fate
 from background_agents.service.sessions import Sessions
 from background_agents.views import panel as view
 from background_agents.views.json import ActiveSheet, active_sheet, sheet
+from background_agents.views.panel_actions import ENTRIES, Entry, entry
 
 if TYPE_CHECKING:
     from background_agents.service.project import Project
@@ -31,6 +32,43 @@ UNREAD = 200
 RECENT = timedelta(days=1)
 """Of a whole project only what has ended so lately is shown as unread: of conversations that are
 over much is never read."""
+
+
+class Panels:
+    """The screens of one project, and what they are shown."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.watching: list[Panel] = []
+        """Those that look just now, the one that has done so the longest first."""
+
+    def open(self, directory: str, session: str, before: Panel | None = None) -> Panel:
+        """Return a screen's look at a session, or with none at the project; see ``Panel``.
+
+        Raises:
+            NotServed: the directory is not open here.
+        """
+        return Panel(self._project, directory, session, before)
+
+    async def entries(self, directory: str, session: str) -> list[Entry]:
+        """Return what is active, and the newest, a session's first. Raises ``NotServed``."""
+        project = self._project
+        store = project.context.store
+        runs = project.runs.all()
+        root = await root_of(project.workspace(directory).sessions, session)
+        stored = [*await store.newest(ENTRIES), *await store.unfinished()]
+        if root:
+            stored += await store.newest(ENTRIES, root)
+        known = {one.id: one for one in stored} | {run.delegation.id: run.timed() for run in runs}
+        mine = [one for one in known.values() if root in ("", one.root_session)]
+        others = [one for one in known.values() if root not in ("", one.root_session)]
+        groups = [(one, bool(root)) for one in view.in_order(mine)]
+        groups += [(one, False) for one in view.in_order(others)]
+        now = project.context.clock.now()
+        return [
+            entry(await row(project, one), now, is_sessions=is_sessions)
+            for one, is_sessions in groups[:ENTRIES]
+        ]
 
 
 class Panel:
@@ -64,7 +102,7 @@ class Panel:
         clock, bell = self._context.clock, self._project.bell
         last: tuple[view.Shown | None, object] = (None, None)
         due_s = clock.monotonic_s()
-        self._project.panels.append(self)
+        self._project.panels.watching.append(self)
         try:
             while True:
                 ring = bell.next()
@@ -80,7 +118,7 @@ class Panel:
                 finally:
                     timer.cancel()
         finally:
-            self._project.panels.remove(self)
+            self._project.panels.watching.remove(self)
 
     async def _look(self, width: int, most: int) -> tuple[view.Shown, object]:
         """Return what is shown now, and the part of it that is shown as soon as it changes."""
@@ -133,30 +171,10 @@ class Panel:
 
     def _tells(self, one: Delegation) -> bool:
         """Return whether this screen tells of a delegation, its own or one that no other does."""
-        panels = self._project.panels
+        panels = self._project.panels.watching
         is_ours = one.owner == self._project.lease.owner
         nobodys = is_ours and panels[0] is self and not any(other._shows(one) for other in panels)
         return self._shows(one) or nobodys
-
-
-async def entries(project: Project, directory: str, session: str) -> list[view.Entry]:
-    """Return the rows of the list: what is active, and the newest; a session's own come first."""
-    store = project.context.store
-    runs = project.runs.all()
-    root = await root_of(project.workspace(directory).sessions, session)
-    stored = [*await store.newest(view.ENTRIES), *await store.unfinished()]
-    if root:
-        stored += await store.newest(view.ENTRIES, root)
-    known = {one.id: one for one in stored} | {run.delegation.id: run.timed() for run in runs}
-    mine = [one for one in known.values() if root in ("", one.root_session)]
-    others = [one for one in known.values() if root not in ("", one.root_session)]
-    groups = [(one, bool(root)) for one in view.in_order(mine)]
-    groups += [(one, False) for one in view.in_order(others)]
-    now = project.context.clock.now()
-    return [
-        view.entry(await row(project, one), now, is_sessions=is_sessions)
-        for one, is_sessions in groups[: view.ENTRIES]
-    ]
 
 
 async def row(project: Project, one: Delegation) -> view.Row:

@@ -27,7 +27,7 @@ from background_agents.service.delivery.titles import Titles
 from background_agents.service.delivery.waits import Bell
 from background_agents.service.ownership.leases import HEARTBEAT, Leaseholder
 from background_agents.service.ownership.recovery import adopt_orphans
-from background_agents.service.panel import Panel
+from background_agents.service.panel import Panels
 from background_agents.service.periodic import Failing, Periodic, all_failing
 from background_agents.service.running.registry import Runs
 from background_agents.service.running.run import Run
@@ -81,8 +81,8 @@ class Project:
         self.spending = Spending(context, settings, self.runs)
         self.continuing = asyncio.Lock()
         """Of two that would go on in one session, the second sees the first."""
-        self.panels: list[Panel] = []
-        """The screens that look, the one that has looked the longest first."""
+        self.panels = Panels(self)
+        """What screens inside the host are shown."""
         self.user = UserDelegations(self)
         """What the project's user may do."""
         self._workspaces: dict[str, Workspace] = {}

@@ -26,15 +26,15 @@ from background_agents.domain.events import Extended, Read
 from background_agents.domain.order import Order, again
 from background_agents.domain.text import title_of
 from background_agents.ports.runtime import SessionOrder
-from background_agents.service import checks, panel
+from background_agents.service import checks
 from background_agents.service.delegations import Delegations
-from background_agents.service.panel import Panel
+from background_agents.service.panel import Panels
 from background_agents.service.running.run import Run
 from background_agents.service.running.signals import AnswerAsked, RecordAsked, SteerAsked
 from background_agents.views.json import Sheet, sheet
 from background_agents.views.live import BEGINNING, Live, Position, Tail, tail, whole
 from background_agents.views.model import Answered
-from background_agents.views.panel import Entry, Page, page
+from background_agents.views.panel_actions import Page, page
 
 if TYPE_CHECKING:
     from background_agents.service.project import Project
@@ -72,6 +72,11 @@ class UserDelegations:
         """Return what a program is told of a delegation now."""
         return sheet(delegation, self._context.clock.now())
 
+    @property
+    def panels(self) -> Panels:
+        """What its screens inside the host are shown."""
+        return self._project.panels
+
     async def live(self) -> list[Live]:
         """Return every run as it is now, oldest first."""
         return await self._project.live(self._runs.all())
@@ -79,18 +84,6 @@ class UserDelegations:
     async def look(self, delegation: str) -> Live:
         """Return a run as it is now. Raises ``InvalidRequest``."""
         return await (await self._run(delegation)).look()
-
-    def panel(self, directory: str, session: str, before: Panel | None = None) -> Panel:
-        """Return a screen's look at a session, or with none at the project; see ``Panel``.
-
-        Raises:
-            NotServed: the directory is not open here.
-        """
-        return Panel(self._project, directory, session, before)
-
-    async def entries(self, directory: str, session: str) -> list[Entry]:
-        """Return the rows of a panel's list. Raises ``NotServed`` or ``StoreUnavailable``."""
-        return await panel.entries(self._project, directory, session)
 
     async def read(self, delegation: str, offset: int = 0, *, is_person: bool) -> Page:
         """Return a part of a result; where a person had delegated it, theirs is the reading.

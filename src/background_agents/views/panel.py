@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from background_agents.domain.asking import ONCE, OPTIONS_SHOWN, REJECT, Ask, Question
 from background_agents.domain.columns import columns, cut
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.status import Status
@@ -24,17 +23,9 @@ from background_agents.domain.text import (
     age,
     money,
     one_line,
-    printable,
 )
 from background_agents.views import board
 from background_agents.views.json import ActiveSheet
-from background_agents.views.model import headline
-
-ENTRIES = 200
-"""Rows of the list: more than anybody looks through by hand."""
-
-PAGE_CHARS = 20_000
-"""Of a result at a time: some ten screens, which a terminal still renders at once."""
 
 
 class Word(NamedTuple):
@@ -103,62 +94,6 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong, in one line."""
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """One of the answers that are offered."""
-
-    value: str
-    title: str
-    hint: str = ""
-    """Where it is not empty, words are asked for by it, and put behind ``value``."""
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A question to the person at the panel."""
-
-    text: str
-    choices: tuple[Choice, ...]
-
-
-class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person may do with a delegation now."""
-
-    name: str
-    title: str
-    asks: str = ""
-    """What is needed before: nothing, ``text``, ``confirm`` or ``questions``."""
-    hint: str = ""
-    questions: tuple[Asked, ...] = ()
-    request: str = ""
-    """Of an answer: the id of what it answers."""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the list."""
-
-    id: str
-    title: str
-    detail: str
-    footer: str
-    group: str
-    state: str
-    project: str
-    agent: str
-    session: str | None
-    """The child session, once there is one."""
-    owner: str
-    """The process that runs, or ran, it: ``pid:start``."""
-    actions: tuple[Action, ...]
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a result, as markdown for people."""
-
-    title: str
-    text: str
-    next_offset: int | None
-    """Where the next part begins; null: this is the last one."""
-
-
 class Row(NamedTuple):
     """A delegation, and what a program is told of it now."""
 
@@ -196,7 +131,7 @@ def lines(row: Row, now: datetime, width: int) -> tuple[Line, Line]:
     title = cut(one_line(row.one.title, LINE_CHARS), room)
     gap = " " * max(width - 2 - columns(title) - columns(end), 1)
     first = (Span(f"{word.sign} ", word.tone), Span(title), Span(gap + end, word.tone))
-    second = cut(f"  {_told(row, now)}", width)
+    second = cut(f"  {told(row, now)}", width)
     return first, (Span(second, "urgent" if row.one.requests else "faint"),)
 
 
@@ -209,7 +144,6 @@ def right(row: Row) -> str:
 
 
 def _facts(row: Row, now: datetime) -> Iterator[str]:
-    """Yield what else is worth knowing, the first of it where there is little room."""
     one, live = row.one, row.sheet.live
     yield one_line(one.agent, NAME_CHARS)
     if one.error:
@@ -227,7 +161,8 @@ def _facts(row: Row, now: datetime) -> Iterator[str]:
         yield ended or board.doing(row.sheet, is_gone=False)
 
 
-def _told(row: Row, now: datetime) -> str:
+def told(row: Row, now: datetime) -> str:
+    """Return what else is worth knowing, the first of it where there is little room."""
     return " · ".join(filter(None, _facts(row, now)))
 
 
@@ -283,85 +218,4 @@ def _news(one: Delegation, kind: str, title: str, told: str) -> News:
         title=title,
         message=f"{one.id} {told}",
         session=one.root_session,
-    )
-
-
-def entry(row: Row, now: datetime, *, is_sessions: bool) -> Entry:
-    """Return the row of the list for a delegation."""
-    one, word = row.one, WORDS[row.one.status]
-    return Entry(
-        id=one.id,
-        title=f"{word.sign} {one_line(one.title, LINE_CHARS)}",
-        detail=f"{one.id} · {_told(row, now)}",
-        footer=f"{right(row)}{', unread' if one.is_unread else ''}",
-        group="This session" if is_sessions else "This project",
-        state=one.status.value,
-        project=one.project,
-        agent=one.agent,
-        session=one.session,
-        owner=one.owner,
-        actions=tuple(_actions(row)),
-    )
-
-
-def page(one: Delegation, result: str, offset: int) -> Page:
-    """Return the part of a result that begins at an offset."""
-    end = offset + PAGE_CHARS
-    return Page(
-        title=headline(one),
-        text=printable(result[offset:end]),
-        next_offset=end if end < len(result) else None,
-    )
-
-
-def _actions(row: Row) -> Iterator[Action]:
-    """Yield what a person may do with a delegation now, the likeliest first."""
-    one, is_at_work = row.one, not row.one.is_terminal and not row.is_gone
-    if one.requests and is_at_work:
-        yield _answer(one.requests[0].ask)
-    if one.is_terminal:
-        yield Action(name="read", title="Read the result")
-    elif is_at_work:
-        yield Action(name="peek", title="Watch it work")
-        if one.session:
-            yield Action(
-                name="steer", title="Give it an instruction", asks="text", hint="What is it to do?"
-            )
-        if one.timeout is not None:
-            hint = "Minutes more; 0 for no limit"
-            yield Action(name="extend", title="Give it more time", asks="text", hint=hint)
-        kept = "What it has written is kept."
-        yield Action(name="stop", title="Stop it", asks="confirm", hint=f"Stop {one.id}? {kept}")
-    if one.session:
-        yield Action(name="open", title="Open its session")
-    if one.is_terminal:
-        if one.session:
-            hint = "What it is to do next"
-            yield Action(name="continue", title="Let it go on", asks="text", hint=hint)
-        hint = f"Have what {one.id} was to do done once more?"
-        yield Action(name="retry", title="Do it once more", asks="confirm", hint=hint)
-    yield Action(name="copy", title="Copy its id")
-
-
-def _answer(ask: Ask) -> Action:
-    if ask.questions:
-        title, asked = "Answer its question", tuple(map(_asked, ask.questions))
-    else:
-        title, asked = "Grant or refuse what it asks", (Asked(text=ask.text, choices=_GRANTS),)
-    return Action(name="answer", title=title, asks="questions", questions=asked, request=ask.id)
-
-
-_GRANTS = (
-    Choice(ONCE, "Allow it once"),
-    Choice("always", "Allow it always, until OpenCode restarts"),
-    Choice(REJECT, "Refuse it"),
-    Choice(f"{REJECT}: ", "Refuse it, and say why", "Why not?"),
-)
-
-
-def _asked(question: Question) -> Asked:
-    offered = (Choice(one, one_line(one)) for one in question.options[:OPTIONS_SHOWN])
-    own = Choice("", "Answer in words of your own", "Your answer")
-    return Asked(
-        text=one_line(question.text), choices=(*offered, own, Choice(REJECT, "Do not answer"))
     )
