@@ -20,7 +20,7 @@ from background_agents.adapters.sqlite.schema import QUERIES, migrations
 from background_agents.adapters.sqlite.store import SqliteStore
 from background_agents.domain.delegation import apply
 from background_agents.domain.errors import IdTaken, StaleVersion, StoreUnavailable
-from background_agents.ports.storage import Change, DelegationStore
+from background_agents.ports.storage import Change, DelegationStore, Lease, Piece
 from background_agents.testing.contracts import DelegationStoreContract
 from background_agents.testing.contracts.samples import (
     ROOT,
@@ -232,6 +232,19 @@ async def test_two_processes_cannot_both_move_one_version(path: Path) -> None:
 
 
 # --- what cannot be opened ---------------------------------------------------------
+
+
+async def test_what_another_process_stores_is_noticed_by_its_event(path: Path) -> None:
+    """Its heartbeats and what its agents stream are none."""
+    async with opened(path) as mine, opened(path) as theirs:
+        before = await mine.newest_event()
+        otter = await theirs.register(registered())
+        seen = await mine.newest_event()
+        assert seen != before
+        await theirs.claim(Lease(owner="1:1", host="9:9", boot="b", renewed_s=5.0))
+        await theirs.keep([Piece(delegation=otter.id, message="msg_1", start=0, text="One ")])
+        assert await mine.newest_event() == seen
+        assert await mine.newest(1) == [otter]
 
 
 async def test_a_newer_schema_is_refused_and_left_untouched(path: Path) -> None:
