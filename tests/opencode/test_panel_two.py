@@ -21,7 +21,7 @@ from lab.harness.home import Home, find_binary
 from lab.harness.line import Line
 from lab.harness.shared import ending_shared
 from lab.harness.tmux import terminal
-from lab.harness.tui import LEADER, START_TIMEOUT_S, Tui
+from lab.harness.tui import LEADER, START_TIMEOUT_S, Tui, running_tui
 from lab.model_server import ModelServer
 
 pytestmark = [pytest.mark.opencode, pytest.mark.timeout(180)]
@@ -30,15 +30,7 @@ HOST = Path(__file__).with_name("second_screen.js")
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens" / "panel-two"
 
-WIDTH, HEIGHT = 160, 45
-
-
-def home_of(root: Path, line: Line, model: ModelServer) -> tuple[Home, list[str]]:
-    binary = find_binary(line)
-    home = Home(root, binary.version)
-    home.create(model.base_url, CAREFUL)
-    home.install_plugin()
-    return home, [str(binary.path)]
+SIZE = (160, 45)
 
 
 async def chosen(tui: Tui, *words: str) -> None:
@@ -51,45 +43,38 @@ async def chosen(tui: Tui, *words: str) -> None:
 
 @pytest.mark.only("1", why="it draws what OpenCode 2's preview cannot")
 async def test_what_a_person_does_by_the_contract_of_opencode_2(tmp_path: Path) -> None:
-    async with ModelServer(dialect=dialect(Line.ONE)) as model:
-        home, command = home_of(tmp_path, Line.ONE, model)
-        screen = {"plugin": [[str(HOST), {"panel": str(SECOND)}]]}
-        (home.config / "tui.json").write_text(json.dumps(screen))
-        async with terminal(command, home.project, home.environment(), (WIDTH, HEIGHT)) as window:
-            tui = Tui(home, window)
-            async with tui.kept(SCREENS / "contract"):
-                await tui.started()
-                user = User("The second", tui, model)
-                looks = call("bash", command="echo brick", description="Look")
-                works = (looks, say("# Bricks", gate="wall"), say("Built."))
-                await user.says(
-                    delegate("Build a wall.", *works),
-                    say("off ", repeat=3),
-                    on_notice=(say("noted ", repeat=2),),
-                )
-                await tui.shows("● Build a wall.", "1 running", timeout_s=START_TIMEOUT_S)
-                name = await user.delegated()
-                await model.wait_held("wall")
+    screen = {"plugin": [[str(HOST), {"panel": str(SECOND)}]]}
+    where = {"evidence": SCREENS / "contract", "config": CAREFUL, "screen": screen, "size": SIZE}
+    async with (
+        ModelServer(dialect=dialect(Line.ONE)) as model,
+        running_tui(tmp_path, model.base_url, **where) as tui,
+        tui.kept(SCREENS / "contract"),
+    ):
+        user = User("The second", tui, model)
+        looks = call("bash", command="echo brick", description="Look")
+        works = (looks, say("# Bricks", gate="wall"), say("Built."))
+        noted = (say("noted ", repeat=2),)
+        await user.says(delegate("Build a wall.", *works), say("off ", repeat=3), on_notice=noted)
+        await tui.shows("● Build a wall.", "1 running", timeout_s=START_TIMEOUT_S)
+        name = await user.delegated()
+        await model.wait_held("wall")
 
-                await tui.press(LEADER, "d")
-                await tui.shows("Type to filter", "Build a wall.")
-                await tui.press("Enter")
-                await tui.shows("Watch it work", name)
-                await chosen(tui, "Watch")
-                page = await tui.shows("esc back", "live", "echo brick")
-                assert name in page
-                await tui.press("Enter")
-                await tui.shows("Give it an instruction")
-                await chosen(tui, "instruction")
-                await tui.shows("enter submit")
-                await chosen(tui, "Mind the gap")
-                await tui.shows(f"Sent to {name}", "esc back")
-                model.open("wall")
-                (*_, last) = user.asked("Build a wall.")
-                await model.wait_for(lambda one: one.messages[-1].text.endswith("Mind the gap"))
-                await tui.press("Escape")
-                await tui.shows("✓ Build a wall.", "Context")
-                assert last
+        await tui.press(LEADER, "d")
+        await tui.shows("Type to filter", "Build a wall.")
+        await tui.press("Enter")
+        await tui.shows("Watch it work", name)
+        await chosen(tui, "Watch")
+        await tui.shows("esc back", "live", "echo brick", name)
+        await tui.press("Enter")
+        await tui.shows("Give it an instruction")
+        await chosen(tui, "instruction")
+        await tui.shows("enter submit")
+        await chosen(tui, "Mind the gap")
+        await tui.shows(f"Sent to {name}", "esc back")
+        model.open("wall")
+        await model.wait_for(lambda one: one.messages[-1].text.endswith("Mind the gap"))
+        await tui.press("Escape")
+        await tui.shows("✓ Build a wall.", "Context")
 
 
 @pytest.mark.only("2", why="it is about the preview")
@@ -97,13 +82,17 @@ async def test_the_preview_takes_the_entry_over_and_goes_on_without_a_panel(
     tmp_path: Path,
 ) -> None:
     """What `install` writes on either line disturbs nothing, and the plugin beside it works."""
+    binary = find_binary(Line.TWO)
+    home = Home(tmp_path, binary.version)
+    places = Places.of(home.project, home.environment())
     async with ModelServer(dialect=dialect(Line.TWO)) as model:
-        home, command = home_of(tmp_path, Line.TWO, model)
+        home.create(model.base_url)
+        home.install_plugin()
         panel.install(Config(home.config / "tui.json"))
-        panel.install_package(Places.of(home.project, home.environment()), Scope.GLOBAL)
+        panel.install_package(places, Scope.GLOBAL)
         async with (
             ending_shared(home),
-            terminal(command, home.project, home.environment(), (WIDTH, HEIGHT)) as window,
+            terminal([str(binary.path)], home.project, home.environment(), SIZE) as window,
         ):
             tui = Tui(home, window)
             async with tui.kept(SCREENS / "preview"):
@@ -113,8 +102,8 @@ async def test_the_preview_takes_the_entry_over_and_goes_on_without_a_panel(
                 name = await user.delegated()
                 shown = await tui.shows(f"Off as {name}.", "Context")
                 assert "fail" not in shown.lower()
-        taken = json.loads((home.config / "cli.json").read_text())
-        assert taken["plugins"] == [str(SCRIPT)]
-        left = panel.uninstall(Places.of(home.project, home.environment()), Scope.GLOBAL)
-        assert f"the panel's entry in {home.config / 'cli.json'}" in left
-        assert not (home.config / "cli.json").exists()
+    taken = json.loads((home.config / "cli.json").read_text())
+    assert taken["plugins"] == [str(SCRIPT)]
+    left = panel.uninstall(places, Scope.GLOBAL)
+    assert f"the panel's entry in {home.config / 'cli.json'}" in left
+    assert not (home.config / "cli.json").exists()
