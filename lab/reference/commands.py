@@ -20,7 +20,9 @@ USAGE_COLUMNS = 90
 
 def page() -> str:
     """Return the page."""
-    return md.page("Commands", _HEAD, md.table(["command", "does"], _overview()), *_all(), _TAIL)
+    overview = md.table(["command", "does"], _overview())
+    variables = md.table(["variable", "effect"], VARIABLES)
+    return md.page("Commands", _HEAD, overview, *_all(), "## Environment", variables, _TAIL)
 
 
 _HEAD = f"""\
@@ -29,17 +31,20 @@ closed; those that act are carried out by the process that runs the delegation. 
 by as much of it as is unambiguous. How each ends is told by its [exit code](exit-codes.md).
 """
 
+VARIABLES = [
+    ("`NO_COLOR`", "no colours; there are none either where the output is not a terminal"),
+    ("`FORCE_COLOR`, `CLICOLOR_FORCE`", "colours in any case, unless `NO_COLOR` is set"),
+    ("`VISUAL`, `EDITOR`", "what `open` opens folders with"),
+    ("`PAGER`", "what `show`, `read`, `transcript`, `diff` show long texts with (`less`)"),
+    ("`COLUMNS`", "how wide a line may be"),
+    ("`OPENCODE_BIN`", "the OpenCode to start, where `opencode` is not on the `PATH`"),
+    ("`OPENCODE_SERVER_PASSWORD`", "the password of the OpenCode that `--url` names"),
+    ("`XDG_DATA_HOME`, `XDG_CONFIG_HOME`", "where results and settings are"),
+]
+"""What of the environment counts, and what for."""
+
 _TAIL = """\
-## Environment
-
-| variable | effect |
-| --- | --- |
-| `NO_COLOR` | no colours; there are none either where the output is not a terminal |
-| `COLUMNS` | how wide a line may be |
-| `OPENCODE_BIN` | the OpenCode to start, where `opencode` is not on the `PATH` |
-| `OPENCODE_SERVER_PASSWORD` | the password of the OpenCode that `--url` names |
-| `XDG_DATA_HOME`, `XDG_CONFIG_HOME` | where results and settings are |
-
+`--color=always`, `--color=never` or `--color=auto` beside any command counts for more than these.
 What else can be set is on the page [Configuration](configuration.md).
 """
 
@@ -54,9 +59,9 @@ def _all() -> list[str]:
 
 def _about(name: str, parser: ArgumentParser) -> str:
     taken = [one for one in parser._actions if one.dest != "help"]
-    parts = [f"## {name}", md.sentence(COMMANDS[name]), md.code(_usage(name, taken))]
+    parts = [f"## {name}", md.sentence(COMMANDS[name]), md.code(usage(name, taken))]
     if taken:
-        rows = [[_as_given(one), _meaning(one)] for one in sorted(taken, key=_is_option)]
+        rows = [[as_given(one), meaning(one)] for one in sorted(taken, key=_is_option)]
         parts.append(md.table(["argument", "meaning"], rows))
     if parser.epilog:
         is_drawn = parser.formatter_class is RawDescriptionHelpFormatter
@@ -64,7 +69,7 @@ def _about(name: str, parser: ArgumentParser) -> str:
     return "\n\n".join(parts)
 
 
-def _usage(name: str, taken: Sequence[Action]) -> str:
+def usage(name: str, taken: Sequence[Action]) -> str:
     """Return how the command is called, options first, each of them whole on its line."""
     given = [_in_usage(one) for one in sorted(taken, key=_is_positional)]
     # What belongs together is kept together by spaces that are no place to break a line.
@@ -106,13 +111,13 @@ def _in_usage(one: Action) -> str:
     return shown if one.required else f"[{shown}]"
 
 
-def _as_given(one: Action) -> str:
+def as_given(one: Action) -> str:
     return ", ".join(
         md.literal(f"{name} {_value(one)}".strip()) for name in one.option_strings or [""]
     )
 
 
-def _meaning(one: Action) -> str:
+def meaning(one: Action) -> str:
     told = (one.help or "").replace("%%", "%")
     if one.choices is None or one.metavar is None:
         return told

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.harness.home import CHECKOUT
-from lab.reference import answers, commands, configuration, exit_codes, notices, python, tools
+from lab.reference import (
+    answers,
+    commands,
+    configuration,
+    exit_codes,
+    manual,
+    notices,
+    python,
+    tools,
+)
 
 FOLDER = CHECKOUT / "docs" / "reference"
 
@@ -20,5 +29,6 @@ def pages() -> Mapping[str, str]:
         "exit-codes.md": exit_codes.page(),
         "notices.md": notices.page(),
         "python.md": python.page(),
+        **{f"man/{name}": text for name, text in manual.files().items()},
         **answers.schema_files(),
     }

@@ -288,3 +288,64 @@ async def test_what_is_no_label_is_refused(project: Project, agents: AsyncClient
     with pytest.raises(errors.InvalidRequest, match="would have 2,001 characters of note"):
         await delegation.annotate(note="x" * 2_001)
     assert (await delegation.status()).labels == ()
+
+
+# --- small things --------------------------------------------------------------------
+
+
+async def test_answer_alone_shows_what_is_asked_and_the_replies(
+    project: Project, agents: AsyncClient, bga: Bga
+) -> None:
+    project.runtime.asking.add("bash")
+    steps = (
+        {"call": "bash", "args": {"command": "make\x1b[2J"}},
+        {"call": "question", "args": {"questions": [
+            {"question": "Which one?", "options": [{"label": "red"}, {"label": "blue"}]}]}},
+    )  # fmt: skip
+    delegation = await agents.delegate(project.prompt(*steps), "build")
+    asked = asyncio.Event()
+    waiting = asyncio.create_task(
+        delegation._client.wait(
+            [delegation.id], asks=lambda *_: loop.call_soon_threadsafe(asked.set)
+        )
+    )
+    loop = asyncio.get_running_loop()
+    await asked.wait()
+    shown = (await bga("answer", delegation.id)).out
+    assert shown.startswith(f"{delegation.id} asks for a permission:\n  bash\n  make")
+    assert "\x1b" not in shown
+    assert 'To answer, reply "once", "always"' in shown
+    asked.clear()
+    await bga("answer", delegation.id, "once")
+    await asked.wait()
+    shown = (await bga("answer", delegation.id)).out
+    assert shown == (
+        f"{delegation.id} asks for a question:\n  Which one?\n    - red\n    - blue\n"
+        'To answer, reply with the answer, or "reject".\n'
+    )
+    await bga("answer", delegation.id, "red")
+    await waiting
+    nothing = await bga("answer", delegation.id)
+    assert nothing.err.startswith(f"{delegation.id} is completed and waits for no answer")
+
+
+async def test_the_folder_is_opened(
+    project: Project, agents: AsyncClient, bga: Bga, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what its user has said, or the desktop; where there is nothing it says what to do."""
+    delegation = await agents.delegate(project.prompt({"say": "Done."}), "build")
+    await delegation.wait()
+    assert (await bga("open", delegation.id, "--print")).out == f"{project.folder}\n"
+    monkeypatch.setenv("VISUAL", "sh -c 'echo opened > \"$0/seen\"; exit 7'")
+    assert (await bga("open", delegation.id)).code == 1
+    assert (project.folder / "seen").read_text() == "opened\n"
+    monkeypatch.setenv("VISUAL", "no-such-editor --wait")
+    refused = await bga("open", delegation.id)
+    assert (refused.code, refused.err[:33]) == (2, "no-such-editor cannot be run (No ")
+    monkeypatch.delenv("VISUAL")
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.setenv("PATH", str(project.folder))
+    nothing = await bga("open", delegation.id)
+    assert nothing.err == (
+        f"There is nothing to open {project.folder} with; set EDITOR, or use it with --print.\n"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,16 @@ def test_every_command_that_writes_json_tells_of_it() -> None:
 
 def test_the_checkout_is_the_one_that_is_documented() -> None:
     assert Path(__file__).resolve().parents[2] / "docs" / "reference" == FOLDER
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="nothing here reads manual pages")
+def test_the_manual_page_is_one() -> None:
+    """It is read without a complaint, and no line of ours is lost as a request."""
+    page = FOLDER / "man" / "background-agents.1"
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbou", "-ww", "-rLL=100n", str(page)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in ("bga COMMAND ...", "--since WHEN", "state:failed       by state", "EXIT STATUS"):
+        assert words in done.stdout, words

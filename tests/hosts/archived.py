@@ -110,7 +110,7 @@ class Reader:
         process = subprocess.Popen(
             ["sh", "-c", f'stty cols {columns} rows 24; exec "$@"', "sh", *COMMAND, *words],
             cwd=self.project,
-            env=self._env(env) | {"TERM": "xterm"},
+            env={"PAGER": "cat"} | self._env(env) | {"TERM": "xterm"},
             stdin=its,
             stdout=its,
             stderr=its,

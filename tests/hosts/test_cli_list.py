@@ -7,7 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,6 +122,31 @@ def test_colours_are_for_terminals_that_may_have_them(archived: Reader) -> None:
     assert "\033[32mcompleted" in archived.at_terminal("list")[1]
     assert "\033" not in archived.at_terminal("list", env={"NO_COLOR": "1"})[1]
     assert "\033" not in archived.out("list", "-n", "0")
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "are_there"),
+    [
+        (("--color=always", "list"), {"NO_COLOR": "1"}, True),
+        (("list", "--color=never"), {"FORCE_COLOR": "1"}, False),
+        (("list",), {"FORCE_COLOR": "1"}, True),
+        (("list",), {"CLICOLOR_FORCE": "1", "FORCE_COLOR": "0"}, True),
+        (("list",), {"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False),
+        (("list", "--color=auto"), {"CLICOLOR_FORCE": "0"}, False),
+    ],
+)
+def test_colours_are_as_one_says(
+    archived: Reader, words: Sequence[str], env: Mapping[str, str], are_there: bool
+) -> None:
+    assert ("\033[" in archived.run(*words, env=env).stdout) is are_there
+
+
+def test_what_is_mistyped_is_told(archived: Reader) -> None:
+    for typed, meant in (("stauts", "status"), ("lsit", "list"), ("pek", "peek")):
+        assert archived.refused(typed) == f"There is no command {typed!r}; did you mean {meant}?"
+    assert archived.refused("list", "--color=some").startswith(
+        "Colours come not 'some'; say always"
+    )
 
 
 def test_a_pipe_has_whole_lines_unless_it_is_told_how_wide(archived: Reader) -> None:

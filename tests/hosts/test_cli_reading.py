@@ -352,3 +352,21 @@ def test_an_id_is_never_cut_in_two(columns: int) -> None:
     name = "daft-hopeful-locust"
     said = status.active(active(name, asks("Which? (SQLite, PostgreSQL)")), columns)
     assert said.count(name) == 2
+
+
+def test_what_is_long_goes_through_the_pager(tmp_path: Path) -> None:
+    """At a terminal; what is shown is the same as without one, made safe."""
+    reader = Reader(tmp_path)
+    reader.add(
+        registered("odd-new-emu", prompt="line\n" * 50), launched(), completed(),
+        result="so\n\n" * 50,
+    )  # fmt: skip
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\necho PAGED\ncat\n")
+    pager.chmod(0o755)
+    for words in (["show"], ["read"], ["read", "--raw"]):
+        code, wrote = reader.at_terminal(
+            words[0], "odd-new-emu", *words[1:], env={"PAGER": str(pager)}
+        )
+        assert (code, wrote.startswith("PAGED")) == (0, True), words
+        assert wrote.count("so" if words[0] == "read" else "  line") >= 50

@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from background_agents import __version__
 from background_agents.domain.errors import DelegationError, InvalidRequest, quote
 from background_agents.hosts.cli.exits import Exit, code_of
-from background_agents.hosts.cli.output import make_safe
-from background_agents.hosts.cli.registry import ACTS, COMMANDS, load
+from background_agents.hosts.cli.output import choose_colours, make_safe
+from background_agents.hosts.cli.registry import ACTS, COMMANDS, GROUPS, load
 
 _TELLS_BY_CODE = ("wait", "delegate", "peek")
 """Commands whose exit code says how something has ended that they wait for."""
+
+COLOUR = "--color="
 
 NAMES = ("background-agents", "bga")
 
@@ -45,12 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _code_of(words: Sequence[str]) -> int:
     """Run a command; an error for people is told, and nobody may be there to read that either."""
     try:
-        return _run(words)
+        return _run(_coloured(words))
     except DelegationError as error:
         from background_agents.views.errors import for_people
 
         print(for_people(error), file=sys.stderr)
         return code_of(error)
+
+
+def _coloured(words: Sequence[str]) -> Sequence[str]:
+    """Take out of the words which colours are wanted; what follows ``--`` is text."""
+    end = words.index("--") if "--" in words else len(words)
+    for word in (one for one in words[:end] if one.startswith(COLOUR)):
+        choose_colours(word.removeprefix(COLOUR))
+    return [one for one in words[:end] if not one.startswith(COLOUR)] + list(words[end:])
 
 
 def _open_what_is_closed() -> None:
@@ -94,23 +104,19 @@ def _program() -> str:
 
 def _help(program: str) -> str:
     width = max(map(len, COMMANDS))
-    lines = (f"  {name:<{width}}  {about}" for name, about in COMMANDS.items())
-    return "\n".join(
-        [
-            f"usage: {program} COMMAND ...",
-            "",
-            "Supervised background delegation for coding agents.",
-            "",
-            *lines,
-            "",
-            f"`{program} COMMAND --help` says what a command takes.",
-        ]
-    )
+    about = "Supervised background delegation for coding agents."
+    lines = [f"usage: {program} COMMAND ...", "", about]
+    for group, commands in GROUPS.items():
+        lines += ["", f"{group}:"]
+        lines += (f"  {name:<{width}}  {about}" for name, about in commands.items())
+    more = f"`{program} COMMAND --help` says what a command takes."
+    return "\n".join([*lines, "", more, f"{COLOUR}always, never or auto goes with any."])
 
 
 def _no_such(program: str, given: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(given, COMMANDS, n=1)
+    near = get_close_matches(given, COMMANDS)
+    near.sort(key=lambda name: sorted(name) != sorted(given))  # most slips swap two letters
     instead = f"did you mean {near[0]}?" if near else f"`{program} --help` lists them."
     return f"There is no command {quote(given)}; {instead}"

@@ -1,6 +1,6 @@
 """What leaves on stdout: JSON for programs, text for people, as wide and colourful as it may be.
 
-Colours only for a terminal, and not where ``NO_COLOR`` is set or the terminal is dumb. Text
+Colours only for a terminal that is not dumb, unless whoever calls says otherwise. Text
 that agents wrote can hold characters that rewrite a terminal: it goes through
 ``domain.text.printable`` or one of the read model's functions first. Names of folders and what
 errors quote are made safe by the streams themselves, as everything is that reaches a terminal.
@@ -27,6 +27,10 @@ _SENTENCE = 100
 """Columns of sentences; longer lines are hard to read."""
 
 _COLOUR = r"(\x1b\[[0-9;]*m)"
+
+
+_AUTO = "auto"
+_wanted = _AUTO
 
 
 class SafeTerminal(TextIOWrapper):
@@ -100,8 +104,26 @@ def is_terminal() -> bool:
 
 
 def is_colourful() -> bool:
-    """Return whether colours may be written."""
-    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Return whether colours may be written: as the command says, or else the environment."""
+    if _wanted != _AUTO:
+        return _wanted == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(
+        os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")
+    ):
+        return True
+    return is_terminal() and os.environ.get("TERM") != "dumb"
+
+
+def choose_colours(when: str) -> None:
+    """Write colours ``always``, ``never``, or where they fit. Raises ``InvalidRequest``."""
+    from background_agents.domain.errors import InvalidRequest, quote
+
+    global _wanted
+    if when not in ("always", "never", _AUTO):
+        raise InvalidRequest(f"Colours come not {quote(when)}; say always, never or auto.")
+    _wanted = when
 
 
 def sentence_width() -> int:

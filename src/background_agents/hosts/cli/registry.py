@@ -7,46 +7,60 @@ from __future__ import annotations
 
 import gc
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple, NoReturn, Protocol
 
 from background_agents.domain.errors import InvalidRequest
 
-COMMANDS = {
-    "status": "show what runs now",
-    "watch": "watch everything live, and act on it by keys",
-    "list": "list and search delegations, newest first",
-    "show": "show all that is stored of a delegation, and what happened to it",
-    "read": "read a result",
-    "peek": "see what a delegation writes, while it writes",
-    "transcript": "see all that was said and done in a run, also after its end",
-    "diff": "see which files a delegation changed, and how",
-    "undo": "take back what a delegation changed, and nothing of what others wrote",
-    "redo": "do again what was undone",
-    "steer": "put an instruction into a running delegation",
-    "answer": "answer what a delegation waits for",
-    "extend": "give a running delegation more time",
-    "label": "give a delegation labels, for yourself",
-    "note": "write a note to a delegation, for yourself",
-    "stop": "end delegations, and keep what they wrote",
-    "wait": "return when delegations have ended",
-    "delegate": "hand a task to a background agent",
-    "retry": "do once more what a delegation was to do",
-    "apply": "take over what a delegation has changed in a tree of its own",
-    "discard": "delete the tree of its own that a delegation has worked in",
-    "recover": "go on with what a process that died has left behind",
-    "serve": "run an OpenCode without a screen, with the service in it",
-    "stats": "count delegations, how long they ran and what they used",
-    "export": "write delegations with their results as JSON, CSV or markdown",
-    "prune": "delete old delegations",
-    "doctor": "find out what does not work, and say how to mend it",
-    "config": "show the settings, and where each comes from",
-    "completion": "print what makes a shell complete our commands",
-    "install": "make OpenCode load background-agents",
-    "uninstall": "take background-agents out of OpenCode again",
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Look": {
+        "status": "show what runs now",
+        "watch": "watch everything live, and act on it by keys",
+        "list": "list and search delegations, newest first",
+        "show": "show all that is stored of a delegation, and what happened to it",
+        "read": "read a result",
+        "peek": "see what a delegation writes, while it writes",
+        "transcript": "see all that was said and done in a run, also after its end",
+        "diff": "see which files a delegation changed, and how",
+        "stats": "count delegations, how long they ran and what they used",
+        "open": "open the folder that a delegation works in, or its copy of the project",
+    },
+    "Act": {
+        "delegate": "hand a task to a background agent",
+        "retry": "do once more what a delegation was to do",
+        "wait": "return when delegations have ended",
+        "steer": "put an instruction into a running delegation",
+        "answer": "answer what a delegation waits for",
+        "extend": "give a running delegation more time",
+        "stop": "end delegations, and keep what they wrote",
+    },
+    "Take over, or back": {
+        "apply": "take over what a delegation has changed in a tree of its own",
+        "discard": "delete the tree of its own that a delegation has worked in",
+        "undo": "take back what a delegation changed, and nothing of what others wrote",
+        "redo": "do again what was undone",
+    },
+    "Keep house": {
+        "label": "give a delegation labels, for yourself",
+        "note": "write a note to a delegation, for yourself",
+        "export": "write delegations with their results as JSON, CSV or markdown",
+        "prune": "delete old delegations",
+        "recover": "go on with what a process that died has left behind",
+        "doctor": "find out what does not work, and say how to mend it",
+    },
+    "Set up": {
+        "install": "make OpenCode load background-agents",
+        "uninstall": "take background-agents out of OpenCode again",
+        "config": "show the settings, and where each comes from",
+        "completion": "print what makes a shell complete our commands",
+        "serve": "run an OpenCode without a screen, with the service in it",
+    },
 }
-"""Name and what it does. The file of a command has its name, with ``-`` as ``_``."""
+"""Name and what it does, by what one is about; the file of a command has its name."""
+
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
 
 ACTS = frozenset(
     (

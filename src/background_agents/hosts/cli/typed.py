@@ -55,10 +55,10 @@ def moment(given: str) -> datetime:
         ) from None
 
 
-def add_text(parser: ArgumentParser, name: str, about: str) -> None:
+def add_text(parser: ArgumentParser, name: str, about: str, *, nargs: str = "+") -> None:
     """Take text: one word or many, or ``-``."""
     told = f'{about}; "-" reads it from standard input'
-    parser.add_argument(name, metavar=name.upper(), nargs="+", help=told)
+    parser.add_argument(name, metavar=name.upper(), nargs=nargs, help=told)
 
 
 def text(given: list[str]) -> str:

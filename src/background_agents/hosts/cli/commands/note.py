@@ -7,17 +7,14 @@ from argparse import ArgumentParser, Namespace
 from background_agents.client.synchronous import Client, Handle
 from background_agents.domain.text import printable
 from background_agents.hosts.cli.arguments import add_id, add_place, found_of
-from background_agents.hosts.cli.typed import text
+from background_agents.hosts.cli.typed import add_text, text
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Take which, and what is noted."""
     parser.epilog = "`show` has it, too. It goes with the result's file; no model is told of it."
     add_id(parser)
-    parser.add_argument(
-        "text", metavar="TEXT", nargs="*",
-        help='in place of the one before; "-" reads it from standard input; none shows it',
-    )  # fmt: skip
+    add_text(parser, "text", "in place of the one before; none shows it", nargs="*")
     parser.add_argument("--remove", action="store_true", help="take it away")
     add_place(parser)
 

@@ -11,7 +11,7 @@ from background_agents.client.results import artifacts, note_read
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.errors import NoResult, StoreUnavailable
 from background_agents.domain.text import printable
-from background_agents.hosts.cli import output
+from background_agents.hosts.cli import output, pager
 from background_agents.hosts.cli.arguments import add_id, add_place, found_of
 from background_agents.views import model as for_model
 from background_agents.views.errors import for_people
@@ -24,8 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Take an id, and how the result is written."""
     parser.epilog = (
         "At a terminal the result is rendered; into a pipe or with --raw its file is written as "
-        "it is (`read ID | less` pages it). What you have delegated in a terminal counts as read "
-        "then; what a model has delegated stays unread until that model reads it."
+        "it is; what is long goes through your $PAGER. What you have delegated in a terminal "
+        "counts as read then; what a model has delegated stays unread until that model reads it."
     )
     add_id(parser)
     parser.add_argument("--raw", action="store_true", help="the file as it is, not rendered")
@@ -48,7 +48,7 @@ def run(given: Namespace) -> None:
     elif not output.is_terminal():
         sys.stdout.buffer.write(content)
     elif given.raw or len(text) > MOST_RENDERED:
-        output.show(printable(text))
+        pager.show(printable(text).splitlines())
     else:
         _render(one, body(text))
     sys.stdout.flush()
@@ -70,7 +70,9 @@ def _render(one: Delegation, result: str) -> None:
     from rich.text import Text
 
     console = Console(no_color=not output.is_colourful(), highlight=False, width=output.width())
-    console.print(Text(for_model.headline(one), style="bold"))
-    console.print()
-    # Links would hide where they lead to, and an agent may have written them.
-    console.print(Markdown(printable(result), hyperlinks=False))
+    with console.capture() as rendered:
+        console.print(Text(for_model.headline(one), style="bold"))
+        console.print()
+        # Links would hide where they lead to, and an agent may have written them.
+        console.print(Markdown(printable(result), hyperlinks=False))
+    pager.show(rendered.get().splitlines())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from background_agents.client.results import shown
 from background_agents.domain.text import printable
-from background_agents.hosts.cli import output
+from background_agents.hosts.cli import output, pager
 from background_agents.hosts.cli.arguments import add_id, add_place, found_of
 from background_agents.hosts.cli.colours import Colour, painted
 from background_agents.hosts.cli.text import show as show_text
@@ -28,9 +28,10 @@ def run(given: Namespace) -> None:
     if given.json:
         output.write_json(found)
         return
-    begins = True
+    told, begins = list[str](), True
     has_artifact = Path(found.artifact or "").is_file()
     lines = show_text.lines(found, datetime.now(UTC), has_artifact=has_artifact)
     for line in map(printable, lines):
-        output.show(painted(line, Colour.STRONG) if begins else line)
+        told.append(painted(line, Colour.STRONG) if begins else line)
         begins = not line
+    pager.show(told)
