@@ -139,7 +139,7 @@ async def test_a_person_supervises_without_leaving_the_chat(tmp_path: Path) -> N
 
             await model.wait_held("wall")
             await person.does("wall", "peek")
-            await tui.shows("esc back", "Bricks", "echo looked")
+            await tui.shows("esc back", "Bricks", "bash completed")
             # As markdown, which the host renders a moment later.
             kept("peek", await tui.until(lambda one: "# Bricks" not in one, "a heading"))
             await person.leaves("esc back")
@@ -152,7 +152,7 @@ async def test_a_person_supervises_without_leaving_the_chat(tmp_path: Path) -> N
             await tui.shows("Read the result")
             await person.leaves("Copy its id")
             (*_, last) = user.asked("Build a wall.")
-            assert last.messages[-1].text.endswith("Mind the gap")
+            assert "Mind the gap" in last.messages[-1].text
 
             await person.does("bell", "read")
             kept("read", await tui.shows("esc back", "It rang."))
