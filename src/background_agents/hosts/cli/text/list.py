@@ -43,8 +43,7 @@ def _age(one: Delegation | Line, now: datetime) -> str:
 
 
 def _cost(one: Delegation) -> str:
-    is_known = one.usage.cost_usd or not one.usage.unpriced_turns
-    return money(one.usage.cost_usd) if is_known else "?"
+    return money(one.usage.cost_usd, one.usage.unpriced_turns)
 
 
 COLUMNS: Mapping[str, Column] = {
@@ -62,7 +61,7 @@ COLUMNS: Mapping[str, Column] = {
     "elapsed": Column("how long it ran, or runs", lambda one, now: span(one.elapsed(now)),
                       is_number=True),
     "tokens": Column("all of its tokens", lambda one, _: f"{one.usage.tokens:,}", is_number=True),
-    "cost": Column("? where no price is known", lambda one, _: _cost(one), is_number=True),
+    "cost": Column("as far as prices are known", lambda one, _: _cost(one), is_number=True),
     "calls": Column("of tools", lambda one, _: f"{one.usage.tool_calls:,}", is_number=True),
     "turns": Column("calls of its model", lambda one, _: f"{one.usage.turns:,}", is_number=True),
     "delegated": Column("when", lambda one, _: f"{one.registered_at.astimezone():%F %H:%M}"),
