@@ -33,6 +33,7 @@ from background_agents.log import open_log
 from background_agents.rpc.connection import Answerer, Connection
 from background_agents.rpc.descriptor import open_descriptor, pump
 from background_agents.rpc.messages import RpcError
+from background_agents.service.delivery import toasts
 from background_agents.service.running import streamed
 from background_agents.testing.scripts import READABLE_ID
 from lab.faults import points
@@ -47,6 +48,9 @@ QUIET_LIMIT_S = 3.0
 
 JOURNAL_PACE = timedelta(milliseconds=40)
 """So that runs of a tenth of a second are kept while they stream, as long ones are."""
+
+TOAST_SHOWN = timedelta(milliseconds=20)
+"""Nobody reads a toast here, and what is told after it shall not wait for seconds."""
 
 LEAK_BYTES = 16_384
 """What a forgotten run with a page of text would hold."""
@@ -90,6 +94,7 @@ def main() -> None:
     if plan.exists():
         points.arm(plan, [RemoteRuntime], [RemoteChannel])
     setattr(streamed, "PACE", JOURNAL_PACE)  # noqa: B010
+    setattr(toasts, "SHOWN", TOAST_SHOWN)  # noqa: B010
     asyncio.run(_serve(int(sys.argv[2])))
 
 

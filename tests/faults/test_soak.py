@@ -15,7 +15,7 @@ from lab.soak.samples import MIB, Rest, Sample, Series, leaks
 SEED = 4
 """Any one would do; the same one each time makes a failure easier to look at."""
 
-LONG_S, MANY_S = 4.0, 4.0
+LONG_S, MANY_S = 4.0, 8.0
 
 FEWEST, FEWEST_KILLS = 50, 2
 """A tenth of what a slow machine does in that time."""
