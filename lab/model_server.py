@@ -25,6 +25,10 @@ from lab.harness.dialect import PLAIN, Dialect
 __all__ = ["Message", "ModelRequest", "ModelServer", "Step", "Tool", "script"]
 
 
+HELD_TIMEOUT_S = 40.0
+"""How long it is waited for a request that comes within a second, on a machine that is busy."""
+
+
 class _Function(msgspec.Struct):
     name: str
     description: str = ""
@@ -143,7 +147,9 @@ class ModelServer:
     def _gate(self, name: str) -> asyncio.Event:
         return self._gates.setdefault(name, asyncio.Event())
 
-    async def wait_held(self, gate: str, count: int = 1, *, timeout_s: float = 20) -> None:
+    async def wait_held(
+        self, gate: str, count: int = 1, *, timeout_s: float = HELD_TIMEOUT_S
+    ) -> None:
         """Return when ``count`` answers have arrived at ``gate``; raises ``TimeoutError``."""
 
         def arrived() -> int:
@@ -153,7 +159,7 @@ class ModelServer:
             await self._changed.wait_for(lambda: arrived() >= count)
 
     async def wait_for(
-        self, wanted: Callable[[ModelRequest], bool], *, timeout_s: float = 20
+        self, wanted: Callable[[ModelRequest], bool], *, timeout_s: float = HELD_TIMEOUT_S
     ) -> ModelRequest:
         """Return the first request for which ``wanted`` holds; look again at each change.
 

@@ -135,7 +135,7 @@ class Supervisor:
         return [_only(READABLE_ID.findall(answer)) for answer in answers]
 
     async def notices(
-        self, count: int = 1, *, tag: str = ENDED, timeout_s: float = 20
+        self, count: int = 1, *, tag: str = ENDED, timeout_s: float = EVENT_TIMEOUT_S
     ) -> list[Notice]:
         """Wait for ``count`` notices and return all there are, in the order of the transcript."""
         found: dict[str, list[Notice]] = {}
@@ -157,7 +157,7 @@ class Supervisor:
         at = next(n for n, seen in enumerate(events.seen) if end in seen.facts)
         await events.wait_idle(self.id, since=at)
 
-    async def settled(self, count: int = 1, *, timeout_s: float = 20) -> list[Notice]:
+    async def settled(self, count: int = 1, *, timeout_s: float = EVENT_TIMEOUT_S) -> list[Notice]:
         """Wait until ``count`` notices came and were answered; return all that are stored."""
         newest = (await self.notices(count, timeout_s=timeout_s))[-1]
         await self.answered(newest.message)
