@@ -56,6 +56,9 @@ Expected = Callable[[str], tuple[frozenset[Status], int]]
 TURNS = 20
 """A turn takes a fifth of a second, and the longest back-off here two seconds."""
 
+TOLD_LIMIT_S = 90.0
+"""As many services as a plan has may die, one after the other, before an ending is told."""
+
 LOOKS, LOOK_EVERY_S = 200, 0.05
 """A receipt is stored within milliseconds of the notice, a title written within a second."""
 
@@ -160,7 +163,7 @@ class Theatre:
                 ids.update(ENDED.findall(one.text))
             return len(ids) >= count
 
-        await self.events.fact(TextStored, is_told, timeout_s=30)
+        await self.events.fact(TextStored, is_told, timeout_s=TOLD_LIMIT_S)
 
     async def endings(self, supervisor: str) -> list[str]:
         """Return the delegation of each notice of an ending, as OpenCode has stored them."""
