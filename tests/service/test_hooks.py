@@ -85,7 +85,8 @@ async def test_what_is_asked_is_told_and_a_message_is_not(world: World, hand: Ha
 
 
 @pytest.mark.parametrize(
-    ("by", "count"), [(Actor.COMMAND_LINE, 0), (Actor.PANEL, 0), (Actor.SUPERVISOR, 1)]
+    ("by", "count"),
+    [(Actor.COMMAND_LINE, 0), (Actor.PANEL, 0), (Actor.END_ABOVE, 0), (Actor.SUPERVISOR, 1)],
 )
 async def test_whoever_stops_one_knows_it(world: World, hand: Hand, by: Actor, count: int) -> None:
     service = await world.service(SET)

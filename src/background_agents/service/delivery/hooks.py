@@ -15,7 +15,7 @@ from datetime import timedelta
 import msgspec
 
 from background_agents.config import Settings
-from background_agents.domain.actor import PEOPLE
+from background_agents.domain.actor import PEOPLE, Actor
 from background_agents.domain.delegation import Delegation
 from background_agents.domain.notice import Notice, NoticeKind
 from background_agents.domain.status import Status
@@ -45,7 +45,7 @@ class Hooks:
 
     async def tell(self, delegation: Delegation, notice: Notice) -> None:
         """Run what is to be run for a notice; it takes as long as that does."""
-        if notice.kind is NoticeKind.MESSAGE or _is_own_stop(delegation):
+        if notice.kind is NoticeKind.MESSAGE or _is_known(delegation):
             return
         if not (self._settings.notify_command or self._settings.notify_desktop):
             return
@@ -69,6 +69,7 @@ class Hooks:
             yield "notify_desktop", ("notify-send", *words), b""
 
 
-def _is_own_stop(delegation: Delegation) -> bool:
-    """Return whether a person has just ended it, who knows."""
-    return delegation.status is Status.STOPPED and delegation.stop_requested_by in PEOPLE
+def _is_known(delegation: Delegation) -> bool:
+    """Return whether a person has just ended it, who knows, or it went with the one above it."""
+    by = delegation.stop_requested_by
+    return delegation.status is Status.STOPPED and by in {*PEOPLE, Actor.END_ABOVE}
