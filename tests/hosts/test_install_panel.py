@@ -107,7 +107,10 @@ def test_an_opencode_without_panels_is_left_alone(user: User, version: str) -> N
     """Up to 1.3 it would throw its user's theme and keys away."""
     path = opencode(user, version)
 
-    assert "entry" not in user.run("install", path=path).stdout
+    said = user.run("install", path=path).stdout
+
+    assert "entry" not in said
+    assert "OpenCode 1 shows no panel: none from 1.15 on is in PATH" in said
 
     assert not (user.config / "tui.json").exists()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from background_agents.client.managed_server import registered
-from background_agents.client.opencode_program import Version, programs, version_of
+from background_agents.client.opencode_program import Line, Version, programs, version_of
 from background_agents.hosts.cli.installing import panel, plugin_files
 from background_agents.hosts.cli.installing.plugin_files import Change, Places, Scope
 
@@ -33,7 +33,8 @@ def run(given: Namespace) -> None:
     scope = Scope.PROJECT if given.project else Scope.GLOBAL
     places = Places.of(Path.cwd(), os.environ)
     found = {one: version_of(one, os.environ) for one in programs(os.environ)}
-    with_entry = panel.IS_LOADABLE and any(map(panel.takes_entry, filter(None, found.values())))
+    known = [version for version in found.values() if version is not None]
+    with_entry = panel.IS_LOADABLE and any(map(panel.takes_entry, known))
     config = panel.config_of(places, scope) if with_entry else None
     # What cannot be edited is refused before anything is written.
     entry = {config.file: config.with_ours()} if config else {}
@@ -49,10 +50,20 @@ def run(given: Namespace) -> None:
         changes[f"the panel's entry in {config.file}"] = panel.install(config)
     for what, change in changes.items():
         print(f"{_SAID[change]}: {what}")
-    if not panel.IS_LOADABLE:
-        print(f"OpenCode 1 shows no panel, since there is a # in the path to it: {panel.SCRIPT}")
+    if why := _without_entry(known):
+        print(f"OpenCode 1 shows no panel: {why}")
     for sentence in _next_steps(found, is_new={*changes.values()} != {Change.UNCHANGED}):
         print(sentence)
+
+
+def _without_entry(known: Sequence[Version]) -> str | None:
+    """Say why OpenCode 1 gets no entry, if it should have one."""
+    if not panel.IS_LOADABLE:
+        return f"there is a # in the path to it, {panel.SCRIPT}."
+    if any(panel.takes_entry(one) or one.line is Line.TWO for one in known):
+        return None
+    oldest = ".".join(map(str, panel.OLDEST))
+    return f"none from {oldest} on is in PATH, or it does not tell; run this again when one is."
 
 
 def _shown(places: Places, scope: Scope, entry: Mapping[Path, str]) -> str:
