@@ -126,7 +126,7 @@ def test_all_projects_have_a_column() -> None:
         active("a-b-c", project="p1"),
         active("a-b-c", project="p2", cost_usd=7.0),
         ended=(over("d-e-f", project="p2"),),
-        labels={"p1": "orchard", "p2": "library"},
+        projects={"p1": "orchard", "p2": "library"},
     )
     screen = shown(both, 160, 20, chosen="p2/a-b-c", index=1)
     assert "running  a-b-c  orchard" in screen

@@ -202,7 +202,7 @@ def test_the_order_goes_round() -> None:
 
 
 def test_an_id_is_copied_without_its_project() -> None:
-    every = seen(active("a-b-c", project="p2"), labels={"p2": "library"})
+    every = seen(active("a-b-c", project="p2"), projects={"p2": "library"})
     start = model(every)
     assert start.chosen == "p2/a-b-c"
     assert pressed(start, every, "y")[1] == [Copy("a-b-c")]
@@ -278,9 +278,9 @@ def test_where_nothing_is_active_keys_say_so() -> None:
     assert pressed(model(seen()), seen(), "enter", "j")[0].mode is Mode.BOARD
 
 
-NAMES = [*"jkgGpsaxynq?", "enter", "escape", "up", "down", "page up", "home", "end", "backspace"]
+NAMES = [*"jkgGpsaxynq?io/", "enter", "escape", "up", "down", "page up", "home", "end", "backspace"]
 
-BOARDS = [THREE, seen(), seen(active("third")), seen(ASKING), seen(active("asking"))]
+BOARDS = [THREE, MIXED, seen(), seen(active("third")), seen(ASKING), seen(active("asking"))]
 
 
 @given(st.lists(st.one_of(st.sampled_from(NAMES), st.sampled_from(BOARDS)), max_size=40))
@@ -295,7 +295,7 @@ def test_whatever_happens_it_acts_only_on_what_is_there(steps: list[str | Seen])
         before = state
         state, action = press(state, key(step), found)
         if isinstance(action, Steer | Answer | Stop):
-            assert action.id == before.chosen != ""
+            assert action.key == before.chosen != ""
         if state.mode is Mode.BOARD and state.chosen:
             assert state.behind is Mode.BOARD
 

@@ -147,7 +147,7 @@ def _ended(seen: Seen, size: Size, chosen: int | None) -> list[Text]:
     """Return as many of those that have ended as fit, the selected one among them."""
     first = max((chosen or 0) - size.rows + 1, 0)
     some: Sequence[Ended] = seen.ended[first : first + size.rows]
-    cells = [board.ended_cells(one.line, seen.at, seen.label(one)) for one in some]
+    cells = [board.ended_cells(one.line, seen.at, seen.project(one)) for one in some]
     return table.ended_rows(cells, size.columns, None if chosen is None else chosen - first)
 
 
@@ -163,7 +163,7 @@ def _active(model: Model, seen: Seen, size: Size, *, with_heads: bool) -> list[T
         return [] if seen.trouble else [Text(f"  {nothing}", Colour.FAINT)]
     keys = seen.keys
     shown = [
-        board.cells(one, seen.label(one), is_gone=key in seen.gone, by=model.order)
+        board.cells(one, seen.project(one), is_gone=key in seen.gone, by=model.order)
         for one, key in zip(seen.active, keys, strict=False)
     ]
     layout = table.layout(shown, size.columns, size.rows - with_heads)

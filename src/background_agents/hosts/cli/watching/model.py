@@ -130,9 +130,9 @@ Step = tuple[Model, Action | None]
 def arranged(model: Model, seen: Seen) -> Seen:
     """Return what was seen as it is shown: what is meant, in the order that is wanted."""
     active = [
-        one for one in seen.active if board.is_meant(model.words, one.delegation, seen.label(one))
+        one for one in seen.active if board.is_meant(model.words, one.delegation, seen.project(one))
     ]
-    ended = [one for one in seen.ended if board.is_meant(model.words, one.line, seen.label(one))]
+    ended = [one for one in seen.ended if board.is_meant(model.words, one.line, seen.project(one))]
     return replace(seen, active=board.ordered(active, model.order), ended=tuple(ended))
 
 

@@ -57,15 +57,15 @@ class Seen:
     trouble: str = ""
     """Why nothing, or not everything, can be seen."""
     peeked: Peeked | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    projects: Mapping[str, str] = field(default_factory=dict)
     """What people call each project, by its folder; empty where there is but one."""
 
     def key(self, one: ActiveSheet | Ended) -> str:
         """Return what names a delegation here; two projects may have one of the same id."""
         if isinstance(one, Ended):
-            return f"{one.project}/{one.line.id}" if self.labels else one.line.id
+            return f"{one.project}/{one.line.id}" if self.projects else one.line.id
         sheet = one.delegation
-        return f"{sheet.project}/{sheet.id}" if self.labels else sheet.id
+        return f"{sheet.project}/{sheet.id}" if self.projects else sheet.id
 
     @property
     def keys(self) -> list[str]:
@@ -80,10 +80,10 @@ class Seen:
         ended = [(self.key(one), one.line.ended_at) for one in self.ended]
         return any(at and at > before.at and it not in known for it, at in (*asked, *ended))
 
-    def label(self, one: ActiveSheet | Ended) -> str:
+    def project(self, one: ActiveSheet | Ended) -> str:
         """Return what people call its project; empty where that is clear."""
         project = one.project if isinstance(one, Ended) else one.delegation.project
-        return self.labels.get(project, "")
+        return self.projects.get(project, "")
 
     def active_one(self, key: str) -> ActiveSheet | None:
         """Return an active delegation."""

@@ -54,7 +54,7 @@ class Threads:
         self._tell = tell
         self._again = threading.Event()
         self._pane: tuple[str, Pane] | None = None
-        self._labels: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     def start(self) -> None:
         """Begin to look."""
@@ -117,7 +117,7 @@ class Threads:
             at=now,
             active=tuple(one for part in parts for one in part.active),
             ended=tuple(one for part in parts for one in part.ended),
-            labels=dict(self._labels),
+            projects=dict(self._names),
             trouble=" ".join(trouble),
         )
         newest = sorted(found.ended, key=lambda one: one.line.registered_at, reverse=True)
@@ -132,8 +132,8 @@ class Threads:
     def _part(self, project: Project) -> _Part:
         """Return what there is in one project."""
         name = project.folder.name
-        if self._all_projects and name not in self._labels:
-            self._labels[name] = project.label
+        if self._all_projects and name not in self._names:
+            self._names[name] = project.label
         stored = project.records.active()
         ended = [Ended(one, name) for one in project.records.newest_ended(MOST_ENDED)]
         gone = [one.id for one in left_behind(stored)]
