@@ -86,7 +86,8 @@ class Terminal:
 
     async def look(self, *, styled: bool = False) -> Screen:
         """Return what the window shows now; ``styled`` with the sequences that colour it."""
-        capture = ("capture-pane", "-p", *(("-e",) if styled else ()))
+        # What is coloured to the end of its line is so without a letter, too.
+        capture = ("capture-pane", "-p", *(("-e", "-N") if styled else ()))
         shown = await self._run("display-message", "-p", "#{pane_dead}", ";", *capture)
         dead, _, text = shown.partition("\n")
         return Screen(time.monotonic(), text, dead == "1")

@@ -42,8 +42,9 @@ const link = new Link(where, {{
 }})
 say({{ ready: true }})
 for await (const line of createInterface({{ input: process.stdin }})) {{
-  const {{ watch, call }} = JSON.parse(line)
+  const {{ watch, call, act }} = JSON.parse(line)
   if (watch) link.watch(watch)
+  if (act) link.act(...act).then((acted) => say({{ acted }}))
   const refused = (error) => say({{ refused: error.message }})
   if (call) link.call(...call).then((result) => say({{ result }}), refused)
 }}
@@ -132,6 +133,11 @@ async def test_a_panel_finds_its_service_and_the_next_one(tmp_path: Path) -> Non
             assert asked == {"directory": "/project", "session": "ses_1", "columns": 36, "most": 5}
             panel.tell(call=["steer", {"text": "Hurry."}])
             assert (await panel.says("result"))["result"] == {}
+            # What another service runs is for that one to act on.
+            panel.tell(act=[{"owner": "2:2:0"}, "stop", {"id": "a"}])
+            assert await other.heard("stop") == {"id": "a"}
+            panel.tell(act=[{"owner": "9:9"}, "stop", {"id": "b"}])
+            assert await mine.heard("stop") == {"id": "b"}
             news = {"key": "a", "title": "Delegation completed"}
             for count in range(50):
                 mine.show(shown(f"mine, {count}", news=[news] if count == 0 else []))

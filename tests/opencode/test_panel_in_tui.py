@@ -44,7 +44,11 @@ RECOVERS_S = 3.0
 
 @asynccontextmanager
 async def screen(
-    root: Path, *, panel: Path = PANEL, serves: bool = True
+    root: Path,
+    *,
+    panel: Path = PANEL,
+    serves: bool = True,
+    options: Mapping[str, object] | None = None,
 ) -> AsyncIterator[tuple[Tui, ModelServer]]:
     """OpenCode's screen with our panel, and the model that it talks to."""
     async with (
@@ -53,7 +57,7 @@ async def screen(
             *(root, model.base_url),
             evidence=SCREENS / "start",
             config=CAREFUL,
-            screen={"plugin": [str(panel)]},
+            screen={"plugin": [[str(panel), options or {}]]},
             size=(160, 45),
             serves=serves,
         ) as tui,
@@ -199,7 +203,8 @@ def many(count: int) -> Shown:
 
 async def test_it_fits_every_screen_and_never_disturbs_it(tmp_path: Path) -> None:
     """None to thirty, on three sizes; then whatever a service may say, and none at all."""
-    async with screen(tmp_path, panel=broken(tmp_path), serves=False) as (tui, model):
+    panel, options = broken(tmp_path), {"key": "<leader>k"}
+    async with screen(tmp_path, panel=panel, serves=False, options=options) as (tui, model):
         data = tui.home.data / "delegations"
         user = User("Sizes", tui, model)
         async with tui.kept(SCREENS / "sizes"), scripted_service(data, shown=many(0)) as service:
@@ -223,6 +228,8 @@ async def test_it_fits_every_screen_and_never_disturbs_it(tmp_path: Path) -> Non
                 await tui.shows("background-agents: failed", "4 running", "Context")
                 service.show(many(5))
                 assert CRASHED not in kept("broken", await tui.shows("5 running", "Context"))
+                await tui.press(LEADER, "k")
+                await tui.toast("Nothing has been delegated in this project yet.")
 
 
 async def _looks_right(tui: Tui, count: int, columns: int, rows: int) -> None:

@@ -21,7 +21,7 @@ const TONES = { strong: "text", faint: "textMuted", urgent: "warning", good: "su
 
 // A line that the service made: spans, each a text and its tone.
 const line = (host, spans) => text(host, "text", () => spans().map(({ text, tone }) =>
-  h("span", { style: { get fg() { return host.colour(TONES[tone] ?? "text") }, bold: tone === "strong" } }, text)))
+  h("span", { get style() { return { fg: host.colour(TONES[tone] ?? "text"), bold: tone === "strong" } } }, text)))
 
 /**
  * Let a part of the screen fail alone. Its root stays the same when it does: the host calls whoever gave

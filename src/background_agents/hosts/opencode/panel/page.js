@@ -6,13 +6,13 @@ import { createMemo, createSignal, onCleanup } from "solid-js"
 import { h, text } from "./elements.js"
 
 // Letters come by the hundred in a second; each redraw reads the whole text again.
-const REDRAW_MS = 500
+const REDRAW_MS = 1_000
 
 // Of a run that is read along; what came before is in the child's session.
 const MOST_CHARS = 60_000
 
 const STYLES = {
-  "markup.heading": ["markdownHeading", "bold"], "markup.strong": ["markdownStrong", "bold"], "markup.italic": ["markdownEmph", "italic"],
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6].map((level) => [`markup.heading.${level}`, ["markdownHeading", "bold"]])), "markup.heading": ["markdownHeading", "bold"], "markup.strong": ["markdownStrong", "bold"], "markup.italic": ["markdownEmph", "italic"],
   "markup.raw": ["markdownCode"], "markup.quote": ["markdownBlockQuote"], "markup.list": ["markdownListItem"], "markup.link": ["markdownLink"],
   "markup.link.label": ["markdownLinkText"], comment: ["syntaxComment"], keyword: ["syntaxKeyword"], string: ["syntaxString"], number: ["syntaxNumber"],
   function: ["syntaxFunction"], type: ["syntaxType"], default: ["markdownText"], "diff.plus": ["diffAdded"], "diff.minus": ["diffRemoved"],
@@ -20,6 +20,8 @@ const STYLES = {
 
 const style = (host) => SyntaxStyle.fromStyles(Object.fromEntries(
   Object.entries(STYLES).map(([name, [colour, look]]) => [name, { fg: host.colour(colour), ...(look && { [look]: true }) }])))
+
+const track = (host) => ({ backgroundColor: host.colour("backgroundElement"), foregroundColor: host.colour("border") })
 
 const [told, setTold] = createSignal("")
 
@@ -35,14 +37,15 @@ export function page(host, link, params) {
   const leaving = new AbortController()
   onCleanup(() => leaving.abort())
   const reads = isLive ? follow(link, params.one, paced(setContent, leaving.signal), leaving.signal) : read(link, params, setContent)
-  reads.then(setState, (error) => setState(error.message))
+  const ended = (words) => { setTold(""); setState(words) }
+  reads.then(ended, (error) => ended(error.message))
   host.keys(params)
   const styled = createMemo(() => style(host))
   return h("box", { flexGrow: 1, paddingLeft: 2, paddingRight: 1, paddingTop: 1 },
     h("box", { flexShrink: 0, paddingBottom: 1 },
       text(host, "text", h("b", {}, params.heading)),
       h("box", { flexDirection: "row", justifyContent: "space-between" }, text(host, "textMuted", params.title), text(host, "textMuted", () => told() || state()))),
-    h("scrollbox", { flexGrow: 1, stickyScroll: isLive, stickyStart: isLive ? "bottom" : "top", focused: true, contentOptions: { paddingRight: 1 } },
+    h("scrollbox", { flexGrow: 1, stickyScroll: isLive, stickyStart: isLive ? "bottom" : "top", focused: true, contentOptions: { paddingRight: 1 }, get verticalScrollbarOptions() { return { trackOptions: track(host) } } },
       h("markdown", { get content() { return content() }, get syntaxStyle() { return styled() }, conceal: true, streaming: isLive })),
     h("box", { flexShrink: 0, paddingTop: 1, paddingBottom: 1 }, text(host, "textMuted", "esc back · enter what to do · ↑ ↓ page up, page down")))
 }
