@@ -21,13 +21,16 @@ from lab.harness.tui import LEADER, START_TIMEOUT_S, Tui, toast_on
 from lab.model_server import ToldModel
 from lab.screens.board import CONFIG
 
-SIZE = (124, 32)
+SIZE = (124, 34)
 """Columns and rows: just wide enough for the sidebar."""
 
 ASKED = "Look into rate limits, move the date helpers, and release 2.0; then tell me about 429."
 
 THINKING = "thinking"
 """The gate at which agents stay that are at work in the picture."""
+
+TAGGED = "tagged"
+"""The gate of the one that asks, so that one thing is told after the other."""
 
 PUSH = {"command": "git push origin v2.0", "description": "Push"}
 
@@ -48,7 +51,10 @@ TASKS: Mapping[str, tuple[str, str]] = {
             {"say": "Now format_span.", "gate": THINKING},
         ),
     ),
-    "Tag and push release 2.0.": ("careful", script({"call": "bash", "args": PUSH})),
+    "Tag and push release 2.0.": (
+        "careful",
+        script({"call": "bash", "args": PUSH, "say": "Tagged.", "gate": TAGGED}),
+    ),
     "What should a 429 answer carry?": ("general", script({"say": "A Retry-After header."})),
 }
 """What is delegated: the agent, and what happens."""
@@ -71,10 +77,10 @@ async def screens(root: Path) -> Mapping[str, str]:
         {"call": "delegate", "args": {"prompt": task, "agent": agent}}
         for task, (agent, _) in TASKS.items()
     ]
-    said = "Four agents are at work in the background; what do you want to look at meanwhile?"
-    noted = {"say": "One of them asks for a permission: ctrl+x d."}
+    said = "Four agents are at work; what do you want to look at meanwhile?"
+    told = ("There is the first answer.", "One asks for a permission: press ctrl+x d.")
     answers = {task: does for task, (_, does) in TASKS.items()}
-    answers[ASKED] = script(*calls, {"say": said}, on_notice=[noted] * 4)
+    answers[ASKED] = script(*calls, {"say": said}, on_notice=[{"say": one} for one in told])
     binary = find_binary(Line.ONE)
     home = Desk(root, binary.version)
     async with ToldModel(title="Release 2.0", answers=answers) as model:
@@ -86,11 +92,17 @@ async def screens(root: Path) -> Mapping[str, str]:
             async with tui.kept(CHECKOUT / "build" / "screens" / "pictures"):
                 await tui.started()
                 await tui.send(ASKED)
-                await tui.shows(*SIDE, timeout_s=START_TIMEOUT_S)
-                await tui.until(lambda screen: not toast_on(screen), "no toast")
+                # The first message loads the plugins, and much else.
+                await tui.shows("1 unread", timeout_s=START_TIMEOUT_S)
+                await tui.toast("Delegation completed")
+                await tui.until(_rests, "rest")
+                model.open(TAGGED)
+                await tui.toast("Delegation asks")
+                await tui.shows(*SIDE)
+                await tui.until(_rests, "rest")
                 side = await window.look(styled=True)
                 await tui.press(LEADER, "d")
-                await tui.shows("Type to filter")
+                await tui.shows("Type to filter", "completed, unread")
                 listed = await window.look(styled=True)
     # At one place OpenCode writes the whole path; a picture has those that a reader has.
     path, short = str(home.project), "~/api"
@@ -98,6 +110,10 @@ async def screens(root: Path) -> Mapping[str, str]:
         name: screen.text.replace(path, short.ljust(len(path)))
         for name, screen in (("panel-sidebar", side), ("panel-list", listed))
     }
+
+
+def _rests(screen: str) -> bool:
+    return not toast_on(screen) and "interrupt" not in screen
 
 
 def _settle(home: Home, base_url: str) -> None:
