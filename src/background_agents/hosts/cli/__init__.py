@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # more when it closes stdout at its end.
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        code = Exit.UNHEARD if words[0] in _TELLS_BY_CODE else Exit.DONE
+        name = next((word for word in words if not word.startswith(COLOUR)), "")
+        code = Exit.UNHEARD if name in _TELLS_BY_CODE else Exit.DONE
     raise SystemExit(code)
 
 
