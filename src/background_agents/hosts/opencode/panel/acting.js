@@ -66,7 +66,7 @@ async function asked(ui, one, { title, asks, hint, questions }) {
     const words = chosen?.hint ? (await ui.ask(chosen.title, chosen.hint, text))?.trim() : ""
     if (!chosen || (chosen.hint && !words)) return undefined
     const answer = chosen.value + words
-    if (answer.startsWith("reject")) return answer
+    if (/^reject(: )?$/.test(chosen.value)) return answer // whatever else is asked
     answers.push(answer)
   }
   return answers.join("\n")
