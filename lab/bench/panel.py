@@ -46,7 +46,7 @@ async def panel(root: Path, rounds: int) -> Findings:
             judged(f"{name}: share of a core, without panel", shares[False], "%"),
             judged(f"{name}: more of it with panel", more, "%", most=3),
         ],
-        [compared("start with / without panel", starts[True], starts[False])],
+        [compared("OpenCode's screen: start with / without panel", starts[True], starts[False])],
     )
 
 
