@@ -3,11 +3,10 @@
 // from the service; nothing here knows a screen. Shared by the panels of both lines of OpenCode,
 // and loaded into their screens: nothing may throw out of a timer or a socket.
 
-import { closeSync, constants, existsSync, openSync, readdirSync } from "node:fs"
-import { createConnection } from "node:net"
+import { existsSync, readdirSync } from "node:fs"
 import { homedir } from "node:os"
-import { basename, dirname, join } from "node:path"
-import { readLines } from "../lines.js"
+import { join } from "node:path"
+import { Connection, GONE, lost } from "./connection.js"
 
 // Refusals of the service: it does not have the directory open, or is older than this file.
 const NOT_HERE = -32002
@@ -22,20 +21,11 @@ const LOOK_LIMIT_MS = 3_000
 // Whether it still answers; without this a panel would go on showing what was true once.
 const PULSE_MS = 10_000
 
-// A stop waits until a session is quiet.
-const ACT_LIMIT_MS = 90_000
-
 // How long nothing is said of a missing service: at first OpenCode starts, later a killed one is replaced.
 const PATIENCE_MS = { start: 20_000, later: 3_000 }
 
 // A redraw costs the terminal 40 ms, whatever the service sends.
 const REDRAW_MS = 1_000
-
-// Of a frame; transcripts that are read along are the largest.
-const MOST_CHARS = 32 * 1024 * 1024
-
-// Linux takes 108 bytes for a socket's path, macOS 104.
-const PATH_BYTES = 100
 
 // Whatever a service of another version says, a screen gets words: anything else in an element
 // of text was seen to stop OpenCode's drawing for good.
@@ -49,66 +39,11 @@ const fitting = ({ counter, head, lines, more, note }) => ({
 /** What is shown before a service has said anything. */
 export const NOTHING = fitting({})
 
-const GONE = "The background-agents service does not answer; it is looked for again."
 const OLD = "The background-agents service is older than this panel: restart OpenCode."
-
-const lost = () => Object.assign(new Error(GONE), { lost: true })
 
 /** Return where the service keeps its sockets. */
 export const socketsFolder = (env = process.env) =>
   join(env.XDG_DATA_HOME || join(env.HOME || homedir(), ".local", "share"), "opencode", "delegations", "sockets")
-
-/** One connection to a service. `onTold` gets what it says unasked. */
-export class Connection {
-  pending = new Map()
-  lastNumber = 0
-
-  constructor(path, onTold = () => {}) {
-    const { name, release } = shortened(path)
-    this.path = path
-    this.socket = createConnection(name)
-    this.socket.on("connect", release)
-    this.ended = new Promise((resolve) => this.socket.on("close", () => { release(); this.refuse(); resolve() }))
-    this.socket.on("error", () => {}) // "close" follows
-    readLines(this.socket, (line) => this.receive(line, onTold), MOST_CHARS)
-  }
-
-  call(method, params, limitMs = ACT_LIMIT_MS) {
-    return new Promise((resolve, reject) => {
-      if (this.socket.destroyed) return reject(lost())
-      const id = ++this.lastNumber
-      const limit = limitMs && setTimeout(() => this.settle(id)?.reject(lost()), limitMs)
-      this.pending.set(id, { resolve, reject, limit })
-      this.socket.write(JSON.stringify({ jsonrpc: "2.0", id, method, params }) + "\n")
-    })
-  }
-
-  settle(id) {
-    const waiting = this.pending.get(id)
-    this.pending.delete(id)
-    clearTimeout(waiting?.limit)
-    return waiting
-  }
-
-  receive(line, onTold) {
-    try {
-      const { id, method, params, result, error } = JSON.parse(line)
-      if (method) return onTold(method, params)
-      if (error) this.settle(id)?.reject(Object.assign(new Error(error.message), { code: error.code }))
-      else this.settle(id)?.resolve(result)
-    } catch {
-      this.close() // whoever is there does not speak our language, and another may
-    }
-  }
-
-  refuse() {
-    for (const id of [...this.pending.keys()]) this.settle(id).reject(lost())
-  }
-
-  close() {
-    this.socket.destroy()
-  }
-}
 
 export class Link {
   connection = undefined
@@ -308,12 +243,4 @@ function paths(folder) {
   } catch {
     return [] // nothing has ever run here
   }
-}
-
-// A name that fits into a socket's address, while the folder is held open.
-function shortened(path) {
-  if (Buffer.byteLength(path) <= PATH_BYTES || process.platform !== "linux") return { name: path, release: () => {} }
-  let descriptor = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
-  const release = () => { if (descriptor !== undefined) { closeSync(descriptor); descriptor = undefined } }
-  return { name: `/proc/self/fd/${descriptor}/${basename(path)}`, release }
 }

@@ -128,8 +128,12 @@ async function tui(api, options) {
       name: COMMAND, title: "Delegations", desc: "Watch, steer, answer and stop background agents",
       category: "Background agents", namespace: "palette", slashName: "delegations", run: () => void supervise(link, ui),
     }],
-    bindings: [{ key: settings.key ?? "<leader>d", cmd: COMMAND, desc: "Delegations" }],
   })
+  try {
+    api.keymap.registerLayer({ bindings: [{ key: settings.key ?? "<leader>d", cmd: COMMAND, desc: "Delegations" }] })
+  } catch (error) {
+    host.log(`the panel's key ${JSON.stringify(settings.key)} cannot be used: ${error?.message ?? error}`)
+  }
 }
 
 export default { id: "background-agents", tui }
