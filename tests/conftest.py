@@ -1,7 +1,6 @@
 """What all tests share: the contract suites assert as tests do, and nothing blocks the loop."""
 
 import getpass
-import os
 import re
 import resource
 import tempfile
@@ -15,10 +14,6 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 pytest.register_assert_rewrite("background_agents.testing.contracts")
-
-# Each OpenCode of a test lives for seconds: what its engine compiles beside them is thrown away,
-# and was a sixth of the time that all of them took.
-os.environ.setdefault("BUN_JSC_useDFGJIT", "0")
 
 _LINE = re.compile(r"\bline[12]\b")
 
