@@ -144,11 +144,15 @@ def _rewire(runtime: RemoteRuntime) -> None:
 
 async def _rest(_raw: msgspec.Raw) -> list[str]:
     """Return once nothing goes on any more; else the names of what still does."""
-    passing = [task for task in asyncio.all_tasks() if PASSING.match(task.get_name())]
-    if not passing:
-        return []
-    _, late = await asyncio.wait(passing, timeout=QUIET_LIMIT_S)
-    return sorted(task.get_name() for task in late)
+    while True:
+        # What was held back until a toast was gone begins in the meantime.
+        await asyncio.sleep(2 * TOAST_SHOWN.total_seconds())
+        passing = [task for task in asyncio.all_tasks() if PASSING.match(task.get_name())]
+        if not passing:
+            return []
+        _, late = await asyncio.wait(passing, timeout=QUIET_LIMIT_S)
+        if late:
+            return sorted(task.get_name() for task in late)
 
 
 async def _inside(_raw: msgspec.Raw) -> Inside:
