@@ -40,7 +40,10 @@ from lab.faults import points
 from lab.faults.inside import Inside, answer_signals, look_inside
 from lab.faults.remote import RemoteChannel, RemoteRuntime
 
-PASSING = re.compile(r"notices for|receipt of|toast|leftovers in|" + READABLE_ID.pattern)
+PASSING = re.compile(
+    r"(?:notices for|receipt of|toast in|title of|hooks of|changes of|leftovers in) "
+    rf"|{READABLE_ID.pattern}"
+)
 """Names of the tasks that end by themselves; others follow something for ever."""
 
 QUIET_LIMIT_S = 3.0
