@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -408,6 +409,6 @@ def test_the_first_ten_thousand_names(data: Path, repository: Path) -> None:
     (one,) = entries.values()
     entries |= {f"/home/me/{number}/.git": one for number in range(2_000)}
     (data / identity.NAME).write_bytes(msgspec.json.encode(entries))
-    began = datetime.now(UTC)
+    began_s = time.process_time()  # whatever else the machine does
     assert project_id(repository, data) == project
-    assert datetime.now(UTC) - began < timedelta(seconds=2)  # a busy machine took 0.6
+    assert time.process_time() - began_s < 0.5

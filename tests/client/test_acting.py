@@ -37,18 +37,6 @@ class Said(NamedTuple):
 Bga = Callable[..., Awaitable[Said]]
 
 
-@pytest_asyncio.fixture
-async def service(project: Project) -> AsyncIterator[Service]:
-    async with project.service() as service:
-        yield service
-
-
-@pytest_asyncio.fixture
-async def agents(project: Project, service: Service) -> AsyncIterator[AsyncClient]:
-    async with connect(project.folder) as agents:
-        yield agents
-
-
 @pytest.fixture
 def bga(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

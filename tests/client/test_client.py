@@ -7,10 +7,8 @@ import inspect
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from projects import HANG, Project, life
 
 import background_agents
@@ -22,19 +20,6 @@ from background_agents.views.json import RequestSheet
 from lab.harness.service import Service
 
 LIMIT_S = 10.0
-
-
-@pytest_asyncio.fixture
-async def service(project: Project) -> AsyncIterator[Service]:
-    async with project.service() as service:
-        yield service
-
-
-@pytest_asyncio.fixture
-async def agents(project: Project, service: Service) -> AsyncIterator[AsyncClient]:
-    """A program in the project, beside the one service that has it open."""
-    async with background_agents.connect(project.folder) as agents:
-        yield agents
 
 
 async def test_a_task_from_its_beginning_to_its_result(

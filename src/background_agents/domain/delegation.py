@@ -101,7 +101,8 @@ class Delegation(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the window went by waiting for answers, up to ``waiting_since``."""
     waiting_since: datetime | None = None
     waited_in_all: timedelta = timedelta(0)
-    """The same since its launch, whatever became of the window."""
+    """The same since its launch, whatever became of the window; nothing of one that has ended
+    without its ``tools_for``, beside which alone it says something."""
     tools_for: timedelta | None = None
     """As ``Ended.tools_for``. Known from the end on."""
     stop_requested_by: str | None = None
@@ -283,6 +284,7 @@ def _with_facts(now: Delegation, event: ev.Event) -> Delegation:
 
 
 def _ended(now: Delegation, event: ev.Ended) -> Delegation:
+    is_timed = event.tools_for is not None
     return msgspec.structs.replace(
         now,
         ended_at=event.at,
@@ -297,7 +299,7 @@ def _ended(now: Delegation, event: ev.Ended) -> Delegation:
         changes=event.changes,
         requests=(),
         waiting_since=None,
-        waited_in_all=_waited_in_all(now, event.at),
+        waited_in_all=_waited_in_all(now, event.at) if is_timed else timedelta(0),
         tools_for=event.tools_for,
         spoke_at=(),
         kept=(),

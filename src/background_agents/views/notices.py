@@ -197,6 +197,17 @@ _TOGETHER = {
 """What is told together, the most urgent first."""
 
 
+def ended_title(status: Status) -> str:
+    """Say for a person in two or three words of ours that a delegation has ended, and how."""
+    return _TOASTS[status][0]
+
+
+def asks_title(ask: Ask) -> str:
+    """Say so that one asks, and for what."""
+    wanted = "permission" if ask.kind == "permission" else "decision"
+    return f"Delegation asks for a {wanted}"
+
+
 def _toast(notice: Notice) -> tuple[str, str, str]:
     match notice.kind:
         case NoticeKind.ENDED:
@@ -207,8 +218,7 @@ def _toast(notice: Notice) -> tuple[str, str, str]:
                 told = f"{told}. {cut(notice.cut)}"
         case NoticeKind.REQUEST:
             ask = _ask_of(notice)
-            wanted = "permission" if ask.kind == "permission" else "decision"
-            title, variant = f"Delegation asks for a {wanted}", "warning"
+            title, variant = asks_title(ask), "warning"
             told = one_line(ask.text, ASKED_CHARS)
             if not ask.in_chat:
                 told += f" (bga answer {notice.delegation})"

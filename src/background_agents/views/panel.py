@@ -26,6 +26,7 @@ from background_agents.domain.text import (
 )
 from background_agents.views import board
 from background_agents.views.json import ActiveSheet
+from background_agents.views.notices import asks_title, ended_title
 
 
 class Word(NamedTuple):
@@ -194,27 +195,21 @@ def shown(
 def news(one: Delegation) -> list[tuple[datetime, News]]:
     """Return what there is to tell of a delegation, with when it came about."""
     if one.ended_at is not None:
-        word = WORDS[one.status].text
-        return [(one.ended_at, _news(one, "ended", f"Delegation {word}", f"has ended: {word}"))]
-    wanted = {"permission": "permission", "question": "decision"}
+        told = f"has ended: {WORDS[one.status].text}"
+        return [(one.ended_at, _news(one, "ended", "ended", ended_title(one.status), told))]
     return [
         (
             asked.asked_at,
-            _news(
-                one,
-                f"asks:{asked.id}",
-                f"Delegation asks for a {wanted[asked.ask.kind]}",
-                "waits for an answer",
-            ),
+            _news(one, f"asks:{asked.id}", "asks", asks_title(asked.ask), "waits for an answer"),
         )
         for asked in one.requests
     ]
 
 
-def _news(one: Delegation, kind: str, title: str, told: str) -> News:
+def _news(one: Delegation, key: str, kind: str, title: str, told: str) -> News:
     return News(
-        key=f"{one.id}:{kind}",
-        kind=kind.partition(":")[0],
+        key=f"{one.id}:{key}",
+        kind=kind,
         title=title,
         message=f"{one.id} {told}",
         session=one.root_session,
