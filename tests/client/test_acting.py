@@ -71,6 +71,8 @@ async def test_more_time_is_given(project: Project, agents: AsyncClient, bga: Bg
     senseless = await bga("extend", delegation.id, "soon")
     assert (senseless.code, senseless.out) == (2, "")
     assert "'soon' is no duration" in senseless.err
+    below = await bga("extend", "brave-amber-otter", "--", "-5")
+    assert "'-5' is no duration" in below.err  # as it was typed
     child.finish()
     await delegation.wait()
     late = await bga("extend", delegation.id, "5")

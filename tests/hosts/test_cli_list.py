@@ -144,9 +144,7 @@ def test_colours_are_as_one_says(
 def test_what_is_mistyped_is_told(archived: Reader) -> None:
     for typed, meant in (("stauts", "status"), ("lsit", "list"), ("pek", "peek")):
         assert archived.refused(typed) == f"There is no command {typed!r}; did you mean {meant}?"
-    assert archived.refused("list", "--color=some").startswith(
-        "Colours come not 'some'; say always"
-    )
+    assert archived.refused("list", "--color=some").startswith("--color is 'some'; say always")
 
 
 def test_a_pipe_has_whole_lines_unless_it_is_told_how_wide(archived: Reader) -> None:

@@ -122,7 +122,7 @@ def choose_colours(when: str) -> None:
 
     global _wanted
     if when not in ("always", "never", _AUTO):
-        raise InvalidRequest(f"Colours come not {quote(when)}; say always, never or auto.")
+        raise InvalidRequest(f"--color is {quote(when)}; say always, never or auto.")
     _wanted = when
 
 

@@ -11,7 +11,7 @@ from background_agents.domain.errors import InvalidRequest
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.IGNORECASE)
 
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 
 _LONGEST_S = 100 * 365 * 86_400.0
 """A century: beyond it, times could not be reckoned with."""
@@ -20,13 +20,13 @@ _LONGEST_S = 100 * 365 * 86_400.0
 _STDIN = "-"
 
 
-def seconds(given: str) -> float:
-    """Return the seconds that ``90s``, ``10m``, ``2h``, ``3d`` or a number alone means.
+def seconds(given: str, bare: str = "s") -> float:
+    """Return the seconds that ``90s``, ``10m``, ``2h``, ``3d`` or a number of ``bare`` ones means.
 
     For argparse: raises ``ArgumentTypeError``.
     """
     found = _SPAN.fullmatch(given.strip())
-    length = float(found[1]) * _SECONDS[found[2].lower()] if found else -1.0
+    length = float(found[1]) * _SECONDS[found[2].lower() or bare] if found else -1.0
     if not 0 <= length <= _LONGEST_S:
         raise ArgumentTypeError(f"{given!r} is no duration; write it as 90s, 10m, 2h or 3d")
     return length
@@ -34,8 +34,7 @@ def seconds(given: str) -> float:
 
 def minutes(given: str) -> float:
     """Return the minutes that ``30``, ``90s`` or ``2h`` means. For argparse, as ``seconds``."""
-    is_bare = given.strip()[-1:].isdigit()
-    return seconds(f"{given.strip()}m" if is_bare else given) / 60
+    return seconds(given, bare="m") / 60
 
 
 def moment(given: str) -> datetime:
